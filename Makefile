@@ -1,0 +1,48 @@
+# The two commands: `make reproduce` and `make test`. Both set up .venv first; both may be repeated at any time.
+PYTHON ?= python3
+CONFIG ?= config/quick.yaml
+CORES ?= 2
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: help setup reproduce test lint format lock clean
+
+help:  ## list the commands
+	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
+
+setup: $(VENV)/.installed  ## create .venv and install the locked dependencies
+
+$(VENV)/.installed: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed, found " + sys.version.split()[0] + "; name another one with make PYTHON=...")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --requirement requirements.lock
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+reproduce: setup  ## run the experiment (CONFIG=config/quick.yaml CORES=2)
+	@$(BIN)/pargo reproduce --config $(CONFIG) --cores $(CORES)
+
+test: setup  ## run the whole test suite, the cheap checks first
+	@$(MAKE) --no-print-directory lint
+	@$(BIN)/python -m pytest
+
+lint: setup  ## style and types
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/snakefmt --check Snakefile workflow
+
+format: setup  ## rewrite files in the house style
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+	@$(BIN)/snakefmt Snakefile workflow
+
+lock:  ## resolve the dependencies of pyproject.toml anew and write requirements.lock
+	rm -rf build/lock && $(PYTHON) -m venv build/lock
+	build/lock/bin/python -m pip install --quiet '.[dev]'
+	{ echo '# Exact versions of everything `make` installs; written by `make lock`.'; \
+	  build/lock/bin/python -m pip freeze --all | grep -vE '^(pip|pargo-repro)[ =]' | sort -f | \
+	  sed -E 's/^((nvidia|cuda|triton)[^ ]*)$$/\1 ; sys_platform == "linux" and platform_machine == "x86_64"/'; } > requirements.lock
+	rm -rf build
+
+clean:  ## remove run folders; artifacts, reports and .venv stay
+	rm -rf runs .snakemake

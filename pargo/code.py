@@ -1,0 +1,60 @@
+"""Which source files a stage depends on: the closure of its imports inside this package.
+
+Snakemake takes these files as inputs of the stage's rule, so a change of a stage's own code reruns it, and a change
+of anything else does not. Imports inside functions count too.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+PACKAGE = "pargo"
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def _file(module: str) -> Path | None:
+    base = ROOT.joinpath(*module.split("."))
+    for path in (base.with_suffix(".py"), base / "__init__.py"):
+        if path.is_file():
+            return path
+    return None
+
+
+@cache
+def _imports(path: Path) -> frozenset[str]:
+    """Modules of this package that a file imports, by name."""
+    return frozenset(_walk(ast.parse(path.read_text(encoding="utf-8"), filename=str(path))))
+
+
+def _walk(tree: ast.AST) -> Iterator[str]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names if alias.name.split(".")[0] == PACKAGE)
+        elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module and node.module.split(".")[0] == PACKAGE:
+            yield node.module
+            # `from pargo.models import vlm` may import a module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def import_closure(*modules: str) -> list[Path]:
+    """Source files that the modules need, themselves included, relative to the project root and sorted.
+
+    Raises:
+        ModuleNotFoundError: a module does not exist in this package.
+    """
+    for module in modules:
+        if _file(module) is None:
+            raise ModuleNotFoundError(f"{module}: no such module below {ROOT}")
+    todo, files = list(modules), set()
+    while todo:
+        parts = todo.pop().split(".")
+        # importing a.b.c runs a/__init__.py and a/b/__init__.py as well
+        for depth in range(1, len(parts) + 1):
+            path = _file(".".join(parts[:depth]))
+            if path is not None and path not in files:
+                files.add(path)
+                todo.extend(_imports(path))
+    return sorted(path.relative_to(ROOT) for path in files)

@@ -1,0 +1,216 @@
+"""A whole reproduction: the config file, its arms, and the checks between its parts."""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+from typing import Annotated, Any
+
+import yaml
+from pydantic import Field, ValidationError, model_validator
+
+from pargo.config.base import Name, Settings
+from pargo.config.data import Benchmark, Captions, Dataset
+from pargo.config.models import Language, MLPProjector, PargoProjector, Projector, Vision
+from pargo.config.report import Report
+from pargo.config.sources import Source
+from pargo.config.training import Finetune, Generation, Pretrain
+from pargo.errors import ConfigError
+
+
+class Experiment(Settings):
+    """One arm: what is trained, how, and how it answers."""
+
+    projector: Projector
+    pretrain: Pretrain
+    finetune: Finetune
+    generation: Generation = Generation()
+
+
+class Config(Settings):
+    """A whole reproduction: one file in config/."""
+
+    name: Name
+    seeds: Annotated[tuple[int, ...], Field(min_length=1)] = (0,)
+    sources: dict[Name, Source]
+    vision: Vision
+    language: Language
+    datasets: dict[Name, Dataset]
+    captions: Captions = Captions()
+    benchmarks: dict[Name, Benchmark]
+    arms: dict[Name, Experiment] = Field(description="in the file: named differences from `base`")
+    report: Report
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Config:
+        self._references()
+        for name, arm in self.arms.items():
+            _check_projector(f"arms.{name}.projector", arm.projector, self.vision)
+        for source in self.sources.values():
+            if source.kind != "mini_mme":
+                continue
+            for other in self.sources.values():
+                if other.kind == "scenes" and other.seed == source.seed:
+                    raise ValueError(
+                        f"sources: seed {source.seed} is shared by a scenes and a mini_mme source: the benchmark "
+                        "would hold training images; give it another seed"
+                    )
+        return self
+
+    def _references(self) -> None:
+        _known("vision.source", self.vision.source, self.sources)
+        _known("language.source", self.language.source, self.sources)
+        for name, dataset in self.datasets.items():
+            _known(f"datasets.{name}.source", dataset.source, self.sources)
+        for name, benchmark in self.benchmarks.items():
+            _known(f"benchmarks.{name}.source", benchmark.source, self.sources)
+        for name, arm in self.arms.items():
+            for stage in ("pretrain", "finetune"):
+                for dataset in getattr(arm, stage).mixture:
+                    _known(f"arms.{name}.{stage}.mixture", dataset, self.datasets)
+        _known("report.headline_arm", self.report.headline_arm, self.arms)
+        _known("report.reference_arm", self.report.reference_arm, self.arms)
+
+
+def _known(where: str, name: str, choices: dict[str, Any]) -> None:
+    if name not in choices:
+        raise ValueError(f"{where}: {name!r} is not defined; choices: {', '.join(sorted(choices))}")
+
+
+def _check_projector(where: str, projector: Any, vision: Vision) -> None:
+    patches = vision.num_patches
+    if isinstance(projector, PargoProjector):
+        field, parts = "num_partial_tokens", projector.num_partial_tokens
+    elif isinstance(projector, MLPProjector):
+        field, parts = "adjacent_patches", projector.adjacent_patches
+    else:
+        field, parts = "", 1
+    if patches % parts:
+        divisors = [str(n) for n in range(1, patches + 1) if patches % n == 0]
+        raise ValueError(
+            f"{where}.{field}: {patches} patches cannot be divided evenly by {parts}; choices: {', '.join(divisors)}"
+        )
+    heads = getattr(projector, "num_heads", 1)
+    if projector.hidden_size % heads:
+        raise ValueError(f"{where}.num_heads: hidden_size {projector.hidden_size} is not a multiple of {heads}")
+
+
+# Loading --------------------------------------------------------------------------------------------------------------
+
+
+class _UniqueKeyLoader(yaml.SafeLoader):
+    """SafeLoader that refuses a key written twice, which YAML would silently resolve to the last."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
+        seen = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)
+            if key in seen:
+                raise ConfigError(f"{key_node.start_mark.name}:{key_node.start_mark.line + 1}: key {key!r} twice")
+            seen.add(key)
+        return super().construct_mapping(node, deep)
+
+
+def load_config(path: Path | str) -> Config:
+    """Read and validate a config file.
+
+    Raises:
+        ConfigError: the file is missing, is not YAML, or holds a value that cannot be run; the message names the
+            file, the field, the value and the choices.
+    """
+    path = Path(path)
+    try:
+        with path.open(encoding="utf-8") as file:
+            data = yaml.load(file, Loader=_UniqueKeyLoader)  # noqa: S506 - a SafeLoader
+    except OSError as error:
+        raise ConfigError(f"cannot read config {path}: {error.strerror}") from error
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path} is not valid YAML: {error}") from error
+    return parse_config(data, where=str(path))
+
+
+def parse_config(data: Any, where: str = "config") -> Config:
+    """Validate a config mapping in the file's form (`base` + `arms` as differences)."""
+    if not isinstance(data, dict):
+        raise ConfigError(f"{where}: expected a mapping of settings, got {type(data).__name__}")
+    data = _tuples(data)
+    base, arms = data.pop("base", None), data.get("arms")
+    for field, value in (("base", base), ("arms", arms)):
+        if not isinstance(value, dict):
+            raise ConfigError(f"{where}: {field}: required, and must be a mapping")
+    data["arms"] = {name: merge(base, difference or {}) for name, difference in arms.items()}
+    try:
+        return Config.model_validate(data)
+    except ValidationError as error:
+        raise ConfigError(f"{where}: " + "; ".join(_explain(item) for item in error.errors())) from None
+
+
+def merge(base: dict, difference: dict) -> dict:
+    """Base with a difference applied, recursively; a mapping whose `name` changes is replaced as a whole."""
+    merged = dict(base)
+    for key, value in difference.items():
+        old = merged.get(key)
+        same_kind = isinstance(old, dict) and isinstance(value, dict) and value.get("name", old.get("name")) == old.get("name")
+        # a mixture lists all its members: weights of the base must not linger
+        merged[key] = merge(old, value) if same_kind and key != "mixture" else value
+    return merged
+
+
+def _tuples(value: Any) -> Any:
+    """YAML lists as tuples, so that frozen objects hold no mutable values."""
+    if isinstance(value, dict):
+        return {key: _tuples(item) for key, item in value.items()}
+    return tuple(_tuples(item) for item in value) if isinstance(value, list) else value
+
+
+def _explain(item: dict) -> str:
+    """One validation error as one sentence that names the field, the value and what would be right."""
+    location = [str(part) for part in item["loc"]]
+    field = ".".join(location)
+    value = item["input"]
+    if item["type"] == "extra_forbidden":
+        names = _field_names(location[:-1])
+        near = difflib.get_close_matches(location[-1], names, n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        return f"{field}: unknown key{hint}" + (f" (choices: {', '.join(names)})" if names else "")
+    if item["type"] == "missing":
+        return f"{field}: required but not given"
+    if item["type"] == "value_error":
+        text = str(item["ctx"]["error"])
+        return f"{field}: {text}" if field else text
+    hint = ""
+    if item["type"] == "float_type" and isinstance(value, str):
+        hint = "; YAML reads 1e-3 as text: write 1.0e-3"
+    return f"{field}: {value!r} is not valid: {item['msg'][0].lower() + item['msg'][1:]}{hint}"
+
+
+def _field_names(location: list[str]) -> list[str]:
+    """Names of the fields a mapping at this place may have; empty when the place cannot be resolved."""
+    schema = Config.model_json_schema()
+    node: dict = schema
+    for part in location:
+        node = _resolve(node, schema)
+        options = node.get("anyOf", node.get("oneOf", [node]))
+        for option in map(lambda o: _resolve(o, schema), options):
+            if part in option.get("properties", {}):
+                node = option["properties"][part]
+                break
+            if option.get("properties", {}).keys() & {"kind", "name"}:
+                tag = next(iter(option["properties"].keys() & {"kind", "name"}))
+                if option["properties"][tag].get("const") == part:
+                    node = option
+                    break
+            if isinstance(option.get("additionalProperties"), dict):
+                node = option["additionalProperties"]
+                break
+        else:
+            return []
+    node = _resolve(node, schema)
+    options = [_resolve(option, schema) for option in node.get("anyOf", node.get("oneOf", [node]))]
+    return sorted({name for option in options for name in option.get("properties", {})})
+
+
+def _resolve(node: dict, schema: dict) -> dict:
+    while "$ref" in node:
+        node = schema["$defs"][node["$ref"].rsplit("/", 1)[1]]
+    return node

@@ -1,0 +1,21 @@
+"""What the report compares and how it looks."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pargo.config.base import Name, Positive, Settings
+from pydantic import Field
+
+
+class Report(Settings):
+    """What the report compares and how it looks."""
+
+    title: str
+    scale: str = Field(description="label that stands beside every measured number, e.g. 'toy scale'")
+    headline_arm: Name
+    reference_arm: Name
+    attention_images: Positive = 3
+    bootstrap_samples: Positive = 2000
+    figure_format: Literal["svg", "png"] = "svg"
+    palette: str = "colorblind"

@@ -1,0 +1,60 @@
+"""What each job reads of the config: the one place that decides what reruns what.
+
+The canonical JSON of `stage_settings` is the rule's only parameter and the `--settings` of its command, so a stage
+cannot read anything that Snakemake does not track. Each stage declares the same fields as a typed class of its own.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pargo.config.experiment import Config
+from pargo.data.sources import WHEELS
+from pargo.errors import ConfigError
+
+
+def download(config: Config, source: str) -> dict[str, Any]:
+    chosen = config.sources[source]
+    pin = None
+    if chosen.kind == "wheel":
+        if source not in WHEELS:
+            raise ConfigError(f"sources.{source}: not in the source table; choices: {', '.join(sorted(WHEELS))}")
+        pin = WHEELS[source]
+    return {"id": source, "source": chosen, "pin": pin}
+
+
+def caption(config: Config, dataset: str) -> dict[str, Any]:
+    return {"split": config.datasets[dataset].split, "captions": config.captions}
+
+
+def features(config: Config, split: str) -> dict[str, Any]:
+    return {"split": split, "vision": config.vision}
+
+
+def pretrain(config: Config, arm: str, seed: int) -> dict[str, Any]:
+    experiment = config.arms[arm]
+    return _model(config, arm) | {"seed": seed, "train": experiment.pretrain}
+
+
+def finetune(config: Config, arm: str, seed: int) -> dict[str, Any]:
+    train = config.arms[arm].finetune
+    splits = {dataset: config.datasets[dataset].split for dataset in train.mixture}
+    return _model(config, arm) | {"seed": seed, "train": train, "splits": splits}
+
+
+def evaluate(config: Config, arm: str, benchmark: str) -> dict[str, Any]:
+    experiment = config.arms[arm]
+    lora = experiment.finetune.lora.model_dump(exclude={"learning_rate"})
+    return _model(config, arm) | {
+        "benchmark": config.benchmarks[benchmark],
+        "lora": lora,
+        "generation": experiment.generation,
+    }
+
+
+def score(config: Config, benchmark: str) -> dict[str, Any]:
+    return {"benchmark": config.benchmarks[benchmark], "bootstrap_samples": config.report.bootstrap_samples}
+
+
+def _model(config: Config, arm: str) -> dict[str, Any]:
+    return {"vision": config.vision, "language": config.language, "projector": config.arms[arm].projector}

@@ -1,0 +1,65 @@
+"""Training and generation."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from pargo.config.base import Fraction, Name, Positive, Settings
+from pargo.config.models import LoRA
+
+
+class Train(Settings):
+    """One training stage. A sample is one image with its caption or its conversation."""
+
+    mixture: dict[Name, Annotated[float, Field(gt=0)]] = Field(description="dataset name -> sampling weight")
+    num_samples: Positive
+    batch_size: Positive = Field(description="samples per optimizer step, over all ranks")
+    micro_batch_size: Positive = Field(description="samples per forward pass of one rank")
+    learning_rate: Annotated[float, Field(gt=0)] = Field(description="of the projector")
+    schedule: Literal["cosine", "linear", "constant"] = "cosine"
+    warmup: Fraction = Field(0.03, description="fraction of the steps")
+    final_learning_rate: Fraction = Field(0.05, description="fraction of the peak at the last step")
+    weight_decay: Annotated[float, Field(ge=0)] = 0.0
+    betas: tuple[float, float] = (0.9, 0.95)
+    max_gradient_norm: Annotated[float, Field(gt=0)] = 1.0
+    zero_stage: Literal[0, 1, 2, 3] = 0
+    num_threads: Positive = Field(1, description="CPU threads; part of the numbers, as sums are split by thread")
+    checkpoint_interval: Positive = Field(100, description="optimizer steps")
+
+    @model_validator(mode="after")
+    def _batches(self) -> Train:
+        if self.batch_size % self.micro_batch_size:
+            raise ValueError(
+                f"batch_size {self.batch_size} is not a multiple of micro_batch_size {self.micro_batch_size}"
+            )
+        if self.num_samples % self.batch_size:
+            raise ValueError(f"num_samples {self.num_samples} is not a multiple of batch_size {self.batch_size}")
+        return self
+
+    @property
+    def num_steps(self) -> int:
+        return self.num_samples // self.batch_size
+
+
+class Pretrain(Train):
+    """Stage 1: the projector alone learns from captions; encoder and language model are frozen."""
+
+    lora: LoRA | None = Field(None, description="not the paper's protocol: LoRA already in stage 1, labelled as such")
+
+
+class Finetune(Train):
+    """Stage 2: projector and LoRA learn from multi-turn conversations."""
+
+    lora: LoRA
+    max_turns: Positive = Field(10, description="question-answer pairs per sample")
+
+
+class Generation(Settings):
+    """How answers are generated."""
+
+    batch_size: Positive = 32
+    max_new_tokens: Positive = 4
+    num_beams: Positive = 1
+    num_threads: Positive = 1

@@ -1,0 +1,66 @@
+"""Where everything lives. The Snakefile, the CLI and the report all take their paths from here.
+
+`artifacts/` holds what DVC versions (only the manifests are in git), `reports/` what git holds, `runs/` what nobody
+needs after success: checkpoints, job records, logs.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+def manifest_path(directory: Path) -> Path:
+    """The manifest of an artifact directory stands beside it: `x/y` -> `x/y.manifest.json`."""
+    return directory.with_name(directory.name + ".manifest.json")
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Paths of one config, relative to the project root (or below `root`)."""
+
+    config: str
+    root: Path = Path()
+
+    @property
+    def artifacts(self) -> Path:
+        return self.root / "artifacts" / self.config
+
+    @property
+    def reports(self) -> Path:
+        return self.root / "reports" / self.config
+
+    @property
+    def runs(self) -> Path:
+        return self.root / "runs" / self.config
+
+    def source(self, source: str) -> Path:
+        return self.artifacts / "sources" / source
+
+    def captions(self, dataset: str) -> Path:
+        return self.artifacts / "captions" / dataset
+
+    def features(self, source: str, split: str) -> Path:
+        return self.artifacts / "features" / f"{source}-{split}"
+
+    def model(self, arm: str, seed: int | str, stage: str) -> Path:
+        return self.artifacts / "models" / arm / f"seed-{seed}" / stage
+
+    def predictions(self, arm: str, seed: int | str, benchmark: str) -> Path:
+        return self.artifacts / "predictions" / arm / f"seed-{seed}" / benchmark
+
+    def attention(self, arm: str, seed: int | str) -> Path:
+        return self.artifacts / "attention" / arm / f"seed-{seed}"
+
+    def score(self, arm: str, seed: int | str, benchmark: str) -> Path:
+        return self.reports / "scores" / arm / f"seed-{seed}" / f"{benchmark}.json"
+
+    def table(self, name: str, extension: str) -> Path:
+        return self.reports / "tables" / f"{name}.{extension}"
+
+    def figure(self, name: str, extension: str) -> Path:
+        return self.reports / "figures" / f"{name}.{extension}"
+
+    @property
+    def page(self) -> Path:
+        return self.reports / "index.html"

@@ -1,0 +1,120 @@
+"""Artifacts: a directory plus a manifest of its content, published whole or not at all.
+
+A manifest holds the sha256 and size of every file, the settings that made them, and the hash of each input manifest
+and of the code. It holds no time and no machine, so equal content gives an equal manifest, and the graph compares
+content. What differs from run to run (time, machine, commit) is in `run.json` inside the directory; the manifest and
+DVC leave that file out.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from pargo.config.base import canonical_json
+from pargo.errors import PargoError
+from pargo.layout import manifest_path
+from pargo.machine import run_record
+
+RUN_RECORD = "run.json"
+
+
+def sha256_file(path: Path) -> str:
+    """Hex sha256 of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def sha256_text(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def write_atomic(path: Path, data: str | bytes) -> None:
+    """Write a file so that readers see the old content or the new, never a part; parents are created."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data.encode() if isinstance(data, str) else data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def describe_files(directory: Path) -> dict[str, dict[str, Any]]:
+    """`{relative path: {"sha256": ..., "size": bytes}}` of every file below, sorted, without run records."""
+    files = (path for path in directory.rglob("*") if path.is_file() and path.name not in (RUN_RECORD, ".snakemake_timestamp"))
+    return {
+        path.relative_to(directory).as_posix(): {"sha256": sha256_file(path), "size": path.stat().st_size}
+        for path in sorted(files)
+    }
+
+
+@contextmanager
+def publish(
+    directory: Path, *, settings: Any, inputs: Iterable[Path] = (), code: Iterable[Path] = ()
+) -> Iterator[Path]:
+    """Yield an empty temporary directory; on success it becomes `directory` and its manifest is written.
+
+    Args:
+        directory: the artifact; an old one is replaced. The manifest is `manifest_path(directory)`.
+        settings: what the stage read (recorded as is).
+        inputs: artifact directories the stage read; their manifests' hashes are recorded.
+        code: the stage's source files (`pargo.code.import_closure`); one hash of them is recorded.
+
+    On failure nothing is published and the temporary directory is removed.
+    """
+    directory.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(dir=directory.parent, prefix=f".{directory.name}."))
+    temporary.chmod(0o755)
+    finish = run_record()
+    try:
+        yield temporary
+        manifest = {
+            "files": describe_files(temporary),
+            "settings": json.loads(canonical_json(settings)),
+            "inputs": {manifest_path(path).as_posix(): sha256_file(manifest_path(path)) for path in sorted(inputs)},
+            "code": code_hash(code),
+        }
+        (temporary / RUN_RECORD).write_text(json.dumps(finish(), indent=1) + "\n", encoding="utf-8")
+        if directory.exists():
+            shutil.rmtree(directory)
+        os.replace(temporary, directory)
+        write_atomic(manifest_path(directory), json.dumps(manifest, indent=1, ensure_ascii=False) + "\n")
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
+
+
+def code_hash(code: Iterable[Path]) -> str:
+    """One hash of the names and contents of source files."""
+    return sha256_text(canonical_json({path.as_posix(): sha256_file(path) for path in sorted(code)}))
+
+
+def read_manifest(directory: Path) -> dict[str, Any]:
+    """The manifest of an artifact directory."""
+    path = manifest_path(directory)
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise PargoError(f"{path} does not exist: the stage that makes {directory} has not run") from None
+
+
+def verify(directory: Path) -> None:
+    """Raise PargoError naming the files of an artifact that differ from its manifest."""
+    expected, found = read_manifest(directory)["files"], describe_files(directory)
+    bad = [f"{name}: {'missing' if name not in found else 'changed'}" for name in expected if found.get(name) != expected[name]]
+    bad += [f"{name}: not in the manifest" for name in found if name not in expected]
+    if bad:
+        raise PargoError(f"{directory} differs from {manifest_path(directory)}: " + "; ".join(bad))
