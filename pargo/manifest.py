@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from pargo.code import ROOT
 from pargo.config.base import canonical_json
 from pargo.errors import PargoError
 from pargo.layout import manifest_path
@@ -99,7 +100,7 @@ def publish(
 
 def code_hash(code: Iterable[Path]) -> str:
     """One hash of the names and contents of source files."""
-    return sha256_text(canonical_json({path.as_posix(): sha256_file(path) for path in sorted(code)}))
+    return sha256_text(canonical_json({path.as_posix(): sha256_file(ROOT / path) for path in sorted(code)}))
 
 
 def read_manifest(directory: Path) -> dict[str, Any]:

@@ -53,9 +53,9 @@ def encode_conversation(tokenizer: Any, turns: Sequence[tuple[str, str]]) -> Enc
     return Encoded(tuple(input_ids + newline), tuple(labels + newline))
 
 
-def encode_prompt(tokenizer: Any, question: str) -> list[int]:
-    """Ids of the question as in training; the answer follows."""
-    return _ids(tokenizer, "\n") + _ids(tokenizer, compact_question(question))
+def encode_prompt(tokenizer: Any, question: str, *, compact: bool = True) -> list[int]:
+    """Ids of the question as in training; the answer follows. Not `compact`: MME's answer-format sentence stays."""
+    return _ids(tokenizer, "\n") + _ids(tokenizer, compact_question(question) if compact else question)
 
 
 def stop_ids(tokenizer: Any) -> list[int]:

@@ -1,0 +1,1 @@
+"""Captions: how they are made from annotations or images, filtered, and described."""

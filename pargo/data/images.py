@@ -1,0 +1,62 @@
+"""The images of a source, whatever its layout: features and benchmarks read them by id through one interface."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Protocol
+
+from PIL import Image
+
+from pargo.data.shards import INDEX, Shards
+from pargo.errors import PargoError
+
+EXTENSIONS = (".png", ".jpg", ".jpeg")
+
+
+class ImageSet(Protocol):
+    """Images by id, in one fixed order."""
+
+    ids: list[str]
+
+    def load(self, identifier: str) -> Image.Image:
+        """The image, RGB."""
+
+    def read(self, identifier: str) -> bytes:
+        """The image file's bytes."""
+
+
+class FolderImages:
+    """Image files below a folder (MME's layout); an id is the path below it, e.g. `existence/0001.png`; sorted."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        files = (path for path in directory.rglob("*") if path.suffix.lower() in EXTENSIONS)
+        self.ids = sorted(path.relative_to(directory).as_posix() for path in files)
+        self._known = frozenset(self.ids)
+
+    def read(self, identifier: str) -> bytes:
+        """The image file's bytes."""
+        if identifier not in self._known:
+            raise PargoError(f"{self.directory} has no image {identifier!r}; it has {len(self.ids)} images")
+        return (self.directory / identifier).read_bytes()
+
+    def load(self, identifier: str) -> Image.Image:
+        """The image, RGB."""
+        return Image.open(io.BytesIO(self.read(identifier))).convert("RGB")
+
+
+def open_images(source: Path, split: str) -> ImageSet:
+    """The images of one split of a source directory (shards, or a folder of image files).
+
+    Raises:
+        PargoError: there is no such split, or it holds no images.
+    """
+    directory = source / split
+    if not directory.is_dir():
+        splits = sorted(path.name for path in source.iterdir() if path.is_dir()) if source.is_dir() else []
+        raise PargoError(f"{source} has no split {split!r}; choices: {', '.join(splits) or 'none'}")
+    images = Shards(directory) if (directory / INDEX).exists() else FolderImages(directory)
+    if not images.ids:
+        raise PargoError(f"{directory} holds no images")
+    return images

@@ -1,0 +1,190 @@
+"""Wheels: fetched by real pip from a local folder; every fault gives a clear error and leaves nothing behind."""
+
+import os
+import shutil
+import stat
+import warnings
+import zipfile
+
+import pytest
+
+from pargo.data.wheel import WheelPin, check, fetch, unpack, user_cache_directory
+from pargo.errors import PargoError
+from pargo.manifest import sha256_file
+
+NAME = "pargo_fake-1.0-py3-none-any.whl"
+INFO = "pargo_fake-1.0.dist-info"
+
+
+def make_wheel(folder, files):
+    """A small but valid wheel with these data files; its path."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / NAME
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, data in files.items():
+            archive.writestr(name, data)
+        archive.writestr(f"{INFO}/METADATA", "Metadata-Version: 2.1\nName: pargo-fake\nVersion: 1.0\n")
+        archive.writestr(f"{INFO}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        archive.writestr(f"{INFO}/LICENSE", "free")
+        archive.writestr(f"{INFO}/RECORD", "")
+    return path
+
+
+def make_pin(wheel, importer="easy_vqa", **changes):
+    values = {"package": "pargo-fake", "version": "1.0", "sha256": sha256_file(wheel), "size": wheel.stat().st_size}
+    return WheelPin(**values | {"licence": "MIT", "note": "", "importer": importer} | changes)
+
+
+@pytest.fixture
+def index(tmp_path, monkeypatch):
+    """A folder that is the only package index pip knows."""
+    for name in [name for name in os.environ if name.startswith("PIP_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path / "index"))
+    (tmp_path / "index").mkdir()
+    return tmp_path / "index"
+
+
+def test_a_verified_wheel_is_kept_and_not_fetched_again(tmp_path, index):
+    wheel = make_wheel(index, {"x/data.txt": "1"})
+    pin = make_pin(wheel)
+    path = fetch(pin, tmp_path / "cache", delays=())
+    assert path.read_bytes() == wheel.read_bytes()
+    wheel.unlink()
+    assert fetch(pin, tmp_path / "cache", delays=()) == path
+    assert list((tmp_path / "cache").iterdir()) == [path]
+
+
+def test_a_bad_file_in_the_cache_is_replaced(tmp_path, index):
+    pin = make_pin(make_wheel(index, {"x/data.txt": "1"}))
+    path = fetch(pin, tmp_path / "cache", delays=())
+    os.truncate(path, 100)
+    assert fetch(pin, tmp_path / "cache", delays=()) == path
+    check(path, pin)
+
+
+def test_a_wrong_hash_names_both_and_keeps_nothing(tmp_path, index):
+    wheel = make_wheel(index, {"x/data.txt": "1"})
+    pin = make_pin(wheel, sha256="0" * 64)
+    with pytest.raises(PargoError) as error:
+        fetch(pin, tmp_path / "cache", delays=())
+    for part in ("pargo-fake 1.0", "0" * 64, sha256_file(wheel), "Run the command again"):
+        assert part in str(error.value)
+    assert list((tmp_path / "cache").iterdir()) == []
+
+
+def test_a_truncated_file_is_called_so(tmp_path):
+    wheel = make_wheel(tmp_path / "w", {"x/data.txt": "1" * 1000})
+    pin = make_pin(wheel)
+    os.truncate(wheel, 500)
+    with pytest.raises(PargoError, match=rf"truncated.*\n.*{pin.size} bytes.*\n.*500 bytes"):
+        check(wheel, pin)
+
+
+def test_a_truncated_download_keeps_nothing(tmp_path, index):
+    wheel = make_wheel(index, {"x/data.txt": "1" * 1000})
+    pin = make_pin(wheel)
+    os.truncate(wheel, 500)
+    with pytest.raises(PargoError, match=r"pargo-fake 1\.0"):
+        fetch(pin, tmp_path / "cache", delays=())
+    assert list((tmp_path / "cache").iterdir()) == []
+
+
+def test_no_network_tells_what_to_check(tmp_path, index, monkeypatch):
+    monkeypatch.delenv("PIP_NO_INDEX")
+    monkeypatch.setenv("PIP_INDEX_URL", "http://127.0.0.1:9/simple")  # nobody listens there
+    monkeypatch.setenv("PIP_RETRIES", "0")
+    pin = make_pin(make_wheel(tmp_path / "elsewhere", {}))
+    with pytest.raises(PargoError, match=r"pargo-fake 1\.0: pip could not download(.|\n)*Check the network"):
+        fetch(pin, tmp_path / "cache", delays=())
+    assert list((tmp_path / "cache").iterdir()) == []
+
+
+def test_a_retry_succeeds_after_a_failure(tmp_path, index):
+    wheel = make_wheel(tmp_path / "elsewhere", {"x/data.txt": "1"})
+    waits = []
+
+    def network_comes_back(seconds):
+        waits.append(seconds)
+        shutil.copy(wheel, index)
+
+    path = fetch(make_pin(wheel), tmp_path / "cache", delays=(7.0, 9.0), sleep=network_comes_back)
+    assert path.read_bytes() == wheel.read_bytes()
+    assert waits == [7.0]
+
+
+def test_unpack_writes_data_but_no_code(tmp_path):
+    wheel = make_wheel(tmp_path / "w", {"x/data/a.txt": "1", "x/__init__.py": "raise SystemExit"})
+    target = tmp_path / "out"
+    target.mkdir()
+    unpack(wheel, target)
+    assert (target / "x" / "data" / "a.txt").read_text() == "1"
+    assert (target / INFO / "LICENSE").exists()
+    assert not list(target.rglob("*.py"))
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["../evil", "x/../../evil", "/tmp/evil", "..\\evil", "C:evil", "x/../x/evil"],  # noqa: S108
+)
+def test_names_that_leave_the_target_are_refused_before_anything_is_written(tmp_path, name):
+    wheel = make_wheel(tmp_path / "w", {"x/good.txt": "1", name: "2"})
+    target = tmp_path / "out"
+    target.mkdir()
+    with pytest.raises(PargoError, match="outside the target"):
+        unpack(wheel, target)
+    assert list(target.rglob("*")) == []
+    assert not (tmp_path / "evil").exists()
+
+
+@pytest.mark.parametrize("kind", [stat.S_IFLNK, stat.S_IFIFO, stat.S_IFCHR])
+def test_links_and_special_files_are_refused(tmp_path, kind):
+    info = zipfile.ZipInfo("x/link")
+    info.external_attr = (kind | 0o777) << 16
+    path = tmp_path / NAME
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr(info, "/etc/passwd")
+    with pytest.raises(PargoError, match="link or a special file"):
+        unpack(path, tmp_path)
+
+
+def test_a_name_twice_is_refused(tmp_path):
+    path = tmp_path / NAME
+    with warnings.catch_warnings(), zipfile.ZipFile(path, "w") as archive:
+        warnings.simplefilter("ignore")
+        archive.writestr("x/a", "1")
+        archive.writestr("x/A", "2")
+    with pytest.raises(PargoError, match="twice"):
+        unpack(path, tmp_path)
+
+
+def test_sizes_are_bounded(tmp_path):
+    wheel = make_wheel(tmp_path / "w", {"x/a": b"0" * 10_000})
+    target = tmp_path / "out"
+    target.mkdir()
+    with pytest.raises(PargoError, match="at most"):
+        unpack(wheel, target, max_bytes=9_999)
+    with pytest.raises(PargoError, match="at most"):
+        unpack(wheel, target, max_files=4)
+    assert list(target.iterdir()) == []
+
+
+def test_a_damaged_wheel_is_a_clear_error(tmp_path):
+    wheel = make_wheel(tmp_path / "w", {"x/a": "abcdefgh"})
+    data = wheel.read_bytes()
+    wheel.write_bytes(data.replace(b"abcdefgh", b"abcdefgX"))
+    with pytest.raises(PargoError, match="damaged"):
+        unpack(wheel, tmp_path)
+    wheel.write_bytes(b"no zip")
+    with pytest.raises(PargoError, match="damaged"):
+        unpack(wheel, tmp_path)
+
+
+def test_cache_folder_honours_xdg(monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert user_cache_directory() == tmp_path / "pargo"
+    monkeypatch.setenv("XDG_CACHE_HOME", "relative")  # invalid by the standard: ignored
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    assert user_cache_directory() == tmp_path / "home" / ".cache" / "pargo"
