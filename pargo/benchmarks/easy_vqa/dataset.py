@@ -1,0 +1,48 @@
+"""The questions of easy-VQA, or of any other source of shards whose records hold conversations."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from pargo.benchmarks.easy_vqa.answers import answer_type, normalise, parse
+from pargo.benchmarks.records import Prediction, Question
+from pargo.config.data import EasyVQA
+from pargo.data.shards import Shards
+from pargo.errors import PargoError
+
+__all__ = ["export", "parse", "read_questions"]
+
+
+def read_questions(source: Path, benchmark: EasyVQA) -> list[Question]:
+    """The questions of a split in the order of image ids; a question's task is the type of its answer.
+
+    With `max_questions`, the longest run of whole images from the first on that stays within it.
+
+    Raises:
+        PargoError: no such split, a question without answer, or no whole image within `max_questions`.
+    """
+    shards = Shards(source / benchmark.split)
+    questions: list[Question] = []
+    for image in sorted(shards.ids):
+        turns = shards.record(image)["conversation"]
+        if benchmark.max_questions is not None and len(questions) + len(turns) > benchmark.max_questions:
+            break
+        questions += [_question(image, number, *turn) for number, turn in enumerate(turns)]
+    if not questions:
+        raise PargoError(
+            f"{source / benchmark.split}: no questions within max_questions {benchmark.max_questions}: images are "
+            "taken with all their questions, about ten each"
+        )
+    return questions
+
+
+def _question(image: str, number: int, question: str, label: str) -> Question:
+    identifier = f"{image}-{number:02d}"
+    if not normalise(label):
+        raise PargoError(f"question {identifier} ({question!r}) has no answer: {label!r}")
+    return Question(id=identifier, task=answer_type(label), image=image, question=question, label=label)
+
+
+def export(predictions: Iterable[Prediction], directory: Path) -> None:
+    """easy-VQA has no result format of its own; `predictions.jsonl` is all."""

@@ -1,0 +1,1 @@
+"""MME: yes/no questions in pairs, scored by accuracy and by images with both answers right."""

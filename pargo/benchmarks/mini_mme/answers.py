@@ -1,0 +1,24 @@
+"""What MME's parsers take a response for: yes, no or other. Pure, and all that evaluation shares with the score."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pargo.config.data import MiniMME
+
+# Characters that are read: the official calculation.py reads 4, ParGo's released evaluation 20.
+PREFIX_LENGTHS = {"official": 4, "pargo_release": 20}
+OTHER = "other"
+
+Parsed = Literal["yes", "no", "other"]
+
+
+def parse_prefix(response: str, prefix: int) -> Parsed:
+    """`yes` if the first `prefix` lower-cased characters hold it, else `no` if they hold that, else `other`."""
+    start = response.lower()[:prefix]
+    return "yes" if "yes" in start else "no" if "no" in start else OTHER
+
+
+def parse(answer: str, benchmark: MiniMME) -> Parsed:
+    """The answer by the benchmark's parser."""
+    return parse_prefix(answer, PREFIX_LENGTHS[benchmark.parser])

@@ -1,0 +1,1 @@
+"""Models: frozen vision tower, projector (the paper's subject), language model with LoRA, and the three together."""

@@ -1,0 +1,124 @@
+"""The language model: loaded from a local directory, frozen, optionally with LoRA adapters."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from peft import LoraConfig, inject_adapter_in_model
+from peft.tuners.lora import LoraLayer
+from transformers import (
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    GenerationConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
+from transformers.utils import logging
+
+from pargo.config.models import Language
+from pargo.errors import PargoError
+from pargo.machine import hardware
+from pargo.models.fused import fuse
+
+LORA_FIELDS = ("rank", "alpha", "dropout", "target_modules")
+
+
+def resolve_precision(precision: Literal["auto", "bf16", "fp32"]) -> torch.dtype:
+    """The number type; `auto` is bfloat16 where the GPU, or without one the CPU, computes in it, else float32."""
+    if precision == "auto":
+        has_bf16 = (
+            torch.cuda.is_bf16_supported()
+            if torch.cuda.is_available()
+            else hardware().endswith(("amx_bf16", "avx512_bf16"))
+        )
+        precision = "bf16" if has_bf16 else "fp32"
+    return {"bf16": torch.bfloat16, "fp32": torch.float32}[precision]
+
+
+def load_tokenizer(directory: Path) -> PreTrainedTokenizerBase:
+    """The tokenizer of a language model directory; never asks the network, never runs code from the directory."""
+    _require_directory(directory)
+    return AutoTokenizer.from_pretrained(directory, local_files_only=True, trust_remote_code=False)
+
+
+def load_language_model(config: Language, directory: Path) -> PreTrainedModel:
+    """The frozen language model in the configured precision.
+
+    Its directory's generation settings are dropped: what generation does is decided by this project's config alone.
+
+    Raises:
+        PargoError: no such directory, or weights that do not match the model's definition.
+    """
+    _require_directory(directory)
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        model, loading = AutoModelForCausalLM.from_pretrained(
+            directory,
+            dtype=resolve_precision(config.precision),
+            attn_implementation=config.attention,
+            local_files_only=True,
+            trust_remote_code=False,
+            use_safetensors=True,
+            output_loading_info=True,
+        )
+    except (OSError, ValueError, RuntimeError) as error:
+        raise PargoError(f"{directory} does not hold a language model: {error}") from error
+    finally:
+        if shown:
+            logging.enable_progress_bar()
+    problems = {kind: sorted(map(str, keys)) for kind, keys in loading.items() if keys}
+    if problems:
+        text = "; ".join(f"{kind}: {', '.join(keys)}" for kind, keys in sorted(problems.items()))
+        raise PargoError(f"weights in {directory} do not match the language model: {text}")
+    model.generation_config = GenerationConfig()
+    model.requires_grad_(False)
+    if config.attention == "eager":
+        fuse(model)
+    return model
+
+
+def add_lora(model: PreTrainedModel, lora: Mapping[str, Any], seed: int) -> None:
+    """Put LoRA adapters into a frozen model, in place; only they are trainable afterwards, in float32.
+
+    Args:
+        model: a causal language model.
+        lora: rank, alpha, and optionally dropout and target_modules (`all-linear` leaves out the output layer); a
+            learning_rate is none of the model's business and is ignored.
+        seed: of the initialisation, which does not depend on anything else.
+
+    Raises:
+        PargoError: unknown or missing keys, or target modules that the model does not have.
+    """
+    unknown = sorted(set(lora) - {*LORA_FIELDS, "learning_rate"})
+    missing = sorted({"rank", "alpha"} - set(lora))
+    if unknown or missing:
+        raise PargoError(f"lora: unknown keys {unknown}, missing keys {missing}; choices: {', '.join(LORA_FIELDS)}")
+    targets = lora.get("target_modules", "all-linear")
+    config = LoraConfig(
+        task_type="CAUSAL_LM",
+        r=lora["rank"],
+        lora_alpha=lora["alpha"],
+        lora_dropout=lora.get("dropout", 0.0),
+        target_modules=targets if isinstance(targets, str) else list(targets),
+    )
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        try:
+            inject_adapter_in_model(config, model)
+        except ValueError as error:
+            raise PargoError(f"lora.target_modules: {error}") from error
+        for module in model.modules():
+            if isinstance(module, LoraLayer):
+                # drawn again after the cast: in a bf16 model the first draw is rounded
+                for name in ("lora_A", "lora_B"):
+                    getattr(module, name).float()
+                module.reset_lora_parameters("default", True)
+
+
+def _require_directory(directory: Path) -> None:
+    if not (directory / "config.json").is_file():
+        raise PargoError(f"{directory} is not a language model directory: it has no config.json")

@@ -1,0 +1,133 @@
+"""The score stage: a pure function of the predictions file, light, and with a way back to the model."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pargo.benchmarks import find
+from pargo.benchmarks.records import PREDICTIONS, Prediction, read_predictions, write_predictions
+from pargo.benchmarks.score import SCORERS, ScoreSettings, headline_groups, run, task_groups
+from pargo.code import import_closure
+from pargo.config.base import canonical_json
+from pargo.config.experiment import load_config
+from pargo.config.stages import score as stage_settings
+from pargo.errors import PargoError
+from pargo.layout import manifest_path
+from pargo.manifest import publish, sha256_file
+from pargo.report.statistics import difference, total
+
+CONFIG = load_config("config/quick.yaml")
+
+
+def settings(benchmark: str) -> ScoreSettings:
+    return ScoreSettings.model_validate_json(canonical_json(stage_settings(CONFIG, benchmark)))
+
+
+def prediction(number: int, **changes: str) -> Prediction:
+    fields = {
+        "id": f"count/{number}",
+        "task": "count",
+        "image": f"count/{number // 2}.png",
+        "image_sha256": "0" * 64,
+        "question": "Are there two?",
+        "prompt": "Are there two?",
+        "label": ("Yes", "No")[number % 2],
+        "answer": "yes",
+        "parsed": "yes",
+    }
+    return Prediction(**(fields | changes))
+
+
+@pytest.fixture
+def predictions(tmp_path, monkeypatch):
+    """Six answers to the questions of three images, published as the evaluate stage does."""
+    monkeypatch.chdir(tmp_path)
+    directory = Path("predictions")
+    with publish(directory, settings={}) as folder:
+        write_predictions(folder / PREDICTIONS, [prediction(number) for number in range(6)])
+    return directory
+
+
+def test_writes_the_record_and_the_same_bytes_again(predictions, tmp_path):
+    first, second = tmp_path / "a" / "mini_mme.json", tmp_path / "b.json"
+    run(settings("mini_mme"), predictions, first)
+    run(settings("mini_mme"), predictions, second)
+    assert first.read_bytes() == second.read_bytes()
+    record = json.loads(first.read_text())
+    assert record["benchmark"] == "mini_mme"
+    assert record["headline"]["value"] == record["baselines"]["constant_answer"]["value"] == 50
+    manifest = manifest_path(predictions)
+    assert record["inputs"] == {manifest.as_posix(): sha256_file(manifest)}
+
+
+def test_records_can_be_compared(predictions, tmp_path):
+    output = tmp_path / "score.json"
+    run(settings("mini_mme"), predictions, output)
+    record = json.loads(output.read_text())
+    assert total(headline_groups(record)) == record["headline"]["value"]
+    assert total(task_groups(record, "count")) == record["tasks"]["count"]["score"]
+    assert difference([headline_groups(record)], [headline_groups(record)], 10).value == 0
+
+
+def test_changed_predictions_are_refused(predictions, tmp_path):
+    (predictions / PREDICTIONS).write_text("{}\n")
+    with pytest.raises(PargoError, match=r"predictions\.jsonl: changed"):
+        run(settings("mini_mme"), predictions, tmp_path / "score.json")
+    assert not (tmp_path / "score.json").exists()
+
+
+def test_predictions_survive_their_file(tmp_path):
+    nasty = ["", "a\nb", "\u2028", "\x85\x0b", '"\\', "\t", "🙂", "null"]
+    rows = [prediction(number, answer=answer) for number, answer in enumerate(nasty)]
+    write_predictions(tmp_path / PREDICTIONS, rows)
+    assert read_predictions(tmp_path / PREDICTIONS) == rows
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("{", r"jsonl:2: not a prediction: line: Invalid JSON"),
+        ("", r"jsonl:2: not a prediction: line: Invalid JSON"),
+        ('{"id": 1}', r"jsonl:2: not a prediction: id: Input should be a valid string"),
+        (prediction(1).model_dump_json()[:-1] + ',"extra":1}', r"jsonl:2: not a prediction: extra: "),
+        (prediction(0).model_dump_json(), r"jsonl:2: question 'count/0' twice"),
+    ],
+)
+def test_a_bad_line_is_refused(tmp_path, line, message):
+    path = tmp_path / PREDICTIONS
+    path.write_text(prediction(0).model_dump_json() + "\n" + line + "\n")
+    with pytest.raises(PargoError, match=message):
+        read_predictions(path)
+
+
+def test_no_predictions(tmp_path):
+    path = tmp_path / PREDICTIONS
+    with pytest.raises(PargoError, match="cannot read predictions"):
+        read_predictions(path)
+    path.touch()
+    with pytest.raises(PargoError, match="holds no predictions"):
+        read_predictions(path)
+
+
+def test_every_benchmark_of_the_config_has_a_score():
+    kinds = {benchmark.kind for benchmark in CONFIG.benchmarks.values()}
+    assert kinds <= set(SCORERS)
+    with pytest.raises(PargoError, match="unknown benchmark 'mme'; choices: easy_vqa, mini_mme"):
+        find(SCORERS, "mme")
+
+
+def test_imports_neither_torch_nor_pandas():
+    heavy = ("torch", "pandas", "pyarrow", "transformers", "matplotlib", "PIL", "scipy")
+    code = f"import sys, pargo.benchmarks.score; print([name for name in {heavy} if name in sys.modules])"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "[]"
+
+
+def test_a_score_is_no_part_of_evaluation_and_knows_no_model():
+    evaluate = {path.as_posix() for path in import_closure("pargo.benchmarks.evaluate")}
+    assert not {path for path in evaluate if path.startswith("pargo/report/") or path.endswith("score.py")}
+    score = {path.as_posix() for path in import_closure("pargo.benchmarks.score")}
+    assert not {path for path in score if path.startswith(("pargo/models/", "pargo/data/")) or "dataset" in path}
