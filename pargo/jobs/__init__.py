@@ -1,0 +1,1 @@
+"""Heavy stages as jobs that outlive the process that started them."""

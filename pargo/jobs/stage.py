@@ -1,0 +1,97 @@
+"""A stage as a picklable callable: the job process imports and runs it, the launcher needs no heavy import."""
+
+from __future__ import annotations
+
+import fcntl
+import importlib
+import json
+import os
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pargo.code import import_closure
+from pargo.config.base import Settings, canonical_json
+from pargo.errors import PargoError
+from pargo.layout import manifest_path
+from pargo.manifest import code_hash, sha256_file, sha256_text
+
+LOCK = "job.lock"
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Call it to run `module.function(settings=..., **arguments)`.
+
+    Args:
+        module, function: of the stage, e.g. `pargo.train.pretrain` and `run`.
+        settings: canonical JSON of the stage's settings.
+        arguments: the other arguments, mostly paths.
+        run_directory: held by at most one running job (a file lock).
+    """
+
+    module: str
+    function: str
+    settings: str
+    arguments: Mapping[str, Any]
+    run_directory: Path
+
+    @property
+    def num_threads(self) -> int | None:
+        """CPU threads that the arguments or settings ask for."""
+        settings = json.loads(self.settings)
+        parts = (self.arguments, settings.get("train", {}), settings.get("generation", {}))
+        return next((part["num_threads"] for part in parts if part.get("num_threads")), None)
+
+    def spec(self) -> str:
+        """Hash of what the job does: stage, settings, arguments, code, and content of the artifacts it reads."""
+        inputs = {}
+        for path in _paths(self.arguments):
+            manifest = manifest_path(path)
+            if path != self.arguments.get("output") and manifest.is_file():
+                inputs[path.as_posix()] = sha256_file(manifest)
+        return sha256_text(
+            canonical_json(
+                {
+                    "stage": [self.module, self.function],
+                    "settings": json.loads(self.settings),
+                    "arguments": self.arguments,
+                    "inputs": inputs,
+                    "code": code_hash(import_closure(self.module)) if self.module.startswith("pargo.") else None,
+                }
+            )
+        )
+
+    def __call__(self) -> str | None:
+        """Run the stage; the message of an expected failure (PargoError), or None."""
+        self.run_directory.mkdir(parents=True, exist_ok=True)
+        with (self.run_directory / LOCK).open("w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                print(f"another job is running in {self.run_directory}; waiting for it", flush=True)
+                fcntl.flock(lock, fcntl.LOCK_EX)
+            return self._run()
+
+    def _run(self) -> str | None:
+        if self.num_threads is not None:
+            # read when torch is loaded
+            os.environ["OMP_NUM_THREADS"] = os.environ["MKL_NUM_THREADS"] = str(self.num_threads)
+        function = getattr(importlib.import_module(self.module), self.function)
+        settings = typing.get_type_hints(function)["settings"]
+        try:
+            if isinstance(settings, type) and issubclass(settings, Settings):
+                function(settings=settings.model_validate_json(self.settings), **self.arguments)
+            else:
+                function(settings=json.loads(self.settings), **self.arguments)
+        except PargoError as error:
+            return str(error)
+        return None
+
+
+def _paths(value: Any) -> list[Path]:
+    if isinstance(value, Path):
+        return [value]
+    return [path for item in value.values() for path in _paths(item)] if isinstance(value, Mapping) else []

@@ -1,0 +1,1 @@
+"""Training: one loop on the DeepSpeed engine, and the two stages that set it up."""

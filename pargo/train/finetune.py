@@ -1,0 +1,84 @@
+"""Stage `finetune`: projector and LoRA learn from multi-turn conversations (the paper's stage 2)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from pargo.config.base import Name, Settings
+from pargo.config.models import Language, Projector, Vision
+from pargo.config.training import Finetune
+from pargo.models.features import FeatureStore
+from pargo.models.language import load_tokenizer
+from pargo.models.vlm import VisionLanguageModel, build_vlm, load_trainable
+from pargo.train.data import ConversationDataset, TrainingData
+from pargo.train.sampler import seed_of
+from pargo.train.stage import run_training
+
+
+class FinetuneSettings(Settings):
+    """What this stage reads; `splits` are those of the datasets in the mixture."""
+
+    seed: int
+    vision: Vision
+    language: Language
+    projector: Projector
+    train: Finetune
+    splits: dict[Name, str]
+
+
+def run(
+    settings: FinetuneSettings,
+    language: Path,
+    pretrained: Path,
+    sources: Mapping[str, Path],
+    features: Mapping[str, Path],
+    output: Path,
+    run_directory: Path,
+) -> None:
+    """Train the pretrained projector and LoRA on the conversations of the sources.
+
+    Args:
+        settings: of the stage.
+        language: directory of the language model.
+        pretrained: artifact of the pretrain stage.
+        sources: dataset name -> source directory.
+        features: dataset name -> feature artifact of its images.
+        output: artifact directory to publish (`model.safetensors`, `config.json`, `metrics.jsonl`).
+        run_directory: checkpoints and timings.
+    """
+    train = settings.train
+    seed = seed_of(settings.seed, "finetune")
+
+    def prepare() -> tuple[VisionLanguageModel, TrainingData]:
+        tokenizer = load_tokenizer(language)
+        texts = {
+            name: ConversationDataset(
+                sources[name] / settings.splits[name], tokenizer, name=name, seed=seed, max_turns=train.max_turns
+            )
+            for name in train.mixture
+        }
+        stores = {name: FeatureStore(features[name]) for name in train.mixture}
+        data = TrainingData(seed, train.mixture, texts, stores)
+        model = build_vlm(
+            settings.vision,
+            settings.language,
+            settings.projector,
+            train.lora.model_dump(exclude={"learning_rate"}),
+            language_dir=language,
+            seed=settings.seed,
+        )
+        load_trainable(model, pretrained, allow_missing_lora=True)
+        return model, data
+
+    run_training(
+        settings,
+        train,
+        train.lora,
+        prepare,
+        seed=settings.seed,
+        module="pargo.train.finetune",
+        inputs=[language, pretrained, *dict.fromkeys(sources.values()), *dict.fromkeys(features.values())],
+        output=output,
+        run_directory=run_directory,
+    )

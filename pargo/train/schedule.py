@@ -1,0 +1,25 @@
+"""The learning rate as a pure function of the step: nothing to save, nothing to resume."""
+
+from __future__ import annotations
+
+import math
+
+from pargo.config.training import Train
+
+
+def learning_rate_factor(train: Train, step: int) -> float:
+    """Fraction of the peak learning rate at a step, counted from zero.
+
+    Linear warm-up over the first `warmup` of the steps (the first step is not zero), times a decay from 1 at the
+    first step towards `final_learning_rate` at the end.
+    """
+    progress = step / train.num_steps
+    decay = {
+        "constant": 1.0,
+        "linear": 1.0 - progress,
+        "cosine": 0.5 * (1.0 + math.cos(math.pi * progress)),
+    }[train.schedule]
+    if train.schedule != "constant":
+        decay = train.final_learning_rate + (1.0 - train.final_learning_rate) * decay
+    warmup_steps = train.warmup * train.num_steps
+    return decay * min(1.0, (step + 1) / warmup_steps if warmup_steps else 1.0)

@@ -1,0 +1,63 @@
+"""What a training tells a person who watches: what learns, on which data, how fast, how long still."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from torch import nn
+
+from pargo.config.training import Train
+from pargo.train.data import TrainingData
+
+INTERVAL = 5.0  # seconds between progress lines
+
+
+def model_table(model: nn.Module) -> Iterator[str]:
+    """Lines `[trainable|frozen] part: number of parameters`, adapters apart from the model they sit in."""
+    counts: dict[tuple[str, bool], int] = {}
+    for name, parameter in model.named_parameters():
+        part = name.split(".", 1)[0] + (" (LoRA)" if "lora_" in name else "")
+        key = part, parameter.requires_grad
+        counts[key] = counts.get(key, 0) + parameter.numel()
+    for (part, trainable), count in counts.items():
+        yield f"{'[trainable]' if trainable else '[frozen]':<12}{part:<24}{count:>14,} parameters"
+
+
+def data_table(data: TrainingData, train: Train) -> Iterator[str]:
+    """Lines of dataset, number of its samples, share of the draws, and how often each sample is seen."""
+    yield f"{'dataset':<16}{'samples':>10}{'share':>8}{'epochs':>8}"
+    total = sum(data.weights.values())
+    for name in sorted(data.weights):
+        share, size = data.weights[name] / total, len(data.texts[name].ids)
+        yield f"{name:<16}{size:>10,}{share:>8.0%}{share * train.num_samples / size:>8.2f}"
+    yield f"{train.num_samples:,} samples in {train.num_steps:,} steps of {train.batch_size}"
+
+
+class Progress:
+    """Prints a line every few seconds: step, samples, loss since the last line, speed, time left."""
+
+    def __init__(self, train: Train, start: int) -> None:
+        self._train = train
+        self._start = start
+        self._began = time.monotonic()
+        self._due = self._began + INTERVAL
+        self._losses: list[float] = []
+
+    def update(self, step: int, metrics: dict[str, Any]) -> None:
+        """Take note of a finished step, counted from one."""
+        self._losses.append(metrics["loss"])
+        now = time.monotonic()
+        if now < self._due and step < self._train.num_steps:
+            return
+        speed = (step - self._start) * self._train.batch_size / (now - self._began)
+        left = (self._train.num_samples - metrics["samples"]) / speed
+        loss = sum(self._losses) / len(self._losses)
+        print(
+            f"step {step}/{self._train.num_steps}  samples {metrics['samples']}/{self._train.num_samples}  "
+            f"loss {loss:.4f}  {speed:.1f} samples/s  ETA {int(left) // 60}:{int(left) % 60:02d}",
+            flush=True,
+        )
+        self._losses.clear()
+        self._due = now + INTERVAL

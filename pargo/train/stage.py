@@ -1,0 +1,90 @@
+"""What both training stages share around the loop: process group, threads, hash of the run, publication."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+from torch import distributed
+
+from pargo.code import import_closure
+from pargo.config.base import Settings, canonical_json
+from pargo.config.models import LoRA
+from pargo.config.training import Train
+from pargo.manifest import code_hash, publish, read_manifest, sha256_text
+from pargo.models.vlm import VisionLanguageModel
+from pargo.train.data import TrainingData
+from pargo.train.engine import start_process_group
+from pargo.train.loop import train_model
+
+
+def run_training(
+    settings: Settings,
+    train: Train,
+    lora: LoRA | None,
+    prepare: Callable[[], tuple[VisionLanguageModel, TrainingData]],
+    *,
+    seed: int,
+    module: str,
+    inputs: Sequence[Path],
+    output: Path,
+    run_directory: Path,
+) -> None:
+    """Train and publish `model.safetensors`, `config.json` and `metrics.jsonl` as the artifact `output`.
+
+    Args:
+        settings: of the stage; written to `config.json`.
+        train, lora: the part of them that the loop reads.
+        prepare: makes the model and the data, with the number of threads already set.
+        seed: of the run.
+        module: the stage's module name; its import closure is the code of the artifact.
+        inputs: artifact directories that are read.
+        output: where to publish.
+        run_directory: checkpoints and timings; the checkpoints go when the artifact is published.
+
+    Raises:
+        PargoError: an input does not exist, or the training failed.
+    """
+    code = import_closure(module)
+    spec = sha256_text(
+        canonical_json(
+            {
+                "settings": settings,
+                "inputs": [read_manifest(path)["files"] for path in inputs],
+                "code": code_hash(code),
+            }
+        )
+    )
+    torch.set_num_threads(train.num_threads)
+    rank, _ = start_process_group()
+
+    def work() -> tuple[dict[str, torch.Tensor], list[str]]:
+        model, data = prepare()
+        return train_model(model, data, train, lora, seed=seed, spec=spec, run_directory=run_directory)
+
+    if rank:
+        work()
+        distributed.barrier()
+        return
+    _remove_leftovers(output)
+    with publish(output, settings=settings, inputs=inputs, code=code) as directory:
+        weights, metrics = work()
+        save_file(weights, directory / "model.safetensors")
+        (directory / "config.json").write_text(settings.model_dump_json(indent=1) + "\n", encoding="utf-8")
+        (directory / "metrics.jsonl").write_text("".join(metrics), encoding="utf-8")
+    shutil.rmtree(run_directory / "checkpoints", ignore_errors=True)
+    if distributed.get_world_size() > 1:
+        distributed.barrier()
+    print(f"published {output}", flush=True)
+
+
+def _remove_leftovers(output: Path) -> None:
+    """Remove what a killed run left beside the artifact; jobs of one run directory never run at the same time."""
+    for path in output.parent.glob(f".{output.name}.*"):
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)

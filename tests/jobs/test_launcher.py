@@ -1,0 +1,217 @@
+"""The launcher against real local jobs: success, failure, attach, resubmit, cancel."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from pargo.errors import PargoError
+from pargo.jobs import local
+from pargo.jobs.launcher import launch
+from pargo.jobs.record import JobRecord
+from pargo.jobs.stream import LogStream, tail
+
+LAUNCHER = """
+import json, sys
+from pathlib import Path
+from pargo.jobs.launcher import launch
+kwargs = {name: value if name == "settings" else Path(value) for name, value in json.loads(sys.argv[1]).items()}
+launch("toy_stage", kwargs, name="toy", run_directory=Path(sys.argv[2]))
+"""
+
+
+@pytest.fixture(autouse=True)
+def toy_stage_is_importable(monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))
+    monkeypatch.syspath_prepend(str(Path(__file__).parent))
+
+
+@pytest.fixture
+def runs(tmp_path) -> Path:
+    return tmp_path / "runs" / "toy"
+
+
+@pytest.fixture
+def kwargs(tmp_path) -> dict:
+    return {"settings": {"train": {"num_threads": 3}}, "output": tmp_path / "out", "trace": tmp_path / "trace"}
+
+
+@pytest.fixture
+def start(runs) -> Iterator[Callable[[dict], subprocess.Popen]]:
+    """Start a launcher in a process of its own; whatever is left of launchers and jobs ends with the test."""
+    started = []
+
+    def begin(kwargs: dict) -> subprocess.Popen:
+        text = json.dumps({name: value if name == "settings" else str(value) for name, value in kwargs.items()})
+        log = runs.parent / f"launcher-{len(started)}.log"
+        log.parent.mkdir(parents=True, exist_ok=True)
+        with log.open("w") as file:
+            command = [sys.executable, "-c", LAUNCHER, text, str(runs)]
+            started.append(subprocess.Popen(command, stdout=file, stderr=subprocess.STDOUT))
+        return started[-1]
+
+    yield begin
+    for process in started:
+        process.kill()
+        process.wait()
+    record = JobRecord.read(runs)
+    if record is not None:
+        local.cancel(record)
+
+
+def wait_until(condition: Callable[[], object], seconds: float = 30.0) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.05)
+
+
+def num_runs(kwargs: dict) -> int:
+    return len(kwargs["trace"].read_text().splitlines()) if kwargs["trace"].exists() else 0
+
+
+def test_a_job_runs_to_its_end_and_its_log_is_shown(kwargs, runs, capsys):
+    kwargs["settings"]["lines"] = 5
+    launch("toy_stage", kwargs, name="toy", run_directory=runs)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("toy: job ")
+    # without a terminal, progress is shown sparingly; submitit's own lines never
+    assert lines[1:] == ["started", "step 0/9  loss", "finished"]
+    assert kwargs["output"].is_dir()
+    assert kwargs["trace"].read_text().split()[1] == "3"  # OMP_NUM_THREADS
+    kwargs["output"].rmdir()
+    launch("toy_stage:run", kwargs, name="toy", run_directory=runs)  # nothing of the first run is in the way
+    assert num_runs(kwargs) == 2
+
+
+def test_inline_is_the_same_without_a_job(kwargs, runs, monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    monkeypatch.setenv("MKL_NUM_THREADS", "1")
+    launch("toy_stage", kwargs, name="toy", run_directory=runs, executor="inline")
+    assert kwargs["output"].is_dir()
+    kwargs["settings"]["fail"] = "expected"
+    with pytest.raises(PargoError, match="the width must be even"):
+        launch("toy_stage", kwargs, name="toy", run_directory=runs, executor="inline")
+
+
+def test_an_unknown_executor_names_the_choices(kwargs, runs):
+    with pytest.raises(PargoError, match="'cloud' is not known; choices: inline, local"):
+        launch("toy_stage", kwargs, name="toy", run_directory=runs, executor="cloud")
+
+
+def test_a_failure_shows_the_end_of_the_log(kwargs, runs, capsys):
+    kwargs["settings"]["fail"] = "bug"
+    with pytest.raises(PargoError) as caught:
+        launch("toy_stage", kwargs, name="toy", run_directory=runs)
+    text = str(caught.value)
+    assert "ValueError: a bug" in text.splitlines()[0]
+    assert "| line 49" in text
+    assert "| line 0\n" not in text
+    log = Path(text.splitlines()[1].removeprefix("last lines of ").removesuffix(":"))
+    assert "line 0" in log.read_text()
+    with pytest.raises(PargoError):  # the next call tries again, it does not repeat the old failure
+        launch("toy_stage", kwargs, name="toy", run_directory=runs)
+    assert num_runs(kwargs) == 2
+
+
+def test_an_expected_failure_is_told_in_its_own_words(kwargs, runs):
+    kwargs["settings"]["fail"] = "expected"
+    with pytest.raises(PargoError, match=r"^toy: the width must be even\n"):
+        launch("toy_stage", kwargs, name="toy", run_directory=runs)
+
+
+def test_a_launcher_killed_leaves_the_job_and_the_next_attaches(kwargs, runs, start, tmp_path, capsys):
+    kwargs["wait_for"] = tmp_path / "go"
+    first = start(kwargs)
+    wait_until(lambda: num_runs(kwargs))
+    first.kill()
+    first.wait()
+    second = start(kwargs)
+    wait_until(lambda: "attached" in (runs.parent / "launcher-1.log").read_text())
+    kwargs["wait_for"].touch()
+    assert second.wait(30) == 0
+    assert num_runs(kwargs) == 1
+    assert kwargs["output"].is_dir()
+
+
+def test_a_job_that_finished_unwatched_is_harvested(kwargs, runs, start, tmp_path):
+    kwargs["wait_for"] = tmp_path / "go"
+    first = start(kwargs)
+    wait_until(lambda: num_runs(kwargs))
+    first.kill()
+    first.wait()
+    kwargs["wait_for"].touch()
+    wait_until(lambda: local.result(JobRecord.read(runs), runs))
+    launch("toy_stage", kwargs, name="toy", run_directory=runs)
+    assert num_runs(kwargs) == 1
+
+
+def test_a_finished_job_without_its_output_runs_again(kwargs, runs, start, tmp_path):
+    kwargs["wait_for"] = tmp_path / "go"
+    first = start(kwargs)
+    wait_until(lambda: num_runs(kwargs))
+    first.kill()
+    kwargs["wait_for"].touch()
+    wait_until(lambda: local.result(JobRecord.read(runs), runs))
+    kwargs["output"].rmdir()
+    launch("toy_stage", kwargs, name="toy", run_directory=runs)
+    assert num_runs(kwargs) == 2
+
+
+def test_a_killed_job_is_reported_and_submitted_again(kwargs, runs, start, tmp_path, capsys):
+    kwargs["wait_for"] = tmp_path / "go"
+    first = start(kwargs)
+    wait_until(lambda: num_runs(kwargs))
+    psutil.Process(int(kwargs["trace"].read_text().split()[0])).kill()
+    assert first.wait(30) == 1
+    assert "ended without a result" in (runs.parent / "launcher-0.log").read_text()
+    kwargs["wait_for"].touch()
+    launch("toy_stage", kwargs, name="toy", run_directory=runs)
+    assert "was lost; submitting it again" in capsys.readouterr().out
+    assert num_runs(kwargs) == 2
+
+
+def test_a_job_with_another_spec_is_cancelled(kwargs, runs, start, tmp_path, capsys):
+    first = start(kwargs | {"wait_for": tmp_path / "never"})
+    wait_until(lambda: num_runs(kwargs))
+    old = psutil.Process(int(kwargs["trace"].read_text().split()[0]))
+    first.kill()
+    launch("toy_stage", kwargs, name="toy", run_directory=runs)
+    assert "does something else; cancelling it" in capsys.readouterr().out
+    assert not old.is_running()
+    assert num_runs(kwargs) == 2
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_interrupting_the_launcher_cancels_the_job_and_its_children(kwargs, runs, start, tmp_path, number):
+    kwargs |= {"wait_for": tmp_path / "never", "settings": {"child": True}}
+    launcher = start(kwargs)
+    wait_until((tmp_path / "child").exists)
+    wait_until((tmp_path / "child").read_text)
+    job = int(kwargs["trace"].read_text().split()[0])
+    child = int((tmp_path / "child").read_text())
+    launcher.send_signal(number)
+    assert launcher.wait(30) != 0
+    assert not any(psutil.pid_exists(pid) and psutil.Process(pid).status() != "zombie" for pid in (job, child))
+    assert JobRecord.read(runs) is None
+
+
+def test_the_log_is_read_in_whole_lines(tmp_path):
+    path = tmp_path / "log"
+    stream = LogStream(path, terminal=True)
+    assert stream.read() == []
+    path.write_bytes(b"submitit INFO (now) - noise\none\ntw")
+    assert stream.read() == ["one"]
+    with path.open("ab") as file:
+        file.write(b"o\nstep 1/9 a\nstep 2/9 b\nend")
+    assert stream.read() == ["two", "step 1/9 a", "step 2/9 b"]
+    assert stream.read(last=True) == ["end"]
+    assert tail(path, 2) == ["step 2/9 b", "end"]

@@ -1,0 +1,63 @@
+"""Checkpoints: round trip, the last two kept, damaged and foreign ones passed over."""
+
+import pytest
+import torch
+
+from pargo.train.checkpoint import METRICS, STATE, WEIGHTS, Checkpoints
+
+
+@pytest.fixture
+def said() -> list[str]:
+    return []
+
+
+@pytest.fixture
+def checkpoints(tmp_path, said):
+    store = Checkpoints(tmp_path / "checkpoints", "spec", warn=said.append)
+    for step in (2, 4, 6):
+        state = [{"step": torch.tensor(float(step)), "exp_avg": torch.arange(3.0)}]
+        store.save(step, {"projector.w": torch.full((2,), float(step))}, state, [f"{n}\n" for n in range(step)])
+    return store
+
+
+def test_round_trip(checkpoints, said):
+    loaded = checkpoints.load()
+    assert loaded.step == 6
+    assert loaded.weights["projector.w"].tolist() == [6.0, 6.0]
+    assert loaded.optimizer[0]["step"] == 6
+    assert loaded.metrics == [f"{n}\n" for n in range(6)]
+    assert not said
+
+
+def test_two_are_kept(checkpoints):
+    assert sorted(path.name for path in checkpoints.directory.iterdir()) == ["step-00000004", "step-00000006"]
+
+
+@pytest.mark.parametrize("name", [WEIGHTS, METRICS, STATE, "optimizer-00000.pt"])
+@pytest.mark.parametrize("damage", ["truncate", "flip", "remove"])
+def test_the_previous_one_is_used_when_the_newest_is_damaged(checkpoints, said, name, damage):
+    path = checkpoints.directory / "step-00000006" / name
+    data = path.read_bytes()
+    if damage == "remove":
+        path.unlink()
+    else:
+        path.write_bytes(data[: len(data) // 2] if damage == "truncate" else bytes([data[0] ^ 255]) + data[1:])
+    assert checkpoints.load().step == 4
+    assert len(said) == 1
+    assert "step-00000006 is not used" in said[0]
+
+
+def test_an_unfinished_one_is_not_seen(checkpoints):
+    (checkpoints.directory / ".step-00000008").mkdir()
+    assert checkpoints.load().step == 6
+
+
+def test_one_of_other_settings_is_ignored(checkpoints, said):
+    other = Checkpoints(checkpoints.directory, "another spec", warn=said.append)
+    assert other.load() is None
+    assert len(said) == 2
+    assert "other settings" in said[0]
+
+
+def test_without_any_there_is_none(tmp_path):
+    assert Checkpoints(tmp_path / "none", "spec").load() is None
