@@ -37,13 +37,15 @@ class Config(Settings):
     language: Language
     datasets: dict[Name, Dataset]
     captions: Captions = Captions()
-    benchmarks: dict[Name, Benchmark]
-    arms: dict[Name, Experiment] = Field(description="in the file: named differences from `base`")
+    benchmarks: Annotated[dict[Name, Benchmark], Field(min_length=1)]
+    arms: dict[Name, Experiment] = Field(min_length=1, description="in the file: named differences from `base`")
     report: Report
 
     @model_validator(mode="after")
     def _consistent(self) -> Config:
         self._references()
+        if len(set(self.seeds)) < len(self.seeds):
+            raise ValueError(f"seeds: {list(self.seeds)} holds a seed twice")
         for name, arm in self.arms.items():
             _check_projector(f"arms.{name}.projector", arm.projector, self.vision)
         for source in self.sources.values():
@@ -138,11 +140,16 @@ def parse_config(data: Any, where: str = "config") -> Config:
     for field, value in (("base", base), ("arms", arms)):
         if not isinstance(value, dict):
             raise ConfigError(f"{where}: {field}: required, and must be a mapping")
+    for name, difference in arms.items():
+        if not isinstance(difference, dict | None):
+            raise ConfigError(f"{where}: arms.{name}: expected differences from base as a mapping, got {difference!r}")
     data["arms"] = {name: merge(base, difference or {}) for name, difference in arms.items()}
     try:
         return Config.model_validate(data)
     except ValidationError as error:
-        raise ConfigError(f"{where}: " + "; ".join(_explain(item) for item in error.errors())) from None
+        # what stands in base is wrong in every arm, but is said once
+        problems = dict.fromkeys(_explain(item, data, arms) for item in error.errors())
+        raise ConfigError(f"{where}: " + "; ".join(problems)) from None
 
 
 def merge(base: dict, difference: dict) -> dict:
@@ -150,7 +157,9 @@ def merge(base: dict, difference: dict) -> dict:
     merged = dict(base)
     for key, value in difference.items():
         old = merged.get(key)
-        same_kind = isinstance(old, dict) and isinstance(value, dict) and value.get("name", old.get("name")) == old.get("name")
+        same_kind = (
+            isinstance(old, dict) and isinstance(value, dict) and value.get("name", old.get("name")) == old.get("name")
+        )
         # a mixture lists all its members: weights of the base must not linger
         merged[key] = merge(old, value) if same_kind and key != "mixture" else value
     return merged
@@ -163,54 +172,88 @@ def _tuples(value: Any) -> Any:
     return tuple(_tuples(item) for item in value) if isinstance(value, list) else value
 
 
-def _explain(item: dict) -> str:
+def _explain(item: dict, data: dict, arms: dict) -> str:
     """One validation error as one sentence that names the field, the value and what would be right."""
-    location = [str(part) for part in item["loc"]]
-    field = ".".join(location)
-    value = item["input"]
-    if item["type"] == "extra_forbidden":
-        names = _field_names(location[:-1])
+    location = _location(item, data)
+    field = ".".join(_written_at(location, arms))
+    value, kind = item["input"], item["type"]
+    if kind == "extra_forbidden":
+        names = _field_names(item["loc"][:-1])
         near = difflib.get_close_matches(location[-1], names, n=1)
         hint = f"; did you mean {near[0]!r}?" if near else ""
         return f"{field}: unknown key{hint}" + (f" (choices: {', '.join(names)})" if names else "")
-    if item["type"] == "missing":
+    if kind == "missing":
         return f"{field}: required but not given"
-    if item["type"] == "value_error":
+    if kind == "union_tag_invalid":
+        choices = item["ctx"]["expected_tags"].replace("'", "")
+        return f"{field}.{_tag(value)}: {item['ctx']['tag']!r} is not valid; choices: {choices}"
+    if kind == "union_tag_not_found":
+        return f"{field}.{item['ctx']['discriminator'].strip(chr(39))}: required but not given"
+    if kind == "value_error":
         text = str(item["ctx"]["error"])
         return f"{field}: {text}" if field else text
     hint = ""
-    if item["type"] == "float_type" and isinstance(value, str):
+    if kind == "float_type" and isinstance(value, str):
         hint = "; YAML reads 1e-3 as text: write 1.0e-3"
     return f"{field}: {value!r} is not valid: {item['msg'][0].lower() + item['msg'][1:]}{hint}"
 
 
-def _field_names(location: list[str]) -> list[str]:
-    """Names of the fields a mapping at this place may have; empty when the place cannot be resolved."""
+def _tag(value: Any) -> str:
+    """The key that chooses between classes: `kind`, or `name` of a projector."""
+    return "kind" if isinstance(value, dict) and "kind" in value else "name"
+
+
+def _location(item: dict, data: Any) -> list[str]:
+    """Path to a value as written in the file: pydantic also names the chosen class of a union, and `[key]`."""
+    parts = []
+    for part in item["loc"]:
+        if isinstance(data, dict) and part not in data and data.get(_tag(data)) == part:
+            continue
+        if part != "[key]":
+            parts.append(str(part))
+        data = data.get(part) if isinstance(data, dict) else None
+    return parts
+
+
+def _written_at(location: list[str], arms: dict) -> list[str]:
+    """`arms.x.a.b` as `base.a.b` where the arm itself does not write it."""
+    if location[:1] != ["arms"] or len(location) < 3:
+        return location
+    node: Any = arms.get(location[1])
+    for depth, part in enumerate(location[2:]):
+        if not isinstance(node, dict) or part not in node:
+            # a mapping that the arm replaced as a whole is the arm's, whatever it lacks
+            replaced = depth > 0 and isinstance(node, dict) and "name" in node
+            return location if replaced else ["base", *location[2:]]
+        node = node[part]
+    return location
+
+
+def _field_names(location: tuple) -> list[str]:
+    """Names of the fields a mapping at this place of the schema may have."""
     schema = Config.model_json_schema()
-    node: dict = schema
+    node = schema
     for part in location:
-        node = _resolve(node, schema)
-        options = node.get("anyOf", node.get("oneOf", [node]))
-        for option in map(lambda o: _resolve(o, schema), options):
-            if part in option.get("properties", {}):
-                node = option["properties"][part]
-                break
-            if option.get("properties", {}).keys() & {"kind", "name"}:
-                tag = next(iter(option["properties"].keys() & {"kind", "name"}))
-                if option["properties"][tag].get("const") == part:
-                    node = option
-                    break
-            if isinstance(option.get("additionalProperties"), dict):
-                node = option["additionalProperties"]
-                break
-        else:
-            return []
-    node = _resolve(node, schema)
-    options = [_resolve(option, schema) for option in node.get("anyOf", node.get("oneOf", [node]))]
-    return sorted({name for option in options for name in option.get("properties", {})})
+        node = _child(_resolve(node, schema), str(part), schema)
+    return sorted(_resolve(node, schema).get("properties", {}))
+
+
+def _child(node: dict, part: str, schema: dict) -> dict:
+    """The schema of a field, of a mapping's values, or of the class that a tag chooses; empty when there is none."""
+    if part in node.get("properties", {}):
+        return node["properties"][part]
+    for values in ("additionalProperties", "patternProperties"):
+        if isinstance(node.get(values), dict):
+            return node[values] if values == "additionalProperties" else next(iter(node[values].values()))
+    if part in node.get("discriminator", {}).get("mapping", {}):
+        return {"$ref": node["discriminator"]["mapping"][part]}
+    options = [_resolve(option, schema) for option in node.get("anyOf", [])]
+    return next((child for option in options if (child := _child(option, part, schema))), {})
 
 
 def _resolve(node: dict, schema: dict) -> dict:
+    """Follow references, and choose the only class of an optional value."""
     while "$ref" in node:
         node = schema["$defs"][node["$ref"].rsplit("/", 1)[1]]
-    return node
+    options = [option for option in node.get("anyOf", []) if option.get("type") != "null"]
+    return _resolve(options[0], schema) if len(options) == 1 else node

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pargo.config.base import Name, Positive, Settings
 from pydantic import Field
+
+from pargo.config.base import Name, Positive, Settings
 
 
 class Report(Settings):

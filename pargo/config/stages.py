@@ -23,6 +23,12 @@ def download(config: Config, source: str) -> dict[str, Any]:
     return {"id": source, "source": chosen, "pin": pin}
 
 
+def check_sources(config: Config) -> None:
+    """Raise ConfigError when a package is not in the source table."""
+    for source in config.sources:
+        download(config, source)
+
+
 def caption(config: Config, dataset: str) -> dict[str, Any]:
     return {"split": config.datasets[dataset].split, "captions": config.captions}
 
@@ -54,6 +60,28 @@ def evaluate(config: Config, arm: str, benchmark: str) -> dict[str, Any]:
 
 def score(config: Config, benchmark: str) -> dict[str, Any]:
     return {"benchmark": config.benchmarks[benchmark], "bootstrap_samples": config.report.bootstrap_samples}
+
+
+def attention(config: Config, arm: str) -> dict[str, Any]:
+    split = next(iter(config.benchmarks.values())).split
+    return {
+        "vision": config.vision,
+        "projector": config.arms[arm].projector,
+        "split": split,
+        "count": config.report.attention_images,
+    }
+
+
+def report(config: Config) -> dict[str, Any]:
+    return {
+        "config": config.name,
+        "seeds": config.seeds,
+        "vision": config.vision,
+        "language": config.language,
+        "projectors": {name: arm.projector for name, arm in config.arms.items()},
+        "benchmarks": config.benchmarks,
+        "report": config.report,
+    }
 
 
 def _model(config: Config, arm: str) -> dict[str, Any]:

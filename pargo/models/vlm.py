@@ -132,7 +132,9 @@ def build_vlm(
     model = load_language_model(language, language_dir)
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        built = build_projector(projector, vision, model.get_input_embeddings().embedding_dim)
+        embeddings = model.get_input_embeddings()
+        built = build_projector(projector, vision, embeddings.embedding_dim)
+    built.scale_output(embeddings.weight.float().square().mean().sqrt().item())
     if lora is not None:
         add_lora(model, lora, seed)
     return VisionLanguageModel(built, model)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -79,6 +80,15 @@ class ProjectorBase(nn.Module, ABC):
         hidden, attentions = self.encode(normalised, output_attentions)
         tokens = self.output(hidden)
         return (tokens, attentions) if output_attentions else tokens
+
+    @torch.no_grad()
+    def scale_output(self, token_rms: float) -> None:
+        """Scale a new output Linear so that tokens start at about this root mean square (of normalised hidden states).
+
+        Image tokens several times larger than the text's embeddings give a frozen language model exploding gradients
+        in the first steps, from which training recovers late. This initialisation is this project's choice.
+        """
+        self.output.weight *= token_rms / (INITIALIZER_STD * self.output.in_features**0.5)
 
     def output_flops(self, batch: int) -> int:
         return linear_flops(batch * self.num_tokens, self.output)

@@ -1,0 +1,264 @@
+"""The command line: reproduce a whole config, run one stage, check a config, record and restore versions.
+
+Stages import torch and friends, so every command imports what it runs only when it runs. Options are given by the
+rules in workflow/rules; a person rarely calls a stage by hand.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+import typing
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from pargo.errors import ConfigError, PargoError
+
+app = typer.Typer(
+    help="ParGo-Repro: reproduce the paper with one command.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+config_app = typer.Typer(help="Look at config files.", no_args_is_help=True)
+report_app = typer.Typer(help="Stage report: tables, figures, page.", no_args_is_help=True)
+versions_app = typer.Typer(help="Record and restore artifacts with DVC.", no_args_is_help=True)
+app.add_typer(config_app, name="config")
+app.add_typer(report_app, name="report")
+app.add_typer(versions_app, name="versions")
+
+ConfigFile = Annotated[Path, typer.Option("--config", help="Config file: which paper is run.")]
+SettingsText = Annotated[str, typer.Option("--settings", help="JSON of what the stage reads of the config.")]
+Directory = Annotated[Path, typer.Option(help="Directory, made by an earlier stage.")]
+Output = Annotated[Path, typer.Option(help="What the stage makes.")]
+RunDirectory = Annotated[Path, typer.Option(help="Where the job record, the log and checkpoints are kept.")]
+Named = Annotated[list[str], typer.Option(metavar="NAME=DIR", help="Directory of a dataset; may be repeated.")]
+Files = Annotated[list[Path], typer.Option(help="File or directory of an earlier stage; may be repeated.")]
+Executor = Annotated[
+    str, typer.Option(help="How the job runs: `local` as a job on this machine, `inline` in this process.")
+]
+
+DEFAULT_CONFIG = Path("config/quick.yaml")
+
+
+def main() -> None:
+    """Run the command line; an expected error is one line, without a traceback."""
+    try:
+        app()
+    except ConfigError as error:
+        _fail(error, 2)
+    except PargoError as error:
+        _fail(error, 1)
+
+
+def _fail(error: PargoError, code: int) -> typing.NoReturn:
+    from rich.console import Console
+    from rich.text import Text
+
+    Console(stderr=True, soft_wrap=True).print(Text(f"error: {error}", style="bold red"))
+    sys.exit(code)
+
+
+# The whole experiment -----------------------------------------------------------------------------------------------
+
+
+@app.command()
+def reproduce(
+    config: ConfigFile = DEFAULT_CONFIG,
+    profile: Annotated[Path | None, typer.Option(help="Snakemake profile: how jobs run, e.g. on a cluster.")] = None,
+    cores: Annotated[int, typer.Option(min=1, help="CPU cores to use.")] = 2,
+    until: Annotated[str | None, typer.Option(metavar="STAGE", help="Stop after this stage.")] = None,
+) -> None:
+    """Run everything a config needs, record it with DVC and show the headline table."""
+    from pargo.reproduce import reproduce as run
+
+    run(config, profile=profile, cores=cores, until=until)
+
+
+@config_app.command("check")
+def config_check(file: Annotated[Path, typer.Argument(help="Config file.")]) -> None:
+    """Read and validate a config file; exit code 2 and one clear message when it cannot be run."""
+    from pargo.config.experiment import load_config
+    from pargo.config.stages import check_sources
+
+    config = load_config(file)
+    check_sources(config)
+    typer.echo(f"{file}: ok; arms: {', '.join(config.arms)}; benchmarks: {', '.join(config.benchmarks)}")
+
+
+# Stages -------------------------------------------------------------------------------------------------------------
+
+
+def _run(module: str, settings: str, **arguments: Any) -> None:
+    """Call `run` of a stage's module in this process."""
+    stage = importlib.import_module(module)
+    stage.run(_parse(stage, settings), **arguments)
+
+
+def _launch(module: str, settings: str, arguments: dict[str, Any], run_directory: Path, executor: str) -> None:
+    """Run a heavy stage as a job, or in this process with the executor `inline`."""
+    from pargo.jobs.launcher import launch
+
+    name = run_directory.as_posix()
+    launch(module, {"settings": settings, **arguments}, name=name, run_directory=run_directory, executor=executor)
+
+
+def _parse(stage: Any, settings: str) -> Any:
+    """Settings of the type that the stage's `run` declares."""
+    from pydantic import ValidationError
+
+    kind = typing.get_type_hints(stage.run)["settings"]
+    try:
+        return kind.model_validate_json(settings)
+    except ValidationError as error:
+        raise PargoError(f"--settings is not a {kind.__name__}: {error}") from None
+
+
+def _named(pairs: list[str]) -> dict[str, Path]:
+    """`NAME=DIR` options as a mapping, in the given order."""
+    directories: dict[str, Path] = {}
+    for pair in pairs:
+        name, equals, directory = pair.partition("=")
+        if not equals or not name or not directory:
+            raise PargoError(f"expected NAME=DIR, got {pair!r}")
+        if name in directories:
+            raise PargoError(f"{name!r} is given twice")
+        directories[name] = Path(directory)
+    return directories
+
+
+@app.command()
+def download(settings: SettingsText, output: Output) -> None:
+    """Fetch or generate one source."""
+    _run("pargo.data.download", settings, output=output)
+
+
+@app.command()
+def caption(settings: SettingsText, source: Directory, output: Output) -> None:
+    """Build the captions of one dataset."""
+    _run("pargo.captions.build", settings, source=source, output=output)
+
+
+@app.command()
+def features(
+    settings: SettingsText,
+    source: Directory,
+    vision: Directory,
+    output: Output,
+    run_directory: RunDirectory,
+    executor: Executor = "local",
+) -> None:
+    """Compute the frozen vision tower's features of one split."""
+    # one thread: sums are split by thread, and the numbers must not depend on the machine's load
+    paths = {"source": source, "vision": vision, "output": output, "num_threads": 1}
+    _launch("pargo.models.features", settings, paths, run_directory, executor)
+
+
+@app.command()
+def pretrain(
+    settings: SettingsText,
+    language: Directory,
+    captions: Named,
+    features: Named,
+    output: Output,
+    run_directory: RunDirectory,
+    executor: Executor = "local",
+) -> None:
+    """Train the projector of one arm on captions."""
+    datasets: dict[str, Any] = {"captions": _named(captions), "features": _named(features)}
+    paths = {"language": language, "output": output, "run_directory": run_directory}
+    _launch("pargo.train.pretrain", settings, datasets | paths, run_directory, executor)
+
+
+@app.command()
+def finetune(
+    settings: SettingsText,
+    language: Directory,
+    pretrained: Directory,
+    sources: Named,
+    features: Named,
+    output: Output,
+    run_directory: RunDirectory,
+    executor: Executor = "local",
+) -> None:
+    """Train the projector and LoRA of one arm on conversations."""
+    datasets: dict[str, Any] = {"sources": _named(sources), "features": _named(features)}
+    paths = {"language": language, "pretrained": pretrained, "output": output, "run_directory": run_directory}
+    _launch("pargo.train.finetune", settings, datasets | paths, run_directory, executor)
+
+
+@app.command()
+def evaluate(
+    settings: SettingsText,
+    language: Directory,
+    model: Directory,
+    source: Directory,
+    features: Directory,
+    output: Output,
+    run_directory: RunDirectory,
+    executor: Executor = "local",
+) -> None:
+    """Answer the questions of one benchmark with one model."""
+    paths = {"language": language, "model": model, "source": source, "features": features, "output": output}
+    _launch("pargo.benchmarks.evaluate", settings, paths, run_directory, executor)
+
+
+@app.command()
+def score(settings: SettingsText, predictions: Directory, output: Output) -> None:
+    """Score saved answers; needs no model."""
+    _run("pargo.benchmarks.score", settings, predictions=predictions, output=output)
+
+
+@app.command()
+def attention(settings: SettingsText, model: Directory, source: Directory, features: Directory, output: Output) -> None:
+    """Store where the tokens of one model look, for the attention figure."""
+    _run("pargo.report.attention", settings, model=model, source=source, features=features, output=output)
+
+
+@report_app.command("tables")
+def report_tables(settings: SettingsText, scores: Files, output: Output) -> None:
+    """Write the tables."""
+    _run("pargo.report.tables", settings, scores=scores, output=output)
+
+
+@report_app.command("figures")
+def report_figures(settings: SettingsText, scores: Files, models: Files, output: Output, attention: Files = ()) -> None:
+    """Draw the figures."""
+    _run("pargo.report.figures", settings, scores=scores, models=models, attention=attention, output=output)
+
+
+@report_app.command("page")
+def report_page(settings: SettingsText, scores: Files, tables: Directory, figures: Directory, output: Output) -> None:
+    """Write the page for readers."""
+    _run("pargo.report.page", settings, scores=scores, tables=tables, figures=figures, output=output)
+
+
+# Versions -----------------------------------------------------------------------------------------------------------
+
+
+@versions_app.command("record")
+def versions_record(config: ConfigFile = DEFAULT_CONFIG) -> None:
+    """Write dvc.yaml and dvc.lock from the finished run of a config."""
+    from pargo.versioning import dvc
+
+    dvc.record(config)
+
+
+@versions_app.command("restore")
+def versions_restore(config: ConfigFile = DEFAULT_CONFIG) -> None:
+    """Bring back the artifacts of the checked-out commit, so that nothing of a config has to be rerun."""
+    from pargo.versioning import dvc
+
+    dvc.restore(config)
+
+
+@versions_app.command("status")
+def versions_status(config: ConfigFile = DEFAULT_CONFIG) -> None:
+    """Show what differs from the recorded versions of a config; exit code 1 when something does."""
+    from pargo.versioning import dvc
+
+    changes = dvc.status(config)
+    typer.echo("\n".join(changes) or "up to date")
+    raise typer.Exit(1 if changes else 0)

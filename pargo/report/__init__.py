@@ -1,0 +1,1 @@
+"""The report: tables, figures and a page, in which every number leads back to the files that made it."""

@@ -1,0 +1,127 @@
+"""A number in a table: never a bare float, but a value with its interval, its status and the files it came from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Status = Literal["published", "measured", "computed", "unknown"]
+Unit = Literal["count", "parameters", "flops", "points", "percent", "difference", "percent_difference"]
+
+# what each status means, in the words the page and the captions use
+STATUSES: dict[Status, str] = {
+    "published": "stated by the paper, for its own models and data; not checked here",
+    "measured": "measured here, by this configuration; leads to its result file",
+    "computed": "follows from the settings or from how the score is defined; nothing was trained for it",
+    "unknown": "nobody here knows: the paper's number is not available, or nothing in this configuration measures it",
+}
+MINUS = "\N{MINUS SIGN}"
+NOTHING = "\N{EM DASH}"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One number.
+
+    Attributes:
+        value: in base units (a share, not per cent); None when unknown.
+        unit: how it is written; differences carry their sign.
+        interval: 95 % interval in the units of the value, or None where there is none.
+        n: images it is an average over (the unit of resampling), or None.
+        seeds: training seeds in it; `seed_values` the value of each, where the value is their mean.
+        files: result files it was read from, relative to the project root; empty for published and unknown.
+    """
+
+    value: float | None
+    unit: Unit
+    status: Status
+    interval: tuple[float, float] | None = None
+    n: int | None = None
+    seeds: tuple[int, ...] = ()
+    seed_values: tuple[float, ...] = ()
+    files: tuple[str, ...] = ()
+    note: str = ""
+    digits: int = 1
+
+    def __post_init__(self) -> None:
+        if (self.value is None) != (self.status == "unknown"):
+            raise ValueError(f"a cell has a value unless its status is unknown, got {self.value!r}, {self.status!r}")
+        if self.status == "measured" and not self.files:
+            raise ValueError("a measured cell must name its result file")
+
+    @property
+    def text(self) -> str:
+        """The value as written, e.g. `412.5`, `+12.5`, `1.23 M`, without its interval."""
+        return NOTHING if self.value is None else self.write(self.value)
+
+    @property
+    def interval_text(self) -> str:
+        """`[380, 442]`, or nothing; ends of intervals of points are written without decimals."""
+        if self.interval is None:
+            return ""
+        digits = self.digits if self.unit.startswith("percent") else 0
+        return f"[{self.write(self.interval[0], digits)}, {self.write(self.interval[1], digits)}]"
+
+    def write(self, value: float, digits: int | None = None) -> str:
+        """A value in this cell's unit, with as many decimals as asked for."""
+        digits = self.digits if digits is None else digits
+        if self.unit == "count":
+            return f"{int(value):,}"
+        if self.unit == "parameters":
+            return _si(value, (("B", 1e9), ("M", 1e6), ("k", 1e3)))
+        if self.unit == "flops":
+            return _si(value, (("T", 1e12), ("G", 1e9), ("M", 1e6), ("k", 1e3)))
+        scale = 100 if self.unit.startswith("percent") else 1
+        # + 0.0 turns the negative zero of rounding into zero
+        number = round(value * scale, digits) + 0.0
+        sign = "+" if self.unit.endswith("difference") and number > 0 else ""
+        return sign + f"{number:.{digits}f}".replace("-", MINUS)
+
+
+def _si(value: float, steps: tuple[tuple[str, float], ...]) -> str:
+    for letter, size in steps:
+        if value >= size:
+            return f"{value / size:.2f} {letter}"
+    return f"{int(value)}"
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of numbers; `group` is a heading shared by its neighbours, `title` must be enough without it."""
+
+    key: str
+    title: str
+    group: str = ""
+    short: str = ""
+
+
+@dataclass(frozen=True)
+class Row:
+    """`kind` sets a block of rows apart (arm, baseline); `texts` are the cells that hold words."""
+
+    key: str
+    kind: str
+    texts: dict[str, str]
+    cells: dict[str, Cell]
+
+
+@dataclass(frozen=True)
+class Table:
+    """Words first (`heads`: key -> title), numbers after (`columns`).
+
+    `block` names a head whose text is the same in neighbouring rows: narrow layouts write it once, above them.
+    """
+
+    name: str
+    caption: str
+    heads: dict[str, str]
+    columns: tuple[Column, ...]
+    rows: tuple[Row, ...]
+    notes: tuple[str, ...] = ()
+    block: str = ""
+
+    def __post_init__(self) -> None:
+        known = {column.key for column in self.columns}
+        for row in self.rows:
+            if row.texts.keys() != self.heads.keys() or not row.cells.keys() <= known:
+                raise ValueError(f"table {self.name}: row {row.key} does not fit the columns")

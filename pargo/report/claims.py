@@ -1,0 +1,127 @@
+"""The paper's claims beside what this configuration measured: published, measured and unknown, never mixed.
+
+What the paper states is known here from its abstract alone: one number (+259.96) and the claims in words.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from pargo.report import words
+from pargo.report.cells import Cell, Column, Row, Table
+from pargo.report.measure import difference, has_tasks, max_score, task_names
+from pargo.report.scores import Scores
+from pargo.report.settings import ReportSettings
+
+PAPER = "the paper's abstract (AAAI 2025, pp. 7491-7499, doi 10.1609/AAAI.V39I7.32806)"
+PUBLISHED_GAIN = 259.96  # ParGo minus Q-Former on MME [abstract]
+PAPER_SCALE = "7B, the paper's data"
+
+CLAIMS = {
+    "gain": "ParGo is better than a Q-Former",
+    "others": "ParGo is better than other projectors",
+    "detail": "The gain is largest where details count",
+    "captions": "Detailed captions (ParGoCap-1M-PT) help",
+}
+IN_WORDS = "said in words, numbers not at hand"
+NOT_RUN = "not run in this configuration"
+SCORES = "score files"
+
+HEADS = {
+    "claim": "Claim",
+    "comparison": "Comparison",
+    "benchmark": "Benchmark",
+    "scale": "Scale",
+    "source": "Source",
+    "status": "Status",
+}
+
+
+def claims_table(settings: ReportSettings, scores: Scores) -> Table:
+    """One row per number, with its status in words; a claim has a published or unknown row before the measured ones."""
+    return Table(
+        name="claims",
+        caption=(
+            f"The paper's claims beside config {settings.config}. Published and measured numbers are of different "
+            f"benchmarks, models and data ({settings.report.scale}): compare their signs, not their sizes."
+        ),
+        heads=HEADS,
+        columns=(Column("difference", "Difference"),),
+        rows=tuple(_rows(settings, scores)),
+        block="claim",
+        notes=(
+            f"Published: {PAPER}. That its MME number is the total of perception and cognition (2,800 points) is our "
+            "reading; the paper's tables are not known here, and neither are its intervals.",
+            "Measured: paired by image, with a 95 % bootstrap interval.",
+            "Unknown: the paper's number is not available here, or this configuration does not measure it.",
+        ),
+    )
+
+
+def _rows(settings: ReportSettings, scores: Scores) -> Iterable[Row]:
+    ours, reference = settings.report.headline_arm, settings.report.reference_arm
+    gain = Cell(PUBLISHED_GAIN, "difference", "published", note="total of 2,800 points, our reading", digits=2)
+    unknown = Cell(None, "difference", "unknown")
+
+    pair = "ParGo minus Q-Former"
+    yield _row("mme_gain", "gain", pair, "MME (of 2800)", PAPER_SCALE, gain, "the paper's abstract")
+    yield _row("mme_gain_here", "gain", pair, "MME (of 2800)", "7B, this code", unknown, NOT_RUN)
+    yield from _headlines(settings, scores, "gain", reference)
+
+    yield _row("mme_others", "others", "ParGo minus others", "MME (of 2800)", PAPER_SCALE, unknown, IN_WORDS)
+    for arm in settings.projectors:
+        if arm not in (ours, reference):
+            yield from _headlines(settings, scores, "others", arm)
+
+    yield _row("mme_detail", "detail", f"{pair}, by task", "MME tasks (of 200)", PAPER_SCALE, unknown, IN_WORDS)
+    for benchmark in settings.benchmarks:
+        yield from _tasks(settings, scores, benchmark)
+
+    yield _row("captions", "captions", "with minus without", "MME (of 2800)", PAPER_SCALE, unknown, IN_WORDS)
+
+
+def _headlines(settings: ReportSettings, scores: Scores, claim: str, other: str) -> Iterable[Row]:
+    """The headline of every benchmark: our arm minus another."""
+    ours, samples = settings.report.headline_arm, settings.report.bootstrap_samples
+    for benchmark in settings.benchmarks:
+        first, second = scores[ours, benchmark], scores[other, benchmark]
+        name = words.benchmark(settings, benchmark)
+        title = f"{name} (of {max_score(first[0])})" if has_tasks(first[0]) else f"{name} (points of %)"
+        cell = difference(first, second, samples)
+        key = headline_row(ours, other, benchmark)
+        yield _row(key, claim, _pair(settings, other), title, settings.report.scale, cell, SCORES)
+
+
+def headline_row(ours: str, other: str, benchmark: str) -> str:
+    """Key of the row that compares the headlines of two arms."""
+    return f"{ours}_minus_{other}_{benchmark}"
+
+
+def _tasks(settings: ReportSettings, scores: Scores, benchmark: str) -> Iterable[Row]:
+    """Every task of a benchmark that has tasks: our arm minus the reference."""
+    ours, reference = settings.report.headline_arm, settings.report.reference_arm
+    first, second = scores[ours, benchmark], scores[reference, benchmark]
+    if not has_tasks(first[0]):
+        return
+    for task in task_names(first[0]):
+        title = f"{words.benchmark(settings, benchmark)} {words.task(task)} (of 200)"
+        cell = difference(first, second, settings.report.bootstrap_samples, task)
+        key = f"{headline_row(ours, reference, benchmark)}_{task}"
+        yield _row(key, "detail", _pair(settings, reference), title, settings.report.scale, cell, SCORES)
+
+
+def _pair(settings: ReportSettings, other: str) -> str:
+    names = words.projectors(settings)
+    return f"{names[settings.report.headline_arm]} minus {names[other]}"
+
+
+def _row(key: str, claim: str, comparison: str, benchmark: str, scale: str, cell: Cell, source: str) -> Row:
+    texts = {
+        "claim": CLAIMS[claim],
+        "comparison": comparison,
+        "benchmark": benchmark,
+        "scale": scale,
+        "source": source,
+        "status": cell.status,
+    }
+    return Row(key, claim, texts, {"difference": cell})

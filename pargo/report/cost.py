@@ -1,0 +1,47 @@
+"""What a projector costs: tokens, trained parameters (counted in the weights file) and FLOPs per image."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import prod
+from pathlib import Path
+
+import torch
+from safetensors import safe_open
+
+from pargo.config.models import Projector, Vision
+from pargo.errors import PargoError
+from pargo.models.projectors import build_projector
+
+PREFIX = "projector."
+OUTPUT = "projector.output.weight"  # [language model's width, hidden], in every projector
+
+
+@dataclass(frozen=True)
+class Cost:
+    """`flops`: of the matrix products for one image, a multiply-add counted as two."""
+
+    tokens: int
+    parameters: int
+    flops: int
+
+
+def projector_shapes(weights: Path) -> dict[str, tuple[int, ...]]:
+    """Shapes of a trained projector's tensors, by name, from the header of `model.safetensors`.
+
+    Raises:
+        PargoError: the file has no projector with an output layer.
+    """
+    with safe_open(weights, framework="pt") as file:
+        shapes = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys() if name.startswith(PREFIX)}  # noqa: SIM118
+    if OUTPUT not in shapes:
+        raise PargoError(f"{weights} holds no {OUTPUT}: not the weights of a trained model")
+    return shapes
+
+
+def projector_cost(projector: Projector, vision: Vision, weights: Path) -> Cost:
+    """Cost of a trained projector; nothing is run, and no weights are read but their shapes."""
+    shapes = projector_shapes(weights)
+    with torch.device("meta"):
+        model = build_projector(projector, vision, output_size=shapes[OUTPUT][0])
+    return Cost(model.num_tokens, sum(prod(shape) for shape in shapes.values()), model.flops())

@@ -1,0 +1,122 @@
+"""Where the tokens of a trained ParGo look: a partial token in its own patches, global tokens everywhere."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from math import isqrt
+from pathlib import Path
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import LinearSegmentedColormap, Normalize, to_rgba
+from matplotlib.figure import Figure
+from PIL import Image
+from safetensors.numpy import load_file
+
+from pargo.report.attention_files import INDEX, MAPS
+from pargo.report.style import WIDTH
+
+SHOWN_PARTIAL = 3
+COLOR, OPACITY = "#d55e00", 0.9
+# from nothing to the full colour: what is not attended to stays visible
+COLORS = LinearSegmentedColormap.from_list("attention", [to_rgba(COLOR, 0), to_rgba(COLOR, OPACITY)])
+OUTLINE = "#0072b2"
+
+
+@dataclass(frozen=True)
+class AttentionMaps:
+    """Output of the stage `attention`: `maps` [images, tokens, patches], partial tokens first; rows sum to 1."""
+
+    images: tuple[Image.Image, ...]
+    names: tuple[str, ...]
+    maps: np.ndarray
+    num_partial: int
+    num_global: int
+
+    @classmethod
+    def read(cls, directory: Path) -> AttentionMaps:
+        index = json.loads((directory / INDEX).read_text(encoding="utf-8"))
+        entries = index["images"]
+        return cls(
+            images=tuple(Image.open(directory / entry["file"]).convert("RGB") for entry in entries),
+            names=tuple(entry["id"] for entry in entries),
+            maps=load_file(directory / MAPS)["maps"],
+            num_partial=index["num_partial_tokens"],
+            num_global=index["num_global_tokens"],
+        )
+
+
+def relative(weights: np.ndarray, visible: int) -> np.ndarray:
+    """Attention relative to an even spread over the visible patches: 1 is even, `visible` is all on one patch."""
+    return weights * visible
+
+
+def attention_figure(attention: AttentionMaps, num_patches: int) -> Figure:
+    """A row an image: the image, a few partial tokens, all partial tokens together, the mean of the global tokens.
+
+    Partial tokens see disjoint groups of patches, so all of them fit into one picture.
+    """
+    side, group = isqrt(num_patches), num_patches // attention.num_partial
+    shown = sorted({(2 * i + 1) * attention.num_partial // (2 * SHOWN_PARTIAL) for i in range(SHOWN_PARTIAL)})
+    partial = relative(attention.maps[:, : attention.num_partial], group)
+    union = partial.sum(1)
+    mean = relative(attention.maps[:, attention.num_partial :].mean(1), num_patches) if attention.num_global else None
+    titles = ["Image", *(f"Partial token {i + 1}" for i in shown), f"All {attention.num_partial}\npartial tokens"]
+    if mean is not None:
+        titles.append(f"Mean of {attention.num_global}\nglobal tokens")
+    top = max(2.0, float(np.ceil(np.quantile(union if mean is None else np.concatenate([union, mean]), 0.99))))
+    norm = Normalize(0, top)
+
+    rows, columns = len(attention.images), len(titles)
+    panel = (WIDTH - 0.9) / columns
+    figure = Figure(figsize=(WIDTH, panel * rows + 0.45), layout="constrained")
+    axes = figure.subplots(rows, columns, squeeze=False)
+    figure.get_layout_engine().set(w_pad=0.02, h_pad=0.02, wspace=0.02, hspace=0.02)
+    for row, image in enumerate(attention.images):
+        _show(axes[row, 0], image, None, None, norm)
+        axes[row, 0].set_ylabel(attention.names[row].removesuffix(".png"), fontsize=8)
+        for column, token in enumerate(shown, start=1):
+            seen = np.zeros(num_patches, bool)
+            seen[token * group : (token + 1) * group] = True
+            _show(axes[row, column], image, partial[row, token].reshape(side, side), seen.reshape(side, side), norm)
+        everywhere = np.ones((side, side), bool)
+        _show(axes[row, len(shown) + 1], image, union[row].reshape(side, side), everywhere, norm)
+        if mean is not None:
+            _show(axes[row, len(shown) + 2], image, mean[row].reshape(side, side), everywhere, norm)
+    for axis, title in zip(axes[0], titles, strict=True):
+        axis.set_title(title, fontsize=8.5, fontweight="normal", loc="center")
+    bar = figure.colorbar(ScalarMappable(norm, COLORS), ax=axes, shrink=0.75, aspect=28, pad=0.015, extend="max")
+    bar.set_label("Attention (1 = spread evenly over\nthe patches that the token sees)")
+    bar.outline.set_visible(False)
+    return figure
+
+
+def _show(axis: Axes, image: Image.Image, values: np.ndarray | None, seen: np.ndarray | None, norm: Normalize) -> None:
+    """The image alone, or faded under a map [side, side] that is drawn where `seen`; the seen part is outlined."""
+    axis.set_xticks([])
+    axis.set_yticks([])
+    for spine in axis.spines.values():
+        spine.set(color="0.6", linewidth=0.6)
+    size = image.width
+    if values is None or seen is None:
+        axis.imshow(image, extent=(0, size, size, 0), interpolation="none")
+        return
+    faded = (np.asarray(image.convert("L")) * 0.35 + 255 * 0.65).astype(np.uint8)
+    axis.imshow(Image.fromarray(faded).convert("RGB"), extent=(0, size, size, 0), interpolation="none")
+    colors = COLORS(norm(values))
+    colors[~seen] = 0
+    axis.imshow(colors, extent=(0, size, size, 0), interpolation="none")
+    if not seen.all():
+        _outline(axis, seen, size / seen.shape[0])
+
+
+def _outline(axis: Axes, seen: np.ndarray, step: float) -> None:
+    """The border of the seen patches."""
+    padded = np.pad(seen, 1)
+    edges = [((x - 1, x), (y, y)) for y, x in np.argwhere(padded[:-1] != padded[1:])]
+    edges += [((x, x), (y - 1, y)) for y, x in np.argwhere(padded[:, :-1] != padded[:, 1:])]
+    for xs, ys in edges:
+        across, down = (np.array(ends) * step for ends in (xs, ys))
+        axis.plot(across, down, color=OUTLINE, linewidth=1.3, solid_capstyle="projecting")

@@ -1,0 +1,89 @@
+"""Training loss of all arms in both stages: every step faint, a running mean on top."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+
+from pargo.report import words
+from pargo.report.settings import ReportSettings
+from pargo.report.style import WIDTH, arm_colors, arm_markers
+
+TITLES = {"pretrain": "Pretraining on captions", "finetune": "Fine-tuning on conversations"}
+WINDOW = 0.05  # of the steps
+MARKERS = 5  # per line
+
+
+@dataclass(frozen=True)
+class Curve:
+    """Loss after each optimizer step, over the samples seen so far."""
+
+    samples: Sequence[float]
+    loss: Sequence[float]
+
+
+def running_mean(values: Sequence[float], window: int) -> np.ndarray:
+    """Mean over the values at most half a window away; at the ends over those that exist."""
+    half, total = window // 2, np.concatenate([[0.0], np.cumsum(values)])
+    index = np.arange(len(values))
+    low, high = np.maximum(index - half, 0), np.minimum(index + half + 1, len(values))
+    return (total[high] - total[low]) / (high - low)
+
+
+def _mark_every(length: int, index: int, arms: int) -> tuple[int, int]:
+    """First marker and distance of markers along a line; those of the arms take turns, so none hides another."""
+    step = max(1, length // MARKERS)
+    return min(length - 1, step * (2 * index + 1) // (2 * arms)), step
+
+
+def loss_figure(settings: ReportSettings, curves: dict[str, dict[str, list[Curve]]]) -> Figure:
+    """One panel a stage; with several seeds the line is their mean."""
+    figure = Figure(figsize=(WIDTH, 3.1), layout="constrained")
+    axes = figure.subplots(1, len(curves), squeeze=False)[0]
+    for axis, (stage, by_arm) in zip(axes, curves.items(), strict=True):
+        _draw(axis, stage, by_arm, settings)
+    axes[0].set_ylabel("Loss (nats per token, log scale)")
+    handles, labels = axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=min(len(labels), 4))
+    return figure
+
+
+def _draw(axis: Axes, stage: str, by_arm: dict[str, list[Curve]], settings: ReportSettings) -> None:
+    names, colors, markers = words.projectors(settings), arm_colors(settings), arm_markers(settings)
+    for index, (arm, curves) in enumerate(by_arm.items()):
+        length = min(len(curve.loss) for curve in curves)
+        samples = np.asarray(curves[0].samples[:length])
+        for curve in curves:
+            axis.plot(curve.samples, curve.loss, color=colors[arm], alpha=0.22, linewidth=0.5, zorder=1)
+        mean = np.mean([curve.loss[:length] for curve in curves], axis=0)
+        smooth = running_mean(mean, max(1, round(WINDOW * length)))
+        axis.plot(
+            samples,
+            smooth,
+            color=colors[arm],
+            linewidth=1.8,
+            marker=markers[arm],
+            markersize=5.5,
+            markeredgecolor="white",
+            markeredgewidth=0.6,
+            markevery=_mark_every(length, index, len(by_arm)),
+            label=names[arm],
+            zorder=3,
+        )
+    axis.set_yscale("log")
+    axis.yaxis.set_major_locator(LogLocator(10, subs=(1, 2, 5)))
+    axis.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.yaxis.set_minor_formatter(NullFormatter())
+    axis.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+    axis.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+    axis.set_xlim(left=0)
+    axis.set_title(TITLES[stage])
+    axis.set_xlabel("Images seen")
+    axis.grid(axis="y", color="0.92", linewidth=0.8)
+    for side in ("top", "right"):
+        axis.spines[side].set_visible(False)

@@ -1,0 +1,174 @@
+"""The page: one self-contained HTML file that a reader who knows nothing of the project understands in ten minutes.
+
+Its numbers are those of `cells.json`, as in the tables; each links to the file it came from.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup, escape
+
+from pargo.manifest import write_atomic
+from pargo.report import words
+from pargo.report.cells import STATUSES
+from pargo.report.claims import headline_row
+from pargo.report.measure import has_tasks, max_score
+from pargo.report.provenance import read_json
+from pargo.report.samples import file_uri, samples
+from pargo.report.scores import Scores
+from pargo.report.settings import ReportSettings
+
+TEMPLATE = "index.html.j2"
+
+
+def run(settings: ReportSettings, scores: Iterable[Path], tables: Path, figures: Path, output: Path) -> None:
+    """Write the page.
+
+    Args:
+        scores: score files of all arms, seeds and benchmarks; sample answers and images are found behind them, by
+            their manifests, from the project root.
+        tables: directory written by `pargo.report.tables`.
+        figures: directory written by `pargo.report.figures`.
+        output: the HTML file; links in it are relative to its place.
+
+    Raises:
+        PargoError: a score, table or artifact is missing or has changed since.
+    """
+    loaded, records = Scores(settings, scores), read_json(tables / "cells.json")
+    environment = Environment(
+        loader=PackageLoader("pargo.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+
+    def link(path: str | Path) -> str:
+        return Path(os.path.relpath(path, output.parent)).as_posix()
+
+    environment.filters |= {"link": link, "code": code_spans}
+    environment.globals["groups"] = column_groups
+    text = environment.get_template(TEMPLATE).render(
+        settings=settings,
+        records=records,
+        statuses=STATUSES,
+        verdict=verdict(settings, loaded, records),
+        reading=reading(settings, loaded),
+        figures={name: file_uri(figures / f"{name}.{settings.report.figure_format}") for name in FIGURE_ALT},
+        alt=FIGURE_ALT,
+        samples=samples(settings, loaded),
+        facts=facts(settings, records),
+        tables=link(tables),
+        projectors=words.projectors(settings),
+    )
+    write_atomic(output, text.rstrip() + "\n")
+
+
+FIGURE_ALT = {
+    "tasks": "Scores of all arms by task, with intervals; the numbers are those of the table above",
+    "attention": "Attention of partial and global tokens drawn over three images",
+    "loss": "Training loss of all arms in pretraining and fine-tuning",
+}
+
+
+def code_spans(text: str) -> Markup:
+    """Text as HTML, with what stands in `backticks` as code."""
+    parts = escape(text).split("`")
+    return Markup("").join(Markup("<code>{}</code>").format(part) if i % 2 else part for i, part in enumerate(parts))
+
+
+def column_groups(columns: list[dict[str, Any]]) -> list[tuple[str, int]]:
+    """Headings above neighbouring columns, and how many columns each spans."""
+    return [(group, len(list(members))) for group, members in groupby(column["group"] for column in columns)]
+
+
+def verdict(settings: ReportSettings, scores: Scores, records: dict[str, Any]) -> list[str]:
+    """The result in one sentence for each benchmark: the difference, and whether its interval excludes zero."""
+    ours, reference = settings.report.headline_arm, settings.report.reference_arm
+    names, sentences = words.projectors(settings), []
+    for benchmark in settings.benchmarks:
+        score = scores[ours, benchmark][0]
+        column = "total" if has_tasks(score) else "accuracy"
+        first, second = (records["cells"][f"projectors/{arm}/{benchmark}.{column}"] for arm in (ours, reference))
+        gain = records["cells"][f"claims/{headline_row(ours, reference, benchmark)}/difference"]
+        unit = f"of {max_score(score):,} points" if has_tasks(score) else "% of the answers right"
+        low, high = gain["interval"]
+        if low > 0 or high < 0:
+            better = names[ours] if low > 0 else names[reference]
+            meaning = f"for these trained models the interval excludes zero, in favour of {better}"
+        else:
+            meaning = "the interval includes zero, so this does not show which is better"
+        sentences.append(
+            f"{words.benchmark(settings, benchmark)}: {names[ours]} {first['text']} and {names[reference]} "
+            f"{second['text']} {unit}; the difference is {gain['text']} {gain['interval_text']}, and {meaning}."
+        )
+    return sentences
+
+
+def reading(settings: ReportSettings, scores: Scores) -> list[str]:
+    """How to read the page, in five sentences."""
+    arm = settings.report.headline_arm
+    patches = settings.vision.num_patches
+    sentences = [
+        f"A projector turns the {patches} patch features of an image into a few tokens that a language model reads; "
+        f"the first {len(settings.projectors)} rows of the first table are one projector each, and image encoder and "
+        "language model are the same in all.",
+    ]
+    for benchmark in settings.benchmarks:
+        score = scores[arm, benchmark][0]
+        name, baselines = words.benchmark(settings, benchmark), score.data["baselines"]
+        if has_tasks(score):
+            values = " and ".join(
+                f"{words.in_words(key).lower()} {entry['value']:.0f}" for key, entry in baselines.items()
+            )
+            sentences.append(
+                f"{name} asks two questions about each image, one with the answer yes and one with no; a task gives "
+                f"100 x (share of right answers + share of images with both right), so at most 200, and without "
+                f"looking at the image the total of {max_score(score):,} would be: {values}."
+            )
+    sentences += [
+        "Brackets are 95 % intervals from drawing the images anew: two rows differ clearly only where the interval of "
+        f"their difference, in the table of claims, excludes zero, and {_seeds_in_words(settings)}.",
+        "The paper's number is of another benchmark, a 7B language model and other data, and ours is "
+        f"{settings.report.scale}: compare signs and tasks, not sizes.",
+        "Every measured number is a link to the file it was read from, and the last section leads from there to the "
+        "answers, the model and the data.",
+    ]
+    return sentences
+
+
+def _seeds_in_words(settings: ReportSettings) -> str:
+    if len(settings.seeds) == 1:
+        return "with one training seed nobody knows how much another training would differ"
+    return f"the spread between the {len(settings.seeds)} training seeds comes on top"
+
+
+def facts(settings: ReportSettings, records: dict[str, Any]) -> dict[str, str]:
+    """Settings and machine, in words."""
+    hardware = sorted({node["hardware"] for node in records["artifacts"].values() if node["hardware"]})
+    vision = settings.vision
+    facts = {
+        "Config": settings.config,
+        "Training seeds": ", ".join(map(str, settings.seeds)),
+        "Hardware": "; ".join(hardware) or "not recorded in the artifacts at hand",
+        "Image encoder (frozen)": (
+            f"{vision.architecture} from {vision.source}, {vision.image_size} pixels, {vision.num_patches} patches of "
+            f"{vision.feature_size} channels"
+        ),
+        "Language model": f"{settings.language.source}, precision {settings.language.precision}",
+        "Bootstrap": f"{settings.report.bootstrap_samples:,} draws of images",
+    }
+    for arm, name in words.projectors(settings).items():
+        fields = settings.projectors[arm].model_dump(exclude={"name"})
+        facts[f"Projector {name}"] = ", ".join(f"{key.replace('_', ' ')} {value}" for key, value in fields.items())
+    for benchmark, chosen in settings.benchmarks.items():
+        fields = chosen.model_dump(exclude={"kind"}, exclude_none=True)
+        name = f"Benchmark {words.benchmark(settings, benchmark)}"
+        facts[name] = ", ".join(f"{key.replace('_', ' ')} {value}" for key, value in fields.items())
+    return facts

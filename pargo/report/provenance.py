@@ -1,0 +1,114 @@
+"""Where a score comes from: its predictions, their model, its data, down to the sources, by the manifests' hashes.
+
+A score file names the manifest of its predictions and that manifest's sha256; a manifest names its inputs the same
+way. Following the names and checking the hashes gives the one chain that made the score, or an error.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pargo.config.base import canonical_json
+from pargo.errors import PargoError
+from pargo.layout import manifest_path
+from pargo.manifest import RUN_RECORD, sha256_file, sha256_text
+
+SUFFIX = manifest_path(Path("_")).name.removeprefix("_")
+
+
+@dataclass(frozen=True)
+class Node:
+    """One artifact of a chain. Hashes are hex sha256; `hardware` is None where no run record lies in the artifact."""
+
+    manifest: str
+    sha256: str
+    code: str
+    settings: str
+    hardware: str | None
+    inputs: tuple[str, ...]
+
+    @property
+    def directory(self) -> Path:
+        return Path(self.manifest.removesuffix(SUFFIX))
+
+
+@dataclass(frozen=True)
+class Chain:
+    """A score file and all artifacts behind it, nearest first: predictions, then their inputs, then theirs."""
+
+    score: str
+    sha256: str
+    inputs: tuple[str, ...]
+    nodes: tuple[Node, ...]
+
+    def model(self, weights: str, seed: int) -> Node:
+        """The trained model that gave the answers: the nearest artifact with such a file, trained with this seed."""
+        return self._find(
+            f"the file {weights} and seed {seed}",
+            lambda files, settings: weights in files and settings.get("seed") == seed,
+        )
+
+    def source(self, name: str) -> Node:
+        """A downloaded or generated source by the name it has in the config."""
+        return self._find(f"the source {name}", lambda _, settings: settings.get("id") == name)
+
+    def _find(self, wanted: str, fits: Callable[[dict[str, Any], dict[str, Any]], bool]) -> Node:
+        for node in self.nodes:
+            manifest = read_json(Path(node.manifest))
+            if fits(manifest["files"], manifest["settings"]):
+                return node
+        raise PargoError(f"no artifact behind {self.score} has {wanted}")
+
+
+def read_json(path: Path) -> Any:
+    """A JSON file; PargoError when it is missing or broken."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise PargoError(f"{path} does not exist: the stage that makes it has not run") from None
+    except ValueError as error:
+        raise PargoError(f"{path} is not valid JSON: {error}") from error
+
+
+def follow(score: Path) -> Chain:
+    """The chain behind a score file.
+
+    Paths in manifests are relative to the project root, so this runs there.
+
+    Raises:
+        PargoError: a manifest is missing, or is no longer the one that was read when the score was made.
+    """
+    recorded = read_json(score).get("inputs")
+    if not recorded:
+        raise PargoError(f"{score}: no inputs recorded, so nobody can tell which predictions were scored")
+    todo = [(manifest, sha256, score.as_posix()) for manifest, sha256 in sorted(recorded.items())]
+    nodes: dict[str, Node] = {}
+    while todo:
+        name, expected, reader = todo.pop(0)
+        path = Path(name)
+        found = sha256_file(path) if path.is_file() else None
+        if found is None or found != expected:
+            state = "does not exist" if found is None else f"now has {found[:12]}"
+            raise PargoError(f"{reader} was made from {name} with sha256 {expected[:12]}, which {state}: run it again")
+        if name in nodes:
+            continue
+        manifest = read_json(path)
+        nodes[name] = Node(
+            manifest=name,
+            sha256=found,
+            code=manifest["code"],
+            settings=sha256_text(canonical_json(manifest["settings"])),
+            hardware=_hardware(Path(name.removesuffix(SUFFIX))),
+            inputs=tuple(sorted(manifest["inputs"])),
+        )
+        todo += [(child, sha256, name) for child, sha256 in sorted(manifest["inputs"].items())]
+    return Chain(score.as_posix(), sha256_file(score), tuple(sorted(recorded)), tuple(nodes.values()))
+
+
+def _hardware(directory: Path) -> str | None:
+    record = directory / RUN_RECORD
+    return read_json(record).get("hardware") if record.is_file() else None

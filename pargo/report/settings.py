@@ -1,0 +1,43 @@
+"""What the report reads of the config, and the names of the files it writes (one place for rules, CLI and page)."""
+
+from __future__ import annotations
+
+from pydantic import model_validator
+
+from pargo.config.base import Name, Settings
+from pargo.config.data import Benchmark
+from pargo.config.models import Language, Projector, Vision
+from pargo.config.report import Report
+
+# file names in the output directories of pargo.report.tables and pargo.report.figures
+TABLES = (
+    *(f"{table}.{extension}" for table in ("projectors", "claims") for extension in ("csv", "md", "tex")),
+    "numbers.tex",
+    "cells.json",
+)
+FIGURES = tuple(f"{figure}.{extension}" for figure in ("tasks", "loss", "attention") for extension in ("svg", "png"))
+
+
+class ReportSettings(Settings):
+    """Settings of the stages tables, figures and page."""
+
+    config: Name
+    seeds: tuple[int, ...]
+    vision: Vision
+    language: Language
+    projectors: dict[Name, Projector]  # by arm
+    benchmarks: dict[Name, Benchmark]
+    report: Report
+
+    @model_validator(mode="after")
+    def _in_reading_order(self) -> ReportSettings:
+        """Headline arm, reference arm, the others; MME-like benchmarks first: canonical JSON has lost the file's order."""
+        first = (self.report.headline_arm, self.report.reference_arm)
+        if missing := [arm for arm in first if arm not in self.projectors]:
+            raise ValueError(f"projectors: no arm {missing[0]!r}, which the report compares")
+        arms = dict.fromkeys([*first, *sorted(self.projectors)])
+        names = sorted(self.benchmarks, key=lambda name: (self.benchmarks[name].kind != "mini_mme", name))
+        # frozen for everyone but this validator
+        object.__setattr__(self, "projectors", {arm: self.projectors[arm] for arm in arms})
+        object.__setattr__(self, "benchmarks", {name: self.benchmarks[name] for name in names})
+        return self

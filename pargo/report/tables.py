@@ -1,0 +1,255 @@
+"""Tables: the projectors side by side, the paper's claims beside ours, and LaTeX macros for numbers in the text."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from pargo.manifest import sha256_file, write_atomic
+from pargo.report import words
+from pargo.report.cells import Cell, Column, Row, Table
+from pargo.report.claims import claims_table
+from pargo.report.cost import projector_cost
+from pargo.report.measure import baselines, has_tasks, headline, max_score, task_names, task_score, unparseable
+from pargo.report.provenance import Chain, follow
+from pargo.report.scores import Score, Scores
+from pargo.report.settings import ReportSettings
+from pargo.report.writers import to_csv, to_latex, to_macros, to_markdown
+
+WEIGHTS = "model.safetensors"
+
+
+def run(settings: ReportSettings, scores: Iterable[Path], output: Path) -> None:
+    """Write the files `pargo.report.settings.TABLES` into a directory; others in it stay.
+
+    Args:
+        scores: score files of all arms, seeds and benchmarks, `.../scores/<arm>/seed-<n>/<benchmark>.json`. Costs of
+            the projectors are read from the models behind them. Runs in the project root, to which the paths in score
+            files and manifests are relative.
+        output: directory of the tables, e.g. `reports/quick/tables`.
+
+    `cells.json` holds every number of the tables with its provenance (see `records`); the page is made from it.
+
+    Raises:
+        PargoError: a score is missing, or one of the files behind it is missing or has changed since.
+    """
+    loaded = Scores(settings, scores)
+    chains = {score.path.as_posix(): follow(score.path) for score in loaded}
+    tables = [projectors_table(settings, loaded, chains), claims_table(settings, loaded)]
+    for table in tables:
+        for extension, text in (("csv", to_csv(table)), ("md", to_markdown(table)), ("tex", to_latex(table))):
+            write_atomic(output / f"{table.name}.{extension}", text)
+    write_atomic(output / "numbers.tex", to_macros(_macros(tables), _macro_comment(settings)))
+    text = json.dumps(records(settings, tables, chains), indent=1, ensure_ascii=False, allow_nan=False)
+    write_atomic(output / "cells.json", text + "\n")
+
+
+# Projectors -----------------------------------------------------------------------------------------------------------
+
+
+def projectors_table(settings: ReportSettings, scores: Scores, chains: dict[str, Chain]) -> Table:
+    """One row per arm: its projector, what it costs, what it scores; below, what needs no image at all."""
+    names = words.projectors(settings)
+    rows = []
+    for arm in settings.projectors:
+        cells = _cost_cells(settings, arm, scores, chains) | _score_cells(settings, arm, scores)
+        rows.append(Row(arm, "arm", {"projector": names[arm]}, cells))
+    return Table(
+        name="projectors",
+        caption=(
+            f"Projectors of config {settings.config} ({settings.report.scale}): cost, and scores with 95 % intervals."
+        ),
+        heads={"projector": "Projector"},
+        columns=tuple(_columns(settings, scores)),
+        rows=(*rows, *_baseline_rows(settings, scores)),
+        notes=tuple(_notes(settings, scores)),
+    )
+
+
+def _columns(settings: ReportSettings, scores: Scores) -> Iterable[Column]:
+    yield Column("tokens", "Image tokens", "Cost", "Image tokens")
+    yield Column("parameters", "Trained projector parameters", "Cost", "Parameters")
+    yield Column("flops", "FLOPs per image", "Cost", "FLOPs per image")
+    for benchmark in settings.benchmarks:
+        name, example = words.benchmark(settings, benchmark), _example(settings, scores, benchmark)
+        if has_tasks(example):
+            group, most = f"{name} (0-200 a task)", max_score(example)
+            for task in task_names(example):
+                yield Column(f"{benchmark}.{task}", f"{name} {words.task(task)}", group, words.task(task))
+            yield Column(f"{benchmark}.total", f"{name} total (of {most})", group, f"Total (of {most})")
+        else:
+            yield Column(f"{benchmark}.accuracy", f"{name} accuracy (%)", name, "Accuracy (%)")
+    yield Column("unparseable", "Answers that could not be parsed", "", "No valid answer")
+
+
+def _example(settings: ReportSettings, scores: Scores, benchmark: str) -> Score:
+    """A score of the benchmark, for what is the same in all of them: tasks, images, baselines."""
+    return scores[next(iter(settings.projectors)), benchmark][0]
+
+
+def _cost_cells(settings: ReportSettings, arm: str, scores: Scores, chains: dict[str, Chain]) -> dict[str, Cell]:
+    benchmark = next(iter(settings.benchmarks))
+    nodes = [chains[score.path.as_posix()].model(WEIGHTS, score.seed) for score in scores[arm, benchmark]]
+    cost = projector_cost(settings.projectors[arm], settings.vision, nodes[0].directory / WEIGHTS)
+    files = tuple(node.manifest for node in nodes)
+    return {
+        "tokens": Cell(cost.tokens, "count", "computed", files=files),
+        "parameters": Cell(cost.parameters, "parameters", "measured", files=files, digits=2),
+        "flops": Cell(cost.flops, "flops", "computed", files=files, digits=2),
+    }
+
+
+def _score_cells(settings: ReportSettings, arm: str, scores: Scores) -> dict[str, Cell]:
+    cells: dict[str, Cell] = {}
+    files: tuple[str, ...] = ()
+    lost, samples = 0, settings.report.bootstrap_samples
+    for benchmark in settings.benchmarks:
+        group = scores[arm, benchmark]
+        total = "accuracy"
+        if has_tasks(group[0]):
+            total = "total"
+            cells |= {f"{benchmark}.{task}": task_score(group, task, samples) for task in task_names(group[0])}
+        cells[f"{benchmark}.{total}"] = headline(group, samples)
+        lost += sum(unparseable(score) for score in group)
+        files += tuple(score.path.as_posix() for score in group)
+    return cells | {"unparseable": Cell(lost, "count", "measured", seeds=settings.seeds, files=files)}
+
+
+def _baseline_rows(settings: ReportSettings, scores: Scores) -> list[Row]:
+    rows: dict[str, dict[str, Cell]] = {}
+    for benchmark in settings.benchmarks:
+        for name, cells in baselines(_example(settings, scores, benchmark)).items():
+            rows.setdefault(name, {}).update({f"{benchmark}.{key}": cell for key, cell in cells.items()})
+    return [Row(name, "baseline", {"projector": words.in_words(name)}, cells) for name, cells in rows.items()]
+
+
+def _notes(settings: ReportSettings, scores: Scores) -> Iterable[str]:
+    for benchmark in settings.benchmarks:
+        score = _example(settings, scores, benchmark)
+        line = score.data["headline"]
+        name = words.benchmark(settings, benchmark)
+        parser = words.in_words(score.data["parser"]).lower()
+        yield f"{name}: {line['num_questions']:,} questions about {line['num_images']:,} images, {parser} parser."
+        yield from _parser_notes(settings, scores, benchmark)
+        for baseline, entry in score.data["baselines"].items():
+            yield f"{words.in_words(baseline)} ({name}): {entry['how']}."
+    yield seed_note(settings)
+
+
+def _parser_notes(settings: ReportSettings, scores: Scores, benchmark: str) -> Iterable[str]:
+    """Scores by the other parsers of a benchmark, for every run in which they differ."""
+    names = words.projectors(settings)
+    for arm in settings.projectors:
+        for score in scores[arm, benchmark]:
+            by_parser = score.data.get("parsers", {})
+            if len(set(by_parser.values())) > 1:
+                values = (f"{words.in_words(parser).lower()} {value:.1f}" for parser, value in by_parser.items())
+                yield f"Parsers disagree for {names[arm]}, seed {score.seed}: {', '.join(values)}."
+
+
+def seed_note(settings: ReportSettings) -> str:
+    """What the intervals cover, which depends on the number of seeds."""
+    if len(settings.seeds) == 1:
+        return (
+            "Intervals: 95 % bootstrap over images. One training seed, so they say nothing about how much another "
+            "training run would differ."
+        )
+    return (
+        f"Values are means over {len(settings.seeds)} training seeds. Intervals: 95 % bootstrap over images; the "
+        "spread between seeds is not in them."
+    )
+
+
+# Files ----------------------------------------------------------------------------------------------------------------
+
+
+def _macros(tables: list[Table]) -> dict[tuple[str, ...], Cell]:
+    """Every number under a name made of its status, row and column, e.g. `measuredPargoMiniMmeTotal`.
+
+    A table with one column does not need it in the name.
+    """
+    return {
+        (cell.status, row.key, column) if len(table.columns) > 1 else (cell.status, row.key): cell
+        for table in tables
+        for row in table.rows
+        for column, cell in row.cells.items()
+        if cell.value is not None
+    }
+
+
+def _macro_comment(settings: ReportSettings) -> str:
+    return (
+        f"Numbers of config {settings.config} ({settings.report.scale}). The first word of a name is its status; "
+        "accuracies are in per cent."
+    )
+
+
+def cell_id(table: str, row: str, column: str) -> str:
+    return f"{table}/{row}/{column}"
+
+
+def records(settings: ReportSettings, tables: list[Table], chains: dict[str, Chain]) -> dict[str, Any]:
+    """All that the tables show, and where it came from.
+
+    `tables`: words and the ids of the cells; `cells`: by id, the value, n, interval, seeds, status and result files;
+    `files`: by path, the sha256 of a result file with the hashes of the settings and code and the hardware of the
+    artifact it describes, and the manifests behind it, nearest first; `artifacts`: by manifest, the same for each.
+    """
+    nodes = {node.manifest: node for chain in chains.values() for node in chain.nodes}
+    cells = {
+        cell_id(table.name, row.key, column): asdict(cell) | {"text": cell.text, "interval_text": cell.interval_text}
+        for table in tables
+        for row in table.rows
+        for column, cell in row.cells.items()
+    }
+    used = dict.fromkeys(file for cell in cells.values() for file in cell["files"])
+    return {
+        "config": settings.config,
+        "scale": settings.report.scale,
+        "tables": {table.name: _layout(table) for table in tables},
+        "cells": cells,
+        "files": {file: _file(file, chains, nodes) for file in used},
+        "artifacts": {name: asdict(nodes[name]) for name in sorted(nodes)},
+    }
+
+
+def _layout(table: Table) -> dict[str, Any]:
+    rows = [
+        {
+            "key": row.key,
+            "kind": row.kind,
+            "texts": row.texts,
+            "cells": {column: cell_id(table.name, row.key, column) for column in row.cells},
+        }
+        for row in table.rows
+    ]
+    layout = asdict(table) | {"rows": rows}
+    return layout
+
+
+def _file(file: str, chains: dict[str, Chain], nodes: dict[str, Any]) -> dict[str, Any]:
+    if file in chains:
+        chain = chains[file]
+        nearest = chain.nodes[0]
+        manifests = [node.manifest for node in chain.nodes]
+    else:
+        nearest = nodes[file]
+        manifests = _behind(file, nodes)
+    return {
+        "sha256": sha256_file(Path(file)),
+        "settings": nearest.settings,
+        "code": nearest.code,
+        "hardware": nearest.hardware,
+        "chain": manifests,
+    }
+
+
+def _behind(manifest: str, nodes: dict[str, Any]) -> list[str]:
+    """A manifest and all manifests behind it, nearest first."""
+    found = [manifest]
+    for name in found:
+        found += [child for child in nodes[name].inputs if child not in found]
+    return found

@@ -1,0 +1,53 @@
+"""Names as a reader says them: what the config calls `qformer` is a Q-Former."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from pargo.config.models import Projector
+from pargo.report.settings import ReportSettings
+
+TASKS = {
+    "existence": "Existence",
+    "count": "Count",
+    "position": "Position",
+    "color": "Color",
+    "OCR": "OCR",
+    "yes_no": "Yes or no",
+}
+BENCHMARKS = {"mini_mme": "mini-MME", "easy_vqa": "easy-VQA"}
+MASKS = {"cascade": "ParGo", "release": "ParGo, masks of the release"}
+
+
+def in_words(name: str) -> str:
+    """`constant_answer` -> `Constant answer`; abbreviations in capitals stay."""
+    text = name.replace("_", " ").replace("-", " ")
+    return text if text.isupper() else text[:1].upper() + text[1:]
+
+
+def task(name: str) -> str:
+    return TASKS.get(name, in_words(name))
+
+
+def benchmark(settings: ReportSettings, name: str) -> str:
+    """`mini-MME`, and with its own name in brackets where a config has several of a kind."""
+    kind = settings.benchmarks[name].kind
+    same = sum(other.kind == kind for other in settings.benchmarks.values())
+    return BENCHMARKS[kind] + (f" ({in_words(name)})" if same > 1 else "")
+
+
+def projectors(settings: ReportSettings) -> dict[str, str]:
+    """The projector of each arm in words, with the arm's name in brackets where two arms would look the same."""
+    words = {arm: _projector(projector) for arm, projector in settings.projectors.items()}
+    seen = Counter(words.values())
+    return {arm: text if seen[text] == 1 else f"{text} ({in_words(arm).lower()})" for arm, text in words.items()}
+
+
+def _projector(projector: Projector) -> str:
+    if projector.name == "pargo":
+        return MASKS[projector.self_attention]
+    if projector.name == "qformer":
+        return "Q-Former"
+    if projector.adjacent_patches == 1:
+        return "MLP"
+    return f"MLP on {projector.adjacent_patches} patches"

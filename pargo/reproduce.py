@@ -1,0 +1,191 @@
+"""The driver of `pargo reproduce`: stage groups as successive Snakemake runs, then versions, report and summary.
+
+Group by group, because only then does a repeated stage whose output stayed the same end the repetition there: within
+one run, Snakemake repeats everything after a job that it repeats.
+"""
+
+from __future__ import annotations
+
+import csv
+import fcntl
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from pargo.code import ROOT
+from pargo.config.experiment import load_config
+from pargo.config.stages import check_sources
+from pargo.display import Display, duration
+from pargo.errors import PargoError
+from pargo.layout import Layout
+from pargo.versioning.graph import DEFAULT_PROFILE, call_snakemake, list_jobs
+
+
+@dataclass(frozen=True)
+class Group:
+    """Stages that run together, because they are neighbours and can share the cores."""
+
+    stages: tuple[str, ...]  # as a person calls them
+    rules: tuple[str, ...]
+    last: tuple[str, ...]  # those rules that no other of the group needs: Snakemake takes only such in one --until
+
+
+GROUPS = (
+    Group(("download",), ("download",), ("download",)),
+    Group(("caption",), ("caption",), ("caption",)),
+    Group(("features",), ("features",), ("features",)),
+    Group(("pretrain", "finetune"), ("pretrain", "finetune"), ("finetune",)),
+    Group(("evaluate",), ("evaluate", "attention"), ("evaluate", "attention")),
+    Group(("score",), ("score",), ("score",)),
+    Group(("report",), ("report_tables", "report_figures", "report_page"), ("report_page",)),
+)
+STAGES = tuple(stage for group in GROUPS for stage in group.stages)
+
+
+def reproduce(config_file: Path, *, profile: Path | None = None, cores: int = 2, until: str | None = None) -> None:
+    """Run what is missing or out of date, record it with DVC, and print the headline table.
+
+    Args:
+        config_file: config file; nothing runs when it is not valid.
+        profile: directory of a Snakemake profile; the default runs on this machine.
+        cores: number of CPU cores for jobs.
+        until: stage after which to stop, one of `STAGES`; nothing is recorded then.
+
+    Raises:
+        ConfigError: the config cannot be run.
+        PargoError: a job failed, or another driver runs the same config.
+    """
+    started = time.monotonic()
+    if until is not None and until not in STAGES:
+        raise PargoError(f"--until: {until!r} is no stage; choices: {', '.join(STAGES)}")
+    config_file, profile = config_file.resolve(), (profile or DEFAULT_PROFILE).resolve()
+    config = load_config(config_file)
+    check_sources(config)
+    layout = Layout(config.name)
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    os.chdir(ROOT)  # all paths of the layout are relative to it
+    with _only_driver(layout):
+        ran = _run_groups(config_file, console, profile=profile, cores=cores, until=until)
+        if until is not None:
+            console.print(f"stopped after {until}: {_count(ran)}, {duration(time.monotonic() - started)}")
+            return
+        _record(config_file, console)
+        _snakemake_report(config_file, layout, console, fresh=ran > 0)
+    _summary(layout, console)
+    console.print(f"{_count(ran)}, {duration(time.monotonic() - started)}")
+
+
+@contextmanager
+def _only_driver(layout: Layout) -> Iterator[None]:
+    """Hold the config's lock; the system frees it when the process ends, however it ends."""
+    layout.runs.mkdir(parents=True, exist_ok=True)
+    with (layout.runs / "driver.lock").open("a+") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.seek(0)
+            raise PargoError(
+                f"`pargo reproduce` already runs config {layout.config!r} (process {file.read().strip()}): "
+                "wait for it or stop it"
+            ) from None
+        file.truncate(0)
+        file.write(f"{os.getpid()}\n")
+        file.flush()
+        yield
+
+
+def _run_groups(config_file: Path, console: Console, *, profile: Path, cores: int, until: str | None) -> int:
+    """Run the groups that have something to do; the number of jobs run."""
+    wanted = _groups(until)
+    rules = [rule for group in wanted for rule in group.rules]
+    pending = {job.rule for job in list_jobs(config_file, until=rules) if job.reason}
+    ran = 0
+    for group in wanted:
+        if not pending.intersection(group.rules):
+            continue
+        # an earlier group may have given the same as before: ask again
+        count = sum(bool(job.reason) for job in list_jobs(config_file, until=group.last))
+        if count == 0:
+            continue
+        arguments = ["--until", *group.last, "--cores", str(cores)]
+        with Display(console, " and ".join(group.stages), count) as display:
+            try:
+                call_snakemake(config_file, *arguments, profile=profile, listener=display.listen)
+            except PargoError:
+                if not display.num_failed:
+                    raise
+        if display.num_failed:
+            raise PargoError(
+                f"{display.num_failed} of {count} jobs failed; what is finished is kept, run again to continue"
+            )
+        ran += count
+    return ran
+
+
+def _groups(until: str | None) -> list[Group]:
+    """The groups up to a stage."""
+    if until is None:
+        return list(GROUPS)
+    last = next(index for index, group in enumerate(GROUPS) if until in group.stages)
+    group = Group(("pretrain",), ("pretrain",), ("pretrain",)) if until == "pretrain" else GROUPS[last]
+    return [*GROUPS[:last], group]
+
+
+def _record(config_file: Path, console: Console) -> None:
+    """Put the run into DVC, where the project is a git checkout (DVC needs one)."""
+    from pargo.versioning import dvc
+
+    if not (ROOT / ".git").exists():
+        console.print("not recorded with DVC: this is no git checkout")
+        return
+    if dvc.record(config_file):
+        console.print("recorded with DVC: commit dvc.yaml, dvc.params.yaml, dvc.lock and reports/ to keep this version")
+
+
+def _snakemake_report(config_file: Path, layout: Layout, console: Console, *, fresh: bool) -> None:
+    """Snakemake's HTML report: which rule, command and parameters made each file of the report."""
+    path = layout.runs / "snakemake-report.html"
+    if fresh or not path.exists():
+        call_snakemake(config_file, "--report", str(path))
+
+
+def _count(ran: int) -> str:
+    return "everything was up to date" if not ran else f"{ran} job{'s' if ran > 1 else ''} run"
+
+
+def _summary(layout: Layout, console: Console) -> None:
+    """The headline table and where to read on, on standard output."""
+    out = Console(highlight=False, soft_wrap=True)
+    path = layout.table("projectors", "csv")
+    with path.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    out.print(_headline_table(rows))
+    out.print(f"95 % intervals in brackets; from {path}")
+    out.print(f"report: {layout.page}")
+    console.print(f"how each file was made: {layout.runs / 'snakemake-report.html'}", style="dim")
+
+
+def _headline_table(rows: list[dict[str, str]]) -> Table:
+    """The projector table turned around, so that it fits a terminal: a column per projector, a line per score."""
+    table = Table("", *(row["projector"] for row in rows))
+    for column in rows[0]:
+        if ("." not in column and column != "tokens") or column.endswith(("_low", "_high")):
+            continue
+        total = column.endswith((".total", ".accuracy"))
+        cells = [_cell(row, column, interval=total) for row in rows]
+        table.add_row(column.replace(".", " "), *cells, style="bold" if total else "", end_section=total)
+    return table
+
+
+def _cell(row: dict[str, str], column: str, *, interval: bool) -> str:
+    if not row[column]:
+        return ""
+    digits = 3 if column.endswith(".accuracy") else 0
+    values = [f"{float(row[key]):.{digits}f}" for key in (column, f"{column}_low", f"{column}_high") if row.get(key)]
+    return f"{values[0]} \\[{values[1]}, {values[2]}]" if interval and len(values) == 3 else values[0]

@@ -1,0 +1,125 @@
+"""A config that cannot be run is refused with one message: field, value, and what would be right."""
+
+import copy
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from pargo.config.experiment import load_config, merge, parse_config
+from pargo.errors import ConfigError
+
+CONFIGS = Path(__file__).parents[2] / "config"
+MICRO = yaml.safe_load((CONFIGS / "micro.yaml").read_text())
+
+
+def change(path: str, value: Any) -> dict:
+    """The micro config with one value set."""
+    data = copy.deepcopy(MICRO)
+    *parents, key = path.split("/")
+    node = data
+    for parent in parents:
+        node = node[parent]
+    node[key] = value
+    return data
+
+
+@pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.yaml")), ids=lambda path: path.stem)
+def test_every_config_is_valid_and_named_like_its_file(path: Path) -> None:
+    assert load_config(path).name == path.stem
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "expected"),
+    [
+        ("nmae", "x", "nmae: unknown key; did you mean 'name'?"),
+        ("base/pretrain/learnin_rate", 1.0, "base.pretrain.learnin_rate: unknown key; did you mean 'learning_rate'?"),
+        ("base/finetune/lora/rnak", 2, "base.finetune.lora.rnak: unknown key; did you mean 'rank'?"),
+        ("sources/scenes/num_image", 3, "sources.scenes.num_image: unknown key; did you mean 'num_images'?"),
+        (
+            "arms/qformer/projector/num_token",
+            3,
+            "arms.qformer.projector.num_token: unknown key; did you mean 'num_tokens'",
+        ),
+        (
+            "base/pretrain/num_samples",
+            "many",
+            "base.pretrain.num_samples: 'many' is not valid: input should be a valid int",
+        ),
+        ("base/pretrain/num_samples", 1.5, "base.pretrain.num_samples: 1.5 is not valid"),
+        ("base/pretrain/learning_rate", "1e-3", "write 1.0e-3"),
+        (
+            "base/projector/name",
+            "perceiver",
+            "base.projector.name: 'perceiver' is not valid; choices: pargo, qformer, mlp",
+        ),
+        ("sources/scenes/kind", "wheels", "sources.scenes.kind: 'wheels' is not valid; choices: wheel, scenes"),
+        ("base/pretrain/mixture", {"scene": 1.0}, "pretrain.mixture: 'scene' is not defined; choices: scenes"),
+        ("base/finetune/batch_size", 3, "base.finetune: batch_size 3 is not a multiple of micro_batch_size 2"),
+        ("report/headline_arm", "x", "report.headline_arm: 'x' is not defined; choices: pargo, qformer"),
+        ("sources/mini_mme/seed", 0, "the benchmark would hold training images"),
+        ("arms/qformer", 3, "arms.qformer: expected differences from base"),
+        ("seeds", [0, 0], "seeds: [0, 0] holds a seed twice"),
+        ("benchmarks", {}, "benchmarks"),
+        ("base", None, "base: required"),
+    ],
+)
+def test_error_names_field_value_and_choices(path: str, value: Any, expected: str) -> None:
+    with pytest.raises(ConfigError) as error:
+        parse_config(change(path, value), "config/x.yaml")
+    assert expected in str(error.value)
+    assert str(error.value).startswith("config/x.yaml: ")
+    assert "\n" not in str(error.value)
+
+
+def test_576_patches_do_not_go_into_100_partial_tokens() -> None:
+    data = change("base/projector/num_partial_tokens", 100)
+    data["vision"]["num_patches"] = 576
+    message = r"num_partial_tokens: 576 patches cannot be divided evenly by 100; choices: 1, 2, .*288, 576"
+    with pytest.raises(ConfigError, match=message):
+        parse_config(data)
+
+
+def test_error_in_base_is_said_once() -> None:
+    with pytest.raises(ConfigError) as error:
+        parse_config(change("base/pretrain/learnin_rate", 1.0))
+    assert str(error.value).count("learnin_rate") == 1
+
+
+@pytest.mark.parametrize(
+    ("write", "expected"),
+    [
+        (lambda path: None, "cannot read config"),
+        (lambda path: path.write_text("name: a\nname: b\n"), "key 'name' twice"),
+        (lambda path: path.write_text("name: [\n"), "not valid YAML"),
+        (lambda path: path.write_text("- 1\n"), "expected a mapping"),
+    ],
+)
+def test_bad_file(tmp_path: Path, write: Callable[[Path], Any], expected: str) -> None:
+    path = tmp_path / "x.yaml"
+    write(path)
+    with pytest.raises(ConfigError, match=expected) as error:
+        load_config(path)
+    assert "x.yaml" in str(error.value)
+
+
+def test_arm_changes_only_what_it_names() -> None:
+    data = change("arms", {"pargo": {}, "wide": {"projector": {"hidden_size": 64}}})
+    data["report"]["reference_arm"] = "wide"
+    arms = parse_config(data).arms
+    assert arms["wide"].projector.hidden_size == 64
+    assert arms["wide"].projector.num_layers == arms["pargo"].projector.num_layers
+    assert arms["wide"].pretrain == arms["pargo"].pretrain
+
+
+def test_merge_replaces_a_renamed_mapping_and_a_mixture() -> None:
+    base = {
+        "projector": {"name": "pargo", "num_layers": 3},
+        "mixture": {"scenes": 1.0},
+        "lora": {"rank": 2, "alpha": 4},
+    }
+    merged = merge(base, {"projector": {"name": "mlp"}, "mixture": {"easy_vqa": 1.0}, "lora": {"rank": 8}})
+    assert merged == {"projector": {"name": "mlp"}, "mixture": {"easy_vqa": 1.0}, "lora": {"rank": 8, "alpha": 4}}
+    assert base["lora"] == {"rank": 2, "alpha": 4}

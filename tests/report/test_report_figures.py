@@ -1,0 +1,126 @@
+"""Figures: the declared files, the same bytes each time, and maps that mean what their labels say."""
+
+from __future__ import annotations
+
+import json
+from itertools import combinations
+
+import numpy as np
+import pytest
+from matplotlib.colors import to_rgb
+from PIL import Image
+from safetensors.torch import load_file
+
+from pargo.errors import PargoError
+from pargo.report import attention, figures
+from pargo.report.figure_attention import AttentionMaps, relative
+from pargo.report.figure_loss import running_mean
+from pargo.report.figure_tasks import tasks_figure
+from pargo.report.scores import Scores
+from pargo.report.settings import FIGURES
+from pargo.report.style import arm_colors, arm_markers
+
+
+def test_same_files_and_bytes_twice(project, tmp_path):
+    for name in ("first", "second"):
+        figures.run(project.settings, project.scores, project.models, tmp_path / name, project.attention)
+    assert sorted(path.name for path in (tmp_path / "first").iterdir()) == sorted(FIGURES)
+    for name in FIGURES:
+        content = (tmp_path / "first" / name).read_bytes()
+        assert content == (tmp_path / "second" / name).read_bytes()
+        assert len(content) > 5000
+        if name.endswith("png"):
+            assert Image.open(tmp_path / "first" / name).width == 1440
+
+
+def test_points_are_the_scores(project):
+    figure = tasks_figure(project.settings, Scores(project.settings, project.scores))
+    by_task, total, accuracy = figure.axes
+    assert [label.get_text() for label in by_task.get_xticklabels()] == [
+        "Existence",
+        "Count",
+        "Position",
+        "Color",
+        "OCR",
+    ]
+    for axis, benchmark, scale in ((total, "mini_mme", 1), (accuracy, "easy_vqa", 100)):
+        drawn = [container.lines[0].get_ydata()[0] for container in axis.containers]
+        for value, arm in zip(drawn, project.settings.projectors, strict=True):
+            record = json.loads(project.layout.score(arm, 0, benchmark).read_text())
+            assert value == pytest.approx(record["headline"]["value"] * scale)
+
+
+def test_several_seeds_and_no_attention_maps_can_be_drawn(two_seeds, tmp_path):
+    figures.run(two_seeds.settings, two_seeds.scores, two_seeds.models, tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(FIGURES)
+
+
+def test_a_missing_model_is_named(project):
+    with pytest.raises(PargoError, match="no finetune model of arm mlp, seed 0"):
+        figures.read_curves(project.settings, project.models[:-1])
+
+
+def test_unknown_palette_is_an_error(project):
+    report = project.settings.report.model_copy(update={"palette": "nothing"})
+    with pytest.raises(PargoError, match=r"report\.palette: 'nothing'"):
+        arm_colors(project.settings.model_copy(update={"report": report}))
+
+
+# Machado, Oliveira and Fernandes (2009), severity 1, on linear RGB: how a dichromat sees a colour
+DICHROMATS = {
+    "protanopia": [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998]],
+    "deuteranopia": [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.011820, 0.042940, 0.968881]],
+}
+
+
+def closest(colors, matrix) -> float:
+    """The smallest distance in linear RGB between any two of the colours, as a dichromat sees them."""
+    seen = np.array([to_rgb(color) for color in colors]) ** 2.2 @ np.array(matrix).T
+    return min(np.linalg.norm(first - second) for first, second in combinations(seen, 2))
+
+
+@pytest.mark.parametrize("matrix", DICHROMATS.values(), ids=DICHROMATS)
+def test_dichromats_can_tell_the_arms_apart(project, matrix):
+    assert closest(["#8f8f00", "#b38000"], DICHROMATS["deuteranopia"]) < 0.1
+    assert closest(arm_colors(project.settings).values(), matrix) > 0.15
+    assert len(set(arm_markers(project.settings).values())) == len(project.settings.projectors)
+
+
+def test_running_mean_of_a_line_is_the_line_inside_and_of_a_constant_everywhere():
+    assert running_mean(np.arange(20.0), 5)[2:-2] == pytest.approx(np.arange(20.0)[2:-2])
+    assert running_mean([3.0] * 7, 4) == pytest.approx([3.0] * 7)
+    assert running_mean([1.0, 5.0], 1) == pytest.approx([1.0, 5.0])
+
+
+def test_attention_maps_are_probabilities_within_what_each_token_sees(project):
+    maps = AttentionMaps.read(project.attention[0])
+    assert maps.maps.shape == (3, 25, 100)
+    assert maps.maps.sum(-1) == pytest.approx(np.ones((3, 25)), abs=1e-5)
+    group = 100 // maps.num_partial
+    for token in range(maps.num_partial):
+        outside = np.delete(maps.maps[:, token], np.s_[token * group : (token + 1) * group], axis=1)
+        assert not outside.any()
+    assert (maps.maps[:, maps.num_partial :] > 0).all()
+    assert len({name.split("/")[0] for name in maps.names}) == 3
+    assert relative(np.full(5, 0.2), 5) == pytest.approx(np.ones(5))
+
+
+def test_attention_needs_the_weights_of_its_projector(project, tmp_path):
+    directory = project.layout.model("pargo", 0, "finetune")
+    settings = attention.AttentionSettings(
+        vision=project.settings.vision, projector=project.settings.projectors["pargo"], split="test", count=3
+    )
+    loaded = attention.load_projector(settings, directory / "model.safetensors").state_dict()
+    for name, tensor in load_file(directory / "model.safetensors").items():
+        assert (loaded[name.removeprefix("projector.")] == tensor).all()
+    other = project.layout.model("qformer", 0, "finetune")
+    with pytest.raises(PargoError, match="not of this projector"):
+        attention.load_projector(settings, other / "model.safetensors")
+    with pytest.raises(PargoError, match="31 images asked for, the source has 30"):
+        attention.spread([str(i) for i in range(30)], 31)
+
+
+@pytest.mark.parametrize(("resize", "size"), [("squash", (20, 20)), ("pad", (20, 20)), ("crop", (10, 10))])
+def test_images_are_shown_as_the_tower_saw_them(project, resize, size):
+    vision = project.settings.vision.model_copy(update={"resize": resize})
+    assert attention.as_seen(Image.new("RGB", (20, 10)), vision).size == size

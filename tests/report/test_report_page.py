@@ -1,0 +1,149 @@
+"""The page shows the tables' numbers, links to files that exist, and needs nothing from outside."""
+
+from __future__ import annotations
+
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from report_project import Project, make_settings
+
+from pargo.report import figures, page, tables
+from pargo.report.samples import COUNT, choose, samples
+from pargo.report.scores import Scores
+
+
+class Links(HTMLParser):
+    """Collects links, ids and sources."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.links, self.ids, self.sources, self.open = [], [], [], []
+
+    def handle_starttag(self, tag, attributes):
+        attributes = dict(attributes)
+        self.links += [attributes["href"]] if "href" in attributes else []
+        self.ids += [attributes["id"]] if "id" in attributes else []
+        self.sources += [attributes["src"]] if "src" in attributes else []
+        if tag not in ("meta", "img", "br", "link"):
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+
+@pytest.fixture(scope="module")
+def written(finished) -> Path:
+    """The page of the run's first seed, made once."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(finished)
+        project = Project(make_settings((0,)))
+        reports = project.layout.reports
+        tables.run(project.settings, project.scores, reports / "tables")
+        figures.run(project.settings, project.scores, project.models, reports / "figures", project.attention)
+        page.run(project.settings, project.scores, reports / "tables", reports / "figures", project.layout.page)
+    return project.layout.page
+
+
+@pytest.fixture
+def report(written, project) -> Path:
+    """Its path, with the run's root as the current directory."""
+    return written
+
+
+def write_another(project: Project, name: str, **report: str) -> str:
+    """A second page beside the first, with other settings of the report."""
+    report_settings = project.settings.report.model_copy(update=report)
+    settings, reports = project.settings.model_copy(update={"report": report_settings}), project.layout.reports
+    page.run(settings, reversed(project.scores), reports / "tables", reports / "figures", reports / name)
+    return (reports / name).read_text(encoding="utf-8")
+
+
+def parse(path: Path) -> Links:
+    parser = Links()
+    parser.feed(path.read_text(encoding="utf-8"))
+    parser.close()
+    return parser
+
+
+def test_links_lead_to_files_and_places_that_exist(report):
+    parsed = parse(report)
+    assert not parsed.open
+    assert len(parsed.ids) == len(set(parsed.ids))
+    for link in parsed.links:
+        if link.startswith("#"):
+            assert link[1:] in parsed.ids
+        else:
+            assert (report.parent / link).is_file(), link
+
+
+def test_needs_nothing_from_outside(report):
+    assert all(source.startswith("data:image/") for source in parse(report).sources)
+    assert not re.findall(r"(?:src|href)=\"https?:|@import|url\(", report.read_text(encoding="utf-8"))
+
+
+def test_shows_every_number_of_the_tables(report):
+    text = report.read_text(encoding="utf-8")
+    records = json.loads((report.parent / "tables" / "cells.json").read_text())
+    for cell in records["cells"].values():
+        assert cell["text"] in text
+        assert cell["interval_text"] in text
+    assert re.search(r'class="number published"[^>]*>\+259\.96<', text)
+    assert text.count('class="number measured"') == sum(c["status"] == "measured" for c in records["cells"].values())
+
+
+def test_a_number_of_one_file_links_to_it(report):
+    text = report.read_text(encoding="utf-8")
+    records = json.loads((report.parent / "tables" / "cells.json").read_text())
+    value = records["cells"]["projectors/pargo/mini_mme.total"]["text"]
+    assert f'<a href="scores/pargo/seed-0/mini_mme.json">{value}</a>' in text
+
+
+def test_same_bytes_twice_and_no_absolute_path(project, report):
+    text = write_another(project, "again.html")
+    assert text == report.read_text(encoding="utf-8")
+    assert str(Path.cwd()) not in text
+
+
+def test_text_from_settings_cannot_become_markup(project, report):
+    assert "<script" not in write_another(project, "evil.html", title="<script>alert(1)</script>")
+    assert page.code_spans("`a` <b>") == "<code>a</code> &lt;b&gt;"
+
+
+def test_figures_can_be_png(project, report):
+    assert "data:image/svg" not in write_another(project, "png.html", figure_format="png")
+
+
+def test_verdict_says_what_the_interval_says(project, report):
+    scores = Scores(project.settings, project.scores)
+    records = json.loads((report.parent / "tables" / "cells.json").read_text())
+    gain = records["cells"]["claims/pargo_minus_qformer_mini_mme/difference"]
+    for interval, words in (
+        ([1.0, 2.0], "excludes zero, in favour of ParGo"),
+        ([-2.0, -1.0], "excludes zero, in favour of Q-Former"),
+        ([-1.0, 1.0], "includes zero"),
+    ):
+        gain["interval"] = interval
+        assert words in page.verdict(project.settings, scores, records)[0]
+
+
+def test_five_sentences_on_how_to_read_it(project):
+    assert len(page.reading(project.settings, Scores(project.settings, project.scores))) == 5
+
+
+def test_samples_are_right_and_wrong_as_the_score_says(project):
+    chosen = samples(project.settings, Scores(project.settings, project.scores))
+    for name in ("mini-MME", "easy-VQA"):
+        ours = [sample.answers[0] for sample in chosen if sample.benchmark == name]
+        assert {answer.arm for answer in ours} == {"ParGo"}
+        assert [answer.right for answer in ours][:COUNT] == [True] * COUNT
+        assert not any(answer.right for answer in ours[COUNT:])
+    for sample in chosen:
+        for answer in sample.answers:
+            assert answer.right == (answer.text.lower() == sample.label.lower())
+
+
+def test_fewer_samples_than_asked_for_are_all_taken():
+    assert choose({}, True, ["a"]) == []

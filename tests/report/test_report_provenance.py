@@ -1,0 +1,58 @@
+"""A chain is followed by hash: a file that changed since is found out."""
+
+from __future__ import annotations
+
+import shutil
+
+import pytest
+
+from pargo.errors import PargoError
+from pargo.layout import manifest_path
+from pargo.report.provenance import follow
+
+
+@pytest.fixture
+def copy(project, tmp_path, monkeypatch):
+    """A copy of the run that may be damaged."""
+    for folder in ("artifacts", "reports"):
+        shutil.copytree(folder, tmp_path / folder)
+    monkeypatch.chdir(tmp_path)
+    return project
+
+
+def test_nearest_first_and_each_once(project):
+    chain = follow(project.layout.score("pargo", 0, "mini_mme"))
+    names = [node.directory for node in chain.nodes]
+    assert names[0] == project.layout.predictions("pargo", 0, "mini_mme")
+    assert len(names) == len(set(names))
+    assert names.index(project.layout.model("pargo", 0, "finetune")) < names.index(
+        project.layout.model("pargo", 0, "pretrain")
+    )
+
+
+def test_finds_the_model_that_answered_and_the_source(project):
+    chain = follow(project.layout.score("mlp", 0, "easy_vqa"))
+    assert chain.model("model.safetensors", 0).directory == project.layout.model("mlp", 0, "finetune")
+    assert chain.source("easy_vqa").directory == project.layout.source("easy_vqa")
+    with pytest.raises(PargoError, match=r"no artifact behind .* has the source nothing"):
+        chain.source("nothing")
+
+
+def test_a_model_trained_anew_is_found_out(copy):
+    path = manifest_path(copy.layout.model("pargo", 0, "finetune"))
+    path.write_text(path.read_text() + "\n")
+    with pytest.raises(PargoError, match=r"finetune\.manifest\.json with sha256 .*, which now has .*: run it again"):
+        follow(copy.layout.score("pargo", 0, "mini_mme"))
+
+
+def test_a_missing_manifest_is_named(copy):
+    manifest_path(copy.layout.source("mini_mme")).unlink()
+    with pytest.raises(PargoError, match=r"mini_mme\.manifest\.json .* does not exist"):
+        follow(copy.layout.score("pargo", 0, "mini_mme"))
+
+
+def test_hardware_is_unknown_without_a_run_record(copy):
+    (copy.layout.predictions("pargo", 0, "mini_mme") / "run.json").unlink()
+    chain = follow(copy.layout.score("pargo", 0, "mini_mme"))
+    assert chain.nodes[0].hardware is None
+    assert chain.nodes[1].hardware

@@ -1,0 +1,226 @@
+"""Tables hold the numbers of the score files, each with its origin, in a form that no character breaks."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+from safetensors.torch import load_file
+
+from pargo.config.base import canonical_json
+from pargo.errors import PargoError
+from pargo.manifest import read_manifest, sha256_file
+from pargo.report import tables
+from pargo.report.cells import MINUS, Cell, Column, Row, Table
+from pargo.report.claims import PUBLISHED_GAIN
+from pargo.report.settings import TABLES, ReportSettings
+from pargo.report.writers import (
+    _latex_row,
+    escape_latex,
+    escape_markdown,
+    macro_name,
+    to_csv,
+    to_latex,
+    to_macros,
+    to_markdown,
+)
+
+
+@pytest.fixture
+def written(project, tmp_path) -> Path:
+    tables.run(project.settings, project.scores, tmp_path)
+    return tmp_path
+
+
+def read_csv(path: Path) -> dict[str, dict[str, str]]:
+    with path.open(newline="", encoding="utf-8") as file:
+        return {row["row"]: row for row in csv.DictReader(file)}
+
+
+def test_writes_the_declared_files_and_keeps_others(project, tmp_path):
+    (tmp_path / "notes.txt").write_text("mine")
+    tables.run(project.settings, project.scores, tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([*TABLES, "notes.txt"])
+
+
+def test_numbers_are_those_of_the_score_files(project, written):
+    rows = read_csv(written / "projectors.csv")
+    for arm in project.settings.projectors:
+        mme = json.loads(project.layout.score(arm, 0, "mini_mme").read_text())
+        vqa = json.loads(project.layout.score(arm, 0, "easy_vqa").read_text())
+        expected = {f"mini_mme.{task}": (entry["score"], entry["interval"]) for task, entry in mme["tasks"].items()}
+        expected["mini_mme.total"] = mme["headline"]["value"], mme["headline"]["interval"]
+        expected["easy_vqa.accuracy"] = vqa["headline"]["value"], vqa["headline"]["interval"]
+        for key, (value, interval) in expected.items():
+            assert float(rows[arm][key]) == value
+            assert [float(rows[arm][f"{key}_low"]), float(rows[arm][f"{key}_high"])] == interval
+
+
+def test_costs_are_those_of_the_trained_weights(project, written):
+    rows = read_csv(written / "projectors.csv")
+    for arm in project.settings.projectors:
+        weights = load_file(project.layout.model(arm, 0, "finetune") / "model.safetensors")
+        assert int(rows[arm]["parameters"]) == sum(tensor.numel() for tensor in weights.values())
+        assert int(rows[arm]["tokens"]) == 25
+        assert int(rows[arm]["flops"]) > int(rows[arm]["parameters"])
+
+
+def test_baselines_stand_below_the_arms_with_their_values(project, written):
+    rows = read_csv(written / "projectors.csv")
+    assert [row["kind"] for row in rows.values()] == ["arm"] * 3 + ["baseline"] * 4
+    assert float(rows["coin_flip"]["mini_mme.total"]) == 375
+    assert float(rows["constant_answer"]["mini_mme.OCR"]) == 50
+    assert rows["constant_answer"]["easy_vqa.accuracy"] == ""
+    vqa = json.loads(project.layout.score("pargo", 0, "easy_vqa").read_text())
+    majority = vqa["baselines"]["majority_answer"]["value"]
+    assert float(rows["majority_answer"]["easy_vqa.accuracy"]) == majority
+
+
+def test_difference_is_of_the_two_scores_and_its_interval_holds_it(project, written):
+    row = read_csv(written / "claims.csv")["pargo_minus_qformer_mini_mme"]
+    first, second = (
+        json.loads(project.layout.score(arm, 0, "mini_mme").read_text())["headline"]["value"]
+        for arm in ("pargo", "qformer")
+    )
+    assert float(row["difference"]) == pytest.approx(first - second)
+    assert float(row["difference_low"]) <= first - second <= float(row["difference_high"])
+
+
+def test_every_measured_number_leads_to_a_file_of_this_run(project, written):
+    records = json.loads((written / "cells.json").read_text())
+    shown = [cell for table in records["tables"].values() for row in table["rows"] for cell in row["cells"].values()]
+    assert sorted(shown) == sorted(records["cells"])
+    for cell in records["cells"].values():
+        assert bool(cell["files"]) == (cell["status"] in ("measured", "computed"))
+        for file in cell["files"]:
+            origin = records["files"][file]
+            assert origin["sha256"] == sha256_file(Path(file))
+            assert origin["hardware"]
+            for name in origin["chain"]:
+                node = records["artifacts"][name]
+                assert node["sha256"] == sha256_file(Path(name))
+                assert node["code"] == read_manifest(Path(name.removesuffix(".manifest.json")))["code"]
+
+
+def test_chain_of_a_score_goes_down_to_its_sources(project, written):
+    records = json.loads((written / "cells.json").read_text())
+    cell = records["cells"]["projectors/pargo/mini_mme.total"]
+    assert cell["n"] == 30
+    assert cell["seeds"] == [0]
+    chain = records["files"][cell["files"][0]]["chain"]
+    for part in ("predictions/pargo/seed-0", "pargo/seed-0/finetune", "pargo/seed-0/pretrain", "sources/mini_mme"):
+        assert any(part in name for name in chain)
+
+
+def test_same_bytes_twice_and_no_trace_of_place_or_time(project, written, tmp_path):
+    again = tmp_path / "again"
+    tables.run(project.settings, reversed(project.scores), again)
+    for name in TABLES:
+        assert (again / name).read_bytes() == (written / name).read_bytes()
+        assert str(Path.cwd()) not in (written / name).read_text()
+        assert "commit" not in (written / name).read_text()
+
+
+def test_published_and_measured_rows_say_what_they_are(written):
+    rows = read_csv(written / "claims.csv").values()
+    published = [row for row in rows if row["status"] == "published"]
+    assert [float(row["difference"]) for row in published] == [PUBLISHED_GAIN]
+    assert all(row["difference"] == "" for row in rows if row["status"] == "unknown")
+    assert {row["status"] for row in rows} == {"published", "measured", "unknown"}
+    assert "259.96" not in (written / "projectors.csv").read_text()
+    assert r"\textit{+259.96}" in (written / "claims.tex").read_text()
+    assert r"\textcolor{gray}{---}" in (written / "claims.tex").read_text()
+    assert "| published | *+259.96* |" in (written / "claims.md").read_text()
+
+
+def test_several_seeds_are_averaged_and_kept(two_seeds, tmp_path):
+    tables.run(two_seeds.settings, two_seeds.scores, tmp_path)
+    cell = json.loads((tmp_path / "cells.json").read_text())["cells"]["projectors/pargo/mini_mme.total"]
+    values = [
+        json.loads(two_seeds.layout.score("pargo", seed, "mini_mme").read_text())["headline"]["value"]
+        for seed in (0, 1)
+    ]
+    assert cell["seed_values"] == values
+    assert cell["value"] == pytest.approx(sum(values) / 2)
+    assert len(cell["files"]) == 2
+
+
+def test_missing_and_foreign_scores_are_refused(project, two_seeds, tmp_path):
+    with pytest.raises(PargoError, match=r"missing for arm mlp, seed 0, benchmark easy_vqa"):
+        tables.run(project.settings, project.scores[:-1], tmp_path)
+    with pytest.raises(PargoError, match=r"not scores of config 'synthetic': .*seed-1"):
+        tables.run(project.settings, two_seeds.scores, tmp_path)
+
+
+def test_order_does_not_depend_on_that_of_the_json(project):
+    settings = ReportSettings.model_validate_json(canonical_json(project.settings))
+    assert list(settings.projectors) == ["pargo", "qformer", "mlp"]
+    assert list(settings.benchmarks) == ["mini_mme", "easy_vqa"]
+    assert canonical_json(settings) == canonical_json(project.settings)
+
+
+# Writers --------------------------------------------------------------------------------------------------------------
+
+NASTY = r"a|b_c & 50 % #1 $x$ {y} \z *w* [q]"
+
+
+def nasty_table() -> Table:
+    cell = Cell(-1.25, "difference", "measured", interval=(-2.0, 0.5), files=("f",))
+    row = Row("r", "k", {"name": NASTY}, {"c": cell})
+    return Table("t", "caption", {"name": NASTY}, (Column("c", NASTY),), (row,))
+
+
+def test_markdown_cells_keep_their_number_whatever_they_hold():
+    lines = [line for line in to_markdown(nasty_table()).splitlines() if line.startswith("|")]
+    assert [line.replace(r"\|", "").count("|") for line in lines] == [3, 3, 3]
+    assert escape_markdown("a|b*c") == r"a\|b\*c"
+
+
+def test_latex_escapes_each_special_character():
+    assert escape_latex(r"50 % & a_b #1 $ { } \ ~ ^") == (
+        r"50 \% \& a\_b \#1 \$ \{ \} \textbackslash{} \textasciitilde{} \textasciicircum{}"
+    )
+    row = [line for line in to_latex(nasty_table()).splitlines() if line.startswith("a|b")][1]
+    assert row.replace(r"\&", "").count("&") == 1
+    assert r"\ensuremath{-}1.2" in row
+    assert _latex_row(["[1]", "x"]).startswith("{}[")  # else an argument of the line break before it
+
+
+def test_csv_holds_raw_values():
+    row = next(iter(csv.DictReader(to_csv(nasty_table()).splitlines())))
+    assert row["name"] == NASTY
+    assert (float(row["c"]), float(row["c_low"]), float(row["c_high"])) == (-1.25, -2.0, 0.5)
+
+
+def test_macro_names_are_letters_only_and_unique():
+    assert macro_name("measured", "arm_2", "mini_mme.OCR") == "measuredArmTwoMiniMmeOCR"
+    cell = Cell(1, "count", "measured", files=("f",))
+    assert r"\newcommand{\measuredA}{1}" in to_macros({("measured", "a"): cell}, "x")
+    with pytest.raises(PargoError, match=r"\\measuredAOne"):
+        to_macros({("measured", "a1"): cell, ("measured", "a_one"): cell}, "x")
+
+
+@pytest.mark.parametrize(
+    ("value", "unit", "text"),
+    [
+        (412.345, "points", "412.3"),
+        (0.9561, "percent", "95.6"),
+        (12.34, "difference", "+12.3"),
+        (-12.34, "difference", f"{MINUS}12.3"),
+        (-0.001, "difference", "0.0"),
+        (1_234_567, "parameters", "1.23 M"),
+        (9_030_000_000, "flops", "9.03 G"),
+        (1234, "count", "1,234"),
+    ],
+)
+def test_numbers_in_words(value, unit, text):
+    assert Cell(value, unit, "computed").text == text
+
+
+def test_a_measured_number_without_a_file_cannot_be_made():
+    with pytest.raises(ValueError, match="result file"):
+        Cell(1.0, "points", "measured")
+    with pytest.raises(ValueError, match="unknown"):
+        Cell(None, "points", "published")

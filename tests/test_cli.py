@@ -1,0 +1,121 @@
+"""The command line: quick to start, clear errors with the right exit code, and the options that the rules use."""
+
+import importlib
+import json
+import re
+import shlex
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from pargo import cli
+from pargo.code import ROOT
+from pargo.errors import PargoError
+from pargo.versioning.graph import Job, list_jobs
+
+STAGES = ("download", "caption", "features", "pretrain", "finetune", "evaluate", "attention", "score", "report")
+
+
+def pargo(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-m", "pargo", *arguments], cwd=ROOT, capture_output=True, text=True)
+
+
+def test_help_is_fast_and_lists_the_stages() -> None:
+    started = time.monotonic()
+    done = pargo("--help")
+    assert time.monotonic() - started < 3  # 0.2 s on a free core
+    assert done.returncode == 0
+    for stage in ("reproduce", *STAGES):
+        assert stage in done.stdout
+
+
+def test_start_imports_nothing_heavy() -> None:
+    code = "import sys, pargo.cli; print(*{'torch', 'snakemake', 'dvc', 'pandas', 'pydantic'} & set(sys.modules))"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT).stdout.strip() == ""
+
+
+def test_config_check() -> None:
+    done = pargo("config", "check", "config/micro.yaml")
+    assert done.returncode == 0
+    assert "ok" in done.stdout
+
+
+@pytest.mark.parametrize("command", [("config", "check"), ("reproduce", "--config")])
+def test_bad_config_exits_with_2_before_anything_runs(command: tuple[str, ...], tmp_path: Path) -> None:
+    path = tmp_path / "bad.yaml"
+    path.write_text((ROOT / "config/micro.yaml").read_text().replace("name: micro", "name: bad\nseed: [1]"))
+    done = pargo(*command, str(path))
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: ")
+    assert "seed: unknown key; did you mean 'seeds'?" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (ROOT / "runs/bad").exists()
+
+
+def test_package_that_is_not_in_the_source_table(tmp_path: Path) -> None:
+    path = tmp_path / "bad.yaml"
+    path.write_text((ROOT / "config/micro.yaml").read_text().replace("sources:\n", "sources:\n  x: {kind: wheel}\n"))
+    done = pargo("config", "check", str(path))
+    assert done.returncode == 2
+    assert "sources.x: not in the source table; choices: easy_vqa" in done.stderr
+
+
+def test_expected_failure_is_one_line_and_exits_with_1() -> None:
+    done = pargo("reproduce", "--config", "config/micro.yaml", "--until", "training")
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: --until: 'training' is no stage; choices: download, caption,")
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(("pairs", "message"), [(["a"], "NAME=DIR"), (["=b"], "NAME=DIR"), (["a=b", "a=c"], "twice")])
+def test_named_directories_are_checked(pairs: list[str], message: str) -> None:
+    with pytest.raises(PargoError, match=message):
+        cli._named(pairs)
+
+
+@pytest.fixture(scope="module")
+def jobs() -> dict[str, Job]:
+    """One job of each rule, the last of it."""
+    return {job.rule: job for job in list_jobs(ROOT / "config/micro.yaml")}
+
+
+def test_rules_commands_and_stages_have_one_name(jobs: dict[str, Job]) -> None:
+    assert {rule.partition("_")[0] for rule in jobs} == set(STAGES)
+    for rule, job in jobs.items():
+        assert job.command.startswith(f"python -m pargo {rule.replace('_', ' ')} --settings ")
+
+
+@pytest.mark.parametrize("rule", [*STAGES[:-1], "report_tables", "report_figures", "report_page"])
+def test_command_of_a_rule_is_a_call_that_its_stage_takes(
+    rule: str, jobs: dict[str, Job], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[tuple[str, str, dict[str, Any]]] = []
+    monkeypatch.setattr(cli, "_run", lambda module, settings, **paths: calls.append((module, settings, paths)))
+    monkeypatch.setattr(
+        cli, "_launch", lambda module, settings, paths, run_directory, executor: calls.append((module, settings, paths))
+    )
+    job = jobs[rule]
+    CliRunner().invoke(cli.app, shlex.split(job.command)[3:], catch_exceptions=False)
+    ((module, settings, paths),) = calls
+
+    stage = importlib.import_module(module)
+    parsed = cli._parse(stage, settings)
+    assert json.loads(parsed.model_dump_json()) == json.loads(settings)  # the stage declares exactly these fields
+    parameters = set(stage.run.__annotations__) - {"settings", "return"}
+    assert set(paths) <= parameters
+    # every path that the stage reads is an input of the rule
+    for path in re.findall(r"(?:artifacts|reports)/micro/\S+", job.command.split("' ", 1)[1]):
+        known = {*job.inputs, *job.outputs}
+        assert path in known or any(other.startswith(f"{path}/") for other in known), path
+
+
+def test_settings_of_another_stage_are_refused() -> None:
+    done = pargo("download", "--settings", '{"id":"x"}', "--output", "nowhere")
+    assert done.returncode == 1
+    assert "DownloadSettings" in done.stderr
+    assert "Traceback" not in done.stderr

@@ -1,0 +1,48 @@
+"""The import closure decides what a code change reruns: complete for a stage, and no wider than its imports."""
+
+import subprocess
+import sys
+
+import pytest
+
+from pargo.code import ROOT, import_closure
+
+TRAINING = ("pargo.train.pretrain", "pargo.train.finetune")
+STAGES = (*TRAINING, "pargo.captions.build", "pargo.data.download", "pargo.models.features", "pargo.benchmarks.score")
+
+
+def names(*modules: str) -> list[str]:
+    return [path.as_posix() for path in import_closure(*modules)]
+
+
+@pytest.mark.parametrize("module", TRAINING)
+def test_training_does_not_depend_on_report_or_benchmarks(module: str) -> None:
+    assert not [path for path in names(module) if path.startswith(("pargo/report/", "pargo/benchmarks/"))]
+
+
+@pytest.mark.parametrize("module", [*STAGES, "pargo.benchmarks.evaluate", "pargo.report.tables", "pargo.report.page"])
+def test_no_stage_depends_on_the_command_line_or_the_whole_config(module: str) -> None:
+    # else a new arm or option would rerun everything
+    driver = {"pargo/cli.py", "pargo/reproduce.py", "pargo/config/experiment.py", "pargo/config/stages.py"}
+    assert not driver.intersection(names(module))
+
+
+def test_closure_holds_the_module_its_imports_and_their_packages() -> None:
+    found = names("pargo.captions.build")
+    assert {"pargo/captions/build.py", "pargo/captions/quality.py", "pargo/captions/__init__.py"} <= set(found)
+    assert found == sorted(found)
+
+
+@pytest.mark.parametrize("module", ["pargo.captions.build", "pargo.benchmarks.score"])
+def test_closure_holds_all_that_python_loads(module: str) -> None:
+    code = f"import sys, {module}; print(*[m for m in sys.modules if m.split('.')[0] == 'pargo'])"
+    loaded = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    files = {
+        path.with_suffix("").as_posix().removesuffix("/__init__").replace("/", ".") for path in import_closure(module)
+    }
+    assert set(loaded.split()) <= files
+
+
+def test_unknown_module() -> None:
+    with pytest.raises(ModuleNotFoundError, match=r"pargo\.nothing"):
+        import_closure("pargo.nothing")

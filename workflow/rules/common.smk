@@ -1,0 +1,169 @@
+"""What the rules share: the validated config, the layout of files, and all helper functions."""
+
+import inspect
+import os
+import sys
+from pathlib import Path
+
+from snakemake.exceptions import WorkflowError
+
+from pargo.code import import_closure
+from pargo.config import stages
+from pargo.config.base import canonical_json
+from pargo.config.experiment import parse_config
+from pargo.errors import ConfigError
+from pargo.layout import Layout, manifest_path
+from pargo.report.settings import FIGURES, TABLES
+
+# jobs use the Python that runs Snakemake, also when its virtual environment is not activated
+os.environ.update(PATH=os.pathsep.join([os.path.dirname(sys.executable), *os.get_exec_path()]))
+
+try:
+    experiment = parse_config(config)
+except ConfigError as error:
+    raise WorkflowError(str(error)) from None
+layout = Layout(experiment.name)
+
+# how heavy stages run; another profile sets it with `set-resources`
+EXECUTOR = "local"
+
+
+wildcard_constraints:
+    source="[a-z][a-z0-9_]*",
+    dataset="[a-z][a-z0-9_]*",
+    arm="[a-z][a-z0-9_]*",
+    benchmark="[a-z][a-z0-9_]*",
+    split="train|test",
+    seed=r"\d+",
+
+
+def manifest(directory):
+    """The manifest of an artifact directory: what consumers of the directory depend on."""
+    return str(manifest_path(directory))
+
+
+def contents(directory):
+    """The directory itself as input: it must exist, but its time is of no interest, its manifest decides."""
+    return ancient(str(directory))
+
+
+def code(*modules):
+    """Source files of a stage: a change of them reruns it, a change of other files does not."""
+    return [str(path) for path in import_closure(*modules)]
+
+
+def settings(function):
+    """Parameter function of a rule: canonical JSON of what its stage reads of the config, by the rule's wildcards."""
+    names = list(inspect.signature(function).parameters)[1:]
+
+    def text(wildcards):
+        chosen = {name: int(wildcards[name]) if name == "seed" else wildcards[name] for name in names}
+        return canonical_json(function(experiment, **chosen))
+
+    return text
+
+
+def named(option, directories):
+    """Directories by name as repeated options: `--features scenes=DIR --features easy_vqa=DIR`."""
+    return " ".join(f"{option} {name}={directory}" for name, directory in directories.items())
+
+
+def repeated(option, paths):
+    """Paths as one repeated option."""
+    return " ".join(f"{option} {path}" for path in paths)
+
+
+def log_file(name):
+    return str(layout.runs / "logs" / f"{name}.log")
+
+
+def run_directory(stage, *parts):
+    """Where a job keeps checkpoints and its job record: no output, so Snakemake never deletes it."""
+    return (layout.runs / stage).joinpath(*parts).as_posix()
+
+
+def num_threads(stage):
+    """Threads function of a training rule."""
+    return lambda wildcards: getattr(experiment.arms[wildcards.arm], stage).num_threads
+
+
+# What an arm reads -----------------------------------------------------------------------------------------------------
+
+
+def mixture(stage, arm):
+    """The datasets of an arm's training stage, by name."""
+    return {name: experiment.datasets[name] for name in sorted(getattr(experiment.arms[arm], stage).mixture)}
+
+
+def caption_datasets():
+    """Datasets that some arm is pretrained on."""
+    return sorted({name for arm in experiment.arms for name in mixture("pretrain", arm)})
+
+
+def caption_directories(arm):
+    return {name: layout.captions(name) for name in mixture("pretrain", arm)}
+
+
+def source_directories(arm):
+    return {name: layout.source(dataset.source) for name, dataset in mixture("finetune", arm).items()}
+
+
+def feature_directories(stage, arm):
+    return {name: layout.features(dataset.source, dataset.split) for name, dataset in mixture(stage, arm).items()}
+
+
+def benchmark_source(benchmark):
+    return layout.source(experiment.benchmarks[benchmark].source)
+
+
+def benchmark_features(benchmark):
+    chosen = experiment.benchmarks[benchmark]
+    return layout.features(chosen.source, chosen.split)
+
+
+# What the report reads and makes -----------------------------------------------------------------------------------------
+
+
+def runs():
+    """All (arm, seed) pairs."""
+    return [(arm, seed) for arm in experiment.arms for seed in experiment.seeds]
+
+
+def score_files():
+    return [str(layout.score(*run, benchmark)) for run in runs() for benchmark in experiment.benchmarks]
+
+
+def model_directories():
+    """Both training stages of every run: their weights and metrics."""
+    return [layout.model(*run, stage) for run in runs() for stage in ("pretrain", "finetune")]
+
+
+def sample_directories():
+    """Where the page finds sample answers and their images."""
+    answers = [layout.predictions(*run, benchmark) for run in runs() for benchmark in experiment.benchmarks]
+    return [*answers, *sorted({benchmark_source(benchmark) for benchmark in experiment.benchmarks})]
+
+
+def attention_benchmark():
+    """The benchmark whose images the attention figure shows: the first."""
+    return next(iter(experiment.benchmarks))
+
+
+def attention_directories():
+    """Attention maps of one ParGo model: of the headline arm, or else of the first arm that has such a projector."""
+    arms = [experiment.report.headline_arm, *experiment.arms]
+    chosen = [arm for arm in arms if experiment.arms[arm].projector.name == "pargo"]
+    return [layout.attention(arm, experiment.seeds[0]) for arm in chosen[:1]]
+
+
+def table_files():
+    return [str(layout.reports / "tables" / name) for name in TABLES]
+
+
+def figure_files():
+    return [str(layout.reports / "figures" / name) for name in FIGURES]
+
+
+def templates():
+    """Files beside the report's code that are not Python."""
+    return [str(path) for path in sorted(Path("pargo/report/templates").glob("*"))]

@@ -1,0 +1,15 @@
+"""Sources: packages that are fetched, scenes that are rendered."""
+
+
+rule download:
+    input:
+        code=code("pargo.data.download"),
+    output:
+        directory=directory(str(layout.source("{source}"))),
+        manifest=manifest(layout.source("{source}")),
+    log:
+        log_file("download-{source}"),
+    params:
+        settings=settings(stages.download),
+    shell:
+        "python -m pargo download --settings {params.settings:q} --output {output.directory} > {log} 2>&1"
