@@ -24,7 +24,9 @@ def hardware() -> str:
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.exists():
         fields = dict(
-            (part.strip() for part in line.split(":", 1)) for line in cpuinfo.read_text().split("\n\n")[0].splitlines() if ":" in line
+            (part.strip() for part in line.split(":", 1))
+            for line in cpuinfo.read_text().split("\n\n")[0].splitlines()
+            if ":" in line
         )
         model, flags = fields.get("model name", model), fields.get("flags", "")
     feature = next((name for name in ("amx_bf16", "avx512_bf16", "avx512f", "avx2") if name in flags.split()), "")
@@ -40,9 +42,15 @@ def git_commit() -> str | None:
     """The commit of the checkout, with `-dirty` when tracked files differ; None outside git."""
     root = Path(__file__).parent
     try:
-        commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=root, capture_output=True, text=True, check=True).stdout
+        commit = subprocess.run(
+            ["git", "rev-parse", "HEAD"], cwd=root, capture_output=True, text=True, check=True
+        ).stdout
         changed = subprocess.run(
-            ["git", "status", "--porcelain", "--untracked-files=no"], cwd=root, capture_output=True, text=True, check=True
+            ["git", "status", "--porcelain", "--untracked-files=no"],
+            cwd=root,
+            capture_output=True,
+            text=True,
+            check=True,
         ).stdout
     except (OSError, subprocess.CalledProcessError):
         return None

@@ -46,8 +46,8 @@ def write_atomic(path: Path, data: str | bytes) -> None:
             file.write(data.encode() if isinstance(data, str) else data)
             file.flush()
             os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
+        Path(temporary).chmod(0o644)
+        Path(temporary).replace(path)
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
@@ -55,7 +55,11 @@ def write_atomic(path: Path, data: str | bytes) -> None:
 
 def describe_files(directory: Path) -> dict[str, dict[str, Any]]:
     """`{relative path: {"sha256": ..., "size": bytes}}` of every file below, sorted, without run records."""
-    files = (path for path in directory.rglob("*") if path.is_file() and path.name not in (RUN_RECORD, ".snakemake_timestamp"))
+    files = (
+        path
+        for path in directory.rglob("*")
+        if path.is_file() and path.name not in (RUN_RECORD, ".snakemake_timestamp")
+    )
     return {
         path.relative_to(directory).as_posix(): {"sha256": sha256_file(path), "size": path.stat().st_size}
         for path in sorted(files)
@@ -91,7 +95,7 @@ def publish(
         (temporary / RUN_RECORD).write_text(json.dumps(finish(), indent=1) + "\n", encoding="utf-8")
         if directory.exists():
             shutil.rmtree(directory)
-        os.replace(temporary, directory)
+        temporary.replace(directory)
         write_atomic(manifest_path(directory), json.dumps(manifest, indent=1, ensure_ascii=False) + "\n")
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
@@ -115,7 +119,11 @@ def read_manifest(directory: Path) -> dict[str, Any]:
 def verify(directory: Path) -> None:
     """Raise PargoError naming the files of an artifact that differ from its manifest."""
     expected, found = read_manifest(directory)["files"], describe_files(directory)
-    bad = [f"{name}: {'missing' if name not in found else 'changed'}" for name in expected if found.get(name) != expected[name]]
+    bad = [
+        f"{name}: {'missing' if name not in found else 'changed'}"
+        for name in expected
+        if found.get(name) != expected[name]
+    ]
     bad += [f"{name}: not in the manifest" for name in found if name not in expected]
     if bad:
         raise PargoError(f"{directory} differs from {manifest_path(directory)}: " + "; ".join(bad))

@@ -31,7 +31,7 @@ class ReportSettings(Settings):
 
     @model_validator(mode="after")
     def _in_reading_order(self) -> ReportSettings:
-        """Headline arm, reference arm, the others; MME-like benchmarks first: canonical JSON has lost the file's order."""
+        """Headline arm, reference arm, others; MME-like benchmarks first: canonical JSON has lost the file's order."""
         first = (self.report.headline_arm, self.report.reference_arm)
         if missing := [arm for arm in first if arm not in self.projectors]:
             raise ValueError(f"projectors: no arm {missing[0]!r}, which the report compares")

@@ -1,0 +1,71 @@
+"""DVC's files are a pure function of the job list, and configs do not touch each other's stages."""
+
+from typing import Any
+
+import yaml
+
+from pargo.versioning.graph import Job
+from pargo.versioning.stages import render_lock, render_params, render_stages
+
+
+def make_job(rule: str = "score", **changes: Any) -> Job:
+    values: dict[str, Any] = {
+        "rule": rule,
+        "wildcards": {"arm": "pargo", "seed": "0"},
+        "inputs": ("b.manifest.json", "a"),
+        "outputs": ("artifacts/x/d", "artifacts/x/d.manifest.json"),
+        "directories": frozenset({"artifacts/x/d"}),
+        "settings": '{"learning_rate":0.001}',
+        "command": "python -m pargo score --output artifacts/x/d",
+        "log": "runs/x/logs/score.log",
+        "reason": "",
+    }
+    return Job(**(values | changes))
+
+
+def test_stage_of_a_job() -> None:
+    stages = yaml.safe_load(render_stages("micro", [make_job()], ""))["stages"]
+    assert stages == {
+        "micro-score-pargo-seed-0": {
+            "cmd": "python -m pargo score --output artifacts/x/d",
+            "deps": ["a", "b.manifest.json"],
+            "params": [{"dvc.params.yaml": ["micro-score-pargo-seed-0"]}],
+            "outs": ["artifacts/x/d", {"artifacts/x/d.manifest.json": {"cache": False}}],
+        }
+    }
+
+
+def test_params_are_the_settings() -> None:
+    assert yaml.safe_load(render_params("micro", [make_job()], "")) == {
+        "micro-score-pargo-seed-0": {"learning_rate": 0.001}
+    }
+
+
+def test_other_configs_keep_their_stages() -> None:
+    other = render_stages("quick", [make_job("features"), make_job("score")], "")
+    both = render_stages("micro", [make_job("score")], other)
+    assert list(yaml.safe_load(both)["stages"]) == [
+        "micro-score-pargo-seed-0",
+        "quick-features-pargo-seed-0",
+        "quick-score-pargo-seed-0",
+    ]
+    assert render_stages("quick", [make_job("features"), make_job("score")], both) == both
+    params = render_params("micro", [make_job("score")], render_params("quick", [make_job("score")], ""))
+    assert set(yaml.safe_load(params)) == {"micro-score-pargo-seed-0", "quick-score-pargo-seed-0"}
+
+
+def test_stage_that_is_gone_leaves_all_files() -> None:
+    both = [make_job("features"), make_job("score")]
+    assert "features" not in render_stages("quick", both[1:], render_stages("quick", both, ""))
+    assert "features" not in render_params("quick", both[1:], render_params("quick", both, ""))
+    lock = yaml.safe_dump({"schema": "2.0", "stages": {f"quick-{job.name}": {} for job in both} | {"micro-x": {}}})
+    assert set(yaml.safe_load(render_lock("quick", both[1:], lock))["stages"]) == {
+        "quick-score-pargo-seed-0",
+        "micro-x",
+    }
+    assert render_lock("quick", both, lock) == lock
+
+
+def test_order_of_jobs_does_not_matter() -> None:
+    jobs = [make_job("features"), make_job("score")]
+    assert render_stages("quick", jobs, "") == render_stages("quick", jobs[::-1], "")

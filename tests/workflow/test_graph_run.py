@@ -1,0 +1,158 @@
+"""The whole micro graph, run for real: complete, repeatable, and no wider than a change asks for."""
+
+import re
+import shutil
+import sys
+from pathlib import Path
+
+from conftest import Project
+
+from pargo.layout import Layout
+from pargo.manifest import verify
+from pargo.report.settings import FIGURES, TABLES
+
+REPORT = {"report_tables", "report_figures", "report_page"}
+
+
+def files(root: Path) -> dict[str, tuple[int, bytes]]:
+    """Time and content of every artifact and report file."""
+    found = [path for top in ("artifacts", "reports") for path in (root / top).rglob("*") if path.is_file()]
+    return {str(path): (path.stat().st_mtime_ns, path.read_bytes()) for path in found}
+
+
+def test_everything_is_there(project: Project) -> None:
+    layout = Layout("micro", project.root)
+    for name in TABLES:
+        assert (layout.reports / "tables" / name).stat().st_size
+    for name in FIGURES:
+        assert (layout.reports / "figures" / name).stat().st_size
+    for arm in ("pargo", "qformer"):
+        assert layout.score(arm, 0, "mini_mme").stat().st_size
+    assert layout.page.stat().st_size
+    assert (layout.runs / "snakemake-report.html").stat().st_size
+
+
+def test_every_artifact_is_what_its_manifest_says(project: Project) -> None:
+    manifests = list((project.root / "artifacts").rglob("*.manifest.json"))
+    assert len(manifests) == 16
+    for manifest in manifests:
+        verify(manifest.with_name(manifest.name.removesuffix(".manifest.json")))
+
+
+def test_nothing_in_git_names_this_machine(project: Project) -> None:
+    found = project.run("git", "grep", "--files-with-matches", "--fixed-strings", str(project.root), check=False)
+    assert found.stdout == ""
+
+
+def test_second_run_does_nothing(project: Project) -> None:
+    before = files(project.root)
+    done = project.reproduce()
+    assert "everything was up to date" in done.stderr
+    assert "start" not in done.stderr
+    assert "ParGo" in done.stdout
+    assert files(project.root) == before
+    assert project.git("status", "--porcelain") == ""
+
+
+def test_dvc_is_up_to_date(project: Project) -> None:
+    assert project.pargo("versions", "status", "--config", "config/micro.yaml").stdout.strip() == "up to date"
+    assert "up to date" in project.run("dvc", "status").stdout
+    assert project.git("status", "--porcelain") == ""
+
+
+def test_plain_snakemake_has_nothing_to_do(project: Project) -> None:
+    done = project.run("snakemake", "--configfile", "config/micro.yaml", "--cores", "2")
+    assert "Nothing to be done" in done.stdout + done.stderr
+
+
+def test_plot_style_reruns_the_report_alone(project: Project) -> None:
+    variant = project.variant("style", report__palette="deep")
+    assert set(project.pending(variant)) == REPORT
+
+
+def test_edit_of_a_report_file_reruns_the_report_alone(project: Project) -> None:
+    with project.edited("pargo/report/figures.py"):
+        assert set(project.pending()) == {"report_figures", "report_page"}
+    assert not project.pending()  # the content is the old one again, its time is not
+
+
+def test_projector_width_of_an_arm_reruns_that_arm_and_the_report(project: Project) -> None:
+    variant = project.variant("width", arms__qformer__projector__hidden_size=48)
+    pending = project.pending(variant)
+    stages = {name.partition("-")[0] for name, arm in pending.items() if arm}
+    assert stages == {"pretrain", "finetune", "evaluate", "score"}
+    assert {arm for arm in pending.values() if arm} == {"qformer"}
+    assert {name for name, arm in pending.items() if not arm} == REPORT
+
+
+def test_edit_of_the_training_loop_keeps_data_and_features(project: Project) -> None:
+    with project.edited("pargo/train/loop.py"):
+        stages = {name.partition("-")[0] for name in project.pending()}
+    assert "pretrain" in stages
+    assert not stages & {"download", "caption", "features"}
+
+
+def test_new_time_of_a_file_reruns_nothing(project: Project) -> None:
+    for path in ("pargo/train/loop.py", "artifacts/micro/captions/scenes.manifest.json"):
+        (project.root / path).touch()
+    assert not project.pending()
+
+
+def test_repeated_stage_with_the_same_result_stops_there(project: Project) -> None:
+    captions = Layout("micro", project.root).captions("scenes")
+    shutil.rmtree(captions)
+    captions.with_name("scenes.manifest.json").unlink()
+    done = project.reproduce()
+    assert re.findall(r"done +(\w+)", done.stderr) == ["caption"]
+    assert project.git("status", "--porcelain") == ""  # byte for byte what it was
+
+
+def test_failed_job_shows_its_log_and_keeps_what_is_finished(project: Project) -> None:
+    variant = project.variant("failing", name="failing", vision__feature_size=999)
+    done = project.pargo("reproduce", "--config", variant, "--until", "features", check=False)
+    assert done.returncode == 1
+    assert "failed features source" in done.stderr
+    assert "runs/failing/logs/features-" in done.stderr
+    assert "999" in done.stderr
+    assert re.search(r"error: \d of 2 jobs failed", done.stderr)
+    assert "Traceback" not in done.stderr
+    layout = Layout("failing", project.root)
+    assert layout.source("scenes").exists()
+    assert not layout.features("scenes", "train").exists()
+    for top in ("artifacts", "runs"):
+        shutil.rmtree(project.root / top / "failing")
+
+
+def test_clone_restores_the_run(project: Project, tmp_path: Path) -> None:
+    project.git("clone", "--quiet", str(project.root), str(tmp_path / "clone"))
+    clone = Project(tmp_path / "clone")
+    missing = clone.pargo("versions", "restore", "--config", "config/micro.yaml", check=False)
+    assert missing.returncode == 1
+    assert "no remote" in missing.stderr
+    clone.run("dvc", "remote", "add", "--local", "--default", "first", str(project.root / ".dvc/cache/files/md5"))
+    clone.run("dvc", "cache", "dir", "--local", str(project.root / ".dvc/cache"))
+    clone.pargo("versions", "restore", "--config", "config/micro.yaml")
+    assert not clone.pending()
+    assert "everything was up to date" in clone.reproduce().stderr
+    assert clone.git("status", "--porcelain") == ""
+
+
+def test_record_refuses_an_unfinished_run(project: Project) -> None:
+    with project.edited("pargo/report/figures.py"):
+        done = project.pargo("versions", "record", "--config", "config/micro.yaml", check=False)
+        assert done.returncode == 1
+        assert "Snakemake would still run report_figures" in done.stderr
+        status = project.pargo("versions", "status", "--config", "config/micro.yaml", check=False)
+        assert status.returncode == 1
+        assert "report_figures: would run" in status.stdout
+
+
+def test_one_driver_per_config(project: Project) -> None:
+    code = (
+        "import fcntl, subprocess, sys\n"
+        "lock = open('runs/micro/driver.lock'); fcntl.flock(lock, fcntl.LOCK_EX)\n"
+        "sys.exit(subprocess.run([sys.executable, '-m', 'pargo', 'reproduce', '--config', 'config/micro.yaml']).returncode)"
+    )
+    done = project.run(sys.executable, "-c", code, check=False)
+    assert done.returncode == 1
+    assert "already runs config 'micro'" in done.stderr
