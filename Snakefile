@@ -19,6 +19,7 @@ report: "workflow/report/workflow.rst"
 rule all:
     default_target: True
     input:
+        [contents(path) for path in artifact_directories()],
         score_files(),
         table_files(),
         figure_files(),

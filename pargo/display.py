@@ -11,7 +11,8 @@ from types import TracebackType
 
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.table import Column
 
 TICK = 1.0  # seconds between looks at the logs, in a terminal
 HEARTBEAT = 60.0  # seconds between plain lines about running jobs
@@ -60,10 +61,16 @@ class Display:
         self._ticker = threading.Thread(target=self._tick, daemon=True)
         self._progress: Progress | None = None
         self.num_failed = 0
+        self.interrupted = False  # set it when jobs end because a person stopped them
         if console.is_terminal:
-            columns = (TextColumn("{task.description}"), BarColumn(20), MofNCompleteColumn(), TimeElapsedColumn())
-            self._progress = Progress(*columns, TextColumn("[dim]{task.fields[line]}"), console=console, transient=True)
-            self._total = self._progress.add_task(f"[bold]{title}", total=num_jobs, line="")
+            fixed = Column(no_wrap=True, min_width=7)
+            line = TextColumn(
+                "[dim]{task.fields[line]}", table_column=Column(no_wrap=True, overflow="ellipsis", ratio=1)
+            )
+            name = TextColumn("{task.description}", table_column=Column(no_wrap=True))
+            columns = (name, BarColumn(12, table_column=fixed), TimeElapsedColumn(table_column=fixed), line)
+            self._progress = Progress(*columns, console=console, transient=True, expand=True)
+            self._total = self._progress.add_task(f"[bold]{title}", total=num_jobs, line=f"{num_jobs} jobs")
         else:
             console.print(f"{title}: {num_jobs} job{'s' if num_jobs > 1 else ''}")
 
@@ -109,7 +116,7 @@ class Display:
                 self._progress.advance(self._total)
 
     def _failed(self, jobid: int) -> None:
-        if (job := self._pop(jobid)) is not None:
+        if (job := self._pop(jobid)) is not None and not self.interrupted:
             self.num_failed += 1
             took = duration(time.monotonic() - job.started)
             self._console.print(f"  [bold red]failed[/] {escape(job.name)}  [dim]{took}[/]; the end of {job.log}:")
@@ -130,7 +137,7 @@ class Display:
 
     def _show_line(self, job: _Running, line: str) -> None:
         if self._progress is not None and job.task is not None:
-            self._progress.update(job.task, line=escape(line.strip()[:80]))
+            self._progress.update(job.task, line=escape(line.strip()))
         elif line != job.shown:
             job.shown = line
             self._console.print(f"         {job.name}: {line.strip()}", markup=False)

@@ -9,11 +9,13 @@ from __future__ import annotations
 import csv
 import fcntl
 import os
+import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 
 from rich.console import Console
 from rich.table import Table
@@ -114,18 +116,35 @@ def _run_groups(config_file: Path, console: Console, *, profile: Path, cores: in
         if count == 0:
             continue
         arguments = ["--until", *group.last, "--cores", str(cores)]
-        with Display(console, " and ".join(group.stages), count) as display:
+        with Display(console, " and ".join(group.stages), count) as display, _noting_interrupt(display):
             try:
                 call_snakemake(config_file, *arguments, profile=profile, listener=display.listen)
             except PargoError:
-                if not display.num_failed:
+                if not display.num_failed and not display.interrupted:
                     raise
+        if display.interrupted:
+            raise PargoError("interrupted; what is finished is kept, run again to continue")
         if display.num_failed:
             raise PargoError(
                 f"{display.num_failed} of {count} jobs failed; what is finished is kept, run again to continue"
             )
         ran += count
     return ran
+
+
+@contextmanager
+def _noting_interrupt(display: Display) -> Iterator[None]:
+    """Tell the display about Ctrl-C: Snakemake stops its jobs then, and reports them as failed."""
+
+    def note(number: int, frame: FrameType | None) -> None:
+        display.interrupted = True
+        raise KeyboardInterrupt
+
+    previous = signal.signal(signal.SIGINT, note)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, previous)
 
 
 def _groups(until: str | None) -> list[Group]:

@@ -48,6 +48,13 @@ class Config(Settings):
             raise ValueError(f"seeds: {list(self.seeds)} holds a seed twice")
         for name, arm in self.arms.items():
             _check_projector(f"arms.{name}.projector", arm.projector, self.vision)
+        for name, benchmark in self.benchmarks.items():
+            for dataset, chosen in self.datasets.items():
+                if (chosen.source, chosen.split) == (benchmark.source, benchmark.split):
+                    raise ValueError(
+                        f"benchmarks.{name}.split: dataset {dataset!r} is split {chosen.split!r} of {chosen.source!r} "
+                        "too: the benchmark would hold training images"
+                    )
         for source in self.sources.values():
             if source.kind != "mini_mme":
                 continue

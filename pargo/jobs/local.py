@@ -27,7 +27,7 @@ def submit(stage: Stage, run_directory: Path, spec: str) -> JobRecord:
     executor.update_parameters(timeout_min=TIMEOUT_MINUTES, stderr_to_stdout=True)
     job = executor.submit(stage)
     process = psutil.Process(int(job.job_id))
-    return JobRecord(spec, name, job.job_id, folder.as_posix(), process.create_time())
+    return JobRecord(spec, name, job.job_id, folder.as_posix(), _start(process))
 
 
 def paths(record: JobRecord, run_directory: Path) -> JobPaths:
@@ -72,7 +72,16 @@ def _send(process: psutil.Process, number: signal.Signals) -> None:
 def _process(record: JobRecord) -> psutil.Process | None:
     try:
         process = psutil.Process(int(record.job_id))
-        same = abs(process.create_time() - record.started) < 1.0
+        same = _start(process) == record.started
         return process if same and process.status() != psutil.STATUS_ZOMBIE else None
     except psutil.NoSuchProcess:
         return None
+
+
+def _start(process: psutil.Process) -> float:
+    """When a process began: ticks since boot where there is /proc, else psutil's time, which moves with the clock."""
+    try:
+        text = Path(f"/proc/{process.pid}/stat").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return process.create_time()
+    return float(text.rpartition(")")[2].split()[19])  # proc(5): field 22, after the name in brackets

@@ -20,7 +20,7 @@ class JobRecord:
         backend: who runs it.
         job_id: its name there.
         folder: submitit's files of this job, below the run directory.
-        started: start time of the job's process (seconds since 1970): an id alone may be in use again.
+        started: when the job's process began, as the back end tells it: an id alone may be in use again.
     """
 
     spec: str

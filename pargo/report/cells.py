@@ -17,6 +17,7 @@ STATUSES: dict[Status, str] = {
 }
 MINUS = "\N{MINUS SIGN}"
 NOTHING = "\N{EM DASH}"
+MAX_DIGITS = 6  # of the ends of an interval
 
 
 @dataclass(frozen=True)
@@ -56,10 +57,16 @@ class Cell:
 
     @property
     def interval_text(self) -> str:
-        """`[380, 442]`, or nothing; ends of intervals of points are written without decimals."""
+        """`[380, 442]`, or nothing; ends of intervals of points are written without decimals.
+
+        An end that is not zero is never written as zero: readers see from it whether an interval excludes zero.
+        """
         if self.interval is None:
             return ""
-        digits = self.digits if self.unit.startswith("percent") else 0
+        percent = self.unit.startswith("percent")
+        digits, scale = (self.digits, 100) if percent else (0, 1)
+        while digits < MAX_DIGITS and any(end and not round(end * scale, digits) for end in self.interval):
+            digits += 1
         return f"[{self.write(self.interval[0], digits)}, {self.write(self.interval[1], digits)}]"
 
     def write(self, value: float, digits: int | None = None) -> str:

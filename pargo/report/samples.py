@@ -12,6 +12,7 @@ from PIL import Image
 
 from pargo.benchmarks.records import PREDICTIONS, Prediction, read_predictions
 from pargo.data.images import open_images
+from pargo.manifest import verify
 from pargo.report import words
 from pargo.report.provenance import follow
 from pargo.report.scores import Score, Scores
@@ -74,6 +75,7 @@ def _samples(settings: ReportSettings, scores: Scores, benchmark: str, arms: lis
 def _answers(score: Score) -> dict[str, tuple[Prediction, bool]]:
     """Each question's prediction, and whether the score counts it as right."""
     directory = follow(score.path).nodes[0].directory
+    verify(directory)  # the chain holds for manifests; the answers shown must be those that were scored
     correct = score.data["correct"]
     marks = {(task, image): iter(values) for task, images in correct.items() for image, values in images.items()}
     return {

@@ -18,6 +18,7 @@ from pargo.errors import PargoError
 Groups = Mapping[str, Mapping[str, tuple[float, float]]]
 
 LEVEL = 0.95
+DIGITS = 9  # decimals of a difference: far below one answer, far above rounding errors
 CHUNK = 1_000_000  # drawn images held in memory at once
 
 
@@ -70,8 +71,9 @@ def difference(first: Sequence[Groups], second: Sequence[Groups], samples: int, 
         PargoError: no runs, or any two runs are over different images.
     """
     _check_same([*first, *second])
-    draws = bootstrap(first, samples, seed) - bootstrap(second, samples, seed)
-    return Estimate(mean_total(first) - mean_total(second), percentile_interval(draws))
+    # rounded: equal scores that were summed in another order must differ by zero, or an interval would exclude it
+    draws = np.round(bootstrap(first, samples, seed) - bootstrap(second, samples, seed), DIGITS)
+    return Estimate(round(mean_total(first) - mean_total(second), DIGITS), percentile_interval(draws))
 
 
 def bootstrap(runs: Sequence[Groups], samples: int, seed: int = 0) -> np.ndarray:

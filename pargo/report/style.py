@@ -42,8 +42,10 @@ _RC = {
 @contextmanager
 def style() -> Iterator[None]:
     """Settings of matplotlib for the figures of the report; the old ones come back."""
-    with mpl.rc_context(), mpl.rc_context(sns.axes_style("ticks")), mpl.rc_context(_RC):
-        yield
+    with mpl.rc_context():
+        mpl.rcdefaults()  # a person's matplotlibrc must not change the files
+        with mpl.rc_context(sns.axes_style("ticks")), mpl.rc_context(_RC):
+            yield
 
 
 def arm_colors(settings: ReportSettings) -> dict[str, tuple[float, float, float]]:

@@ -70,7 +70,10 @@ class Checkpoints:
     def save(
         self, step: int, weights: Mapping[str, Tensor], optimizer: Sequence[Mapping[str, Any]], metrics: Sequence[str]
     ) -> None:
-        """Write a checkpoint; it gets its name when every byte is on disk. Older ones than the last two go."""
+        """Write a checkpoint; it gets its name when every byte is on disk.
+
+        Only this one and the one before it stay.
+        """
         final = self.directory / f"step-{step:08d}"
         temporary = self.directory / f".{final.name}"
         if self.rank == 0:
@@ -96,8 +99,11 @@ class Checkpoints:
         shutil.rmtree(final, ignore_errors=True)
         temporary.replace(final)
         _sync(self.directory)
-        for old in self._all()[KEEP:]:
-            shutil.rmtree(old)
+        # later ones are of a run that this one did not continue: they must not push out its own
+        kept = [path for path in self._all() if path.name <= final.name][:KEEP]
+        for path in self._all():
+            if path not in kept:
+                shutil.rmtree(path)
 
     def load(self) -> Checkpoint | None:
         """The newest usable checkpoint, or None; each one passed over is reported."""

@@ -94,12 +94,12 @@ def restore(config_file: Path) -> None:
             f"{', '.join(different)}: not what the graph of {config_file} gives: the config, a rule or the code "
             "differs from what was recorded; check out the commit that recorded it"
         )
-    names = [stages.stage_name(name, job) for job in jobs]
+    directories = sorted(path for job in jobs for path in job.directories)
     with _repository() as repo:
         if repo.config["core"].get("remote"):
-            repo.pull(targets=names)
+            repo.pull(targets=directories)
         else:
-            repo.checkout(targets=names)
+            repo.checkout(targets=directories)
     if changes := _status(name):
         raise PargoError(
             "the files differ from the recorded versions: " + "; ".join(changes) + "; commit or undo your changes"

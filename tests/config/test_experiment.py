@@ -56,6 +56,11 @@ def test_every_config_is_valid_and_named_like_its_file(path: Path) -> None:
             "base.projector.name: 'perceiver' is not valid; choices: pargo, qformer, mlp",
         ),
         ("sources/scenes/kind", "wheels", "sources.scenes.kind: 'wheels' is not valid; choices: wheel, scenes"),
+        (
+            "datasets/leak",
+            {"source": "mini_mme", "split": "test"},
+            "benchmarks.mini_mme.split: dataset 'leak' is split 'test' of 'mini_mme' too",
+        ),
         ("base/pretrain/mixture", {"scene": 1.0}, "pretrain.mixture: 'scene' is not defined; choices: scenes"),
         ("base/finetune/batch_size", 3, "base.finetune: batch_size 3 is not a multiple of micro_batch_size 2"),
         ("report/headline_arm", "x", "report.headline_arm: 'x' is not defined; choices: pargo, qformer"),

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -202,6 +203,14 @@ def test_interrupting_the_launcher_cancels_the_job_and_its_children(kwargs, runs
     assert launcher.wait(30) != 0
     assert not any(psutil.pid_exists(pid) and psutil.Process(pid).status() != "zombie" for pid in (job, child))
     assert JobRecord.read(runs) is None
+
+
+def test_a_clock_that_is_set_does_not_lose_a_running_job(monkeypatch):
+    process = psutil.Process()
+    record = JobRecord("spec", "local", str(process.pid), "jobs/0001", local._start(process))
+    monkeypatch.setattr("psutil._pslinux.boot_time", lambda: 1e6)
+    assert local.is_alive(record)
+    assert not local.is_alive(replace(record, started=record.started - 1))
 
 
 def test_the_log_is_read_in_whole_lines(tmp_path):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from itertools import combinations
 
+import matplotlib as mpl
 import numpy as np
 import pytest
 from matplotlib.colors import to_rgb
@@ -18,7 +19,7 @@ from pargo.report.figure_loss import running_mean
 from pargo.report.figure_tasks import tasks_figure
 from pargo.report.scores import Scores
 from pargo.report.settings import FIGURES
-from pargo.report.style import arm_colors, arm_markers
+from pargo.report.style import arm_colors, arm_markers, style
 
 
 def test_same_files_and_bytes_twice(project, tmp_path):
@@ -31,6 +32,14 @@ def test_same_files_and_bytes_twice(project, tmp_path):
         assert len(content) > 5000
         if name.endswith("png"):
             assert Image.open(tmp_path / "first" / name).width == 1440
+
+
+def test_a_matplotlibrc_of_the_user_changes_nothing():
+    with mpl.rc_context({"lines.linewidth": 9.0, "hatch.linewidth": 9.0}):
+        with style():
+            assert mpl.rcParams["hatch.linewidth"] == mpl.rcParamsDefault["hatch.linewidth"]
+            assert mpl.rcParams["svg.hashsalt"] == "pargo"
+        assert mpl.rcParams["hatch.linewidth"] == 9.0
 
 
 def test_points_are_the_scores(project):

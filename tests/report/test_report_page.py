@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
 from report_project import Project, make_settings
 
+from pargo.errors import PargoError
 from pargo.report import figures, page, tables
 from pargo.report.samples import COUNT, choose, samples
 from pargo.report.scores import Scores
@@ -147,3 +149,12 @@ def test_samples_are_right_and_wrong_as_the_score_says(project):
 
 def test_fewer_samples_than_asked_for_are_all_taken():
     assert choose({}, True, ["a"]) == []
+
+
+def test_answers_that_were_changed_after_scoring_are_refused(project, tmp_path, monkeypatch):
+    shutil.copytree(Path.cwd(), tmp_path / "copy")
+    monkeypatch.chdir(tmp_path / "copy")
+    path = project.layout.predictions("pargo", 0, "mini_mme") / "predictions.jsonl"
+    path.write_text(path.read_text().replace('"answer": "yes"', '"answer": "no"', 1))
+    with pytest.raises(PargoError, match=r"predictions\.jsonl: changed"):
+        samples(project.settings, Scores(project.settings, project.scores))

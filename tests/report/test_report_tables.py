@@ -78,6 +78,29 @@ def test_baselines_stand_below_the_arms_with_their_values(project, written):
     assert float(rows["majority_answer"]["easy_vqa.accuracy"]) == majority
 
 
+@pytest.mark.parametrize(
+    ("unit", "interval", "text"),
+    [
+        ("difference", (0.3, 35.2), "[+0.3, +35.2]"),
+        ("difference", (-12.4, 0.0), f"[{MINUS}12, 0]"),
+        ("difference", (-12.4, -0.02), f"[{MINUS}12.40, {MINUS}0.02]"),
+        ("percent_difference", (0.0003, 0.02), "[+0.03, +2.00]"),
+    ],
+)
+def test_an_interval_without_zero_is_not_written_with_zero(unit, interval, text):
+    assert Cell(interval[1], unit, "measured", interval=interval, files=("f",)).interval_text == text
+
+
+def test_the_claim_about_the_q_former_is_about_it_alone(project, tmp_path):
+    settings = project.settings
+    other = settings.report.model_copy(update={"reference_arm": "mlp"})
+    tables.run(settings.model_copy(update={"report": other}), project.scores, tmp_path)
+    rows = read_csv(tmp_path / "claims.csv")
+    assert rows["pargo_minus_qformer_mini_mme"]["kind"] == "gain"
+    assert rows["pargo_minus_mlp_mini_mme"]["kind"] == "others"
+    assert rows["pargo_minus_mlp_mini_mme_OCR"]["kind"] == "detail"
+
+
 def test_difference_is_of_the_two_scores_and_its_interval_holds_it(project, written):
     row = read_csv(written / "claims.csv")["pargo_minus_qformer_mini_mme"]
     first, second = (

@@ -103,6 +103,13 @@ def test_difference_is_antisymmetric_and_takes_unequal_numbers_of_seeds():
     assert there.interval == pytest.approx((-back.interval[1], -back.interval[0]))
 
 
+def test_equal_scores_differ_by_zero_however_they_are_summed():
+    first = {task: {"a": (value, 1.0)} for task, value in (("t0", 0.1), ("t1", 0.2), ("t2", 0.3))}
+    second = {task: {"a": (value, 1.0)} for task, value in (("t0", 0.3), ("t1", 0.2), ("t2", 0.1))}
+    assert bootstrap([first], 1) != bootstrap([second], 1)
+    assert difference([first], [second], 10) == Estimate(0.0, (0.0, 0.0))
+
+
 def test_other_images_are_refused():
     with pytest.raises(PargoError, match=r"different images in group 'task0': 2 are not in both, e\.g\. '004'"):
         difference([groups_of(0, 4)], [groups_of(0, 6)], 10)

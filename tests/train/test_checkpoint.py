@@ -59,5 +59,12 @@ def test_one_of_other_settings_is_ignored(checkpoints, said):
     assert "other settings" in said[0]
 
 
+def test_those_of_other_settings_do_not_push_out_new_ones(checkpoints):
+    other = Checkpoints(checkpoints.directory, "another spec", warn=lambda _: None)
+    other.save(2, {"projector.w": torch.zeros(2)}, [{"step": torch.tensor(2.0)}], ["1\n", "2\n"])
+    assert [path.name for path in checkpoints.directory.iterdir()] == ["step-00000002"]
+    assert other.load().step == 2
+
+
 def test_without_any_there_is_none(tmp_path):
     assert Checkpoints(tmp_path / "none", "spec").load() is None

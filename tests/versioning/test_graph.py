@@ -73,5 +73,5 @@ def test_names_are_unique(jobs: list[Job]) -> None:
 def test_bad_config_is_told_in_words(tmp_path: Path) -> None:
     path = tmp_path / "bad.yaml"
     path.write_text(MICRO.read_text().replace("palette", "x").replace("report:\n", "report:\n  palete: x\n"))
-    with pytest.raises(PargoError, match="report.palete: unknown key; did you mean 'palette'"):
+    with pytest.raises(PargoError, match=r"report\.palete: unknown key; did you mean 'palette'"):
         list_jobs(path)

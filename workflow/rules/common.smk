@@ -121,6 +121,23 @@ def benchmark_features(benchmark):
     return layout.features(chosen.source, chosen.split)
 
 
+def artifact_directories():
+    """All artifacts of the config: `all` asks for them, so that a clone, which has only their manifests, makes them."""
+    datasets = [mixture(stage, arm) for stage in ("pretrain", "finetune") for arm in experiment.arms]
+    images = [dataset for group in datasets for dataset in group.values()] + list(experiment.benchmarks.values())
+    sources = {experiment.vision.source, experiment.language.source, *(part.source for part in images)}
+    return sorted(
+        {
+            *(layout.source(source) for source in sources),
+            *(layout.captions(dataset) for dataset in caption_datasets()),
+            *(layout.features(part.source, part.split) for part in images),
+            *model_directories(),
+            *(layout.predictions(*run, benchmark) for run in runs() for benchmark in experiment.benchmarks),
+            *attention_directories(),
+        }
+    )
+
+
 # What the report reads and makes -----------------------------------------------------------------------------------------
 
 
