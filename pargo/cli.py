@@ -152,7 +152,7 @@ def features(
 ) -> None:
     """Compute the frozen vision tower's features of one split."""
     # one thread: sums are split by thread, and the numbers must not depend on the machine's load
-    paths = {"source": source, "vision": vision, "output": output, "num_threads": 1}
+    paths = {"source": source, "vision": vision, "output": output}
     _launch("pargo.models.features", settings, paths, run_directory, executor)
 
 

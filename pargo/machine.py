@@ -76,7 +76,6 @@ def run_record() -> Callable[[], dict[str, Any]]:
         return {
             "started": started.isoformat(timespec="seconds"),
             "seconds": round(time.monotonic() - clock, 2),
-            "hardware": hardware(),
             "commit": git_commit(),
             "versions": versions(),
         }

@@ -1,9 +1,9 @@
 """Artifacts: a directory plus a manifest of its content, published whole or not at all.
 
-A manifest holds the sha256 and size of every file, the settings that made them, and the hash of each input manifest
-and of the code. It holds no time and no machine, so equal content gives an equal manifest, and the graph compares
-content. What differs from run to run (time, machine, commit) is in `run.json` inside the directory; the manifest and
-DVC leave that file out.
+A manifest holds the sha256 and size of every file and nothing else, so equal content gives an equal manifest and what
+reads the artifact need not run again, whatever was changed to make it. How it was made is inside the directory:
+`provenance.json` (settings, inputs, code, hardware) is versioned with it; `run.json` (time, commit, package versions)
+differs from run to run and is not.
 """
 
 from __future__ import annotations
@@ -22,9 +22,11 @@ from pargo.code import ROOT
 from pargo.config.base import canonical_json
 from pargo.errors import PargoError
 from pargo.layout import manifest_path
-from pargo.machine import run_record
+from pargo.machine import hardware, run_record
 
+PROVENANCE = "provenance.json"
 RUN_RECORD = "run.json"
+NOT_CONTENT = (PROVENANCE, RUN_RECORD, ".snakemake_timestamp")
 
 
 def sha256_file(path: Path) -> str:
@@ -54,12 +56,8 @@ def write_atomic(path: Path, data: str | bytes) -> None:
 
 
 def describe_files(directory: Path) -> dict[str, dict[str, Any]]:
-    """`{relative path: {"sha256": ..., "size": bytes}}` of every file below, sorted, without run records."""
-    files = (
-        path
-        for path in directory.rglob("*")
-        if path.is_file() and path.name not in (RUN_RECORD, ".snakemake_timestamp")
-    )
+    """`{relative path: {"sha256": ..., "size": bytes}}` of every file below, sorted, without records."""
+    files = (path for path in directory.rglob("*") if path.is_file() and path.name not in NOT_CONTENT)
     return {
         path.relative_to(directory).as_posix(): {"sha256": sha256_file(path), "size": path.stat().st_size}
         for path in sorted(files)
@@ -86,20 +84,26 @@ def publish(
     finish = run_record()
     try:
         yield temporary
-        manifest = {
-            "files": describe_files(temporary),
+        record = {
             "settings": json.loads(canonical_json(settings)),
             "inputs": {manifest_path(path).as_posix(): sha256_file(manifest_path(path)) for path in sorted(inputs)},
             "code": code_hash(code),
+            "hardware": hardware(),
         }
-        (temporary / RUN_RECORD).write_text(json.dumps(finish(), indent=1) + "\n", encoding="utf-8")
+        manifest = _json({"files": describe_files(temporary)})
+        (temporary / PROVENANCE).write_text(_json(record), encoding="utf-8")
+        (temporary / RUN_RECORD).write_text(_json(finish()), encoding="utf-8")
         if directory.exists():
             shutil.rmtree(directory)
         temporary.replace(directory)
-        write_atomic(manifest_path(directory), json.dumps(manifest, indent=1, ensure_ascii=False) + "\n")
+        write_atomic(manifest_path(directory), manifest)
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, indent=1, ensure_ascii=False) + "\n"
 
 
 def code_hash(code: Iterable[Path]) -> str:
@@ -109,7 +113,15 @@ def code_hash(code: Iterable[Path]) -> str:
 
 def read_manifest(directory: Path) -> dict[str, Any]:
     """The manifest of an artifact directory."""
-    path = manifest_path(directory)
+    return _read(manifest_path(directory), directory)
+
+
+def read_provenance(directory: Path) -> dict[str, Any]:
+    """How an artifact was made: `settings`, `inputs` (manifest -> sha256), `code` (hash), `hardware`."""
+    return _read(directory / PROVENANCE, directory)
+
+
+def _read(path: Path, directory: Path) -> dict[str, Any]:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:

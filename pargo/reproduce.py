@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
@@ -191,20 +192,17 @@ def _summary(layout: Layout, console: Console) -> None:
 
 
 def _headline_table(rows: list[dict[str, str]]) -> Table:
-    """The projector table turned around, so that it fits a terminal: a column per projector, a line per score."""
-    table = Table("", *(row["projector"] for row in rows))
-    for column in rows[0]:
-        if ("." not in column and column != "tokens") or column.endswith(("_low", "_high")):
-            continue
-        total = column.endswith((".total", ".accuracy"))
-        cells = [_cell(row, column, interval=total) for row in rows]
-        table.add_row(column.replace(".", " "), *cells, style="bold" if total else "", end_section=total)
+    """What a terminal of 80 columns has room for: a line per projector or baseline, the benchmarks' main scores."""
+    mains = [column for column in rows[0] if column.endswith((".total", ".accuracy"))]
+    table = Table("", "tokens", *(column.replace(".", " ").replace("_", "-") for column in mains), box=box.SIMPLE)
+    for row in rows:
+        table.add_row(row["projector"], row["tokens"], *(_cell(row, column) for column in mains))
     return table
 
 
-def _cell(row: dict[str, str], column: str, *, interval: bool) -> str:
+def _cell(row: dict[str, str], column: str) -> str:
     if not row[column]:
         return ""
     digits = 3 if column.endswith(".accuracy") else 0
     values = [f"{float(row[key]):.{digits}f}" for key in (column, f"{column}_low", f"{column}_high") if row.get(key)]
-    return f"{values[0]} \\[{values[1]}, {values[2]}]" if interval and len(values) == 3 else values[0]
+    return f"{values[0]} \\[{values[1]}, {values[2]}]" if len(values) == 3 else values[0]

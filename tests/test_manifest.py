@@ -1,12 +1,13 @@
 """Artifacts are published whole or not at all, and their manifests hold content only."""
 
 import json
+from pathlib import Path
 
 import pytest
 
 from pargo.errors import PargoError
 from pargo.layout import manifest_path
-from pargo.manifest import RUN_RECORD, publish, read_manifest, sha256_file, verify, write_atomic
+from pargo.manifest import RUN_RECORD, publish, read_manifest, read_provenance, sha256_file, verify, write_atomic
 
 
 def make(directory, text="content", **options):
@@ -15,22 +16,24 @@ def make(directory, text="content", **options):
         (temporary / "sub" / "file.txt").write_text(text)
 
 
-def test_manifest_lists_files_settings_and_inputs(tmp_path):
+def test_manifest_lists_files_and_provenance_the_rest(tmp_path):
     make(tmp_path / "first")
     make(tmp_path / "second", inputs=[tmp_path / "first"])
-    manifest = read_manifest(tmp_path / "second")
-    assert manifest["files"]["sub/file.txt"]["size"] == len("content")
-    assert manifest["settings"] == {"a": [2], "b": 1}
-    assert manifest["inputs"] == {
+    assert read_manifest(tmp_path / "second")["files"]["sub/file.txt"]["size"] == len("content")
+    made = read_provenance(tmp_path / "second")
+    assert made["settings"] == {"a": [2], "b": 1}
+    assert made["hardware"]
+    assert made["inputs"] == {
         manifest_path(tmp_path / "first").as_posix(): sha256_file(manifest_path(tmp_path / "first"))
     }
 
 
-def test_equal_content_gives_equal_manifests_though_run_records_differ(tmp_path):
+def test_equal_content_gives_equal_manifests_however_it_was_made(tmp_path):
     make(tmp_path / "a")
-    make(tmp_path / "b")
+    make(tmp_path / "b", inputs=[tmp_path / "a"], code=[Path("pargo/manifest.py")])
+    assert read_provenance(tmp_path / "a") != read_provenance(tmp_path / "b")
     assert manifest_path(tmp_path / "a").read_bytes() == manifest_path(tmp_path / "b").read_bytes()
-    assert json.loads((tmp_path / "a" / RUN_RECORD).read_text())["hardware"]
+    assert json.loads((tmp_path / "a" / RUN_RECORD).read_text())["versions"]
 
 
 def test_failure_publishes_nothing_and_keeps_the_old_artifact(tmp_path):

@@ -31,7 +31,7 @@ class Config(Settings):
     """A whole reproduction: one file in config/."""
 
     name: Name
-    seeds: Annotated[tuple[int, ...], Field(min_length=1)] = (0,)
+    seeds: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)] = (0,)
     sources: dict[Name, Source]
     vision: Vision
     language: Language
@@ -48,6 +48,12 @@ class Config(Settings):
             raise ValueError(f"seeds: {list(self.seeds)} holds a seed twice")
         for name, arm in self.arms.items():
             _check_projector(f"arms.{name}.projector", arm.projector, self.vision)
+            early, late = arm.pretrain.lora, arm.finetune.lora
+            if early and early.model_dump(exclude={"learning_rate"}) != late.model_dump(exclude={"learning_rate"}):
+                raise ValueError(
+                    f"arms.{name}.pretrain.lora: differs from finetune.lora in more than the learning rate: "
+                    "fine-tuning continues the same adapters"
+                )
         for name, benchmark in self.benchmarks.items():
             for dataset, chosen in self.datasets.items():
                 if (chosen.source, chosen.split) == (benchmark.source, benchmark.split):

@@ -19,4 +19,4 @@ class Report(Settings):
     attention_images: Positive = 3
     bootstrap_samples: Positive = 2000
     figure_format: Literal["svg", "png"] = "svg"
-    palette: str = "colorblind"
+    palette: Literal["colorblind", "deep", "muted", "bright", "dark"] = "colorblind"

@@ -18,7 +18,9 @@ class Train(Settings):
     batch_size: Positive = Field(description="samples per optimizer step, over all ranks")
     micro_batch_size: Positive = Field(description="samples per forward pass of one rank")
     learning_rate: Annotated[float, Field(gt=0)] = Field(description="of the projector")
-    schedule: Literal["cosine", "linear", "constant"] = "cosine"
+    schedule: Literal["cosine", "linear", "constant", "warmup_stable_decay"] = Field(
+        "cosine", description="warmup_stable_decay: constant, then linear over the last quarter of the steps"
+    )
     warmup: Fraction = Field(0.03, description="fraction of the steps")
     final_learning_rate: Fraction = Field(0.05, description="fraction of the peak at the last step")
     weight_decay: Annotated[float, Field(ge=0)] = 0.0

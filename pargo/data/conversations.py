@@ -71,9 +71,10 @@ def build_conversation(scene: Scene, random: Random) -> list[Turn]:
     """Up to fourteen turns in random order: one pair per task and the open questions that the scene can answer."""
     turns: list[Turn] = []
     for ask in PAIRS.values():
-        turns += [
-            (question, answer) for question, answer in zip(ask(scene, random), ("yes", "no"), strict=True) if question
-        ]
+        yes, no = ask(scene, random)
+        # a lone question would make one answer right more often than the other
+        if yes and no:
+            turns += [(yes, "yes"), (no, "no")]
     turns.append(("How many shapes?", NUMBERS[len(scene.objects)]))
     cell = random.randrange(len(CELLS))
     turns.append((f"What is at the {CELLS[cell]}?", _content(scene, cell)))

@@ -32,7 +32,7 @@ class FeaturesSettings(Settings):
     vision: Vision
 
 
-def run(settings: FeaturesSettings, source: Path, vision: Path, output: Path, num_threads: int | None = None) -> None:
+def run(settings: FeaturesSettings, source: Path, vision: Path, output: Path, num_threads: int = 1) -> None:
     """Write `features.safetensors` (`features` [n, N, Dv], float16) and `ids.json` (row i is image ids[i]).
 
     Args:
@@ -40,13 +40,12 @@ def run(settings: FeaturesSettings, source: Path, vision: Path, output: Path, nu
         source: directory of the images.
         vision: directory of the tower's weights.
         output: artifact directory to publish.
-        num_threads: CPU threads for torch; None leaves them as they are.
+        num_threads: CPU threads for torch; part of the numbers, as sums are split by thread.
 
     Raises:
         PargoError: no images, weights that do not fit, or a feature that float16 cannot hold.
     """
-    if num_threads is not None:
-        torch.set_num_threads(num_threads)
+    torch.set_num_threads(num_threads)
     images = open_images(source, settings.split)
     ids = list(images.ids)
     if not ids:

@@ -134,7 +134,7 @@ def build_vlm(
         torch.manual_seed(seed)
         embeddings = model.get_input_embeddings()
         built = build_projector(projector, vision, embeddings.embedding_dim)
-    built.scale_output(embeddings.weight.float().square().mean().sqrt().item())
+        built.scale_output(embeddings.weight.float().square().mean().sqrt().item())
     if lora is not None:
         add_lora(model, lora, seed)
     return VisionLanguageModel(built, model)

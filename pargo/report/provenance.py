@@ -1,7 +1,7 @@
 """Where a score comes from: its predictions, their model, its data, down to the sources, by the manifests' hashes.
 
-A score file names the manifest of its predictions and that manifest's sha256; a manifest names its inputs the same
-way. Following the names and checking the hashes gives the one chain that made the score, or an error.
+A score file names the manifest of its predictions and that manifest's sha256; an artifact's provenance names its
+inputs the same way. Following the names and checking the hashes gives the one chain that made the score, or an error.
 """
 
 from __future__ import annotations
@@ -15,20 +15,20 @@ from typing import Any
 from pargo.config.base import canonical_json
 from pargo.errors import PargoError
 from pargo.layout import manifest_path
-from pargo.manifest import RUN_RECORD, sha256_file, sha256_text
+from pargo.manifest import read_provenance, sha256_file, sha256_text
 
 SUFFIX = manifest_path(Path("_")).name.removeprefix("_")
 
 
 @dataclass(frozen=True)
 class Node:
-    """One artifact of a chain. Hashes are hex sha256; `hardware` is None where no run record lies in the artifact."""
+    """One artifact of a chain. Hashes are hex sha256."""
 
     manifest: str
     sha256: str
     code: str
     settings: str
-    hardware: str | None
+    hardware: str
     inputs: tuple[str, ...]
 
     @property
@@ -58,8 +58,7 @@ class Chain:
 
     def _find(self, wanted: str, fits: Callable[[dict[str, Any], dict[str, Any]], bool]) -> Node:
         for node in self.nodes:
-            manifest = read_json(Path(node.manifest))
-            if fits(manifest["files"], manifest["settings"]):
+            if fits(read_json(Path(node.manifest))["files"], read_provenance(node.directory)["settings"]):
                 return node
         raise PargoError(f"no artifact behind {self.score} has {wanted}")
 
@@ -96,19 +95,14 @@ def follow(score: Path) -> Chain:
             raise PargoError(f"{reader} was made from {name} with sha256 {expected[:12]}, which {state}: run it again")
         if name in nodes:
             continue
-        manifest = read_json(path)
+        made = read_provenance(Path(name.removesuffix(SUFFIX)))
         nodes[name] = Node(
             manifest=name,
             sha256=found,
-            code=manifest["code"],
-            settings=sha256_text(canonical_json(manifest["settings"])),
-            hardware=_hardware(Path(name.removesuffix(SUFFIX))),
-            inputs=tuple(sorted(manifest["inputs"])),
+            code=made["code"],
+            settings=sha256_text(canonical_json(made["settings"])),
+            hardware=made["hardware"],
+            inputs=tuple(sorted(made["inputs"])),
         )
-        todo += [(child, sha256, name) for child, sha256 in sorted(manifest["inputs"].items())]
+        todo += [(child, sha256, name) for child, sha256 in sorted(made["inputs"].items())]
     return Chain(score.as_posix(), sha256_file(score), tuple(sorted(recorded)), tuple(nodes.values()))
-
-
-def _hardware(directory: Path) -> str | None:
-    record = directory / RUN_RECORD
-    return read_json(record).get("hardware") if record.is_file() else None

@@ -6,16 +6,20 @@ import math
 
 from pargo.config.training import Train
 
+DECAY_SHARE = 0.25  # of the steps, at the end of `warmup_stable_decay`
+
 
 def learning_rate_factor(train: Train, step: int) -> float:
     """Fraction of the peak learning rate at a step, counted from zero.
 
-    Linear warm-up over the first `warmup` of the steps (the first step is not zero), times a decay from 1 at the
-    first step towards `final_learning_rate` at the end.
+    Linear warm-up over the first `warmup` of the steps (the first step is not zero), times a decay from 1
+    towards `final_learning_rate` at the end, which starts at the first step or, in `warmup_stable_decay`, in the last
+    quarter.
     """
     progress = step / train.num_steps
     decay = {
         "constant": 1.0,
+        "warmup_stable_decay": min(1.0, (1.0 - progress) / DECAY_SHARE),
         "linear": 1.0 - progress,
         "cosine": 0.5 * (1.0 + math.cos(math.pi * progress)),
     }[train.schedule]

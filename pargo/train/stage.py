@@ -14,6 +14,7 @@ from pargo.code import import_closure
 from pargo.config.base import Settings, canonical_json
 from pargo.config.models import LoRA
 from pargo.config.training import Train
+from pargo.machine import versions
 from pargo.manifest import code_hash, publish, read_manifest, sha256_text
 from pargo.models.vlm import VisionLanguageModel
 from pargo.train.data import TrainingData
@@ -55,6 +56,7 @@ def run_training(
                 "settings": settings,
                 "inputs": [read_manifest(path)["files"] for path in inputs],
                 "code": code_hash(code),
+                "versions": versions(),
             }
         )
     )

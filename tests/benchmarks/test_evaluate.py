@@ -22,7 +22,7 @@ from pargo.data.random_models import byte_tokenizer, write_random_language
 from pargo.data.shards import ShardWriter
 from pargo.data.template import MME_SUFFIX, encode_prompt
 from pargo.errors import PargoError
-from pargo.manifest import publish, read_manifest
+from pargo.manifest import publish, read_manifest, read_provenance
 from pargo.models.features import FeatureStore, write_features
 from pargo.models.vlm import build_vlm, trainable_state_dict
 
@@ -97,7 +97,7 @@ def test_mini_mme(parts, tmp_path, prompt):
     assert {path.name for path in (tmp_path / "predictions" / "official").iterdir()} == {
         f"{task}.txt" for task in tasks
     }
-    inputs = read_manifest(tmp_path / "predictions")["inputs"]
+    inputs = read_provenance(tmp_path / "predictions")["inputs"]
     assert {Path(name).name.removesuffix(".manifest.json") for name in inputs} == {
         "language",
         "model",

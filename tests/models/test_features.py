@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 from pargo.code import import_closure
 from pargo.data.random_models import write_random_vision
 from pargo.errors import PargoError
-from pargo.manifest import publish, read_manifest
+from pargo.manifest import publish, read_manifest, read_provenance
 from pargo.models.features import FeaturesSettings, FeatureStore, run, write_features
 from pargo.models.vision import VisionTower
 from tests.models.builders import vision
@@ -48,9 +48,8 @@ def test_stage_round_trip(artifacts, tmp_path):
         expected = encoder.encode([Image.open(source / "test" / name)])[0]
         assert (store[name].shape, store[name].dtype) == ((16, 112), torch.float16)
         torch.testing.assert_close(store[name].float(), expected, atol=1e-2, rtol=1e-2)
-    manifest = read_manifest(tmp_path / "features")
-    assert sorted(manifest["files"]) == ["features.safetensors", "ids.json"]
-    assert len(manifest["inputs"]) == 2
+    assert sorted(read_manifest(tmp_path / "features")["files"]) == ["features.safetensors", "ids.json"]
+    assert len(read_provenance(tmp_path / "features")["inputs"]) == 2
 
 
 def test_two_runs_are_byte_identical(artifacts, tmp_path):

@@ -51,8 +51,14 @@ def test_a_missing_manifest_is_named(copy):
         follow(copy.layout.score("pargo", 0, "mini_mme"))
 
 
-def test_hardware_is_unknown_without_a_run_record(copy):
-    (copy.layout.predictions("pargo", 0, "mini_mme") / "run.json").unlink()
-    chain = follow(copy.layout.score("pargo", 0, "mini_mme"))
-    assert chain.nodes[0].hardware is None
-    assert chain.nodes[1].hardware
+def test_a_missing_provenance_is_named(copy):
+    (copy.layout.predictions("pargo", 0, "mini_mme") / "provenance.json").unlink()
+    with pytest.raises(PargoError, match=r"provenance\.json does not exist"):
+        follow(copy.layout.score("pargo", 0, "mini_mme"))
+
+
+def test_no_chain_depends_on_what_is_not_versioned(copy):
+    before = follow(copy.layout.score("pargo", 0, "mini_mme"))
+    for record in copy.layout.artifacts.rglob("run.json"):
+        record.unlink()
+    assert follow(copy.layout.score("pargo", 0, "mini_mme")) == before

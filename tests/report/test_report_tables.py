@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 
 from pargo.config.base import canonical_json
 from pargo.errors import PargoError
-from pargo.manifest import read_manifest, sha256_file
+from pargo.manifest import read_provenance, sha256_file
 from pargo.report import tables
 from pargo.report.cells import MINUS, Cell, Column, Row, Table
 from pargo.report.claims import PUBLISHED_GAIN
@@ -124,7 +124,7 @@ def test_every_measured_number_leads_to_a_file_of_this_run(project, written):
             for name in origin["chain"]:
                 node = records["artifacts"][name]
                 assert node["sha256"] == sha256_file(Path(name))
-                assert node["code"] == read_manifest(Path(name.removesuffix(".manifest.json")))["code"]
+                assert node["code"] == read_provenance(Path(name.removesuffix(".manifest.json")))["code"]
 
 
 def test_chain_of_a_score_goes_down_to_its_sources(project, written):

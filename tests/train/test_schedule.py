@@ -21,6 +21,10 @@ def train(**changes) -> Train:
         ("cosine", 50, 0.1 + 0.9 * 0.5),
         ("cosine", 25, 0.1 + 0.9 * 0.5 * (1 + 0.5**0.5)),
         ("linear", 99, 0.1 + 0.9 * 0.01),
+        ("warmup_stable_decay", 0, 0.25),
+        ("warmup_stable_decay", 74, 1.0),
+        ("warmup_stable_decay", 80, 0.1 + 0.9 * 0.8),
+        ("warmup_stable_decay", 99, 0.1 + 0.9 * 0.04),
     ],
 )
 def test_factor(schedule, step, factor):

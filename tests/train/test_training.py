@@ -70,7 +70,7 @@ def test_pretraining_trains_the_projector_alone(world, pretrained):
     assert set(metrics[0]["learning_rate"]) == {"projector"}
     verify(output)
     names = sorted(path.name for path in output.iterdir())
-    assert names == ["config.json", "metrics.jsonl", "model.safetensors", "run.json"]
+    assert names == ["config.json", "metrics.jsonl", "model.safetensors", "provenance.json", "run.json"]
     assert not (world.root / "runs" / "pretrain" / "checkpoints").exists()
     timing = (world.root / "runs" / "pretrain" / "timing.jsonl").read_text().splitlines()
     assert len(timing) == 6

@@ -83,12 +83,13 @@ class ProjectorBase(nn.Module, ABC):
 
     @torch.no_grad()
     def scale_output(self, token_rms: float) -> None:
-        """Scale a new output Linear so that tokens start at about this root mean square (of normalised hidden states).
+        """Scale a new output Linear so that the tokens of random features have this root mean square.
 
         Image tokens several times larger than the text's embeddings give a frozen language model exploding gradients
         in the first steps, from which training recovers late. This initialisation is this project's choice.
         """
-        self.output.weight *= token_rms / (INITIALIZER_STD * self.output.in_features**0.5)
+        tokens = self(torch.randn(16, self.num_patches, self.feature_size))
+        self.output.weight *= token_rms / tokens.square().mean().sqrt()
 
     def output_flops(self, batch: int) -> int:
         return linear_flops(batch * self.num_tokens, self.output)
