@@ -26,7 +26,7 @@ test: setup  ## run the whole test suite, the cheap checks first
 	@$(MAKE) --no-print-directory lint
 	@$(BIN)/python -m pytest
 
-lint: setup  ## style and types
+lint: setup  ## style
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/snakefmt --check Snakefile workflow

@@ -21,7 +21,7 @@ from pargo.report.claims import headline_row
 from pargo.report.measure import has_tasks, max_score
 from pargo.report.provenance import read_json
 from pargo.report.samples import file_uri, samples
-from pargo.report.scores import Scores
+from pargo.report.scores import Score, Scores
 from pargo.report.settings import ReportSettings
 
 TEMPLATE = "index.html.j2"
@@ -72,7 +72,7 @@ def run(settings: ReportSettings, scores: Iterable[Path], tables: Path, figures:
 
 FIGURE_ALT = {
     "tasks": "Scores of all arms by task, with intervals; the numbers are those of the table above",
-    "attention": "Attention of partial and global tokens drawn over three images",
+    "attention": "Attention of partial and global tokens drawn over a few benchmark images",
     "loss": "Training loss of all arms in pretraining and fine-tuning",
 }
 
@@ -106,13 +106,28 @@ def verdict(settings: ReportSettings, scores: Scores, records: dict[str, Any]) -
             meaning = "the interval includes zero, so this does not show which is better"
         sentences.append(
             f"{words.benchmark(settings, benchmark)}: {names[ours]} {first['text']} and {names[reference]} "
-            f"{second['text']} {unit}; the difference is {gain['text']} {gain['interval_text']}, and {meaning}."
+            f"{second['text']} {unit}; the difference is {gain['text']} {gain['interval_text']}, and {meaning}. "
+            + _beside_blind(settings, score, records, f"{benchmark}.{column}")
         )
     return sentences
 
 
+def _beside_blind(settings: ReportSettings, score: Score, records: dict[str, Any], column: str) -> str:
+    """Which projectors are not shown to beat the best score that needs no image."""
+    name, baseline = max(score.data["baselines"].items(), key=lambda item: item[1]["value"])
+    best = baseline["value"]
+    shown = f"{best:.1f}" if has_tasks(score) else f"{100 * best:.1f} %"
+    names = words.projectors(settings)
+    cells = {names[arm]: records["cells"][f"projectors/{arm}/{column}"] for arm in settings.projectors}
+    unseen = [
+        f"{arm} {cell['text']} {cell['interval_text']}" for arm, cell in cells.items() if cell["interval"][0] <= best
+    ]
+    blind = f"the best score that needs no image ({words.in_words(name).lower()}, {shown})"
+    return f"Not shown to beat {blind}: {', '.join(unseen)}." if unseen else f"All projectors beat {blind}."
+
+
 def reading(settings: ReportSettings, scores: Scores) -> list[str]:
-    """How to read the page, in five sentences."""
+    """How to read the page, in a few sentences."""
     arm = settings.report.headline_arm
     patches = settings.vision.num_patches
     sentences = [
@@ -133,10 +148,10 @@ def reading(settings: ReportSettings, scores: Scores) -> list[str]:
                 f"looking at the image the total of {max_score(score):,} would be: {values}."
             )
     sentences += [
-        "Brackets are 95 % intervals from drawing the images anew: two rows differ clearly only where the interval of "
-        f"their difference, in the table of claims, excludes zero, and {_seeds_in_words(settings)}.",
+        "Brackets are 95 % intervals from drawing the images anew: where the interval of a difference excludes zero, "
+        f"these trained models differ on such images, and {_seeds_in_words(settings)}.",
         "The paper's number is of another benchmark, a 7B language model and other data, and ours is "
-        f"{settings.report.scale}: compare signs and tasks, not sizes.",
+        f"{settings.report.scale}: neither sign nor size here confirms or refutes the paper.",
         "Every measured number is a link to the file it was read from, and the last section leads from there to the "
         "answers, the model and the data.",
     ]

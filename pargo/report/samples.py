@@ -44,7 +44,7 @@ class Sample:
 def samples(settings: ReportSettings, scores: Scores) -> list[Sample]:
     """For each benchmark some questions that the headline arm answers right, and some that it does not.
 
-    They are the first of the file, a task after the other, so nobody chose them.
+    They are the first of the file, a task after the other, so they are picked by a rule and not by hand.
     """
     first = settings.report.headline_arm
     arms = [first, *(arm for arm in settings.projectors if arm != first)]

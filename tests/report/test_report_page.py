@@ -158,3 +158,14 @@ def test_answers_that_were_changed_after_scoring_are_refused(project, tmp_path, 
     path.write_text(path.read_text().replace('"answer": "yes"', '"answer": "no"', 1))
     with pytest.raises(PargoError, match=r"predictions\.jsonl: changed"):
         samples(project.settings, Scores(project.settings, project.scores))
+
+
+@pytest.mark.parametrize(("best", "words"), [(0.0, "All projectors beat"), (1e9, "Not shown to beat")])
+def test_verdict_names_projectors_that_may_be_blind(project, report, best, words):
+    scores = Scores(project.settings, project.scores)
+    records = json.loads((report.parent / "tables" / "cells.json").read_text())
+    score = scores["pargo", "mini_mme"][0]
+    score.data["baselines"] = {"coin_flip": {"value": best}}
+    sentence = page.verdict(project.settings, scores, records)[0]
+    assert words in sentence
+    assert "coin flip" in sentence
