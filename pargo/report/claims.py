@@ -43,8 +43,8 @@ def claims_table(settings: ReportSettings, scores: Scores) -> Table:
         name="claims",
         caption=(
             f"The paper's claims beside config {settings.config}. Published and measured numbers are of different "
-            f"benchmarks, models and data ({settings.report.scale}): neither sign nor size here confirms or refutes the "
-            "paper."
+            f"benchmarks, models and data ({settings.report.scale}): neither sign nor size here confirms or refutes "
+            "the paper."
         ),
         heads=HEADS,
         columns=(Column("difference", "Difference"),),
