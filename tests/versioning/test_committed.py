@@ -18,7 +18,7 @@ def configs() -> list[str]:
 @pytest.mark.parametrize("config", configs() or [None])
 def test_committed_files_are_the_generated_ones(config: str | None) -> None:
     if config is None:
-        pytest.skip("no run has been recorded yet: dvc.yaml is absent")
+        pytest.fail("dvc.yaml is absent: record a run of the default config")
     jobs = list_jobs(ROOT / "config" / f"{config}.yaml")
     for path, text in generate(config, jobs).items():
         assert path.read_text(encoding="utf-8") == text, f"{path.name}: run pargo versions record --config {config}"
@@ -26,5 +26,5 @@ def test_committed_files_are_the_generated_ones(config: str | None) -> None:
 
 def test_default_config_is_recorded_where_its_report_is() -> None:
     if not (ROOT / "reports/quick/index.html").exists():
-        pytest.skip("no report of the default config yet")
+        pytest.fail("reports/quick is absent: run the default config")
     assert "quick" in configs(), "reports/quick exists, but its run is not recorded: pargo versions record"
