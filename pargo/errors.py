@@ -7,3 +7,7 @@ class PargoError(Exception):
 
 class ConfigError(PargoError):
     """A config that cannot be run; the CLI exits with code 2 before anything runs."""
+
+
+class InputError(PargoError, ValueError):
+    """A value that a model, processor or converter cannot take: a ValueError for those who use them as a library."""

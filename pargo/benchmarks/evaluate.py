@@ -17,15 +17,18 @@ from pargo.benchmarks.records import PREDICTIONS, Prediction, write_predictions
 from pargo.code import import_closure
 from pargo.config.base import Settings
 from pargo.config.data import Benchmark
-from pargo.config.models import Language, Projector, Vision
+from pargo.config.models import Adapter, Language, Vision
+from pargo.config.projectors import Projector
 from pargo.config.training import Generation
 from pargo.data.images import open_images
 from pargo.data.template import compact_question, encode_prompt, stop_ids
 from pargo.errors import PargoError
 from pargo.manifest import publish
+from pargo.models.build import build_model, load_own_weights
 from pargo.models.features import FeatureStore
+from pargo.models.generate import generate
 from pargo.models.language import load_tokenizer
-from pargo.models.vlm import VisionLanguageModel, build_vlm, load_trainable
+from pargo.models.vlm import PargoForConditionalGeneration
 from pargo.progress import track
 
 # each has read_questions(source, benchmark), parse(answer, benchmark) and export(predictions, directory)
@@ -33,12 +36,12 @@ DATASETS: dict[str, ModuleType] = {"easy_vqa": easy_vqa, "mini_mme": mini_mme}
 
 
 class EvaluateSettings(Settings):
-    """What the stage reads of the config. `lora` is that of fine-tuning, without its learning rate."""
+    """What the stage reads of the config. `lora` is that of fine-tuning."""
 
     vision: Vision
     language: Language
     projector: Projector
-    lora: dict[str, Any]
+    lora: Adapter
     benchmark: Benchmark
     generation: Generation
 
@@ -66,8 +69,16 @@ def run(settings: EvaluateSettings, language: Path, model: Path, source: Path, f
         raise PargoError(f"{features} lacks {len(missing)} images of {source}, e.g. {missing[0]!r}")
     compact = benchmark.prompt == "compact"
     tokenizer = load_tokenizer(language)
-    vlm = build_vlm(settings.vision, settings.language, settings.projector, settings.lora, language, seed=0)
-    load_trainable(vlm, model)
+    vlm = build_model(
+        PargoForConditionalGeneration,
+        settings.vision,
+        settings.language,
+        settings.projector,
+        settings.lora,
+        language,
+        seed=0,
+    )
+    load_own_weights(vlm, model)
     answers = generate_answers(
         vlm.to("cuda" if torch.cuda.is_available() else "cpu"),
         tokenizer,
@@ -98,7 +109,7 @@ def run(settings: EvaluateSettings, language: Path, model: Path, source: Path, f
 
 
 def generate_answers(
-    model: VisionLanguageModel,
+    model: PargoForConditionalGeneration,
     tokenizer: Any,
     store: FeatureStore,
     images: Sequence[str],
@@ -112,7 +123,7 @@ def generate_answers(
         tokenizer: of the language model.
         store: features of the images.
         images: id of each prompt's image.
-        prompts: token ids after the image.
+        prompts: token ids with an `IMAGE` placeholder each.
         generation: batch size and how to decode.
     """
     # similar lengths share a batch, so little is padding; the longest come first, so that too little memory shows early
@@ -122,7 +133,8 @@ def generate_answers(
     device = next(model.parameters()).device
     answers = [""] * len(prompts)
     for batch in track(batches, "Answering (batches)"):
-        generated = model.generate(
+        generated = generate(
+            model,
             torch.stack([store[images[index]] for index in batch]).to(device),
             [prompts[index] for index in batch],
             max_new_tokens=generation.max_new_tokens,

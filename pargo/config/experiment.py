@@ -11,11 +11,12 @@ from pydantic import Field, ValidationError, model_validator
 
 from pargo.config.base import Name, Settings
 from pargo.config.data import Benchmark, Captions, Dataset
-from pargo.config.models import Language, MLPProjector, PargoProjector, Projector, Vision
+from pargo.config.models import Language, Vision
+from pargo.config.projectors import Projector
 from pargo.config.report import Report
 from pargo.config.sources import Source
 from pargo.config.training import Finetune, Generation, Pretrain
-from pargo.errors import ConfigError
+from pargo.errors import ConfigError, InputError
 
 
 class Experiment(Settings):
@@ -47,9 +48,12 @@ class Config(Settings):
         if len(set(self.seeds)) < len(self.seeds):
             raise ValueError(f"seeds: {list(self.seeds)} holds a seed twice")
         for name, arm in self.arms.items():
-            _check_projector(f"arms.{name}.projector", arm.projector, self.vision)
+            try:
+                arm.projector.check_patches(self.vision.num_patches)
+            except InputError as error:
+                raise ValueError(f"arms.{name}.projector.{error}") from None
             early, late = arm.pretrain.lora, arm.finetune.lora
-            if early and early.model_dump(exclude={"learning_rate"}) != late.model_dump(exclude={"learning_rate"}):
+            if early and early.adapter != late.adapter:
                 raise ValueError(
                     f"arms.{name}.pretrain.lora: differs from finetune.lora in more than the learning rate: "
                     "fine-tuning continues the same adapters"
@@ -90,24 +94,6 @@ class Config(Settings):
 def _known(where: str, name: str, choices: dict[str, Any]) -> None:
     if name not in choices:
         raise ValueError(f"{where}: {name!r} is not defined; choices: {', '.join(sorted(choices))}")
-
-
-def _check_projector(where: str, projector: Any, vision: Vision) -> None:
-    patches = vision.num_patches
-    if isinstance(projector, PargoProjector):
-        field, parts = "num_partial_tokens", projector.num_partial_tokens
-    elif isinstance(projector, MLPProjector):
-        field, parts = "adjacent_patches", projector.adjacent_patches
-    else:
-        field, parts = "", 1
-    if patches % parts:
-        divisors = [str(n) for n in range(1, patches + 1) if patches % n == 0]
-        raise ValueError(
-            f"{where}.{field}: {patches} patches cannot be divided evenly by {parts}; choices: {', '.join(divisors)}"
-        )
-    heads = getattr(projector, "num_heads", 1)
-    if projector.hidden_size % heads:
-        raise ValueError(f"{where}.num_heads: hidden_size {projector.hidden_size} is not a multiple of {heads}")
 
 
 # Loading --------------------------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""Models: vision encoder, language model, projectors, LoRA."""
+"""Models: vision encoder, language model, adapters. The projectors have a file of their own."""
 
 from __future__ import annotations
 
@@ -35,51 +35,23 @@ class Language(Settings):
     attention: Literal["eager", "sdpa"] = "eager"
 
 
-class PargoProjector(Settings):
-    """Partial and global tokens (the paper). `cascade` is the paper's figure, `release` the released code."""
-
-    name: Literal["pargo"]
-    num_partial_tokens: Positive
-    num_global_tokens: Annotated[int, Field(ge=0)]
-    hidden_size: Positive
-    num_layers: Positive
-    num_heads: Positive
-    intermediate_size: Positive
-    self_attention: Literal["cascade", "release"] = "cascade"
-
-    @property
-    def num_tokens(self) -> int:
-        return self.num_partial_tokens + self.num_global_tokens
-
-
-class QFormerProjector(Settings):
-    """Learnable queries that all see all patches (BLIP-2)."""
-
-    name: Literal["qformer"]
-    num_tokens: Positive
-    hidden_size: Positive
-    num_layers: Positive
-    num_heads: Positive
-    intermediate_size: Positive
-    cross_attention_interval: Positive = 2
-
-
-class MLPProjector(Settings):
-    """Linear, GELU, Linear on groups of adjacent patches in raster order."""
-
-    name: Literal["mlp"]
-    adjacent_patches: Positive = 4
-    hidden_size: Positive
-
-
-Projector = Annotated[PargoProjector | QFormerProjector | MLPProjector, Field(discriminator="name")]
-
-
-class LoRA(Settings):
-    """Low-rank adapters on the language model (peft)."""
+class Adapter(Settings):
+    """Low-rank adapters on the language model (LoRA through peft)."""
 
     rank: Positive
     alpha: Positive
     dropout: Fraction = 0.0
-    target_modules: str | tuple[str, ...] = "all-linear"
+    target_modules: str | tuple[str, ...] = Field(
+        "all-linear", description="names of layers; all-linear leaves out the output layer"
+    )
+
+
+class LoRA(Adapter):
+    """Adapters that are trained."""
+
     learning_rate: Annotated[float, Field(gt=0)]
+
+    @property
+    def adapter(self) -> Adapter:
+        """What is built, without how it is trained."""
+        return Adapter(**self.model_dump(exclude={"learning_rate"}))

@@ -50,10 +50,9 @@ def finetune(config: Config, arm: str, seed: int) -> dict[str, Any]:
 
 def evaluate(config: Config, arm: str, benchmark: str) -> dict[str, Any]:
     experiment = config.arms[arm]
-    lora = experiment.finetune.lora.model_dump(exclude={"learning_rate"})
     return _model(config, arm) | {
         "benchmark": config.benchmarks[benchmark],
-        "lora": lora,
+        "lora": experiment.finetune.lora.adapter,
         "generation": experiment.generation,
     }
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import torch
+from PIL import Image
 from safetensors import safe_open
 from torch import Tensor
 
@@ -17,7 +18,8 @@ from pargo.config.models import Vision
 from pargo.data.images import open_images
 from pargo.errors import PargoError
 from pargo.manifest import publish
-from pargo.models.vision import VisionTower
+from pargo.models.image_processor import PargoImageProcessor
+from pargo.models.vision import VisionTower, load_vision_tower
 from pargo.progress import track
 
 BATCH_SIZE = 32
@@ -50,15 +52,23 @@ def run(settings: FeaturesSettings, source: Path, vision: Path, output: Path, nu
     ids = list(images.ids)
     if not ids:
         raise PargoError(f"{source} has no images in split {settings.split!r}")
-    tower = VisionTower(settings.vision, vision).to("cuda" if torch.cuda.is_available() else "cpu")
+    tower = load_vision_tower(settings.vision, vision).to("cuda" if torch.cuda.is_available() else "cpu")
+    processor = PargoImageProcessor.for_tower(settings.vision, vision)
     code = import_closure("pargo.models.features")
     batches = [ids[start : start + BATCH_SIZE] for start in range(0, len(ids), BATCH_SIZE)]
     encoded = (
-        tower.encode([images.load(name) for name in batch])
+        encode(tower, processor, [images.load(name) for name in batch])
         for batch in track(batches, f"features {source.name}-{settings.split}")
     )
     with publish(output, settings=settings, inputs=[source, vision], code=code) as directory:
         write_features(directory, ids, encoded)
+
+
+@torch.inference_mode()
+def encode(tower: VisionTower, processor: PargoImageProcessor, images: Sequence[Image.Image]) -> Tensor:
+    """Features [B, N, Dv] of images of any size and mode."""
+    pixel_values = processor(images=list(images), return_tensors="pt")["pixel_values"]
+    return tower(pixel_values.to(next(tower.parameters()).device))
 
 
 def write_features(directory: Path, ids: list[str], batches: Iterable[Tensor]) -> None:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from peft import LoraConfig, inject_adapter_in_model
@@ -18,12 +17,10 @@ from transformers import (
 )
 from transformers.utils import logging
 
-from pargo.config.models import Language
+from pargo.config.models import Adapter, Language
 from pargo.errors import PargoError
 from pargo.machine import hardware
 from pargo.models.fused import fuse
-
-LORA_FIELDS = ("rank", "alpha", "dropout", "target_modules")
 
 
 def resolve_precision(precision: Literal["auto", "bf16", "fp32"]) -> torch.dtype:
@@ -81,28 +78,23 @@ def load_language_model(config: Language, directory: Path) -> PreTrainedModel:
     return model
 
 
-def add_lora(model: PreTrainedModel, lora: Mapping[str, Any], seed: int) -> None:
+def add_lora(model: PreTrainedModel, adapter: Adapter, seed: int) -> None:
     """Put LoRA adapters into a frozen model, in place; only they are trainable afterwards, in float32.
 
     Args:
         model: a causal language model.
-        lora: rank, alpha, and optionally dropout and target_modules (`all-linear` leaves out the output layer); a
-            learning_rate is none of the model's business and is ignored.
+        adapter: their size and place.
         seed: of the initialisation, which does not depend on anything else.
 
     Raises:
-        PargoError: unknown or missing keys, or target modules that the model does not have.
+        PargoError: target modules that the model does not have.
     """
-    unknown = sorted(set(lora) - {*LORA_FIELDS, "learning_rate"})
-    missing = sorted({"rank", "alpha"} - set(lora))
-    if unknown or missing:
-        raise PargoError(f"lora: unknown keys {unknown}, missing keys {missing}; choices: {', '.join(LORA_FIELDS)}")
-    targets = lora.get("target_modules", "all-linear")
+    targets = adapter.target_modules
     config = LoraConfig(
         task_type="CAUSAL_LM",
-        r=lora["rank"],
-        lora_alpha=lora["alpha"],
-        lora_dropout=lora.get("dropout", 0.0),
+        r=adapter.rank,
+        lora_alpha=adapter.alpha,
+        lora_dropout=adapter.dropout,
         target_modules=targets if isinstance(targets, str) else list(targets),
     )
     with torch.random.fork_rng():

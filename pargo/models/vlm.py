@@ -1,184 +1,243 @@
-"""The vision-language model: projector tokens in front of the text, in a frozen language model with optional LoRA.
+"""The vision-language model as transformers classes: vision tower, projector and any causal language model.
 
-It starts from stored features; the vision tower is frozen and runs once, in the features stage.
+Training, evaluation and exported models share them. Training and evaluation read stored features of the frozen tower
+(`PargoModel.project`), and leave the tower itself out.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import torch
-from safetensors.torch import load_file
 from torch import Tensor, nn
-from transformers import GenerationConfig, PreTrainedModel
+from transformers import AutoModelForCausalLM, GenerationMixin, PreTrainedModel
+from transformers.initialization import no_init_weights
+from transformers.modeling_outputs import BaseModelOutputWithPast, BaseModelOutputWithPooling, CausalLMOutputWithPast
+from transformers.utils import can_return_tuple
 
-from pargo.config.models import Language, Projector, Vision
-from pargo.errors import PargoError
-from pargo.models.language import add_lora, load_language_model
+from pargo.errors import InputError
+from pargo.models.configuration import PargoConfig
 from pargo.models.projectors import ProjectorBase, build_projector
+from pargo.models.vision import VisionTower
 
-WEIGHTS = "model.safetensors"
+EncodedImages = dict[str, BaseModelOutputWithPooling]
 
 
-class VisionLanguageModel(nn.Module):
-    """`projector` and `language_model`; image tokens come first, text follows."""
+class Parts(NamedTuple):
+    """What a model is made of; without `vision_tower` it takes stored features only."""
 
-    def __init__(self, projector: ProjectorBase, language_model: PreTrainedModel) -> None:
-        super().__init__()
-        self.projector = projector
-        self.language_model = language_model
+    vision_tower: VisionTower | None
+    projector: ProjectorBase
+    language_model: PreTrainedModel
 
-    def forward(self, features: Tensor, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
-        """Hidden states that predict the text: `hidden[b, i]` predicts `input_ids[b, i]`.
-
-        Args:
-            features: [B, N, Dv], any float type.
-            input_ids: [B, L], padded on the right with any valid id.
-            attention_mask: [B, L], 1 for text and 0 for padding. A real token never attends to padding on its right,
-                as attention is causal, so the mask is only checked.
-
-        Returns:
-            Last hidden states [B, L, D] in the language model's type; to be multiplied with the output embeddings.
-
-        Raises:
-            PargoError: padding that is not on the right.
-        """
-        if (attention_mask[:, 1:] > attention_mask[:, :-1]).any():
-            raise PargoError("attention_mask: padding must be on the right")
-        tokens = self._image_embeddings(features)
-        # the last text token predicts nothing
-        embeddings = torch.cat([tokens, self._text_embeddings(input_ids[:, :-1])], 1)
-        output = self.language_model.get_decoder()(inputs_embeds=embeddings, use_cache=False)
-        return output.last_hidden_state[:, tokens.shape[1] - 1 :]
-
-    @torch.no_grad()
-    def generate(
-        self,
-        features: Tensor,
-        prompts: Sequence[Sequence[int]],
-        max_new_tokens: int,
-        num_beams: int = 1,
-        stop_ids: Sequence[int] = (),
-    ) -> list[list[int]]:
-        """Most likely answers: greedy, or beam search; no sampling, in evaluation mode.
-
-        Args:
-            features: [B, N, Dv].
-            prompts: B lists of token ids after the image, of any lengths.
-            max_new_tokens: length limit of an answer.
-            num_beams: 1 is greedy.
-            stop_ids: tokens that end an answer.
-
-        Returns:
-            B lists of token ids, without the prompt and without the stop token.
-        """
-        tokens = self._image_embeddings(features)
-        if len(prompts) != len(tokens):
-            raise PargoError(f"{len(prompts)} prompts for {len(tokens)} images")
-        length = max(map(len, prompts))
-        padding = torch.tensor([length - len(prompt) for prompt in prompts], device=tokens.device)
-        total = tokens.shape[1] + length
-        embeddings = tokens.new_zeros(len(prompts), total, tokens.shape[2])
-        for row, prompt in enumerate(prompts):
-            # padding comes before the image, so that image and text stay together
-            ids = torch.tensor([prompt], dtype=torch.long, device=tokens.device)
-            embeddings[row, length - len(prompt) :] = torch.cat([tokens[row], self._text_embeddings(ids)[0]])
-        mask = (torch.arange(total, device=tokens.device) >= padding.unsqueeze(1)).long()
-        stop_ids = list(stop_ids)
-        settings = GenerationConfig(
-            max_new_tokens=max_new_tokens,
-            num_beams=num_beams,
-            do_sample=False,
-            eos_token_id=stop_ids or None,
-            pad_token_id=stop_ids[0] if stop_ids else 0,
+    @classmethod
+    def random(cls, config: PargoConfig) -> Parts:
+        """New parts with random weights."""
+        language_model = AutoModelForCausalLM.from_config(config.text_config)
+        projector = build_projector(
+            config.projector,
+            num_patches=config.vision_config.num_patches,
+            feature_size=config.vision_config.feature_size,
+            output_size=language_model.get_input_embeddings().embedding_dim,
         )
-        training = self.training
-        self.eval()
-        try:
-            answers = self.language_model.generate(
-                inputs_embeds=embeddings, attention_mask=mask, generation_config=settings
-            )
-        finally:
-            self.train(training)
-        return [_until(answer, stop_ids) for answer in answers.tolist()]
-
-    def _image_embeddings(self, features: Tensor) -> Tensor:
-        return self.projector(features).to(self.language_model.get_input_embeddings().weight.dtype)
-
-    def _text_embeddings(self, input_ids: Tensor) -> Tensor:
-        return self.language_model.get_input_embeddings()(input_ids)
+        return cls(VisionTower(config.vision_config), projector, language_model)
 
 
-def _until(ids: list[int], stop_ids: Sequence[int]) -> list[int]:
-    end = next((index for index, token in enumerate(ids) if token in stop_ids), len(ids))
-    return ids[:end]
+@dataclass
+class PargoModelOutput(BaseModelOutputWithPast):
+    """Of the language model without its output layer.
 
-
-def build_vlm(
-    vision: Vision,
-    language: Language,
-    projector: Projector,
-    lora: Mapping[str, Any] | None,
-    language_dir: Path,
-    seed: int,
-) -> VisionLanguageModel:
-    """The model of an arm; projector and LoRA are trainable and float32, all else is frozen.
-
-    The projector's and LoRA's random weights each depend on `seed` alone, so arms with the same language model start
-    with the same LoRA.
+    Attributes:
+        image_hidden_states: projector tokens [B, T, D] of the images that were given.
     """
-    model = load_language_model(language, language_dir)
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        embeddings = model.get_input_embeddings()
-        built = build_projector(projector, vision, embeddings.embedding_dim)
-        built.scale_output(embeddings.weight.float().square().mean().sqrt().item())
-    if lora is not None:
-        add_lora(model, lora, seed)
-    return VisionLanguageModel(built, model)
+
+    image_hidden_states: Tensor | None = None
 
 
-def trainable_state_dict(model: nn.Module) -> dict[str, Tensor]:
-    """Copies of the trainable tensors, float32 on the CPU: `projector.*` and `language_model.*lora_*`."""
-    return {
-        name: parameter.detach().to("cpu", torch.float32, copy=True).contiguous()
-        for name, parameter in model.named_parameters()
-        if parameter.requires_grad
-    }
+@dataclass
+class PargoCausalLMOutput(CausalLMOutputWithPast):
+    """Of the language model.
+
+    Attributes:
+        image_hidden_states: projector tokens [B, T, D] of the images that were given.
+    """
+
+    image_hidden_states: Tensor | None = None
 
 
-@torch.no_grad()
-def load_trainable(model: VisionLanguageModel, directory: Path, *, allow_missing_lora: bool = False) -> None:
-    """Load `model.safetensors` of a model directory into the trainable tensors, strictly.
+class PargoModel(PreTrainedModel):
+    """Images and text -> the language model's last hidden states.
 
     Args:
-        model: has just the trainable tensors of the file.
-        directory: a model directory.
-        allow_missing_lora: the file may be without LoRA altogether (a pretrained projector); LoRA stays as it is.
-
-    Raises:
-        PargoError: no file; missing, unexpected or mis-shaped tensors, each listed.
+        config: of all parts.
+        parts: what it is made of; by default new parts with random weights.
     """
-    path = directory / WEIGHTS
-    try:
-        state = load_file(path)
-    except OSError as error:
-        raise PargoError(f"cannot read {path}: {error}") from error
-    expected = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
-    missing = expected.keys() - state.keys()
-    adapters = {name for name in expected if "lora_" in name}
-    if allow_missing_lora and adapters.isdisjoint(state):
-        missing -= adapters
-    shapes = [
-        f"{name} {list(state[name].shape)} instead of {list(expected[name].shape)}"
-        for name in sorted(expected.keys() & state.keys())
-        if state[name].shape != expected[name].shape
-    ]
-    problems = {"missing": sorted(missing), "unexpected": sorted(state.keys() - expected.keys()), "mis-shaped": shapes}
-    if any(problems.values()):
-        text = "; ".join(f"{kind}: {', '.join(names)}" for kind, names in problems.items() if names)
-        raise PargoError(f"{path} does not fit the model: {text}")
-    for name, tensor in state.items():
-        expected[name].copy_(tensor)
+
+    config: PargoConfig
+    config_class = PargoConfig
+    main_input_name = "input_ids"
+    input_modalities = ("image", "text")
+    supports_gradient_checkpointing = True
+    _supports_sdpa = True
+    _supports_flash_attn = True
+    _supports_attention_backend = True
+    # small and exact: both are trained and evaluated in float32, whatever the language model's type
+    _keep_in_fp32_modules_strict = ["vision_tower", "projector"]  # noqa: RUF012 - transformers' own name and type
+
+    def __init__(self, config: PargoConfig, parts: Parts | None = None) -> None:
+        super().__init__(config)
+        given, parts = parts is not None, parts or Parts.random(config)
+        self.vision_tower, self.projector, self.language_model = parts
+        if given:
+            with no_init_weights():
+                self.post_init()
+        else:
+            self.post_init()
+
+    def _init_weights(self, module: nn.Module) -> None:
+        """Fill what a checkpoint does not hold: buffers that follow from the config, and weights it lacks."""
+        super()._init_weights(module)
+        if hasattr(module, "init_non_persistent_buffers"):
+            module.init_non_persistent_buffers()
+
+    def get_input_embeddings(self) -> nn.Module:
+        return self.language_model.get_input_embeddings()
+
+    def set_input_embeddings(self, value: nn.Module) -> None:
+        self.language_model.set_input_embeddings(value)
+
+    def get_output_embeddings(self) -> nn.Module:
+        return self.language_model.get_output_embeddings()
+
+    def set_output_embeddings(self, value: nn.Module) -> None:
+        self.language_model.set_output_embeddings(value)
+
+    def get_decoder(self) -> nn.Module:
+        return self.language_model.get_decoder()
+
+    def project(self, features: Tensor) -> Tensor:
+        """Features [B, N, Dv] of the vision tower -> tokens [B, T, D] in the language model's number type."""
+        return self.projector(features).to(self.get_input_embeddings().weight.dtype)
+
+    @can_return_tuple
+    def get_image_features(self, pixel_values: Tensor, **kwargs: Any) -> BaseModelOutputWithPooling:
+        """Tokens that stand for images.
+
+        Args:
+            pixel_values: [B, 3, image_size, image_size], as `PargoImageProcessor` gives them.
+
+        Returns:
+            `pooler_output`: tokens [B, T, D]; `last_hidden_state`: features [B, N, Dv].
+
+        Raises:
+            InputError: this model was built without a vision tower.
+        """
+        if self.vision_tower is None:
+            raise InputError("this model has no vision tower: it takes stored features (`project`), not pixel_values")
+        features = self.vision_tower(pixel_values)
+        return BaseModelOutputWithPooling(last_hidden_state=features, pooler_output=self.project(features))
+
+    def embed(self, input_ids: Tensor, tokens: Tensor | None = None) -> Tensor:
+        """Embeddings [B, L, D] of text and images.
+
+        Args:
+            input_ids: [B, L]; `image_token_id` T times in a row stands for an image.
+            tokens: [number of images, T, D], in the order in which the images stand in the batch.
+
+        Raises:
+            InputError: the numbers of image tokens and images do not match.
+        """
+        is_image = input_ids == self.config.image_token_id
+        self._check_image_tokens(is_image, tokens)
+        # the image token itself need not be in the vocabulary
+        embeddings = self.get_input_embeddings()(input_ids.masked_fill(is_image, 0))
+        if tokens is None:
+            return embeddings
+        return embeddings.masked_scatter(is_image.unsqueeze(-1), tokens.to(embeddings.device, embeddings.dtype))
+
+    def _tokens(self, pixel_values: Tensor | None, encoded: EncodedImages | None) -> Tensor | None:
+        """Tokens of the images of a call of `forward`: already encoded by `generate`, to be encoded, or none."""
+        if encoded and encoded.get("image") is not None:
+            return encoded["image"].pooler_output
+        return None if pixel_values is None else self.get_image_features(pixel_values).pooler_output
+
+    def _check_image_tokens(self, is_image: Tensor, tokens: Tensor | None) -> None:
+        if torch.compiler.is_compiling():
+            return
+        counts, per_image = is_image.sum(1), self.projector.num_tokens
+        images = 0 if tokens is None else len(tokens)
+        if (counts % per_image).any() or counts.sum() != images * per_image:
+            raise InputError(
+                f"{counts.tolist()} image tokens in the rows of input_ids, but {images} image(s) of {per_image} tokens"
+            )
+
+    @can_return_tuple
+    def forward(
+        self,
+        input_ids: Tensor | None = None,
+        pixel_values: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        inputs_embeds: Tensor | None = None,
+        mm_encoder_outputs: EncodedImages | None = None,
+        **kwargs: Any,
+    ) -> PargoModelOutput:
+        """Last hidden states of the language model, without its output layer.
+
+        Args:
+            input_ids: [B, L]; `image_token_id` T times in a row stands for an image.
+            pixel_values: of all images, in the order in which they stand in the batch; see `get_image_features`.
+            attention_mask: [B, L], 1 for tokens and 0 for padding. Without one nothing is hidden: with padding on the
+                right, no token sees it anyway.
+            inputs_embeds: [B, L, D] instead of `input_ids` and images.
+            mm_encoder_outputs: `{"image": output of get_image_features}` instead of `pixel_values`; `generate` encodes
+                images once and passes them on so.
+            kwargs: of the language model, e.g. `position_ids`, `past_key_values`, `use_cache`.
+        """
+        tokens = self._tokens(pixel_values, mm_encoder_outputs)
+        if inputs_embeds is None:
+            inputs_embeds = self.embed(input_ids, tokens)
+        output = self.get_decoder()(
+            inputs_embeds=inputs_embeds, attention_mask=attention_mask, return_dict=True, **kwargs
+        )
+        return PargoModelOutput(**output, image_hidden_states=tokens)
+
+
+class PargoForConditionalGeneration(PargoModel, GenerationMixin):
+    """Images and text -> text. Its weights have the names of `PargoModel`'s: each loads what the other saved.
+
+    Args:
+        config: of all parts.
+        parts: what it is made of; by default new parts with random weights.
+    """
+
+    def __init__(self, config: PargoConfig, parts: Parts | None = None) -> None:
+        super().__init__(config, parts)
+        # the model must not write what stands for an image
+        if config.image_token_id < self.get_input_embeddings().num_embeddings:
+            self.generation_config.suppress_tokens = [config.image_token_id]
+
+    @can_return_tuple
+    def forward(
+        self,
+        input_ids: Tensor | None = None,
+        pixel_values: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        inputs_embeds: Tensor | None = None,
+        mm_encoder_outputs: EncodedImages | None = None,
+        labels: Tensor | None = None,
+        **kwargs: Any,
+    ) -> PargoCausalLMOutput:
+        """Logits, and the loss if there are labels; arguments as of `PargoModel`.
+
+        Args:
+            labels: [B, L], -100 where a token is not predicted (image tokens always).
+            kwargs: of the language model, e.g. `logits_to_keep`.
+        """
+        tokens = self._tokens(pixel_values, mm_encoder_outputs)
+        if inputs_embeds is None:
+            inputs_embeds = self.embed(input_ids, tokens)
+        output = self.language_model(
+            inputs_embeds=inputs_embeds, attention_mask=attention_mask, labels=labels, return_dict=True, **kwargs
+        )
+        return PargoCausalLMOutput(**output, image_hidden_states=tokens)

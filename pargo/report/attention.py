@@ -16,7 +16,8 @@ from safetensors.torch import save_file
 
 from pargo.code import import_closure
 from pargo.config.base import Positive, Settings
-from pargo.config.models import PargoProjector, Vision
+from pargo.config.models import Vision
+from pargo.config.projectors import PargoProjector
 from pargo.data.images import open_images
 from pargo.errors import PargoError
 from pargo.manifest import publish
@@ -100,7 +101,12 @@ def load_projector(settings: AttentionSettings, weights: Path) -> torch.nn.Modul
         PargoError: tensors are missing, unexpected or of another shape than the settings give.
     """
     shapes = projector_shapes(weights)
-    projector = build_projector(settings.projector, settings.vision, output_size=shapes[OUTPUT][0])
+    projector = build_projector(
+        settings.projector,
+        num_patches=settings.vision.num_patches,
+        feature_size=settings.vision.feature_size,
+        output_size=shapes[OUTPUT][0],
+    )
     expected = {PREFIX + name: tuple(tensor.shape) for name, tensor in projector.state_dict().items()}
     if bad := sorted(name for name in expected.keys() | shapes.keys() if expected.get(name) != shapes.get(name)):
         raise PargoError(f"{weights} is not of this projector: {', '.join(bad[:5])} missing, unexpected or mis-shaped")

@@ -9,7 +9,8 @@ from pathlib import Path
 import torch
 from safetensors import safe_open
 
-from pargo.config.models import Projector, Vision
+from pargo.config.models import Vision
+from pargo.config.projectors import Projector
 from pargo.errors import PargoError
 from pargo.models.projectors import build_projector
 
@@ -43,5 +44,11 @@ def projector_cost(projector: Projector, vision: Vision, weights: Path) -> Cost:
     """Cost of a trained projector; nothing is run, and no weights are read but their shapes."""
     shapes = projector_shapes(weights)
     with torch.device("meta"):
-        model = build_projector(projector, vision, output_size=shapes[OUTPUT][0])
-    return Cost(model.num_tokens, sum(prod(shape) for shape in shapes.values()), model.flops())
+        model = build_projector(
+            projector,
+            num_patches=vision.num_patches,
+            feature_size=vision.feature_size,
+            output_size=shapes[OUTPUT][0],
+        )
+    trained = {PREFIX + name for name, parameter in model.named_parameters() if parameter.requires_grad}
+    return Cost(model.num_tokens, sum(prod(shape) for name, shape in shapes.items() if name in trained), model.flops())

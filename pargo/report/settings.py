@@ -6,7 +6,8 @@ from pydantic import model_validator
 
 from pargo.config.base import Name, Settings
 from pargo.config.data import Benchmark
-from pargo.config.models import Language, Projector, Vision
+from pargo.config.models import Language, Vision
+from pargo.config.projectors import Projector
 from pargo.config.report import Report
 
 # file names in the output directories of pargo.report.tables and pargo.report.figures

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from pargo.config.models import Projector
+from pargo.config.projectors import Projector
 from pargo.report.settings import ReportSettings
 
 TASKS = {

@@ -6,11 +6,13 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from pargo.config.base import Name, Settings
-from pargo.config.models import Language, Projector, Vision
+from pargo.config.models import Language, Vision
+from pargo.config.projectors import Projector
 from pargo.config.training import Finetune
+from pargo.models.build import build_model, load_own_weights
 from pargo.models.features import FeatureStore
 from pargo.models.language import load_tokenizer
-from pargo.models.vlm import VisionLanguageModel, build_vlm, load_trainable
+from pargo.models.vlm import PargoModel
 from pargo.train.data import ConversationDataset, TrainingData
 from pargo.train.sampler import seed_of
 from pargo.train.stage import run_training
@@ -50,7 +52,7 @@ def run(
     train = settings.train
     seed = seed_of(settings.seed, "finetune")
 
-    def prepare() -> tuple[VisionLanguageModel, TrainingData]:
+    def prepare() -> tuple[PargoModel, TrainingData]:
         tokenizer = load_tokenizer(language)
         texts = {
             name: ConversationDataset(
@@ -60,15 +62,16 @@ def run(
         }
         stores = {name: FeatureStore(features[name]) for name in train.mixture}
         data = TrainingData(seed, train.mixture, texts, stores)
-        model = build_vlm(
+        model = build_model(
+            PargoModel,
             settings.vision,
             settings.language,
             settings.projector,
-            train.lora.model_dump(exclude={"learning_rate"}),
-            language_dir=language,
-            seed=settings.seed,
+            train.lora.adapter,
+            language,
+            settings.seed,
         )
-        load_trainable(model, pretrained, allow_missing_lora=True)
+        load_own_weights(model, pretrained, allow_missing_lora=True)
         return model, data
 
     run_training(

@@ -21,10 +21,11 @@ from torch import Tensor, distributed
 from pargo.config.models import LoRA
 from pargo.config.training import Train
 from pargo.errors import PargoError
-from pargo.models.vlm import VisionLanguageModel, trainable_state_dict
+from pargo.models.build import own_parameters, own_state_dict
+from pargo.models.vlm import PargoModel
 from pargo.train import engine as engines
 from pargo.train import show
-from pargo.train.batch import Sample, collate, num_supervised
+from pargo.train.batch import Sample, num_supervised
 from pargo.train.checkpoint import Checkpoint, Checkpoints
 from pargo.train.data import TrainingData
 from pargo.train.loss import Objective
@@ -33,7 +34,7 @@ from pargo.train.sampler import seed_of
 from pargo.train.schedule import learning_rate_factor
 
 
-def parameter_groups(model: VisionLanguageModel, train: Train, lora: LoRA | None) -> list[dict[str, Any]]:
+def parameter_groups(model: PargoModel, train: Train, lora: LoRA | None) -> list[dict[str, Any]]:
     """AdamW's groups, `projector` and `lora`, each with its own peak learning rate."""
     groups: dict[str, dict[str, Any]] = {"projector": {"lr": train.learning_rate, "params": []}}
     if lora is not None:
@@ -45,7 +46,7 @@ def parameter_groups(model: VisionLanguageModel, train: Train, lora: LoRA | None
 
 
 def train_model(
-    model: VisionLanguageModel,
+    model: PargoModel,
     data: TrainingData,
     train: Train,
     lora: LoRA | None,
@@ -66,7 +67,7 @@ def train_model(
         run_directory: for checkpoints and `timing.jsonl`.
 
     Returns:
-        Trainable weights (float32, on the CPU) and the metrics, one JSON line per optimizer step. Every rank gets
+        The model's own weights (float32, on the CPU) and the metrics, one JSON line per optimizer step. Every rank gets
         both.
 
     Raises:
@@ -140,7 +141,7 @@ def _step(
     norm = 0.0
     for micro in range(passes):
         part = samples[micro * train.micro_batch_size : (micro + 1) * train.micro_batch_size]
-        loss = engine(collate(part).to(engine.device))
+        loss = engine(engine.module.collate(part).to(engine.device))
         # the engine averages over ranks, and the loss is a sum
         engine.backward(loss * (world_size / tokens), scale_wrt_gas=False)
         total += loss.detach()
@@ -163,19 +164,18 @@ def _sum_over_ranks(value: float, device: torch.device) -> float:
     return tensor.item()
 
 
-def _weights(model: VisionLanguageModel, train: Train) -> dict[str, Tensor]:
-    """Copies of the trainable weights, whole on every rank."""
-    trainable = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    whole = deepspeed.zero.GatheredParameters(trainable) if train.zero_stage == 3 else nullcontext()
+def _weights(model: PargoModel, train: Train) -> dict[str, Tensor]:
+    """Copies of the model's own weights, whole on every rank."""
+    own = [parameter for _, parameter in own_parameters(model)]
+    whole = deepspeed.zero.GatheredParameters(own) if train.zero_stage == 3 else nullcontext()
     with whole:
-        return trainable_state_dict(model)
+        return own_state_dict(model)
 
 
 @torch.no_grad()
-def _load_weights(model: VisionLanguageModel, checkpoint: Checkpoint) -> None:
-    for name, parameter in model.named_parameters():
-        if parameter.requires_grad:
-            parameter.copy_(checkpoint.weights[name])
+def _load_weights(model: PargoModel, checkpoint: Checkpoint) -> None:
+    for name, parameter in own_parameters(model):
+        parameter.copy_(checkpoint.weights[name])
 
 
 def _timings(run_directory: Path, rank: int) -> Any:

@@ -6,12 +6,14 @@ and ranks.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pargo.data.template import IGNORE_INDEX
-from pargo.models.vlm import VisionLanguageModel
-from pargo.train.batch import Batch
+from pargo.models.vlm import PargoModel
+from pargo.train.batch import Batch, Sample, collate
 
 
 def summed_cross_entropy(hidden: Tensor, weight: Tensor, labels: Tensor) -> Tensor:
@@ -34,7 +36,7 @@ def summed_cross_entropy(hidden: Tensor, weight: Tensor, labels: Tensor) -> Tens
 class Objective(nn.Module):
     """A vision-language model whose forward pass is its summed loss; what the DeepSpeed engine trains."""
 
-    def __init__(self, model: VisionLanguageModel) -> None:
+    def __init__(self, model: PargoModel) -> None:
         super().__init__()
         self.model = model
 
@@ -43,7 +45,14 @@ class Objective(nn.Module):
         """Weight [V, D] of the output layer."""
         return self.model.language_model.get_output_embeddings().weight
 
+    def collate(self, samples: Sequence[Sample]) -> Batch:
+        """A batch as this model takes it."""
+        tokens = self.model.projector.num_tokens
+        return collate(samples, num_image_tokens=tokens, image_token_id=self.model.config.image_token_id)
+
     def forward(self, batch: Batch) -> Tensor:
         """Summed loss of a batch, float32 scalar."""
-        hidden = self.model(batch.features, batch.input_ids, batch.attention_mask)
-        return summed_cross_entropy(hidden, self.head, batch.labels)
+        # the last token predicts nothing
+        embeddings = self.model.embed(batch.input_ids[:, :-1], self.model.project(batch.features))
+        hidden = self.model(inputs_embeds=embeddings, use_cache=False).last_hidden_state
+        return summed_cross_entropy(hidden, self.head, batch.labels[:, 1:])

@@ -6,11 +6,13 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from pargo.config.base import Settings
-from pargo.config.models import Language, Projector, Vision
+from pargo.config.models import Language, Vision
+from pargo.config.projectors import Projector
 from pargo.config.training import Pretrain
+from pargo.models.build import build_model
 from pargo.models.features import FeatureStore
 from pargo.models.language import load_tokenizer
-from pargo.models.vlm import VisionLanguageModel, build_vlm
+from pargo.models.vlm import PargoModel
 from pargo.train.data import CaptionDataset, TrainingData
 from pargo.train.sampler import seed_of
 from pargo.train.stage import run_training
@@ -46,14 +48,14 @@ def run(
     """
     train = settings.train
 
-    def prepare() -> tuple[VisionLanguageModel, TrainingData]:
+    def prepare() -> tuple[PargoModel, TrainingData]:
         tokenizer = load_tokenizer(language)
         texts = {name: CaptionDataset(captions[name], tokenizer) for name in train.mixture}
         stores = {name: FeatureStore(features[name]) for name in train.mixture}
         data = TrainingData(seed_of(settings.seed, "pretrain"), train.mixture, texts, stores)
-        lora = None if train.lora is None else train.lora.model_dump(exclude={"learning_rate"})
-        model = build_vlm(
-            settings.vision, settings.language, settings.projector, lora, language_dir=language, seed=settings.seed
+        adapter = None if train.lora is None else train.lora.adapter
+        model = build_model(
+            PargoModel, settings.vision, settings.language, settings.projector, adapter, language, settings.seed
         )
         return model, data
 

@@ -16,7 +16,7 @@ from pargo.config.models import LoRA
 from pargo.config.training import Train
 from pargo.machine import versions
 from pargo.manifest import code_hash, publish, read_manifest, sha256_text
-from pargo.models.vlm import VisionLanguageModel
+from pargo.models.vlm import PargoModel
 from pargo.train.data import TrainingData
 from pargo.train.engine import start_process_group
 from pargo.train.loop import train_model
@@ -26,7 +26,7 @@ def run_training(
     settings: Settings,
     train: Train,
     lora: LoRA | None,
-    prepare: Callable[[], tuple[VisionLanguageModel, TrainingData]],
+    prepare: Callable[[], tuple[PargoModel, TrainingData]],
     *,
     seed: int,
     module: str,

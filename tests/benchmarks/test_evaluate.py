@@ -14,6 +14,7 @@ from pargo.benchmarks.score import SCORERS, ScoreSettings
 from pargo.benchmarks.score import run as run_score
 from pargo.config.base import canonical_json
 from pargo.config.experiment import load_config
+from pargo.config.models import Adapter
 from pargo.config.stages import evaluate as stage_settings
 from pargo.config.training import Generation
 from pargo.data.images import open_images
@@ -23,11 +24,12 @@ from pargo.data.shards import ShardWriter
 from pargo.data.template import MME_SUFFIX, encode_prompt
 from pargo.errors import PargoError
 from pargo.manifest import publish, read_manifest, read_provenance
+from pargo.models.build import build_model, own_state_dict
 from pargo.models.features import FeatureStore, write_features
-from pargo.models.vlm import build_vlm, trainable_state_dict
+from pargo.models.vlm import PargoForConditionalGeneration
 
 VISION = {"source": "v", "architecture": "test", "image_size": 32, "num_patches": 4, "feature_size": 6}
-LORA = {"rank": 2, "alpha": 4, "dropout": 0.0, "target_modules": ["q_proj", "v_proj"]}
+LORA = Adapter(rank=2, alpha=4, target_modules=("q_proj", "v_proj"))
 
 
 def make_settings(**benchmark) -> EvaluateSettings:
@@ -45,6 +47,11 @@ def make_settings(**benchmark) -> EvaluateSettings:
     )
 
 
+def build(settings: EvaluateSettings, language: Path) -> PargoForConditionalGeneration:
+    kind = PargoForConditionalGeneration
+    return build_model(kind, settings.vision, settings.language, settings.projector, settings.lora, language, seed=3)
+
+
 def publish_features(directory: Path, ids: list[str]) -> None:
     features = torch.randn(len(ids), 4, 6, generator=torch.Generator().manual_seed(0))
     with publish(directory, settings={}) as folder:
@@ -58,9 +65,8 @@ def parts(tmp_path_factory):
     with publish(root / "language", settings={}) as folder:
         write_random_language(folder, hidden_size=16, num_layers=1, num_heads=2, seed=0)
     settings = make_settings(kind="mini_mme")
-    model = build_vlm(settings.vision, settings.language, settings.projector, LORA, root / "language", seed=3)
     with publish(root / "model", settings={}) as folder:
-        save_file(trainable_state_dict(model), folder / "model.safetensors")
+        save_file(own_state_dict(build(settings, root / "language")), folder / "model.safetensors")
     with publish(root / "mini_mme", settings={}) as folder:
         write_mini_mme(folder, seed=1, images_per_task=1, image_size=32)
     with publish(root / "easy_vqa", settings={}) as folder, ShardWriter(folder / "test") as writer:
@@ -128,7 +134,7 @@ def test_two_runs_give_the_same_bytes(parts, tmp_path):
 
 def test_answers_do_not_depend_on_the_batches(parts):
     settings = make_settings(kind="easy_vqa")
-    model = build_vlm(settings.vision, settings.language, settings.projector, LORA, parts / "language", seed=3)
+    model = build(settings, parts / "language")
     store, tokenizer = FeatureStore(parts / "mini_mme-features"), byte_tokenizer()
     images = [store.ids[number % len(store)] for number in range(7)]
     # an untrained model with tied embeddings repeats the last letter
@@ -143,29 +149,24 @@ def test_answers_do_not_depend_on_the_batches(parts):
     assert len(set(found[0])) == 7
 
 
-class Echo(torch.nn.Linear):
-    """Answers with the image's first feature and the prompt; records the sizes of its batches."""
+def test_every_prompt_gets_its_own_image_and_answer(parts, monkeypatch):
+    sizes = []
 
-    def __init__(self) -> None:
-        super().__init__(1, 1)
-        self.sizes: list[int] = []
-
-    def generate(self, features, prompts, max_new_tokens, num_beams, stop_ids):
-        self.sizes.append(len(prompts))
-        tokenizer = byte_tokenizer()
+    def echo(model, features, prompts, **options):
+        """Answers with the image's first feature and the prompt."""
+        sizes.append(len(prompts))
         firsts = [f" {feature[0, 0].item():.4f} " for feature in features]
         return [tokenizer(first)["input_ids"] + prompt for first, prompt in zip(firsts, prompts, strict=True)]
 
-
-def test_every_prompt_gets_its_own_image_and_answer(parts):
-    store, tokenizer, echo = FeatureStore(parts / "mini_mme-features"), byte_tokenizer(), Echo()
+    monkeypatch.setattr("pargo.benchmarks.evaluate.generate", echo)
+    store, tokenizer, model = FeatureStore(parts / "mini_mme-features"), byte_tokenizer(), torch.nn.Linear(1, 1)
     images = [store.ids[-1 - number % len(store)] for number in range(8)]
     texts = ["x" * (number * 5 % 8 + 1) for number in range(8)]
     prompts = [tokenizer(text)["input_ids"] for text in texts]
-    answers = generate_answers(echo, tokenizer, store, images, prompts, Generation(batch_size=3))
+    answers = generate_answers(model, tokenizer, store, images, prompts, Generation(batch_size=3))
     expected = [f"{store[image][0, 0].item():.4f} {text}" for image, text in zip(images, texts, strict=True)]
     assert answers == expected
-    assert echo.sizes == [3, 3, 2]
+    assert sizes == [3, 3, 2]
 
 
 def test_features_of_other_images_are_refused(parts, tmp_path):

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import torch
 
-from pargo.config.models import MLPProjector, PargoProjector, QFormerProjector, Vision
+from pargo.config.models import Vision
+from pargo.config.projectors import (
+    CAbstractorProjector,
+    LinearProjector,
+    MLPProjector,
+    PargoProjector,
+    QFormerProjector,
+    ResamplerProjector,
+)
 from pargo.models.projectors import ProjectorBase, build_projector
 
 NUM_PATCHES, FEATURE_SIZE, OUTPUT_SIZE = 16, 12, 24
@@ -27,14 +35,33 @@ def qformer_config(num_tokens: int = 11, **fields) -> QFormerProjector:
     return QFormerProjector(**({"name": "qformer", "num_tokens": num_tokens} | values | fields))
 
 
+def resampler_config(num_tokens: int = 7, **fields) -> ResamplerProjector:
+    return ResamplerProjector(
+        **({"name": "resampler", "num_tokens": num_tokens, "num_layers": 2, "num_heads": 2, "head_size": 8} | fields)
+    )
+
+
+def linear_config(**fields) -> LinearProjector:
+    return LinearProjector(**({"name": "linear"} | fields))
+
+
 def mlp_config(**fields) -> MLPProjector:
     return MLPProjector(**({"name": "mlp", "adjacent_patches": 4, "hidden_size": 20} | fields))
 
 
-def projector(config, seed: int = 0, **shape) -> ProjectorBase:
+def c_abstractor_config(num_tokens: int = 4, **fields) -> CAbstractorProjector:
+    return CAbstractorProjector(
+        **({"name": "c_abstractor", "num_tokens": num_tokens, "hidden_size": 16, "depth": 2} | fields)
+    )
+
+
+def projector(
+    config, seed: int = 0, *, num_patches: int = NUM_PATCHES, feature_size: int = FEATURE_SIZE, std: float = 0.3
+) -> ProjectorBase:
     """A projector with seeded weights, large enough that attention is far from uniform."""
     torch.manual_seed(seed)
-    built = build_projector(config, vision(**shape), OUTPUT_SIZE)
+    built = build_projector(config, num_patches=num_patches, feature_size=feature_size, output_size=OUTPUT_SIZE)
     for parameter in built.parameters():
-        torch.nn.init.normal_(parameter, std=0.3)
+        if parameter.requires_grad:
+            torch.nn.init.normal_(parameter, std=std)
     return built

@@ -9,7 +9,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from pargo.config.models import PargoProjector
+from pargo.config.projectors import PargoProjector
 from pargo.errors import PargoError
 from pargo.models.projectors.pargo import ParGo
 from pargo.models.release import convert_release_state_dict, load_release_weights

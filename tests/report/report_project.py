@@ -16,7 +16,8 @@ from pargo.benchmarks.records import PREDICTIONS, Prediction, write_predictions
 from pargo.benchmarks.score import ScoreSettings
 from pargo.benchmarks.score import run as score
 from pargo.config.data import EasyVQA, MiniMME
-from pargo.config.models import Language, MLPProjector, PargoProjector, QFormerProjector, Vision
+from pargo.config.models import Language, Vision
+from pargo.config.projectors import MLPProjector, PargoProjector, QFormerProjector
 from pargo.config.report import Report
 from pargo.data.mini_mme import write_mini_mme
 from pargo.data.shards import ShardWriter

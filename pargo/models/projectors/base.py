@@ -6,13 +6,17 @@ Every arm of a comparison gets the same input and the same output layer, so that
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
-from pargo.errors import PargoError
+from pargo.config.projectors import Projector
+from pargo.errors import InputError
+from pargo.models.projectors.recompute import keep_all
 
 INITIALIZER_STD = 0.02
 
@@ -23,7 +27,8 @@ class Attentions:
 
     Attributes:
         self_attention: [B, H, T, T] per layer. A row of zeros is a token that skips self-attention in this layer.
-        cross_attention: [B, H, T, N] per layer that has cross-attention (none for a projector without attention).
+        cross_attention: [B, H, T, N] per layer that has cross-attention (none for a projector without attention);
+            patches in raster order.
     """
 
     self_attention: tuple[Tensor, ...] = ()
@@ -37,23 +42,41 @@ class Attentions:
 class ProjectorBase(nn.Module, ABC):
     """Features [B, N, Dv] -> tokens [B, T, D] for the language model.
 
-    In front is a LayerNorm over channels without learnable parameters: the release freezes BLIP's `ln_vision` there.
+    In front is a LayerNorm over channels that is never trained: the release has BLIP's frozen `ln_vision` there. Its
+    weight and bias are 1 and 0 unless a released checkpoint brings others.
+
+    Set `gradient_checkpointing` to recompute each layer in the backward pass instead of keeping its activations.
 
     Args:
+        config: settings of the projector.
         num_patches: N, patches of one image.
         feature_size: Dv, channels of a patch.
         hidden_size: width of what `encode` returns.
         output_size: D, width of the language model's embeddings.
         num_tokens: T, tokens per image.
+
+    Raises:
+        InputError: the settings cannot be built on so many patches.
     """
 
     def __init__(
-        self, *, num_patches: int, feature_size: int, hidden_size: int, output_size: int, num_tokens: int
+        self,
+        config: Projector,
+        *,
+        num_patches: int,
+        feature_size: int,
+        hidden_size: int,
+        output_size: int,
+        num_tokens: int,
     ) -> None:
         super().__init__()
+        config.check_patches(num_patches)
+        self.config = config
         self.num_patches = num_patches
         self.feature_size = feature_size
         self.num_tokens = num_tokens
+        self.gradient_checkpointing = False
+        self.input_norm = nn.LayerNorm(feature_size).requires_grad_(False)
         self.output = nn.Linear(hidden_size, output_size)
         nn.init.normal_(self.output.weight, std=INITIALIZER_STD)
         nn.init.zeros_(self.output.bias)
@@ -64,22 +87,52 @@ class ProjectorBase(nn.Module, ABC):
 
     @abstractmethod
     def flops(self, batch: int = 1) -> int:
-        """Floating point operations of the matrix products of one forward pass (a multiply-add counts as two)."""
+        """Floating point operations of the matrix products of one forward pass (a multiply-add counts as two).
+
+        Products that are the same for all images (queries that have not seen one yet) count once a batch.
+        """
+
+    @property
+    def num_parameters(self) -> int:
+        """Trainable parameters."""
+        return sum(parameter.numel() for parameter in self.parameters() if parameter.requires_grad)
 
     def forward(self, features: Tensor, output_attentions: bool = False) -> Tensor | tuple[Tensor, Attentions]:
         """Features [B, N, Dv] of any float type -> tokens [B, T, D] in the type of the parameters.
 
         With `output_attentions` also the probabilities of every layer.
+
+        Raises:
+            InputError: no image, features of another shape, or features that are not finite.
         """
+        self._check(features)
+        hidden, attentions = self.encode(self.input_norm(features.to(self.output.weight.dtype)), output_attentions)
+        tokens = self.output(hidden)
+        return (tokens, attentions) if output_attentions else tokens
+
+    def _check(self, features: Tensor) -> None:
         if features.shape[1:] != (self.num_patches, self.feature_size):
-            raise PargoError(
+            raise InputError(
                 f"projector expects features [batch, {self.num_patches}, {self.feature_size}], "
                 f"got {list(features.shape)}: they were made with another vision tower or image size"
             )
-        normalised = F.layer_norm(features.float(), (self.feature_size,)).to(self.output.weight.dtype)
-        hidden, attentions = self.encode(normalised, output_attentions)
-        tokens = self.output(hidden)
-        return (tokens, attentions) if output_attentions else tokens
+        if not len(features):
+            raise InputError("projector expects features of at least one image, got an empty batch")
+        # one pass without a copy: a sum of finite numbers of this size is finite
+        if not torch.compiler.is_compiling() and not features.sum(dtype=torch.float32).isfinite():
+            bad = (~features.isfinite().flatten(1).all(1)).nonzero().flatten().tolist()
+            raise InputError(f"features hold NaN or infinite values in image(s) {bad} of the batch")
+
+    def run_layer(self, layer: Callable[..., Any], *arguments: Any) -> Any:
+        """Call a layer, with its activations recomputed in the backward pass if `gradient_checkpointing` is set."""
+        if self.gradient_checkpointing and torch.is_grad_enabled():
+
+            def whole(*given: Any) -> Any:
+                with keep_all():
+                    return layer(*given)
+
+            return checkpoint(whole, *arguments, use_reentrant=False, preserve_rng_state=False)
+        return layer(*arguments)
 
     @torch.no_grad()
     def scale_output(self, token_rms: float) -> None:

@@ -1,7 +1,8 @@
 """ParGo's projector: partial tokens that see their own patches, global tokens that see all, side by side.
 
 Two variants of self-attention (`self_attention` in the config): `cascade`, from the paper's figure, and `release`,
-from the released code, which has no cascade.
+from the released code, which has no cascade. Neither builds a mask over the patches: a partial token's attention is a
+product over its own group.
 """
 
 from __future__ import annotations
@@ -9,116 +10,125 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from pargo.config.models import PargoProjector
-from pargo.errors import PargoError
-from pargo.models.projectors.base import INITIALIZER_STD, Attentions, ProjectorBase
-from pargo.models.projectors.layers import LAYER_NORM_EPS, Attention, FeedForward, attend, attend_grouped, spread_groups
-
-
-def cascade_span(layer: int, num_layers: int, num_partial: int) -> int:
-    """How many partial tokens a partial token sees in self-attention of a layer (0-based), itself included.
-
-    The figure gives layer 1 one-to-one, layer 2 one-to-two, ..., last layer one-to-all. Doubling in between is a
-    reading; so is that the last layer is one-to-all when it is the only one.
-    """
-    if not 0 <= layer < num_layers:
-        raise ValueError(f"layer {layer} is not in 0..{num_layers - 1}")
-    return num_partial if layer == num_layers - 1 else min(2**layer, num_partial)
-
-
-def cascade_mask(layer: int, num_layers: int, num_partial: int) -> Tensor:
-    """Self-attention mask of the partial tokens in a layer (0-based): bool [P, P], True where row sees column.
-
-    A token sees a window of `cascade_span` neighbours in raster order, itself included: one more before it than
-    after it when the span is even. At both ends the window is moved inside, so that all tokens see equally many.
-    """
-    span = cascade_span(layer, num_layers, num_partial)
-    token = torch.arange(num_partial)
-    first = (token - span // 2).clamp(0, num_partial - span).unsqueeze(1)
-    return (token >= first) & (token < first + span)
+from pargo.config.projectors import PargoProjector
+from pargo.models.projectors.attention import (
+    LAYER_NORM_EPS,
+    Attention,
+    FeedForward,
+    NeighbourAttention,
+    attend,
+    attend_groups,
+    group_probabilities,
+    probabilities,
+)
+from pargo.models.projectors.base import INITIALIZER_STD, Attentions, ProjectorBase, linear_flops
+from pargo.models.projectors.groups import PatchGroups
+from pargo.models.projectors.recompute import Recomputed
 
 
 class ParGoLayer(nn.Module):
-    """Self-attention (partial perception), cross-attention (partial-global perception), feed-forward; post-LN."""
+    """Self-attention (partial perception), cross-attention (partial-global perception), feed-forward; post-LN.
 
-    def __init__(self, config: PargoProjector, feature_size: int) -> None:
+    Args:
+        config: of the projector.
+        feature_size: channels of a patch.
+        span: neighbours, itself included, that a partial token sees in self-attention.
+    """
+
+    def __init__(self, config: PargoProjector, feature_size: int, span: int) -> None:
         super().__init__()
-        self.sizes = [config.num_partial_tokens, config.num_global_tokens]
-        self.global_tokens_bypass = config.self_attention == "cascade"
-        self.self_attention = Attention(config.hidden_size, config.num_heads)
-        self.cross_attention = Attention(config.hidden_size, config.num_heads, feature_size)
+        self.num_partial, self.num_global = config.num_partial_tokens, config.num_global_tokens
+        self.kinds = [slice(0, self.num_partial), slice(self.num_partial, config.num_tokens)]
+        # kinds of tokens that meet their own kind: in the cascade, global tokens bypass self-attention
+        meeting = self.kinds[:1] if config.self_attention == "cascade" else self.kinds
+        self.meeting = [kind for kind in meeting if kind.stop > kind.start]
+        heads = config.hidden_size, config.num_heads
+        self.self_attention: Attention | None = None
+        if self.meeting:
+            is_cascade = config.self_attention == "cascade"
+            self.self_attention = (
+                NeighbourAttention(*heads, span, self.num_partial) if is_cascade else Attention(*heads)
+            )
+        self.cross_attention = Attention(*heads, feature_size)
         self.feed_forward = FeedForward(config.hidden_size, config.intermediate_size)
 
     def forward(
-        self, hidden: Tensor, features: Tensor, mask: Tensor | None, output_attentions: bool = False
-    ) -> tuple[Tensor, tuple[Tensor, Tensor] | None]:
+        self, hidden: Recomputed, features: Tensor, output_attentions: bool = False
+    ) -> tuple[Recomputed, tuple[Tensor | None, Tensor | None]]:
         """One layer.
 
         Args:
-            hidden: [B, T, C], partial tokens first.
-            features: [B, N, Dv].
-            mask: bool [P, P] among partial tokens; None allows all.
+            hidden: [B or 1, T, C], partial tokens first.
+            features: [B, N, Dv], group by group.
 
         Returns:
-            Hidden [B, T, C] and, if asked for, the probabilities of self-attention [B, H, T, T] (rows of bypassing
-            global tokens are zero) and cross-attention [B, H, T, N].
+            Hidden [B, T, C] and, if asked for, the probabilities of self-attention [B or 1, H, T, T] (rows of tokens
+            that skip it are zero) and cross-attention [B, H, T, N].
         """
-        hidden, self_parts = self._attend_to_tokens(hidden, mask)
-        hidden, cross_parts = self._attend_to_patches(hidden, features)
-        hidden = self.feed_forward(hidden)
-        if not output_attentions:
-            return hidden, None
-        return hidden, (_block_diagonal(*self_parts), torch.cat([spread_groups(cross_parts[0]), cross_parts[1]], 2))
+        hidden, self_weights = self._attend_to_tokens(hidden, output_attentions)
+        hidden, cross_weights = self._attend_to_patches(hidden, features, output_attentions)
+        return self.feed_forward(hidden), (self_weights, cross_weights)
 
-    def _attend_to_tokens(self, hidden: Tensor, mask: Tensor | None) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-        """Partial tokens among themselves; global tokens among themselves (release) or not at all (cascade)."""
-        partial, others = hidden.split(self.sizes, 1)
-        partial, probabilities = self.self_attention(partial, partial, mask)
-        if self.global_tokens_bypass:
-            other_probabilities = probabilities.new_zeros(*probabilities.shape[:2], self.sizes[1], self.sizes[1])
-        else:
-            others, other_probabilities = self.self_attention(others, others)
-        return torch.cat([partial, others], 1), (probabilities, other_probabilities)
+    def _attend_to_tokens(self, hidden: Recomputed, output_attentions: bool) -> tuple[Recomputed, Tensor | None]:
+        """Tokens to their own kind, where they meet it."""
+        batch, count = hidden.value.shape[:2]
+        weights = None
+        if output_attentions:
+            weights = hidden.value.new_zeros(batch, self.cross_attention.num_heads, count, count)
+        if self.self_attention is None:
+            return hidden, weights
+        parts = []
+        for kind in self.kinds:
+            part = hidden.part(kind)
+            if kind in self.meeting:
+                part, found = self.self_attention(part, None, output_attentions)
+                if weights is not None:
+                    weights[:, :, kind, kind] = found
+            parts.append(part)
+        return Recomputed.join(parts), weights
 
-    def _attend_to_patches(self, hidden: Tensor, features: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-        """Partial token i to the i-th group of patches [B, H, P, N / P], global tokens to all [B, H, G, N]."""
+    def _attend_to_patches(
+        self, hidden: Recomputed, features: Tensor, output_attentions: bool
+    ) -> tuple[Recomputed, Tensor | None]:
+        """Partial token i to the i-th group of patches, global tokens to all."""
         query, key, value = self.cross_attention.project(hidden, features)
-        partial, others = query.split(self.sizes, 2)
-        partial, grouped = attend_grouped(partial, key, value)
-        others, probabilities = attend(others, key, value)
-        hidden = self.cross_attention.combine(hidden, torch.cat([partial, others], 2))
-        return hidden, (grouped, probabilities)
+        partial, others = (query[:, kind] for kind in self.kinds)
+        mixed, weights = [], []
+        if self.num_partial:
+            mixed.append(attend_groups(partial, key, value))
+            if output_attentions:
+                weights.append(_spread(group_probabilities(partial, key)))
+        if self.num_global:
+            mixed.append(attend(others, key, value))
+            if output_attentions:
+                weights.append(probabilities(others, key))
+        hidden = self.cross_attention.combine(hidden, torch.cat(mixed, 1))
+        return hidden, torch.cat(weights, 2) if output_attentions else None
 
-    def flops(self, batch: int, num_patches: int) -> int:
-        num_partial, num_global = self.sizes
-        tokens = num_partial + num_global
-        attending = num_partial if self.global_tokens_bypass else tokens
-        pairs = num_partial**2 + (0 if self.global_tokens_bypass else num_global**2)
-        seen = num_patches + num_global * num_patches  # all groups together are one pass over the patches
-        return (
-            self.self_attention.flops(batch * attending, batch * attending, batch * pairs)
-            + self.cross_attention.flops(batch * tokens, batch * num_patches, batch * seen)
-            + self.feed_forward.flops(batch * tokens)
-        )
+    def flops(self, batch: int, seen_batch: int, num_patches: int) -> int:
+        """Operations for `batch` images, of which the tokens have already seen `seen_batch` (1: none yet)."""
+        tokens, patches = batch * (self.num_partial + self.num_global), batch * num_patches
+        seen = patches * (self.num_global + (self.num_partial > 0))  # all groups together are one pass over the patches
+        unseen = tokens - tokens // batch * seen_batch  # queries that nobody has to compute anew
+        total = self.cross_attention.flops(tokens, patches, seen) + self.feed_forward.flops(tokens)
+        total -= linear_flops(unseen, self.cross_attention.query)
+        for kind in self.meeting:
+            rows = seen_batch * (kind.stop - kind.start)
+            total += self.self_attention.flops(rows, rows, rows * (kind.stop - kind.start))
+        return total
 
 
-def _block_diagonal(first: Tensor, second: Tensor) -> Tensor:
-    """[B, H, P, P] and [B, H, G, G] on the diagonal of [B, H, P + G, P + G]."""
-    upper = nn.functional.pad(first, (0, second.shape[-1]))
-    return torch.cat([upper, nn.functional.pad(second, (first.shape[-1], 0))], 2)
+def _spread(weights: Tensor) -> Tensor:
+    """Probabilities within groups [B, P, g, H] -> over all S = P * g patches [B, H, P, S], zero outside the group."""
+    return torch.diag_embed(weights.permute(0, 3, 2, 1)).permute(0, 1, 3, 4, 2).flatten(3)
 
 
 class ParGo(ProjectorBase):
-    """Partial and global query tokens, in this order, through post-LN layers with cross-attention in every one.
-
-    Raises:
-        PargoError: the patches cannot be divided evenly among the partial tokens.
-    """
+    """Partial and global query tokens, in this order, through post-LN layers with cross-attention in every one."""
 
     def __init__(self, config: PargoProjector, *, num_patches: int, feature_size: int, output_size: int) -> None:
-        if num_patches % config.num_partial_tokens:
-            raise PargoError(f"num_partial_tokens {config.num_partial_tokens} does not divide {num_patches} patches")
         super().__init__(
+            config,
             num_patches=num_patches,
             feature_size=feature_size,
             hidden_size=config.hidden_size,
@@ -129,21 +139,30 @@ class ParGo(ProjectorBase):
         self.query_tokens = nn.Parameter(torch.randn(shape) * INITIALIZER_STD)
         self.position_embeddings = nn.Parameter(torch.randn(shape) * INITIALIZER_STD)
         self.norm = nn.LayerNorm(config.hidden_size, eps=LAYER_NORM_EPS)
-        self.layers = nn.ModuleList(ParGoLayer(config, feature_size) for _ in range(config.num_layers))
-        masks = None
-        if config.self_attention == "cascade":
-            arguments = (config.num_layers, config.num_partial_tokens)
-            masks = torch.stack([cascade_mask(layer, *arguments) for layer in range(config.num_layers)])
-        self.register_buffer("masks", masks, persistent=False)
+        self.layers = nn.ModuleList(ParGoLayer(config, feature_size, span) for span in config.cascade_spans)
+        self.groups = PatchGroups(config, num_patches, config.num_partial_tokens)
 
     def encode(self, features: Tensor, output_attentions: bool = False) -> tuple[Tensor, Attentions | None]:
-        hidden = self.norm(self.query_tokens + self.position_embeddings).expand(len(features), -1, -1)
+        features = self.groups(features)
+        # a batch of one until the first cross-attention: no token has seen an image yet
+        queries = (self.query_tokens + self.position_embeddings).unsqueeze(0)
+        hidden = Recomputed(lambda: self.norm(queries))
         attentions = []
-        for index, layer in enumerate(self.layers):
-            mask = None if self.masks is None else self.masks[index]
-            hidden, probabilities = layer(hidden, features, mask, output_attentions)
-            attentions.append(probabilities)
-        return hidden, Attentions(*zip(*attentions, strict=True)) if output_attentions else None
+        for layer in self.layers:
+            hidden, weights = self.run_layer(layer, hidden, features, output_attentions)
+            attentions.append(weights)
+        return hidden.value, self._attentions(attentions, len(features)) if output_attentions else None
+
+    def _attentions(self, layers: list[tuple[Tensor, Tensor]], batch: int) -> Attentions:
+        """For every image, with the patches in raster order."""
+        self_attention, cross_attention = zip(*layers, strict=True)
+        return Attentions(
+            tuple(weights.expand(batch, -1, -1, -1) for weights in self_attention),
+            tuple(self.groups.to_raster(weights) for weights in cross_attention),
+        )
 
     def flops(self, batch: int = 1) -> int:
-        return sum(layer.flops(batch, self.num_patches) for layer in self.layers) + self.output_flops(batch)
+        layers = sum(
+            layer.flops(batch, 1 if i == 0 else batch, self.num_patches) for i, layer in enumerate(self.layers)
+        )
+        return layers + self.output_flops(batch)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from pargo.config.models import QFormerProjector
-from pargo.models.projectors.base import INITIALIZER_STD, Attentions, ProjectorBase
-from pargo.models.projectors.layers import LAYER_NORM_EPS, Attention, FeedForward
+from pargo.config.projectors import QFormerProjector
+from pargo.models.projectors.attention import LAYER_NORM_EPS, Attention, FeedForward
+from pargo.models.projectors.base import INITIALIZER_STD, Attentions, ProjectorBase, linear_flops
+from pargo.models.projectors.recompute import Recomputed
 
 
 class QFormerLayer(nn.Module):
@@ -21,18 +22,25 @@ class QFormerLayer(nn.Module):
         )
         self.feed_forward = FeedForward(config.hidden_size, config.intermediate_size)
 
-    def forward(self, hidden: Tensor, features: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
-        """Hidden [B, T, C], features [B, N, Dv] -> hidden, self- [B, H, T, T] and cross-attention [B, H, T, N]."""
-        hidden, self_probabilities = self.self_attention(hidden, hidden)
-        cross_probabilities = None
-        if self.cross_attention is not None:
-            hidden, cross_probabilities = self.cross_attention(hidden, features)
-        return self.feed_forward(hidden), self_probabilities, cross_probabilities
+    def forward(
+        self, hidden: Recomputed, features: Tensor, output_attentions: bool = False
+    ) -> tuple[Recomputed, tuple[Tensor | None, Tensor | None]]:
+        """Hidden [B or 1, T, C], features [B, N, Dv] -> hidden, and the probabilities if asked for.
 
-    def flops(self, batch: int, tokens: int, patches: int) -> int:
-        total = self.self_attention.flops(batch * tokens, batch * tokens, batch * tokens**2)
+        These are of self-attention [B or 1, H, T, T] and, in a layer that has it, cross-attention [B, H, T, N].
+        """
+        hidden, self_weights = self.self_attention(hidden, None, output_attentions)
+        cross_weights = None
+        if self.cross_attention is not None:
+            hidden, cross_weights = self.cross_attention(hidden, features, output_attentions)
+        return self.feed_forward(hidden), (self_weights, cross_weights)
+
+    def flops(self, batch: int, seen_batch: int, tokens: int, patches: int) -> int:
+        """Operations for `batch` images, of which the queries have already seen `seen_batch` (1: none yet)."""
+        total = self.self_attention.flops(seen_batch * tokens, seen_batch * tokens, seen_batch * tokens**2)
         if self.cross_attention is not None:
             total += self.cross_attention.flops(batch * tokens, batch * patches, batch * tokens * patches)
+            total -= linear_flops((batch - seen_batch) * tokens, self.cross_attention.query)
         return total + self.feed_forward.flops(batch * tokens)
 
 
@@ -41,6 +49,7 @@ class QFormer(ProjectorBase):
 
     def __init__(self, config: QFormerProjector, *, num_patches: int, feature_size: int, output_size: int) -> None:
         super().__init__(
+            config,
             num_patches=num_patches,
             feature_size=feature_size,
             hidden_size=config.hidden_size,
@@ -55,15 +64,20 @@ class QFormer(ProjectorBase):
         )
 
     def encode(self, features: Tensor, output_attentions: bool = False) -> tuple[Tensor, Attentions | None]:
-        hidden = self.norm(self.query_tokens).expand(len(features), -1, -1)
+        # a batch of one until the first cross-attention, in layer 0: no query has seen an image yet
+        hidden = Recomputed(lambda: self.norm(self.query_tokens).unsqueeze(0))
         self_attention, cross_attention = [], []
         for layer in self.layers:
-            hidden, self_probabilities, cross_probabilities = layer(hidden, features)
-            self_attention.append(self_probabilities)
-            if cross_probabilities is not None:
-                cross_attention.append(cross_probabilities)
-        return hidden, Attentions(tuple(self_attention), tuple(cross_attention)) if output_attentions else None
+            hidden, (self_weights, cross_weights) = self.run_layer(layer, hidden, features, output_attentions)
+            if output_attentions:
+                self_attention.append(self_weights.expand(len(features), -1, -1, -1))
+            if cross_weights is not None:
+                cross_attention.append(cross_weights)
+        return hidden.value, Attentions(tuple(self_attention), tuple(cross_attention)) if output_attentions else None
 
     def flops(self, batch: int = 1) -> int:
-        layers = sum(layer.flops(batch, self.num_tokens, self.num_patches) for layer in self.layers)
+        layers = sum(
+            layer.flops(batch, batch if index else 1, self.num_tokens, self.num_patches)
+            for index, layer in enumerate(self.layers)
+        )
         return layers + self.output_flops(batch)

@@ -1,0 +1,70 @@
+"""The configuration of the transformers classes: what `config.json` of an exported model holds."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from pydantic import TypeAdapter, ValidationError
+from transformers import AutoConfig, PreTrainedConfig
+from transformers.configuration_utils import SubConfigSpec
+
+from pargo.config.projectors import Projector
+from pargo.errors import InputError
+from pargo.models.vision import PargoVisionConfig
+
+# as in the released checkpoint; its width and depth are an inference, see pargo.models.release
+RELEASED_PROJECTOR = {
+    "name": "pargo",
+    "num_partial_tokens": 288,
+    "num_global_tokens": 16,
+    "hidden_size": 512,
+    "num_layers": 4,
+    "num_heads": 8,
+    "intermediate_size": 2048,
+    "self_attention": "release",
+}
+_PROJECTOR: TypeAdapter[Projector] = TypeAdapter(Projector)
+
+
+class PargoConfig(PreTrainedConfig):
+    """Vision tower, projector and language model.
+
+    Args:
+        vision_config: of the tower.
+        text_config: of any causal language model of transformers.
+        projector_config: settings of one of `pargo.models.projectors.PROJECTORS`, chosen by `name`; by default the
+            released checkpoint's.
+        image_token_id: id of the token that stands for one projector token in `input_ids`; it need not be in the
+            language model's vocabulary, as its embedding is never read.
+
+    Raises:
+        InputError: settings that are not those of a projector, or that cannot be built on the tower's patches.
+    """
+
+    model_type = "pargo"
+    sub_configs_defaults: ClassVar[dict[str, Any]] = {
+        "vision_config": PargoVisionConfig,
+        "text_config": SubConfigSpec(config_class=AutoConfig, model_type="llama"),
+    }
+
+    vision_config: dict | PreTrainedConfig | None = None
+    text_config: dict | PreTrainedConfig | None = None
+    projector_config: dict | None = None
+    image_token_id: int = 32000
+    tie_word_embeddings: bool = False  # the language model ties its own, by its own config
+
+    def __post_init__(self, **kwargs: Any) -> None:
+        super().__post_init__(**kwargs)
+        self.projector_config = dict(self.projector_config or RELEASED_PROJECTOR)
+        self.projector.check_patches(self.vision_config.num_patches)
+
+    @property
+    def projector(self) -> Projector:
+        """The projector's settings, typed."""
+        try:
+            # through JSON, where lists stand for tuples
+            return _PROJECTOR.validate_json(TypeAdapter(dict).dump_json(self.projector_config))
+        except ValidationError as error:
+            problem = error.errors()[0]
+            field = ".".join(["projector_config", *map(str, problem["loc"][1:])])
+            raise InputError(f"{field}: {problem['input']!r} is not valid: {problem['msg']}") from None

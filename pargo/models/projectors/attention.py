@@ -1,0 +1,167 @@
+"""Attention of the projectors: who may see whom decides which products are made, not a mask over all of them.
+
+Queries, keys and values are [B, T, H, d]: batch, tokens, heads, size of a head. A batch of 1 stands for all images
+while nothing of an image has been seen yet.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from pargo.models.projectors.base import linear_flops
+from pargo.models.projectors.gelu_linear import GeluLinear
+from pargo.models.projectors.neighbours import Neighbours, neighbour_mask
+from pargo.models.projectors.recompute import Recomputed
+
+LAYER_NORM_EPS = 1e-12
+
+
+def attend(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+    """Every query [B or 1, T, H, d] attends to all keys [B, S, H, d]: mixed values [B, T, H * d]."""
+    query = query.expand(len(key), -1, -1, -1)
+    heads_first = (tensor.transpose(1, 2) for tensor in (query, key, value))
+    return F.scaled_dot_product_attention(*heads_first).transpose(1, 2).flatten(2)
+
+
+def probabilities(query: Tensor, key: Tensor, mask: Tensor | None = None) -> Tensor:
+    """Probabilities [B, H, T, S] of attention of queries to keys, where the bool mask [T, S] allows."""
+    scores = query.transpose(1, 2) @ key.permute(0, 2, 3, 1) * query.shape[-1] ** -0.5
+    return (scores if mask is None else scores.masked_fill(~mask, -float("inf"))).softmax(-1)
+
+
+def attend_groups(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+    """Query i of P attends to the i-th of P equal groups of consecutive keys alone.
+
+    A product over the keys of the group instead of a masked product over all of them.
+
+    Args:
+        query: [B or 1, P, H, d]; key, value: [B, S, H, d] with S a multiple of P.
+
+    Returns:
+        Mixed values [B, P, H * d].
+    """
+    weights = group_probabilities(query, key)
+    return (weights.unsqueeze(-1) * value.unflatten(1, (query.shape[1], -1))).sum(2).flatten(2)
+
+
+def group_probabilities(query: Tensor, key: Tensor) -> Tensor:
+    """The probabilities [B, P, S / P, H] with which `attend_groups` mixes."""
+    groups = key.unflatten(1, (query.shape[1], -1))
+    return ((query.unsqueeze(2) * groups).sum(-1) * query.shape[-1] ** -0.5).softmax(2)
+
+
+class Attention(nn.Module):
+    """BERT's post-LN attention block: LayerNorm(x + Linear(mixed values)); all Linears have biases.
+
+    Args:
+        hidden_size: C, of the tokens.
+        num_heads: H.
+        context_size: channels of what is attended to; by default that of the tokens.
+    """
+
+    def __init__(self, hidden_size: int, num_heads: int, context_size: int | None = None) -> None:
+        super().__init__()
+        context_size = context_size or hidden_size
+        self.num_heads = num_heads
+        self.query = nn.Linear(hidden_size, hidden_size)
+        self.key = nn.Linear(context_size, hidden_size)
+        self.value = nn.Linear(context_size, hidden_size)
+        self.output = nn.Linear(hidden_size, hidden_size)
+        self.norm = nn.LayerNorm(hidden_size, eps=LAYER_NORM_EPS)
+
+    def project(self, hidden: Recomputed, context: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
+        """Hidden [B, T, C], context [B, S, Cc] (by default hidden) -> query [B, T, H, d], key, value [B, S, H, d]."""
+        shape = (self.num_heads, -1)
+        with hidden.read() as tokens:
+            context = tokens if context is None else context
+            return (
+                self.query(tokens).unflatten(2, shape),
+                self.key(context).unflatten(2, shape),
+                self.value(context).unflatten(2, shape),
+            )
+
+    def combine(self, hidden: Recomputed, mixed: Tensor) -> Recomputed:
+        """Residual and norm: hidden and mixed values [B, T, C] -> [B, T, C]."""
+        before = hidden.value + self.output(mixed)
+        return Recomputed(lambda: self.norm(before))
+
+    def forward(
+        self, hidden: Recomputed, context: Tensor | None = None, output_attentions: bool = False
+    ) -> tuple[Recomputed, Tensor | None]:
+        """Every token attends to the whole context, by default to all tokens.
+
+        Returns:
+            Hidden [B, T, C] and, if asked for, the probabilities [B, H, T, S].
+        """
+        query, key, value = self.project(hidden, context)
+        weights = probabilities(query, key) if output_attentions else None
+        return self.combine(hidden, attend(query, key, value)), weights
+
+    def flops(self, rows: int, context_rows: int, pairs: int) -> int:
+        """Operations for `rows` tokens in all, `context_rows` context vectors in all and `pairs` of them attending."""
+        projections = linear_flops(rows, self.query, self.output) + linear_flops(context_rows, self.key, self.value)
+        return projections + 2 * 2 * pairs * self.query.out_features
+
+
+class NeighbourAttention(Attention):
+    """Self-attention of P tokens to `span` of their neighbours, themselves included, in the cheapest exact form.
+
+    One-to-one needs values but no queries and keys, one-to-all no mask, and what is between only products over blocks.
+    """
+
+    def __init__(self, hidden_size: int, num_heads: int, span: int, num_tokens: int) -> None:
+        super().__init__(hidden_size, num_heads)
+        self.span = span
+        if span == 1:
+            self.query = self.key = None
+        self.neighbours = Neighbours(span, num_tokens) if 1 < span < num_tokens else None
+
+    def forward(
+        self, hidden: Recomputed, context: None = None, output_attentions: bool = False
+    ) -> tuple[Recomputed, Tensor | None]:
+        """Hidden [B, P, C] -> hidden and, if asked for, the probabilities [B, H, P, P]."""
+        if self.neighbours is None and self.span > 1:
+            return super().forward(hidden, context, output_attentions)
+        batch, count = hidden.value.shape[:2]
+        weights = None
+        if self.span == 1:
+            with hidden.read() as tokens:
+                mixed = self.value(tokens)
+            if output_attentions:
+                weights = torch.eye(count, dtype=mixed.dtype, device=mixed.device).expand(batch, self.num_heads, -1, -1)
+        else:
+            query, key, value = self.project(hidden)
+            mixed = self.neighbours(query, key, value)
+            if output_attentions:
+                weights = probabilities(query, key, neighbour_mask(self.span, count).to(mixed.device))
+        return self.combine(hidden, mixed), weights
+
+    def flops(self, rows: int, context_rows: int, pairs: int) -> int:
+        if self.span == 1:
+            return linear_flops(rows, self.value, self.output)
+        if self.neighbours is None:
+            return super().flops(rows, context_rows, pairs)
+        batch = rows // self.neighbours.num_tokens
+        return super().flops(rows, context_rows, 0) + self.neighbours.flops(batch, self.query.out_features)
+
+
+class FeedForward(nn.Module):
+    """LayerNorm(x + Linear(GELU(Linear(x)))), the exact GELU."""
+
+    def __init__(self, hidden_size: int, intermediate_size: int) -> None:
+        super().__init__()
+        self.intermediate = nn.Linear(hidden_size, intermediate_size)
+        self.output = GeluLinear(intermediate_size, hidden_size)
+        self.norm = nn.LayerNorm(hidden_size, eps=LAYER_NORM_EPS)
+
+    def forward(self, hidden: Recomputed) -> Recomputed:
+        """[B, T, C] -> [B, T, C]."""
+        with hidden.read() as tokens:
+            inner = self.intermediate(tokens)
+        before = hidden.value + self.output(inner)
+        return Recomputed(lambda: self.norm(before))
+
+    def flops(self, rows: int) -> int:
+        return linear_flops(rows, self.intermediate, self.output)
