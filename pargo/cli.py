@@ -235,6 +235,86 @@ def report_page(settings: SettingsText, scores: Files, tables: Directory, figure
     _run("pargo.report.page", settings, scores=scores, tables=tables, figures=figures, output=output)
 
 
+# Models for others ----------------------------------------------------------------------------------------------------
+
+
+@app.command()
+def export(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="Directory of a fine-tuned or converted model.")],
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="New directory, which transformers can load.")],
+    language: Annotated[Path | None, typer.Option(help="Language model's directory, if RUN does not tell.")] = None,
+    vision: Annotated[Path | None, typer.Option(help="Vision tower's directory, if RUN does not tell.")] = None,
+    dtype: Annotated[str, typer.Option(help="Of the language model's weights: bfloat16 or float32.")] = "bfloat16",
+    compare: Annotated[int, typer.Option(min=0, help="Questions of the run to ask the copy again.")] = 64,
+    shard_size: Annotated[str, typer.Option(help="Largest file of weights.")] = "5GB",
+) -> None:
+    """Write a trained model as a complete transformers directory with model card."""
+    import torch
+
+    from pargo.export.run import export as write
+
+    types = {"bfloat16": torch.bfloat16, "float32": torch.float32}
+    if dtype not in types:
+        raise PargoError(f"--dtype: {dtype!r} is not known; choices: {', '.join(types)}")
+    options = {"language": language, "vision": vision, "dtype": types[dtype]}
+    agreement = write(run, directory, compare=compare, shard_size=shard_size, **options)
+    typer.echo(f"written: {directory}")
+    if agreement is not None:
+        typer.echo(f"asked again: {agreement.equal} of {agreement.asked} answers are those of the run")
+
+
+@app.command()
+def chat(
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="Directory of an exported model.")],
+    image: Annotated[Path, typer.Argument(metavar="IMAGE", help="An image.")],
+    question: Annotated[list[str], typer.Option(help="Ask this and stop; may be repeated.")] = (),
+    save_attention: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="PNG or SVG of where partial and global tokens look.")
+    ] = None,
+) -> None:
+    """Ask an exported model about an image; an empty line ends the conversation."""
+    from pargo.chat import chat as talk
+
+    talk(directory, image, questions=question, attention=save_attention)
+
+
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def serve(
+    context: typer.Context,
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="Directory of an exported model.")],
+) -> None:
+    """Run `transformers serve` with an exported model; further options are passed on (--port 8001)."""
+    from pargo.serve import serve as run
+
+    run(directory, context.args)
+
+
+@app.command("convert-release")
+def convert_release(
+    checkpoint: Annotated[Path, typer.Argument(metavar="CKPT", help="The released checkpoint (.pt).")],
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="New model directory, for `pargo export`.")],
+    num_heads: Annotated[int, typer.Option(min=1, help="Attention heads of the projector; not in the checkpoint.")] = 8,
+    num_partial_tokens: Annotated[int, typer.Option(min=0, help="The first queries; the rest are global.")] = 288,
+) -> None:
+    """Convert the official release's checkpoint, strictly: projector, ln_vision, llm_proj, LoRA."""
+    from pargo.export.release import convert_release as convert
+
+    convert(checkpoint, directory, num_heads=num_heads, num_partial_tokens=num_partial_tokens)
+    typer.echo(f"written: {directory}")
+
+
+@app.command("convert-language")
+def convert_language(
+    source: Annotated[Path, typer.Argument(metavar="SOURCE", help="GGUF file, or directory of an InternLM2 model.")],
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="New directory, which transformers can load.")],
+) -> None:
+    """Convert a language model: GGUF to safetensors, InternLM2 to the Llama layout."""
+    from pargo.data.importers.language import convert_language_model
+
+    convert_language_model(source, directory)
+    typer.echo(f"written: {directory}")
+
+
 # Versions -----------------------------------------------------------------------------------------------------------
 
 

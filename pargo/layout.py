@@ -46,6 +46,16 @@ class Layout:
     def model(self, arm: str, seed: int | str, stage: str) -> Path:
         return self.artifacts / "models" / arm / f"seed-{seed}" / stage
 
+    @staticmethod
+    def of_model(directory: Path) -> tuple[Layout, str, int] | None:
+        """The layout, arm and seed of a model directory; None when it lies elsewhere."""
+        if len(directory.parts) < 6:
+            return None
+        *root, top, config, models, arm, seed, _ = directory.parts
+        if (top, models) != ("artifacts", "models") or not seed.removeprefix("seed-").isdecimal():
+            return None
+        return Layout(config, Path(*root)), arm, int(seed.removeprefix("seed-"))
+
     def predictions(self, arm: str, seed: int | str, benchmark: str) -> Path:
         return self.artifacts / "predictions" / arm / f"seed-{seed}" / benchmark
 

@@ -8,9 +8,7 @@ differs from run to run and is not.
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
@@ -21,38 +19,13 @@ from typing import Any
 from pargo.code import ROOT
 from pargo.config.base import canonical_json
 from pargo.errors import PargoError
+from pargo.files import read_json, sha256_file, sha256_text, write_atomic
 from pargo.layout import manifest_path
 from pargo.machine import hardware, run_record
 
 PROVENANCE = "provenance.json"
 RUN_RECORD = "run.json"
 NOT_CONTENT = (PROVENANCE, RUN_RECORD, ".snakemake_timestamp")
-
-
-def sha256_file(path: Path) -> str:
-    """Hex sha256 of a file's bytes."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def sha256_text(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-def write_atomic(path: Path, data: str | bytes) -> None:
-    """Write a file so that readers see the old content or the new, never a part; parents are created."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data.encode() if isinstance(data, str) else data)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).chmod(0o644)
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
 
 
 def describe_files(directory: Path) -> dict[str, dict[str, Any]]:
@@ -113,19 +86,12 @@ def code_hash(code: Iterable[Path]) -> str:
 
 def read_manifest(directory: Path) -> dict[str, Any]:
     """The manifest of an artifact directory."""
-    return _read(manifest_path(directory), directory)
+    return read_json(manifest_path(directory))
 
 
 def read_provenance(directory: Path) -> dict[str, Any]:
     """How an artifact was made: `settings`, `inputs` (manifest -> sha256), `code` (hash), `hardware`."""
-    return _read(directory / PROVENANCE, directory)
-
-
-def _read(path: Path, directory: Path) -> dict[str, Any]:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise PargoError(f"{path} does not exist: the stage that makes {directory} has not run") from None
+    return read_json(directory / PROVENANCE)
 
 
 def verify(directory: Path) -> None:

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from pargo.errors import PargoError
+from pargo.files import sha256_file, write_atomic
 from pargo.layout import manifest_path
-from pargo.manifest import RUN_RECORD, publish, read_manifest, read_provenance, sha256_file, verify, write_atomic
+from pargo.manifest import RUN_RECORD, publish, read_manifest, read_provenance, verify
 
 
 def make(directory, text="content", **options):

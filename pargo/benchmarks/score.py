@@ -14,8 +14,9 @@ from pargo.benchmarks.mini_mme import score as mini_mme
 from pargo.benchmarks.records import PREDICTIONS, read_predictions
 from pargo.config.base import Positive, Settings
 from pargo.config.data import Benchmark
+from pargo.files import sha256_file, write_atomic
 from pargo.layout import manifest_path
-from pargo.manifest import sha256_file, verify, write_atomic
+from pargo.manifest import verify
 from pargo.report.statistics import Groups
 
 # each has score(predictions, benchmark, samples) -> record and image_values(correct) -> Groups

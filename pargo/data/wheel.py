@@ -18,7 +18,7 @@ from pathlib import Path, PurePosixPath
 
 from pargo.config.base import Positive, Settings
 from pargo.errors import PargoError
-from pargo.manifest import sha256_file
+from pargo.files import sha256_file
 
 RETRY_DELAYS = (2.0, 8.0)  # seconds between attempts
 MAX_UNPACKED = 2 << 30  # bytes

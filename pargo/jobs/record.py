@@ -6,7 +6,7 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from pargo.manifest import write_atomic
+from pargo.files import write_atomic
 
 RECORD = "job.json"
 

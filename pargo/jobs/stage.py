@@ -15,8 +15,9 @@ from typing import Any
 from pargo.code import import_closure
 from pargo.config.base import Settings, canonical_json
 from pargo.errors import PargoError
+from pargo.files import sha256_file, sha256_text
 from pargo.layout import manifest_path
-from pargo.manifest import code_hash, sha256_file, sha256_text
+from pargo.manifest import code_hash
 
 LOCK = "job.lock"
 

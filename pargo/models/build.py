@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from pargo.config.models import Adapter, Language, Vision
 from pargo.config.projectors import Projector
-from pargo.errors import PargoError
+from pargo.errors import InputError, PargoError
 from pargo.models.configuration import PargoConfig
 from pargo.models.language import add_lora, load_language_model
 from pargo.models.projectors import build_projector
@@ -63,7 +63,7 @@ def build_model(
         built.scale_output(embeddings.weight.float().square().mean().sqrt().item())
     if adapter is not None:
         add_lora(language_model, adapter, seed)
-    return kind(config, Parts(None, built, language_model))
+    return kind(config, Parts(language_model, built))
 
 
 def own_parameters(model: PargoModel) -> Iterator[tuple[str, nn.Parameter]]:
@@ -108,7 +108,7 @@ def load_own_weights(model: PargoModel, directory: Path, *, allow_missing_lora: 
 
 
 def check_names_and_shapes(what: str, state: dict[str, Tensor], expected: dict[str, torch.Size]) -> None:
-    """Raise PargoError listing every tensor that is missing, unexpected or mis-shaped."""
+    """Raise InputError listing every tensor that is missing, unexpected or mis-shaped."""
     shapes = [
         f"{name} {list(state[name].shape)} instead of {list(expected[name])}"
         for name in sorted(expected.keys() & state.keys())
@@ -121,4 +121,4 @@ def check_names_and_shapes(what: str, state: dict[str, Tensor], expected: dict[s
     }
     if any(problems.values()):
         text = "; ".join(f"{kind}: {', '.join(names)}" for kind, names in problems.items() if names)
-        raise PargoError(f"{what} does not fit the model: {text}")
+        raise InputError(f"{what} does not fit the model: {text}")

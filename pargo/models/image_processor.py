@@ -11,13 +11,14 @@ from PIL import Image
 from torch import Tensor
 from transformers import BatchFeature
 from transformers.image_processing_backends import PilBackend
-from transformers.image_utils import OPENAI_CLIP_MEAN, OPENAI_CLIP_STD, ImageInput, SizeDict
+from transformers.image_utils import OPENAI_CLIP_MEAN, OPENAI_CLIP_STD, ImageInput, PILImageResampling, SizeDict
 from transformers.processing_utils import ImagesKwargs
 
 from pargo.config.models import Vision
 from pargo.errors import InputError
 from pargo.models.vision import read_vision_source
 
+POLICIES = ("squash", "pad", "crop")
 MAX_PIXELS = 100_000_000  # of an image; more is a mistake or an attack, and would fill the memory
 
 
@@ -45,6 +46,7 @@ class PargoImageProcessor(PilBackend):
     size = {"height": 336, "width": 336}  # noqa: RUF012 - transformers' way to give defaults
     image_mean = OPENAI_CLIP_MEAN
     image_std = OPENAI_CLIP_STD
+    resample = PILImageResampling.BICUBIC
     do_convert_rgb = True
     do_resize = True
     do_rescale = True
@@ -94,6 +96,8 @@ class PargoImageProcessor(PilBackend):
         return_tensors: str | None = None,
         **options: Any,
     ) -> BatchFeature:
+        if resize_policy not in POLICIES:
+            raise InputError(f"resize_policy: {resize_policy!r} is not known; choices: {', '.join(POLICIES)}")
         if not images:
             raise InputError("no image given")
         background = tuple(round(255 * value) for value in image_mean)
@@ -126,7 +130,7 @@ def fit(image: Image.Image, size: int, policy: str, background: tuple[int, ...])
 
 
 def _from_array(image: Any) -> Image.Image:
-    """An array or tensor, [H, W], [H, W, C] or [C, H, W] with 1, 3 or 4 channels, as an image."""
+    """An array or tensor [H, W, C] or [C, H, W], with 1, 3 or 4 channels, as an image."""
     array = image.cpu().numpy() if isinstance(image, Tensor) else np.asarray(image)
     if array.dtype != np.uint8:
         raise InputError(f"expected an image of 8-bit values (uint8), got {array.dtype}")
@@ -134,6 +138,6 @@ def _from_array(image: Any) -> Image.Image:
         array = array.transpose(1, 2, 0)
     if array.ndim == 3 and array.shape[2] == 1:
         array = array[:, :, 0]
-    if array.ndim not in (2, 3) or not array.size or (array.ndim == 3 and array.shape[2] not in (3, 4)):
-        raise InputError(f"expected an image of shape [H, W] or [H, W, 3], got {list(array.shape)}")
+    if not array.size or array.shape[2:] not in ((), (3,), (4,)):
+        raise InputError(f"expected an image of shape [H, W, 3], got {list(array.shape)}")
     return Image.fromarray(np.ascontiguousarray(array))

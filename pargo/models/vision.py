@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from transformers import PreTrainedConfig
 
 from pargo.config.models import Vision
 from pargo.errors import InputError, PargoError
+from pargo.files import read_json
 
 
 class PargoVisionConfig(PreTrainedConfig):
@@ -90,12 +90,7 @@ def read_vision_source(directory: Path) -> dict[str, Any]:
         PargoError: the file is absent, no JSON, or lacks a key.
     """
     path = directory / "config.json"
-    try:
-        source = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise PargoError(f"cannot read the vision source {path}: {error.strerror}") from error
-    except json.JSONDecodeError as error:
-        raise PargoError(f"{path} is not valid JSON: {error}") from error
+    source = read_json(path)
     missing = [key for key in ("architecture", "mean", "std") if key not in source]
     if missing:
         raise PargoError(f"{path} lacks {', '.join(missing)}")

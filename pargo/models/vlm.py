@@ -27,9 +27,9 @@ EncodedImages = dict[str, BaseModelOutputWithPooling]
 class Parts(NamedTuple):
     """What a model is made of; without `vision_tower` it takes stored features only."""
 
-    vision_tower: VisionTower | None
-    projector: ProjectorBase
     language_model: PreTrainedModel
+    projector: ProjectorBase
+    vision_tower: VisionTower | None = None
 
     @classmethod
     def random(cls, config: PargoConfig) -> Parts:
@@ -41,7 +41,7 @@ class Parts(NamedTuple):
             feature_size=config.vision_config.feature_size,
             output_size=language_model.get_input_embeddings().embedding_dim,
         )
-        return cls(VisionTower(config.vision_config), projector, language_model)
+        return cls(language_model, projector, VisionTower(config.vision_config))
 
 
 @dataclass
@@ -88,7 +88,8 @@ class PargoModel(PreTrainedModel):
     def __init__(self, config: PargoConfig, parts: Parts | None = None) -> None:
         super().__init__(config)
         given, parts = parts is not None, parts or Parts.random(config)
-        self.vision_tower, self.projector, self.language_model = parts
+        # the first one's number type is what transformers takes for the model's
+        self.language_model, self.projector, self.vision_tower = parts
         if given:
             with no_init_weights():
                 self.post_init()

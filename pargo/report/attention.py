@@ -22,6 +22,7 @@ from pargo.data.images import open_images
 from pargo.errors import PargoError
 from pargo.manifest import publish
 from pargo.models.features import FeatureStore
+from pargo.models.image_processor import fit
 from pargo.models.projectors import build_projector
 from pargo.report.attention_files import INDEX, MAPS
 from pargo.report.cost import OUTPUT, PREFIX, projector_shapes
@@ -87,11 +88,7 @@ def spread(ids: Sequence[str], count: int) -> list[str]:
 def as_seen(image: Image.Image, vision: Vision) -> Image.Image:
     """The square of an image that the tower saw (its `resize` policy), so that patches lie where they belong."""
     side = min(image.size) if vision.resize == "crop" else max(image.size)
-    if vision.resize == "squash":
-        return image.resize((side, side), Image.Resampling.BICUBIC) if image.width != image.height else image
-    square = Image.new("RGB", (side, side), "gray")
-    square.paste(image, ((side - image.width) // 2, (side - image.height) // 2))
-    return square
+    return fit(image, side, vision.resize, background=(128, 128, 128))
 
 
 def load_projector(settings: AttentionSettings, weights: Path) -> torch.nn.Module:

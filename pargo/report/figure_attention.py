@@ -53,21 +53,37 @@ def relative(weights: np.ndarray, visible: int) -> np.ndarray:
     return weights * visible
 
 
+@dataclass(frozen=True)
+class _Panel:
+    """A column of the figure: `values` [images, patches], drawn where `seen` [patches]."""
+
+    title: str
+    values: np.ndarray
+    seen: np.ndarray
+
+
+def _panels(attention: AttentionMaps, num_patches: int) -> list[_Panel]:
+    panels = []
+    if count := attention.num_partial:
+        partial = relative(attention.maps[:, :count], num_patches // count)
+        for token in sorted({(2 * i + 1) * count // (2 * SHOWN_PARTIAL) for i in range(SHOWN_PARTIAL)}):
+            panels.append(_Panel(f"Partial token {token + 1}", partial[:, token], (partial[:, token] > 0).any(0)))
+        panels.append(_Panel(f"All {count}\npartial tokens", partial.sum(1), np.ones(num_patches, bool)))
+    if attention.num_global:
+        mean = relative(attention.maps[:, attention.num_partial :].mean(1), num_patches)
+        panels.append(_Panel(f"Mean of {attention.num_global}\nglobal tokens", mean, np.ones(num_patches, bool)))
+    return panels
+
+
 def attention_figure(attention: AttentionMaps, num_patches: int) -> Figure:
     """A row an image: the image, a few partial tokens, all partial tokens together, the mean of the global tokens.
 
     Partial tokens see disjoint groups of patches, so all of them fit into one picture.
     """
-    side, group = isqrt(num_patches), num_patches // attention.num_partial
-    shown = sorted({(2 * i + 1) * attention.num_partial // (2 * SHOWN_PARTIAL) for i in range(SHOWN_PARTIAL)})
-    partial = relative(attention.maps[:, : attention.num_partial], group)
-    union = partial.sum(1)
-    mean = relative(attention.maps[:, attention.num_partial :].mean(1), num_patches) if attention.num_global else None
-    titles = ["Image", *(f"Partial token {i + 1}" for i in shown), f"All {attention.num_partial}\npartial tokens"]
-    if mean is not None:
-        titles.append(f"Mean of {attention.num_global}\nglobal tokens")
-    top = max(2.0, float(np.ceil(np.quantile(union if mean is None else np.concatenate([union, mean]), 0.99))))
-    norm = Normalize(0, top)
+    panels = _panels(attention, num_patches)
+    side, titles = isqrt(num_patches), ["Image", *(panel.title for panel in panels)]
+    sums = np.concatenate([panel.values.ravel() for panel in panels if panel.seen.all()])
+    norm = Normalize(0, max(2.0, float(np.ceil(np.quantile(sums, 0.99)))))
 
     rows, columns = len(attention.images), len(titles)
     panel = (WIDTH - 0.9) / columns
@@ -77,14 +93,8 @@ def attention_figure(attention: AttentionMaps, num_patches: int) -> Figure:
     for row, image in enumerate(attention.images):
         _show(axes[row, 0], image, None, None, norm)
         axes[row, 0].set_ylabel(attention.names[row].removesuffix(".png"), fontsize=8)
-        for column, token in enumerate(shown, start=1):
-            seen = np.zeros(num_patches, bool)
-            seen[token * group : (token + 1) * group] = True
-            _show(axes[row, column], image, partial[row, token].reshape(side, side), seen.reshape(side, side), norm)
-        everywhere = np.ones((side, side), bool)
-        _show(axes[row, len(shown) + 1], image, union[row].reshape(side, side), everywhere, norm)
-        if mean is not None:
-            _show(axes[row, len(shown) + 2], image, mean[row].reshape(side, side), everywhere, norm)
+        for axis, panel in zip(axes[row, 1:], panels, strict=True):
+            _show(axis, image, panel.values[row].reshape(side, side), panel.seen.reshape(side, side), norm)
     for axis, title in zip(axes[0], titles, strict=True):
         axis.set_title(title, fontsize=8.5, fontweight="normal", loc="center")
     bar = figure.colorbar(ScalarMappable(norm, COLORS), ax=axes, shrink=0.75, aspect=28, pad=0.015, extend="max")

@@ -14,12 +14,11 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from pargo.manifest import write_atomic
+from pargo.files import read_json, write_atomic
 from pargo.report import words
 from pargo.report.cells import STATUSES
 from pargo.report.claims import headline_row
 from pargo.report.measure import has_tasks, max_score
-from pargo.report.provenance import read_json
 from pargo.report.samples import file_uri, samples
 from pargo.report.scores import Score, Scores
 from pargo.report.settings import ReportSettings

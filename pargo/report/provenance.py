@@ -6,7 +6,6 @@ inputs the same way. Following the names and checking the hashes gives the one c
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,8 +13,9 @@ from typing import Any
 
 from pargo.config.base import canonical_json
 from pargo.errors import PargoError
+from pargo.files import read_json, sha256_file, sha256_text
 from pargo.layout import manifest_path
-from pargo.manifest import read_provenance, sha256_file, sha256_text
+from pargo.manifest import read_provenance
 
 SUFFIX = manifest_path(Path("_")).name.removeprefix("_")
 
@@ -61,16 +61,6 @@ class Chain:
             if fits(read_json(Path(node.manifest))["files"], read_provenance(node.directory)["settings"]):
                 return node
         raise PargoError(f"no artifact behind {self.score} has {wanted}")
-
-
-def read_json(path: Path) -> Any:
-    """A JSON file; PargoError when it is missing or broken."""
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise PargoError(f"{path} does not exist: the stage that makes it has not run") from None
-    except ValueError as error:
-        raise PargoError(f"{path} is not valid JSON: {error}") from error
 
 
 def follow(score: Path) -> Chain:

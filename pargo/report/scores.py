@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pargo.errors import PargoError
-from pargo.report.provenance import read_json
+from pargo.files import read_json
 from pargo.report.settings import ReportSettings
 
 

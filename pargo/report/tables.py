@@ -8,7 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from pargo.manifest import sha256_file, write_atomic
+from pargo.files import sha256_file, write_atomic
 from pargo.report import words
 from pargo.report.cells import Cell, Column, Row, Table
 from pargo.report.claims import claims_table

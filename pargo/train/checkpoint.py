@@ -19,7 +19,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from pargo.manifest import sha256_file
+from pargo.files import sha256_file
 
 KEEP = 2
 WEIGHTS, METRICS, STATE = "model.safetensors", "metrics.jsonl", "state.json"

@@ -15,13 +15,15 @@ INTERVAL = 5.0  # seconds between progress lines
 
 
 def model_table(model: nn.Module) -> Iterator[str]:
-    """Lines `[trainable|frozen] part: number of parameters`, adapters apart from the model they sit in."""
+    """Lines `[trainable|frozen] part: number of parameters`, trainable first, adapters apart from their model."""
     counts: dict[tuple[str, bool], int] = {}
     for name, parameter in model.named_parameters():
         part = name.split(".", 1)[0] + (" (LoRA)" if "lora_" in name else "")
         key = part, parameter.requires_grad
         counts[key] = counts.get(key, 0) + parameter.numel()
-    for (part, trainable), count in counts.items():
+    for (part, trainable), count in sorted(
+        counts.items(), key=lambda item: (not item[0][1], "language_model" in item[0][0])
+    ):
         yield f"{'[trainable]' if trainable else '[frozen]':<12}{part:<24}{count:>14,} parameters"
 
 

@@ -14,8 +14,9 @@ from pargo.code import import_closure
 from pargo.config.base import Settings, canonical_json
 from pargo.config.models import LoRA
 from pargo.config.training import Train
+from pargo.files import sha256_text
 from pargo.machine import versions
-from pargo.manifest import code_hash, publish, read_manifest, sha256_text
+from pargo.manifest import code_hash, publish, read_manifest
 from pargo.models.vlm import PargoModel
 from pargo.train.data import TrainingData
 from pargo.train.engine import start_process_group

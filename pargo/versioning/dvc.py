@@ -11,7 +11,7 @@ from typing import Any
 from pargo.code import ROOT
 from pargo.config.experiment import load_config
 from pargo.errors import PargoError
-from pargo.manifest import write_atomic
+from pargo.files import write_atomic
 from pargo.versioning import stages
 from pargo.versioning.graph import Job, list_jobs, touch
 

@@ -15,8 +15,9 @@ from pargo.config.base import canonical_json
 from pargo.config.experiment import load_config
 from pargo.config.stages import score as stage_settings
 from pargo.errors import PargoError
+from pargo.files import sha256_file
 from pargo.layout import manifest_path
-from pargo.manifest import publish, sha256_file
+from pargo.manifest import publish
 from pargo.report.statistics import difference, total
 
 CONFIG = load_config("config/quick.yaml")

@@ -53,7 +53,7 @@ def test_every_config_is_valid_and_named_like_its_file(path: Path) -> None:
         (
             "base/projector/name",
             "perceiver",
-            "base.projector.name: 'perceiver' is not valid; choices: pargo, qformer, mlp",
+            "base.projector.name: 'perceiver' is not valid; choices: pargo, qformer, resampler, linear, mlp, c_abstractor",
         ),
         ("sources/scenes/kind", "wheels", "sources.scenes.kind: 'wheels' is not valid; choices: wheel, scenes"),
         (

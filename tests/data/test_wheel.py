@@ -10,7 +10,7 @@ import pytest
 
 from pargo.data.wheel import WheelPin, check, fetch, unpack, user_cache_directory
 from pargo.errors import PargoError
-from pargo.manifest import sha256_file
+from pargo.files import sha256_file
 
 NAME = "pargo_fake-1.0-py3-none-any.whl"
 INFO = "pargo_fake-1.0.dist-info"

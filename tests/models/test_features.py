@@ -15,8 +15,9 @@ from pargo.code import import_closure
 from pargo.data.random_models import write_random_vision
 from pargo.errors import PargoError
 from pargo.manifest import publish, read_manifest, read_provenance
-from pargo.models.features import FeaturesSettings, FeatureStore, run, write_features
-from pargo.models.vision import VisionTower
+from pargo.models.features import FeaturesSettings, FeatureStore, encode, run, write_features
+from pargo.models.image_processor import PargoImageProcessor
+from pargo.models.vision import load_vision_tower
 from tests.models.builders import vision
 
 SETTINGS = FeaturesSettings(split="test", vision=vision(16, 112, feature_layers=2))
@@ -43,9 +44,10 @@ def test_stage_round_trip(artifacts, tmp_path):
     store = FeatureStore(tmp_path / "features")
     assert store.ids == [f"{index:02}.png" for index in range(35)]
     assert (len(store), "03.png" in store, "99.png" in store) == (35, True, False)
-    encoder = VisionTower(SETTINGS.vision, tower)
+    encoder = load_vision_tower(SETTINGS.vision, tower)
+    processor = PargoImageProcessor.for_tower(SETTINGS.vision, tower)
     for name in ("00.png", "31.png", "34.png"):
-        expected = encoder.encode([Image.open(source / "test" / name)])[0]
+        expected = encode(encoder, processor, [Image.open(source / "test" / name)])[0]
         assert (store[name].shape, store[name].dtype) == ((16, 112), torch.float16)
         torch.testing.assert_close(store[name].float(), expected, atol=1e-2, rtol=1e-2)
     assert sorted(read_manifest(tmp_path / "features")["files"]) == ["features.safetensors", "ids.json"]

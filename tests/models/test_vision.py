@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 
 from pargo.data.random_models import write_random_vision
 from pargo.errors import PargoError
-from pargo.models.vision import VisionTower
+from pargo.models.vision import PargoVisionConfig, VisionTower, load_vision_tower
 from tests.models.builders import vision
 
 VIT = "test_vit"
@@ -52,8 +52,8 @@ def normalised(pictures: list[Image.Image]) -> torch.Tensor:
 
 
 def test_last_feature_maps_of_a_convolutional_network(cnn):
-    tower = VisionTower(vision(16, 112, feature_layers=2), cnn)
-    features = tower.encode(images())
+    tower = load_vision_tower(vision(16, 112, feature_layers=2), cnn)
+    features = tower(normalised(images()))
     finer, coarser = tower.model.forward_intermediates(normalised(images()), indices=2, intermediates_only=True)
     assert (finer.shape[-1], coarser.shape[-1]) == (4, 2)
     assert features.shape == (2, 16, 112)
@@ -64,12 +64,12 @@ def test_last_feature_maps_of_a_convolutional_network(cnn):
 
 
 def test_one_feature_layer(cnn):
-    assert VisionTower(vision(4, 64), cnn).encode(images()).shape == (2, 4, 64)
+    assert load_vision_tower(vision(4, 64), cnn)(normalised(images())).shape == (2, 4, 64)
 
 
 def test_transformer_tokens_before_the_norm_without_class_token(vit):
-    tower = VisionTower(vision(16, 64, architecture=VIT), vit)
-    features = tower.encode(images())
+    tower = load_vision_tower(vision(16, 64, architecture=VIT), vit)
+    features = tower(normalised(images()))
     whole = tower.model.forward_features(normalised(images()))
     expected = whole[:, tower.model.num_prefix_tokens :]
     torch.testing.assert_close(tower.model.norm(features), expected, atol=1e-5, rtol=1e-4)
@@ -77,52 +77,52 @@ def test_transformer_tokens_before_the_norm_without_class_token(vit):
 
 
 def test_frozen_and_independent_of_the_batch(cnn):
-    tower = VisionTower(vision(16, 112, feature_layers=2), cnn)
+    tower = load_vision_tower(vision(16, 112, feature_layers=2), cnn)
     assert not any(parameter.requires_grad for parameter in tower.parameters())
-    together = tower.encode(images(3))
-    torch.testing.assert_close(together[1:2], tower.encode(images(3)[1:2]), atol=1e-5, rtol=1e-4)
+    together = tower(normalised(images(3)))
+    torch.testing.assert_close(together[1:2], tower(normalised(images(3)[1:2])), atol=1e-5, rtol=1e-4)
 
 
-def test_uint8_tensors_and_images_agree(cnn):
-    tower = VisionTower(vision(4, 64), cnn)
-    tensor = torch.stack([torch.from_numpy(np.array(image)).permute(2, 0, 1) for image in images()])
-    assert torch.equal(tower.encode(images()), tower.encode(tensor))
-    with pytest.raises(
-        PargoError, match=r"expected uint8 images \[batch, 3, 64, 64\], got torch\.uint8 \[2, 3, 32, 64\]"
-    ):
-        tower.encode(tensor[:, :, ::2])
+def test_pixels_of_another_size_are_refused(cnn):
+    tower = load_vision_tower(vision(4, 64), cnn)
+    with pytest.raises(ValueError, match=r"expected pixel_values \[batch, 3, 64, 64\], got \[2, 3, 32, 64\]"):
+        tower(torch.zeros(2, 3, 32, 64))
 
 
-def test_resize_policies(cnn):
-    def resized(policy: str, image: Image.Image) -> np.ndarray:
-        return VisionTower(vision(4, 64, resize=policy), cnn).preprocess(image).permute(1, 2, 0).numpy()
+def test_stays_in_evaluation_mode(cnn):
+    tower = load_vision_tower(vision(4, 64), cnn)
+    before = tower(normalised(images()))
+    tower.train()
+    assert torch.equal(tower(normalised(images())), before)
 
-    wide = Image.new("RGB", (128, 64), (255, 0, 0))
-    wide.paste((0, 0, 255), (32, 0, 96, 64))  # the middle half is blue
-    squashed, cropped, padded = (resized(policy, wide) for policy in ("squash", "crop", "pad"))
-    assert squashed.shape == cropped.shape == padded.shape == (64, 64, 3)
-    assert (squashed[32, [4, 60]] == (255, 0, 0)).all()
-    assert (squashed[32, 32] == (0, 0, 255)).all()
-    assert (cropped[4:60, 4:60] == (0, 0, 255)).all()
-    background = [round(255 * value) for value in MEAN]
-    assert (padded[[4, 60], 32] == background).all()
-    assert (padded[32, 4] == (255, 0, 0)).all()
-    assert resized("squash", Image.new("L", (64, 64), 9)).tolist() == np.full((64, 64, 3), 9).tolist()
+
+def test_eva02_gives_the_last_blocks_patches_before_the_norm():
+    """The paper's tower is EVA-02-CLIP-L/14 at 336 px: the same classes here, small, and built without memory there."""
+    config = PargoVisionConfig(architecture="eva02_tiny_patch14_224", image_size=56, num_patches=16, feature_size=192)
+    tower = VisionTower(config)
+    pixels = torch.randn(2, 3, 56, 56)
+    features = tower(pixels)
+    assert features.shape == (2, 16, 192)
+    whole = tower.model.forward_features(pixels)[:, tower.model.num_prefix_tokens :]
+    torch.testing.assert_close(tower.model.norm(features), whole, atol=1e-5, rtol=1e-4)
+    with torch.device("meta"):
+        paper = VisionTower(PargoVisionConfig())
+        assert paper(torch.zeros(1, 3, 336, 336)).shape == (1, 576, 1024)
 
 
 def test_config_must_match_the_tower(cnn):
     with pytest.raises(PargoError, match=r"vision\.num_patches: the config says 16, but test_efficientnet gives 4"):
-        VisionTower(vision(16, 64), cnn)
+        load_vision_tower(vision(16, 64), cnn)
     with pytest.raises(PargoError, match=r"vision\.feature_size: the config says 48, but test_efficientnet gives 64"):
-        VisionTower(vision(4, 48), cnn)
+        load_vision_tower(vision(4, 48), cnn)
     with pytest.raises(PargoError, match="holds 'test_efficientnet'"):
-        VisionTower(vision(4, 64, architecture=VIT), cnn)
+        load_vision_tower(vision(4, 64, architecture=VIT), cnn)
 
 
 def test_unknown_architecture(tmp_path):
     (tmp_path / "config.json").write_text(json.dumps({"architecture": "resnet_x", "mean": MEAN, "std": STD}))
     with pytest.raises(PargoError, match=r"timm has no 'resnet_x'; similar: .*resnet"):
-        VisionTower(vision(4, 64, architecture="resnet_x"), tmp_path)
+        load_vision_tower(vision(4, 64, architecture="resnet_x"), tmp_path)
 
 
 @pytest.mark.parametrize("damage", ["missing", "unexpected", "shape"])
@@ -138,12 +138,12 @@ def test_weights_are_strict(cnn, tmp_path, damage):
     save_file(state, tmp_path / "model.safetensors")
     (tmp_path / "config.json").write_bytes((cnn / "config.json").read_bytes())
     with pytest.raises(PargoError, match=rf"model\.safetensors does not fit the vision tower[\s\S]*{name}"):
-        VisionTower(vision(4, 64), tmp_path)
+        load_vision_tower(vision(4, 64), tmp_path)
 
 
 def test_source_description(tmp_path):
-    with pytest.raises(PargoError, match=r"cannot read the vision source .*config\.json"):
-        VisionTower(vision(4, 64), tmp_path)
+    with pytest.raises(PargoError, match=r"config\.json does not exist"):
+        load_vision_tower(vision(4, 64), tmp_path)
     (tmp_path / "config.json").write_text('{"architecture": "test_efficientnet"}')
     with pytest.raises(PargoError, match="lacks mean, std"):
-        VisionTower(vision(4, 64), tmp_path)
+        load_vision_tower(vision(4, 64), tmp_path)

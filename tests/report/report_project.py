@@ -98,7 +98,12 @@ class Project:
 
     def _models(self, arm: str, seed: int, num_steps: int) -> None:
         torch.manual_seed(seed)
-        projector = build_projector(self.settings.projectors[arm], self.settings.vision, output_size=48)
+        projector = build_projector(
+            self.settings.projectors[arm],
+            num_patches=self.settings.vision.num_patches,
+            feature_size=self.settings.vision.feature_size,
+            output_size=48,
+        )
         weights = {f"projector.{name}": tensor for name, tensor in projector.state_dict().items()}
         for stage, inputs in (("pretrain", []), ("finetune", [self.layout.model(arm, seed, "pretrain")])):
             with publish(

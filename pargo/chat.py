@@ -1,0 +1,118 @@
+"""`pargo chat`: a conversation in the terminal about one image, and where the model looked."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import torch
+from PIL import Image
+
+from pargo.errors import InputError, PargoError
+from pargo.export.run import load_exported
+from pargo.models.image_processor import PargoImageProcessor, fit
+from pargo.models.processor import PargoProcessor
+from pargo.models.vlm import PargoForConditionalGeneration
+from pargo.report.figure_attention import AttentionMaps, attention_figure
+from pargo.report.style import style
+
+GRAY = (128, 128, 128)
+
+
+def chat(directory: Path, image_file: Path, *, questions: Iterable[str] = (), attention: Path | None = None) -> None:
+    """Answer questions about an image: the given ones, or what is typed, until an empty line or the end of input.
+
+    Args:
+        directory: of an exported model.
+        image_file: an image.
+        questions: to ask without waiting for more.
+        attention: PNG or SVG file for the attention of partial and global tokens over the image.
+
+    Raises:
+        PargoError: no such model or image, or attention of a projector that has none.
+    """
+    image = _open(image_file)
+    model, processor = load_exported(directory)
+    pixel_values = processor.image_processor(images=image, return_tensors="pt")["pixel_values"].to(model.device)
+    if attention is not None:
+        save_attention(model, processor.image_processor, image, image_file.name, attention)
+        print(f"attention: {attention}", file=sys.stderr)
+    talk = Conversation(model, processor, pixel_values)
+    for question in questions or _typed():
+        print(talk.ask(question), flush=True)
+
+
+class Conversation:
+    """One image and what was said about it; the image is encoded once."""
+
+    def __init__(
+        self, model: PargoForConditionalGeneration, processor: PargoProcessor, pixel_values: torch.Tensor
+    ) -> None:
+        self.model, self.processor = model, processor
+        with torch.inference_mode():
+            self.encoded = model.get_image_features(pixel_values)
+        self.messages: list[dict] = []
+
+    @torch.inference_mode()
+    def ask(self, question: str) -> str:
+        """The answer to the next question."""
+        image = [] if self.messages else [{"type": "image"}]
+        self.messages.append({"role": "user", "content": [*image, {"type": "text", "text": question}]})
+        prompt = self.processor.apply_chat_template(self.messages, add_generation_prompt=True)
+        token, tokenizer = self.processor.image_token, self.processor.tokenizer
+        prompt = prompt.replace(token, token * self.processor.num_image_tokens)
+        inputs = tokenizer(prompt, return_tensors="pt", add_special_tokens=False).to(self.model.device)
+        ids = self.model.generate(**inputs, mm_encoder_outputs={"image": self.encoded})
+        answer = tokenizer.decode(ids[0, inputs["input_ids"].shape[1] :], skip_special_tokens=True).strip()
+        self.messages.append({"role": "assistant", "content": [{"type": "text", "text": answer}]})
+        return answer
+
+
+@torch.inference_mode()
+def save_attention(
+    model: PargoForConditionalGeneration, processor: PargoImageProcessor, image: Image.Image, name: str, output: Path
+) -> None:
+    """Draw the last layer's cross-attention over the image.
+
+    Raises:
+        InputError: the projector has no cross-attention, or the file is neither PNG nor SVG.
+    """
+    if output.suffix.lower() not in (".png", ".svg"):
+        raise InputError(f"attention: {output} is neither a .png nor a .svg file")
+    projector = model.projector
+    pixel_values = processor(images=image, return_tensors="pt")["pixel_values"].to(model.device)
+    _, attentions = projector(model.vision_tower(pixel_values), output_attentions=True)
+    if not attentions.cross_attention:
+        raise InputError(f"attention: a projector {projector.config.name!r} has no cross-attention to draw")
+    side = min(image.size) if processor.resize_policy == "crop" else max(image.size)
+    num_partial = getattr(projector.config, "num_partial_tokens", 0)
+    maps = AttentionMaps(
+        images=(fit(image, side, processor.resize_policy, background=GRAY),),
+        names=(name,),
+        maps=attentions.cross_maps()[-1].float().cpu().numpy(),
+        num_partial=num_partial,
+        num_global=projector.num_tokens - num_partial,
+    )
+    with style():
+        output.parent.mkdir(parents=True, exist_ok=True)
+        attention_figure(maps, projector.num_patches).savefig(output)
+
+
+def _open(path: Path) -> Image.Image:
+    try:
+        return Image.open(path).convert("RGB")
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise PargoError(f"cannot read image {path}: {error}") from error
+
+
+def _typed() -> Iterator[str]:
+    """Lines of a person, with a prompt in a terminal, or of a file; an empty line ends them."""
+    shown = sys.stdin.isatty()
+    while True:
+        if shown:
+            print("? ", end="", flush=True)
+        line = sys.stdin.readline().strip()
+        if not line:
+            return
+        yield line

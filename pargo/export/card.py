@@ -1,0 +1,183 @@
+"""The model card (README.md) of an exported model: what it is, its numbers, and the files that these came from."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from huggingface_hub import EvalResult, ModelCardData
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from pargo.data.sources import WHEELS
+from pargo.export.settings import ModelSettings
+from pargo.files import read_json, sha256_file
+from pargo.layout import Layout, manifest_path
+from pargo.machine import git_commit, versions
+from pargo.manifest import RUN_RECORD, read_provenance
+from pargo.report.provenance import follow
+from pargo.report.words import BENCHMARKS, projector_in_words, task
+
+
+class Agreement(NamedTuple):
+    """How many of the run's own questions the exported copy answers as the run did."""
+
+    equal: int
+    asked: int
+
+
+@dataclass(frozen=True)
+class Row:
+    """One number of the card; `file` leads to it, `sha256` is that file's."""
+
+    benchmark: str
+    measure: str
+    value: str
+    interval: str
+    images: int
+    file: str
+    sha256: str
+
+
+def rows_of(model: Path) -> list[Row]:
+    """The numbers of a model directory: of all its score files, which must still lead back to its weights.
+
+    Raises:
+        PargoError: a file behind a score is missing or has changed since.
+    """
+    place = Layout.of_model(model)
+    if place is None:
+        return []
+    layout, arm, seed = place
+    weights = sha256_file(manifest_path(model))
+    return [
+        row
+        for path in sorted(layout.score(arm, seed, "any").parent.glob("*.json"))
+        # scores of another training of this arm say nothing about these weights
+        if any(node.sha256 == weights for node in follow(path).nodes)
+        for row in _rows(path)
+    ]
+
+
+def _rows(path: Path) -> Iterator[Row]:
+    score = read_json(path)
+    name = BENCHMARKS[score["benchmark"]]
+    headline = score["headline"]
+    percent = headline["maximum"] == 1
+    entries = [(headline["name"], headline["value"], headline["interval"], headline["num_images"])]
+    entries += [
+        (task(key), item["score"], item["interval"], item["num_images"]) for key, item in score["tasks"].items()
+    ]
+    for measure, value, (low, high), images in entries:
+        text = [f"{100 * number:.1f} %" if percent else f"{number:.1f}" for number in (value, low, high)]
+        yield Row(name, measure, text[0], f"[{text[1]}, {text[2]}]", images, path.as_posix(), sha256_file(path))
+
+
+def write_card(
+    output: Path,
+    model: Path,
+    settings: ModelSettings,
+    *,
+    rows: Sequence[Row],
+    agreement: Agreement | None,
+    tokens: int,
+    dtype: str,
+    sources: Sequence[Path],
+) -> None:
+    """Write `README.md`, with the metadata that hubs read, and `provenance.json` into an exported directory.
+
+    Args:
+        output: the directory.
+        model: the model directory that was exported.
+        settings: of it.
+        rows: its numbers.
+        agreement: None if the copy's answers were not compared.
+        tokens: of an image.
+        dtype: of the language model.
+        sources: directories of language model and vision tower.
+    """
+    manifests = [manifest_path(path) for path in (model, *sources)]
+    hashes = {path.as_posix(): sha256_file(path) for path in manifests if path.is_file()}
+    hashes |= {row.file: row.sha256 for row in rows}
+    place = Layout.of_model(model)
+    run = None if place is None else {"config": place[0].config, "arm": place[1], "seed": place[2]}
+    record = model / RUN_RECORD
+    commit = read_json(record)["commit"] if record.is_file() else None
+    words = projector_in_words(settings.projector)
+    title = f"{words}, {settings.vision.architecture}, {settings.language.source}"
+    template = Environment(  # noqa: S701 - Markdown of our own files, no page
+        loader=PackageLoader("pargo.export"), undefined=StrictUndefined, trim_blocks=True, keep_trailing_newline=True
+    ).get_template("README.md.j2")
+    body = template.render(
+        title=title,
+        projector=words,
+        vision=settings.vision,
+        language=settings.language,
+        tokens=tokens,
+        run=run,
+        scale=_scale(place),
+        example="Is there a circle?" if settings.template == "compact" else "What is in the image?",
+        rows=rows,
+        agreement=agreement,
+        dtype=dtype,
+        files=hashes,
+        commit=commit,
+        hardware=read_provenance(model)["hardware"] if manifest_path(model).is_file() else None,
+        limits=_limits(rows),
+    )
+    metadata = ModelCardData(
+        license=_licence(settings),
+        library_name="transformers",
+        pipeline_tag="image-text-to-text",
+        tags=["pargo", settings.projector.name, "vision-language"],
+        model_name=title if rows else None,
+        eval_results=_eval_results(rows) or None,
+    )
+    (output / "README.md").write_text(f"---\n{metadata.to_yaml()}\n---\n{body}", encoding="utf-8")
+    provenance = {
+        "model": model.as_posix(),
+        "files": hashes,
+        "commit": {"training": commit, "export": git_commit()},
+        "versions": versions(),
+        "numbers": [asdict(row) for row in rows],
+        "agreement": None if agreement is None else agreement._asdict(),
+    }
+    (output / "provenance.json").write_text(json.dumps(provenance, indent=1) + "\n", encoding="utf-8")
+
+
+def _scale(place: tuple[Layout, str, int] | None) -> str | None:
+    """What the config says about its scale, from the recorded cells of its report."""
+    if place is None:
+        return None
+    path = place[0].table("cells", "json")
+    return read_json(path).get("scale") if path.is_file() else None
+
+
+def _limits(rows: Sequence[Row]) -> str:
+    names = sorted({row.benchmark for row in rows})
+    return f"What it can do beyond {' and '.join(names)} was not measured." if names else "Nothing was measured."
+
+
+def _licence(settings: ModelSettings) -> str:
+    """The licence of both parts where it is the same and known, else `other`."""
+    known = {WHEELS.get(source, {}).get("licence") for source in (settings.vision.source, settings.language.source)}
+    licence = known.pop() if len(known) == 1 else None
+    return licence.lower() if licence else "other"
+
+
+def _eval_results(rows: Sequence[Row]) -> list[EvalResult]:
+    """The headlines, in the form hubs read."""
+    firsts = {row.benchmark: row for row in reversed(rows)}
+    return [
+        EvalResult(
+            task_type="image-text-to-text",
+            dataset_type=name.lower(),
+            dataset_name=name,
+            metric_type="accuracy" if row.value.endswith("%") else "score",
+            metric_name=row.measure,
+            metric_value=float(row.value.removesuffix(" %")),
+        )
+        for name, row in sorted(firsts.items())
+    ]

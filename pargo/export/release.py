@@ -1,0 +1,287 @@
+"""The official release's checkpoint (bytedance/ParGo) under this project's names, strictly.
+
+Names as in its published code (inference only): its projector is a BERT whose feed-forward blocks for text are removed.
+Width and depth are read from the weights; the number of heads is not in them. The parity tests go through the same
+functions: what they prove holds for the real checkpoint.
+"""
+
+from __future__ import annotations
+
+import json
+import pickle
+import re
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+
+from pargo.config.models import Adapter, Language, Vision
+from pargo.config.projectors import PargoProjector
+from pargo.errors import InputError, PargoError
+from pargo.export.settings import CONFIG, ModelSettings
+from pargo.models.build import WEIGHTS, check_names_and_shapes
+from pargo.models.internlm2 import split_rows
+from pargo.models.projectors.pargo import ParGo
+
+# what the release's evaluation config says of the parts that are not in the checkpoint
+VISION = Vision(
+    source="eva02_large_patch14_clip_336",
+    architecture="eva02_large_patch14_clip_336",
+    image_size=336,
+    num_patches=576,
+    feature_size=1024,
+    resize="pad",
+)
+LANGUAGE = Language(source="internlm2_7b", attention="sdpa")
+ALPHA_PER_RANK, DROPOUT = 2, 0.05
+# InternLM2-7B
+NUM_ATTENTION_HEADS, NUM_KEY_VALUE_HEADS, NUM_LAYERS = 32, 8, 32
+
+_ATTENTION = {
+    "self.query": "query",
+    "self.key": "key",
+    "self.value": "value",
+    "output.dense": "output",
+    "output.LayerNorm": "norm",
+}
+_BLOCKS = {
+    **{f"attention.{old}": f"self_attention.{new}" for old, new in _ATTENTION.items()},
+    **{f"crossattention.{old}": f"cross_attention.{new}" for old, new in _ATTENTION.items()},
+    "intermediate_query.dense": "feed_forward.intermediate",
+    "output_query.dense": "feed_forward.output",
+    "output_query.LayerNorm": "feed_forward.norm",
+}
+# tensors whose shapes tell how large the model is
+_TELLING = {
+    "ParGo.bert.encoder.layer.0.intermediate_query.dense.weight": "projector.layers.0.feed_forward.intermediate.weight",
+    "ln_vision.weight": "projector.input_norm.weight",
+    "llm_proj.bias": "projector.output.bias",
+}
+_LAYER = re.compile(r"encoder\.layer\.(\d+)\.(.+)\.(weight|bias)")
+_LORA = re.compile(
+    r"llm_model\.base_model\.model\.model\.layers\.(\d+)\.attention\.wqkv\.lora_([AB])(?:\.default)?\.weight"
+)
+
+
+def convert_release_state_dict(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The release's projector weights under the names of `ParGo`, without input norm and output Linear.
+
+    Args:
+        state: `query_tokens` [1, T, C] and the names below `ParGo.bert.` of the release. The table of position
+            embeddings may be longer than T: BERT uses its first T rows.
+
+    Raises:
+        InputError: a name that is not part of the projector, or one that is missing; the message lists them.
+    """
+    converted, unknown = {}, []
+    for name, tensor in state.items():
+        layer = _LAYER.fullmatch(name)
+        if layer and layer[2] in _BLOCKS:
+            converted[f"layers.{layer[1]}.{_BLOCKS[layer[2]]}.{layer[3]}"] = tensor
+        elif name in ("embeddings.LayerNorm.weight", "embeddings.LayerNorm.bias"):
+            converted[name.replace("embeddings.LayerNorm", "norm")] = tensor
+        elif name == "query_tokens":
+            converted[name] = tensor.squeeze(0)
+        elif name == "embeddings.position_embeddings.weight":
+            converted["position_embeddings"] = tensor
+        elif name == "embeddings.position_ids":
+            _check_positions(tensor)  # BERT's numbering of the positions: nothing learned
+        else:
+            unknown.append(name)
+    if unknown:
+        raise InputError(f"not weights of the release's projector: {', '.join(sorted(unknown))}")
+    absent = {"query_tokens", "position_embeddings"} - converted.keys()
+    if absent:
+        raise InputError(f"release weights lack {', '.join(sorted(absent))}")
+    converted["position_embeddings"] = converted["position_embeddings"][: len(converted["query_tokens"])]
+    return converted
+
+
+def _check_positions(positions: Tensor) -> None:
+    if positions.flatten().tolist() != list(range(positions.numel())):
+        raise InputError("embeddings.position_ids are not 0, 1, 2, ...: position embeddings would be others")
+
+
+def load_release_weights(projector: ParGo, state: Mapping[str, Tensor]) -> None:
+    """Load the release's projector weights strictly; input norm and output Linear, stored elsewhere there, stay."""
+    own = projector.state_dict()
+    rest = {name: tensor for name, tensor in own.items() if name.startswith(("input_norm.", "output."))}
+    projector.load_state_dict(convert_release_state_dict(state) | rest)
+
+
+# The whole checkpoint -------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class _Sorted:
+    """The checkpoint's tensors by what they are."""
+
+    projector: dict[str, Tensor] = field(default_factory=dict)
+    ours: dict[str, Tensor] = field(default_factory=dict)
+    lora: dict[tuple[int, str], Tensor] = field(default_factory=dict)
+    unexpected: list[str] = field(default_factory=list)
+
+
+def convert_release(
+    checkpoint: Path,
+    output: Path,
+    *,
+    num_heads: int = 8,
+    num_partial_tokens: int = 288,
+    num_language_layers: int = NUM_LAYERS,
+    num_attention_heads: int = NUM_ATTENTION_HEADS,
+    num_key_value_heads: int = NUM_KEY_VALUE_HEADS,
+) -> ModelSettings:
+    """Write a model directory (`model.safetensors`, `config.json`) from the released checkpoint.
+
+    Args:
+        checkpoint: file that `torch.save` wrote: the release's names, bare or below `model`, `state_dict`, `module.`.
+        output: new directory, for `pargo export DIR --language ... --vision ...`.
+        num_heads: of the projector's attention.
+        num_partial_tokens: the first of the queries; the rest are global.
+        num_language_layers, num_attention_heads, num_key_value_heads: of the language model that LoRA belongs to.
+
+    Raises:
+        PargoError: the output exists, or the file cannot be read without running code from it.
+        InputError: missing, unexpected or mis-shaped tensors, each listed.
+    """
+    if output.exists():
+        raise PargoError(f"{output} exists already: remove it or name another directory")
+    found = _sort(_read(checkpoint))
+    if found.unexpected:
+        raise InputError(f"{checkpoint}: unexpected: {', '.join(sorted(found.unexpected))}")
+    converted = convert_release_state_dict(found.projector)
+    state = {f"projector.{name}": tensor for name, tensor in converted.items()} | found.ours
+    if missing := [old for old, new in _TELLING.items() if new not in state]:
+        raise InputError(f"{checkpoint}: missing: {', '.join(missing)}")
+    heads = num_attention_heads, num_key_value_heads
+    state |= _convert_lora(checkpoint, found.lora, num_language_layers, *heads)
+    settings = _settings(state, num_heads, num_partial_tokens, rank=min(found.lora[0, "A"].shape))
+    hidden_size = len(state["projector.output.bias"])
+    check_names_and_shapes(str(checkpoint), state, _expected(settings, num_language_layers, hidden_size, *heads))
+    with tempfile.TemporaryDirectory(dir=output.parent, prefix=f".{output.name}.") as folder:
+        temporary = Path(folder) / output.name
+        temporary.mkdir()
+        save_file({name: tensor.float().contiguous() for name, tensor in state.items()}, temporary / WEIGHTS)
+        text = json.dumps(settings.model_dump(mode="json"), indent=1) + "\n"
+        (temporary / CONFIG).write_text(text, encoding="utf-8")
+        shutil.move(temporary, output)
+    return settings
+
+
+def _read(path: Path) -> dict[str, Tensor]:
+    """The tensors of a checkpoint under bare names; `weights_only`: no code from the file is run."""
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise PargoError(f"{path} does not exist") from None
+    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
+        raise PargoError(f"{path} is no checkpoint of plain tensors: {error}") from error
+    for wrapper in ("model", "state_dict"):
+        if isinstance(state, dict) and isinstance(state.get(wrapper), dict):
+            state = state[wrapper]
+    if not isinstance(state, dict) or not all(isinstance(tensor, Tensor) for tensor in state.values()):
+        raise PargoError(f"{path} does not hold tensors by name")
+    return {name.removeprefix("module."): tensor for name, tensor in state.items()}
+
+
+def _sort(state: Mapping[str, Tensor]) -> _Sorted:
+    found = _Sorted()
+    whole = {"ln_vision.": "projector.input_norm.", "llm_proj.": "projector.output."}
+    for name, tensor in state.items():
+        prefix = next((old for old in whole if name.startswith(old)), None)
+        lora = _LORA.fullmatch(name)
+        if prefix is not None:
+            found.ours[whole[prefix] + name.removeprefix(prefix)] = tensor
+        elif lora:
+            found.lora[int(lora[1]), lora[2]] = tensor
+        elif name == "query_tokens":
+            found.projector[name] = tensor
+        elif name.startswith("ParGo.bert."):
+            found.projector[name.removeprefix("ParGo.bert.")] = tensor
+        else:
+            found.unexpected.append(name)
+    return found
+
+
+def _settings(state: Mapping[str, Tensor], num_heads: int, num_partial_tokens: int, rank: int) -> ModelSettings:
+    """What the weights say about the model, and what they cannot."""
+    tokens, hidden_size = state["projector.query_tokens"].shape
+    if num_partial_tokens > tokens:
+        raise InputError(f"num_partial_tokens: {num_partial_tokens}, but the checkpoint has {tokens} queries")
+    layers = [int(name.split(".")[2]) for name in state if name.startswith("projector.layers.")]
+    return ModelSettings(
+        vision=VISION.model_copy(update={"feature_size": len(state["projector.input_norm.weight"])}),
+        language=LANGUAGE,
+        projector=PargoProjector(
+            name="pargo",
+            num_partial_tokens=num_partial_tokens,
+            num_global_tokens=tokens - num_partial_tokens,
+            hidden_size=hidden_size,
+            num_layers=max(layers) + 1,
+            num_heads=num_heads,
+            intermediate_size=len(state["projector.layers.0.feed_forward.intermediate.weight"]),
+            self_attention="release",
+        ),
+        lora=Adapter(
+            rank=rank,
+            alpha=ALPHA_PER_RANK * rank,
+            dropout=DROPOUT,
+            target_modules=("q_proj", "k_proj", "v_proj"),
+        ),
+        template="release",
+    )
+
+
+def _convert_lora(
+    checkpoint: Path,
+    lora: Mapping[tuple[int, str], Tensor],
+    num_layers: int,
+    num_attention_heads: int,
+    num_key_value_heads: int,
+) -> dict[str, Tensor]:
+    """Adapters on `wqkv` as adapters on its three parts: A reads the same input, the rows of B belong to one part."""
+    wanted = {(layer, side) for layer in range(num_layers) for side in "AB"}
+    names = "llm_model.base_model.model.model.layers.{}.attention.wqkv.lora_{}.default.weight"
+    problems = {
+        "missing": [names.format(*key) for key in sorted(wanted - lora.keys())],
+        "unexpected": [names.format(*key) for key in sorted(lora.keys() - wanted)],
+    }
+    if any(problems.values()):
+        text = "; ".join(f"{kind}: {', '.join(found)}" for kind, found in problems.items() if found)
+        raise InputError(f"{checkpoint}: {text}")
+    converted = {}
+    for layer in range(num_layers):
+        rows = split_rows(lora[layer, "B"], num_attention_heads, num_key_value_heads)
+        for projection, part in rows.items():
+            prefix = f"language_model.model.layers.{layer}.self_attn.{projection}"
+            converted[f"{prefix}.lora_A.default.weight"] = lora[layer, "A"].clone()
+            converted[f"{prefix}.lora_B.default.weight"] = part
+    return converted
+
+
+def _expected(
+    settings: ModelSettings, num_layers: int, hidden_size: int, num_attention_heads: int, num_key_value_heads: int
+) -> dict[str, torch.Size]:
+    """Names and shapes of all that the model must have."""
+    with torch.device("meta"):
+        projector = ParGo(
+            settings.projector,
+            num_patches=settings.vision.num_patches,
+            feature_size=settings.vision.feature_size,
+            output_size=hidden_size,
+        )
+    shapes = {f"projector.{name}": tensor.shape for name, tensor in projector.state_dict().items()}
+    head_size, rank = hidden_size // num_attention_heads, settings.lora.rank
+    sizes = {"q_proj": num_attention_heads, "k_proj": num_key_value_heads, "v_proj": num_key_value_heads}
+    for layer in range(num_layers):
+        for projection, heads in sizes.items():
+            prefix = f"language_model.model.layers.{layer}.self_attn.{projection}"
+            shapes[f"{prefix}.lora_A.default.weight"] = torch.Size((rank, hidden_size))
+            shapes[f"{prefix}.lora_B.default.weight"] = torch.Size((heads * head_size, rank))
+    return shapes

@@ -1,0 +1,160 @@
+"""`pargo export`: a model directory becomes a directory that transformers loads, checked by loading it again."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from transformers import AutoModelForImageTextToText, AutoProcessor
+from transformers.utils import logging
+
+import pargo.models.auto  # noqa: F401 - makes the classes known to the Auto classes
+from pargo.benchmarks.records import PREDICTIONS, Prediction, read_predictions
+from pargo.data.images import ImageSet, open_images
+from pargo.errors import PargoError
+from pargo.export.card import Agreement, rows_of, write_card
+from pargo.export.model import assemble
+from pargo.export.settings import read_model_settings
+from pargo.layout import Layout
+from pargo.manifest import read_provenance
+from pargo.models.processor import PargoProcessor
+from pargo.models.vlm import PargoForConditionalGeneration
+from pargo.progress import track
+
+BATCH_SIZE = 16
+
+
+def export(
+    model: Path,
+    output: Path,
+    *,
+    language: Path | None = None,
+    vision: Path | None = None,
+    dtype: torch.dtype = torch.bfloat16,
+    compare: int = 64,
+    shard_size: str = "5GB",
+) -> Agreement | None:
+    """Write a model directory as a complete model: config, weights, processor, model card, provenance.
+
+    Args:
+        model: directory of a fine-tuned or converted model, e.g. `artifacts/quick/models/pargo/seed-0/finetune`.
+        output: new directory; appears when everything is written.
+        language, vision: directories of the language model and the vision tower; by default those of the config that
+            the model directory belongs to.
+        dtype: number type of the language model's weights.
+        compare: how many of the questions that the run answered the copy is asked again, at most (0: none).
+        shard_size: largest file of weights.
+
+    Returns:
+        How many of those questions got the same answer; None if there are none.
+
+    Raises:
+        PargoError: the output exists, a source is not found, or weights do not fit.
+    """
+    if output.exists():
+        raise PargoError(f"{output} exists already: remove it or name another directory")
+    settings = read_model_settings(model)
+    language = language or _source(model, settings.language.source, "--language")
+    vision = vision or _source(model, settings.vision.source, "--vision")
+    complete, processor = assemble(settings, model, language, vision, dtype)
+    output.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=output.parent, prefix=f".{output.name}.") as folder:
+        temporary = Path(folder) / output.name
+        logging.disable_progress_bar()
+        complete.save_pretrained(temporary, max_shard_size=shard_size)
+        processor.save_pretrained(temporary)
+        agreement = _compare(temporary, model, compare)
+        write_card(
+            temporary,
+            model,
+            settings,
+            rows=rows_of(model),
+            agreement=agreement,
+            tokens=complete.projector.num_tokens,
+            dtype=str(dtype).removeprefix("torch."),
+            sources=[language, vision],
+        )
+        shutil.move(temporary, output)
+    return agreement
+
+
+def _source(model: Path, name: str, option: str) -> Path:
+    place = Layout.of_model(model)
+    if place is None:
+        raise PargoError(f"{model} is not below artifacts/<config>/models: say with {option} where {name!r} is")
+    return place[0].source(name)
+
+
+def load_exported(directory: Path) -> tuple[PargoForConditionalGeneration, PargoProcessor]:
+    """An exported model and its processor, on the GPU if there is one; never asks the network.
+
+    Raises:
+        PargoError: there is none in the directory, or its weights are not complete.
+    """
+    if not (directory / "config.json").is_file():
+        raise PargoError(f"{directory} holds no exported model: it has no config.json")
+    logging.disable_progress_bar()
+    try:
+        processor = AutoProcessor.from_pretrained(directory, local_files_only=True)
+        model, info = AutoModelForImageTextToText.from_pretrained(
+            directory, dtype="auto", local_files_only=True, use_safetensors=True, output_loading_info=True
+        )
+    except (OSError, ValueError, RuntimeError) as error:
+        raise PargoError(f"{directory} holds no exported model: {error}") from error
+    if problems := {kind: sorted(map(str, keys)) for kind, keys in info.items() if keys}:
+        text = "; ".join(f"{kind}: {', '.join(keys)}" for kind, keys in sorted(problems.items()))
+        raise PargoError(f"the weights in {directory} do not fit its config: {text}")
+    return model.to("cuda" if torch.cuda.is_available() else "cpu").eval(), processor
+
+
+def _compare(exported: Path, model: Path, count: int) -> Agreement | None:
+    """Ask the exported copy what the run was asked, image files and text in, text out."""
+    place = Layout.of_model(model)
+    if place is None or not count:
+        return None
+    layout, arm, seed = place
+    folders = [path for path in sorted(layout.predictions(arm, seed, "any").parent.glob("*")) if path.is_dir()]
+    if not folders:
+        return None
+    copy, processor = load_exported(exported)
+    equal = asked = 0
+    for folder in folders:
+        made = read_provenance(folder)["settings"]
+        benchmark = made["benchmark"]
+        images = open_images(layout.source(benchmark["source"]), benchmark["split"])
+        predictions = read_predictions(folder / PREDICTIONS)
+        chosen = predictions[:: max(1, -(-len(predictions) * len(folders) // count))]
+        answers = _answers(copy, processor, images, chosen, **made["generation"])
+        equal += sum(answer == item.answer for answer, item in zip(answers, chosen, strict=True))
+        asked += len(chosen)
+    return Agreement(equal, asked)
+
+
+@torch.inference_mode()
+def _answers(
+    model: PargoForConditionalGeneration,
+    processor: PargoProcessor,
+    images: ImageSet,
+    predictions: Sequence[Prediction],
+    *,
+    max_new_tokens: int,
+    num_beams: int,
+    **_: int,
+) -> list[str]:
+    answers = []
+    batches = [predictions[start : start + BATCH_SIZE] for start in range(0, len(predictions), BATCH_SIZE)]
+    for batch in track(batches, "Comparing answers (batches)"):
+        conversations = [
+            [{"role": "user", "content": [{"type": "image"}, {"type": "text", "text": item.prompt}]}] for item in batch
+        ]
+        prompts = processor.apply_chat_template(conversations, add_generation_prompt=True)
+        inputs = processor(
+            images=[images.load(item.image) for item in batch], text=prompts, padding=True, return_tensors="pt"
+        ).to(model.device)
+        ids = model.generate(**inputs, max_new_tokens=max_new_tokens, num_beams=num_beams)
+        texts = processor.batch_decode(ids[:, inputs["input_ids"].shape[1] :], skip_special_tokens=True)
+        answers += [text.strip() for text in texts]
+    return answers

@@ -1,0 +1,113 @@
+"""InternLM2 in the layout of Llama, which it equals but for names and one fused matrix.
+
+`wqkv` holds, for each key-value head, the rows of its query heads, then of its key, then of its value. Splitting rows
+is all there is to it: the same numbers, without InternLM2's own code.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from torch import Tensor
+from transformers import LlamaConfig
+
+from pargo.errors import InputError
+
+_NAMES = {
+    "attention.wo": "self_attn.o_proj",
+    "feed_forward.w1": "mlp.gate_proj",
+    "feed_forward.w3": "mlp.up_proj",
+    "feed_forward.w2": "mlp.down_proj",
+    "attention_norm": "input_layernorm",
+    "ffn_norm": "post_attention_layernorm",
+}
+_OUTSIDE = {
+    "model.tok_embeddings.weight": "model.embed_tokens.weight",
+    "model.norm.weight": "model.norm.weight",
+    "output.weight": "lm_head.weight",
+}
+_LAYER = re.compile(r"model\.layers\.(\d+)\.(.+)\.(weight|bias)")
+_COPIED = (
+    "vocab_size",
+    "hidden_size",
+    "intermediate_size",
+    "num_hidden_layers",
+    "num_attention_heads",
+    "num_key_value_heads",
+    "hidden_act",
+    "max_position_embeddings",
+    "initializer_range",
+    "rms_norm_eps",
+    "bos_token_id",
+    "eos_token_id",
+    "pad_token_id",
+    "tie_word_embeddings",
+)
+
+
+def split_rows(fused: Tensor, num_attention_heads: int, num_key_value_heads: int) -> dict[str, Tensor]:
+    """Rows of `wqkv` [(heads + 2 * kv heads) * head size, ...] as `q_proj`, `k_proj` and `v_proj`.
+
+    Raises:
+        InputError: the rows cannot be divided so.
+    """
+    parts = num_attention_heads + 2 * num_key_value_heads
+    if num_attention_heads % num_key_value_heads or len(fused) % parts:
+        raise InputError(
+            f"wqkv has {len(fused)} rows, which {num_attention_heads} query and {num_key_value_heads} key-value heads "
+            "do not divide"
+        )
+    queries = num_attention_heads // num_key_value_heads
+    grouped = fused.reshape(num_key_value_heads, queries + 2, len(fused) // parts, *fused.shape[1:])
+    return {
+        "q_proj": grouped[:, :queries].flatten(0, 2),
+        "k_proj": grouped[:, queries].flatten(0, 1),
+        "v_proj": grouped[:, queries + 1].flatten(0, 1),
+    }
+
+
+def convert_internlm2_config(config: Mapping[str, object]) -> LlamaConfig:
+    """`config.json` of an InternLM2 model -> that of the same model as a Llama.
+
+    Raises:
+        InputError: it is not InternLM2's, or uses what Llama's classes do not compute in the same way.
+    """
+    if config.get("model_type") != "internlm2":
+        raise InputError(f"model_type: {config.get('model_type')!r} is not 'internlm2'")
+    scaling = dict(config.get("rope_scaling") or {})
+    kind = scaling.pop("type", scaling.pop("rope_type", "default"))
+    if kind not in ("default", "linear", "dynamic"):
+        raise InputError(f"rope_scaling: {kind!r} is not known; choices: linear, dynamic")
+    bias = bool(config.get("bias", False))
+    return LlamaConfig(
+        **{name: config[name] for name in _COPIED if name in config},
+        attention_bias=bias,
+        mlp_bias=False,
+        rope_parameters={"rope_type": kind, "rope_theta": float(config.get("rope_theta", 10000.0)), **scaling},
+    )
+
+
+def convert_internlm2_state_dict(state: Mapping[str, Tensor], config: LlamaConfig) -> dict[str, Tensor]:
+    """InternLM2's weights under Llama's names.
+
+    Raises:
+        InputError: a name that InternLM2 does not have; the message lists all of them.
+    """
+    converted: dict[str, Tensor] = {}
+    unknown = []
+    for name, tensor in state.items():
+        layer = _LAYER.fullmatch(name)
+        if name in _OUTSIDE:
+            converted[_OUTSIDE[name]] = tensor
+        elif layer and layer[2] == "attention.wqkv":
+            split = split_rows(tensor, config.num_attention_heads, config.num_key_value_heads)
+            for projection, rows in split.items():
+                converted[f"model.layers.{layer[1]}.self_attn.{projection}.{layer[3]}"] = rows
+        elif layer and layer[2] in _NAMES:
+            converted[f"model.layers.{layer[1]}.{_NAMES[layer[2]]}.{layer[3]}"] = tensor
+        elif not name.endswith("rotary_emb.inv_freq"):  # follows from the config
+            unknown.append(name)
+    if unknown:
+        raise InputError(f"not weights of InternLM2: {', '.join(sorted(unknown))}")
+    return converted

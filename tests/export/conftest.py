@@ -1,0 +1,103 @@
+"""A small project folder: sources, a fine-tuned model with its answers and scores, made by the stages themselves."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from pargo.benchmarks.evaluate import EvaluateSettings
+from pargo.benchmarks.evaluate import run as run_evaluate
+from pargo.benchmarks.score import ScoreSettings
+from pargo.benchmarks.score import run as run_score
+from pargo.config.base import canonical_json
+from pargo.config.experiment import Config, load_config
+from pargo.config.stages import evaluate, features, finetune, score
+from pargo.data.mini_mme import write_mini_mme
+from pargo.data.random_models import write_random_language, write_random_vision
+from pargo.export.run import export
+from pargo.layout import Layout
+from pargo.manifest import publish
+from pargo.models.build import build_model, own_state_dict
+from pargo.models.features import FeaturesSettings
+from pargo.models.features import run as run_features
+from pargo.models.vlm import PargoModel
+from pargo.train.finetune import FinetuneSettings
+
+
+@dataclass(frozen=True)
+class Project:
+    """A folder with artifacts and reports of config/micro.yaml, arm pargo, without training."""
+
+    root: Path
+    config: Config
+
+    @property
+    def layout(self) -> Layout:
+        return Layout(self.config.name)  # relative to the root, where the tests run
+
+    @property
+    def model(self) -> Path:
+        return self.layout.model("pargo", 0, "finetune")
+
+
+def _settings(kind, value):
+    return kind.model_validate_json(canonical_json(value))
+
+
+def _make(config: Config) -> None:
+    layout = Layout(config.name)
+    language, tower = layout.source("language_model"), layout.source("vision_tower")
+    with publish(language, settings={"id": "language_model"}) as folder:
+        write_random_language(folder, hidden_size=64, num_layers=2, num_heads=4, seed=0)
+        state = load_file(folder / "model.safetensors")
+        # sharper weights: the answers of a fresh model hardly depend on its input
+        generator = torch.Generator().manual_seed(1)
+        noisy = {name: tensor + 0.2 * torch.randn(tensor.shape, generator=generator) for name, tensor in state.items()}
+        save_file(noisy, folder / "model.safetensors", {"format": "pt"})
+    with publish(tower, settings={"id": "vision_tower"}) as folder:
+        write_random_vision(folder, seed=0)
+    with publish(layout.source("mini_mme"), settings={"id": "mini_mme"}) as folder:
+        write_mini_mme(folder, seed=1, images_per_task=2, image_size=64)
+    features_dir = layout.features("mini_mme", "test")
+    run_features(_settings(FeaturesSettings, features(config, "test")), layout.source("mini_mme"), tower, features_dir)
+    trained = _settings(FinetuneSettings, finetune(config, "pargo", 0))
+    model = build_model(
+        PargoModel, trained.vision, trained.language, trained.projector, trained.train.lora.adapter, language, seed=3
+    )
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if "lora_B" in name:
+                parameter.normal_(std=0.05)  # as if trained
+    path = layout.model("pargo", 0, "finetune")
+    with publish(path, settings=trained, inputs=[language]) as folder:
+        save_file(own_state_dict(model), folder / "model.safetensors")
+        (folder / "config.json").write_text(trained.model_dump_json(indent=1))
+    for benchmark in config.benchmarks:
+        answers = layout.predictions("pargo", 0, benchmark)
+        settings = _settings(EvaluateSettings, evaluate(config, "pargo", benchmark))
+        paths = {"language": language, "model": path, "source": layout.source("mini_mme"), "features": features_dir}
+        run_evaluate(settings, **paths, output=answers)
+        run_score(_settings(ScoreSettings, score(config, benchmark)), answers, layout.score("pargo", 0, benchmark))
+
+
+@pytest.fixture(scope="session")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    root = tmp_path_factory.mktemp("project")
+    config = load_config("config/micro.yaml")
+    patch = pytest.MonkeyPatch()
+    patch.chdir(root)
+    _make(config)
+    export(Layout(config.name).model("pargo", 0, "finetune"), root / "exported", dtype=torch.float32)
+    patch.undo()
+    return Project(root, config)
+
+
+@pytest.fixture
+def inside(project: Project, monkeypatch: pytest.MonkeyPatch) -> Project:
+    """The project, with the test running in its folder."""
+    monkeypatch.chdir(project.root)
+    return project
