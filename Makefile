@@ -5,7 +5,7 @@ CORES ?= 2
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help setup reproduce test lint format lock clean
+.PHONY: help setup reproduce test lint format lock clean bench-projector
 
 help:  ## list the commands
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
@@ -25,6 +25,9 @@ reproduce: setup  ## run the experiment (CONFIG=config/quick.yaml CORES=2)
 test: setup  ## run the whole test suite, the cheap checks first
 	@$(MAKE) --no-print-directory lint
 	@$(BIN)/python -m pytest
+
+bench-projector: setup  ## speed and memory of ParGo against a plain version of it (20 min; writes reports/bench/)
+	@$(BIN)/python -m tests.bench.projector
 
 lint: setup  ## style
 	@$(BIN)/ruff check .

@@ -13,7 +13,8 @@ from pargo.config.experiment import Config, Experiment
 HEAD = """# Configs
 
 One file is one reproduction. `base` is an experiment, `arms` are named differences from it: an arm lists only what
-it changes (a `projector` with another `name` replaces the base's projector as a whole, and so does a `mixture`).
+it changes (a `projector` with another `name` replaces the base's projector as a whole, and so does a `mixture`). Where
+the file has a table `projectors`, one word chooses another: `arms: x: {{projector: resampler}}`.
 Check a file with `pargo config check FILE`; a wrong one is refused before anything runs.
 
 | file | what it runs |

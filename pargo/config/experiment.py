@@ -36,6 +36,7 @@ class Config(Settings):
     sources: dict[Name, Source]
     vision: Vision
     language: Language
+    projectors: dict[Name, Projector] = Field({}, description="an arm may name one of these as its projector")
     datasets: dict[Name, Dataset]
     captions: Captions = Captions()
     benchmarks: Annotated[dict[Name, Benchmark], Field(min_length=1)]
@@ -47,11 +48,10 @@ class Config(Settings):
         self._references()
         if len(set(self.seeds)) < len(self.seeds):
             raise ValueError(f"seeds: {list(self.seeds)} holds a seed twice")
+        for name, projector in self.projectors.items():
+            self._check_projector(f"projectors.{name}", projector)
         for name, arm in self.arms.items():
-            try:
-                arm.projector.check_patches(self.vision.num_patches)
-            except InputError as error:
-                raise ValueError(f"arms.{name}.projector.{error}") from None
+            self._check_projector(f"arms.{name}.projector", arm.projector)
             early, late = arm.pretrain.lora, arm.finetune.lora
             if early and early.adapter != late.adapter:
                 raise ValueError(
@@ -75,6 +75,12 @@ class Config(Settings):
                         "would hold training images; give it another seed"
                     )
         return self
+
+    def _check_projector(self, where: str, projector: Projector) -> None:
+        try:
+            projector.check_patches(self.vision.num_patches)
+        except InputError as error:
+            raise ValueError(f"{where}.{error}") from None
 
     def _references(self) -> None:
         _known("vision.source", self.vision.source, self.sources)
@@ -142,13 +148,29 @@ def parse_config(data: Any, where: str = "config") -> Config:
     for name, difference in arms.items():
         if not isinstance(difference, dict | None):
             raise ConfigError(f"{where}: arms.{name}: expected differences from base as a mapping, got {difference!r}")
-    data["arms"] = {name: merge(base, difference or {}) for name, difference in arms.items()}
+    table = data.get("projectors") or {}
+    start = _look_up(base, table, f"{where}: base")
+    data["arms"] = {
+        name: merge(start, _look_up(difference or {}, table, f"{where}: arms.{name}"))
+        for name, difference in arms.items()
+    }
     try:
         return Config.model_validate(data)
     except ValidationError as error:
-        # what stands in base is wrong in every arm, but is said once
-        problems = dict.fromkeys(_explain(item, data, arms) for item in error.errors())
+        # what stands in base or in the table of projectors is wrong in every arm, but is said once
+        problems = dict.fromkeys(_explain(item, data, {"base": base} | arms) for item in error.errors())
         raise ConfigError(f"{where}: " + "; ".join(problems)) from None
+
+
+def _look_up(experiment: dict, table: Any, where: str) -> dict:
+    """The experiment with the settings of its projector in place of its name in the table `projectors`."""
+    name = experiment.get("projector")
+    if not isinstance(name, str):
+        return experiment
+    if not isinstance(table, dict) or name not in table:
+        choices = ", ".join(sorted(table)) if isinstance(table, dict) and table else "none, there is no projectors:"
+        raise ConfigError(f"{where}.projector: {name!r} is not defined; choices: {choices}")
+    return experiment | {"projector": table[name]}
 
 
 def merge(base: dict, difference: dict) -> dict:
@@ -215,10 +237,15 @@ def _location(item: dict, data: Any) -> list[str]:
 
 
 def _written_at(location: list[str], arms: dict) -> list[str]:
-    """`arms.x.a.b` as `base.a.b` where the arm itself does not write it."""
+    """`arms.x.a.b` as `base.a.b` where the arm itself does not write it, or as `projectors.y.b` where it names y."""
     if location[:1] != ["arms"] or len(location) < 3:
         return location
     node: Any = arms.get(location[1])
+    if location[2] == "projector" and len(location) > 3:
+        own = node.get("projector") if isinstance(node, dict) else None
+        named = own if own is not None else arms["base"].get("projector")
+        if isinstance(named, str):
+            return ["projectors", named, *location[3:]]
     for depth, part in enumerate(location[2:]):
         if not isinstance(node, dict) or part not in node:
             # a mapping that the arm replaced as a whole is the arm's, whatever it lacks

@@ -39,9 +39,35 @@ def test_every_config_is_valid_and_named_like_its_file(path: Path) -> None:
         ("base/finetune/lora/rnak", 2, "base.finetune.lora.rnak: unknown key; did you mean 'rank'?"),
         ("sources/scenes/num_image", 3, "sources.scenes.num_image: unknown key; did you mean 'num_images'?"),
         (
-            "arms/qformer/projector/num_token",
-            3,
-            "arms.qformer.projector.num_token: unknown key; did you mean 'num_tokens'",
+            "arms/qformer",
+            {"projector": {"num_layer": 3}},
+            "arms.qformer.projector.num_layer: unknown key; did you mean 'num_layers'",
+        ),
+        ("projectors/qformer/num_token", 3, "projectors.qformer.num_token: unknown key; did you mean 'num_tokens'"),
+        ("projectors/pargo/num_heads", 3, "projectors.pargo.num_heads: hidden_size 32 is not a multiple of 3"),
+        (
+            "arms/qformer/projector",
+            "former",
+            "arms.qformer.projector: 'former' is not defined; choices: pargo, qformer",
+        ),
+        ("base/projector", "x", "base.projector: 'x' is not defined; choices: pargo, qformer"),
+        ("projectors/pargo/cascade", [1, 2, 4], "cascade: 3 numbers for 2 layers (num_layers)"),
+        ("projectors/pargo/cascade", [1, 5], "cascade: 5 neighbours, but there are 4 partial tokens"),
+        ("projectors/pargo/window", [2, 3], "windows of 2 x 3 patches do not divide 16 patches into 4 groups"),
+        (
+            "arms/pargo",
+            {"projector": {"group_shape": "raster", "window": [2, 2]}},
+            "window [2, 2] needs group_shape 'window', not 'raster'",
+        ),
+        (
+            "arms/pargo",
+            {"projector": {"num_partial_tokens": 0, "num_global_tokens": 0}},
+            "no token would leave the projector",
+        ),
+        (
+            "arms/pargo",
+            {"projector": {"self_attention": "release", "cascade": "full"}},
+            "cascade: the masks of the release are the same in every layer",
         ),
         (
             "base/pretrain/num_samples",
@@ -51,9 +77,10 @@ def test_every_config_is_valid_and_named_like_its_file(path: Path) -> None:
         ("base/pretrain/num_samples", 1.5, "base.pretrain.num_samples: 1.5 is not valid"),
         ("base/pretrain/learning_rate", "1e-3", "write 1.0e-3"),
         (
-            "base/projector/name",
+            "projectors/pargo/name",
             "perceiver",
-            "base.projector.name: 'perceiver' is not valid; choices: pargo, qformer, resampler, linear, mlp, c_abstractor",
+            "projectors.pargo.name: 'perceiver' is not valid; choices: pargo, qformer, resampler, linear, mlp, "
+            "c_abstractor",
         ),
         ("sources/scenes/kind", "wheels", "sources.scenes.kind: 'wheels' is not valid; choices: wheel, scenes"),
         (
@@ -80,17 +107,28 @@ def test_error_names_field_value_and_choices(path: str, value: Any, expected: st
 
 
 def test_576_patches_do_not_go_into_100_partial_tokens() -> None:
-    data = change("base/projector/num_partial_tokens", 100)
+    data = change("projectors/pargo/num_partial_tokens", 100)
     data["vision"]["num_patches"] = 576
     message = r"num_partial_tokens: 576 patches cannot be divided evenly by 100; choices: 1, 2, .*288, 576"
     with pytest.raises(ConfigError, match=message):
         parse_config(data)
 
 
-def test_error_in_base_is_said_once() -> None:
+@pytest.mark.parametrize("path", ["base/pretrain/learnin_rate", "projectors/pargo/learnin_rate"])
+def test_error_in_what_arms_share_is_said_once(path: str) -> None:
     with pytest.raises(ConfigError) as error:
-        parse_config(change("base/pretrain/learnin_rate", 1.0))
+        parse_config(change(path, 1.0))
     assert str(error.value).count("learnin_rate") == 1
+
+
+def test_one_word_chooses_a_projector() -> None:
+    config = parse_config(change("arms/pargo", {"projector": "qformer"}))
+    assert config.arms["pargo"].projector == config.projectors["qformer"]
+    assert config.arms["pargo"] == config.arms["qformer"]
+    default = parse_config(MICRO)
+    assert default.arms["pargo"].projector == default.projectors["pargo"]
+    changed = parse_config(change("arms/pargo", {"projector": {"num_layers": 3}})).arms["pargo"].projector
+    assert changed == default.projectors["pargo"].model_copy(update={"num_layers": 3})
 
 
 @pytest.mark.parametrize(
