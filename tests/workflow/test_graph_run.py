@@ -81,7 +81,7 @@ def test_edit_of_a_report_file_reruns_the_report_alone(project: Project) -> None
 
 
 def test_projector_width_of_an_arm_reruns_that_arm_and_the_report(project: Project) -> None:
-    variant = project.variant("width", arms__qformer__projector__hidden_size=48)
+    variant = project.variant("width", projectors__qformer__hidden_size=48)
     pending = project.pending(variant)
     stages = {name.partition("-")[0] for name, arm in pending.items() if arm}
     assert stages == {"pretrain", "finetune", "evaluate", "score"}
