@@ -9,15 +9,14 @@ from pathlib import Path
 import torch
 from PIL import Image
 
-from pargo.errors import InputError, PargoError
-from pargo.export.run import load_exported
-from pargo.models.image_processor import PargoImageProcessor, fit
+from pargo.data.rgb import open_rgb
+from pargo.errors import InputError
+from pargo.export.load import load_exported
+from pargo.models.image_processor import as_seen
 from pargo.models.processor import PargoProcessor
 from pargo.models.vlm import PargoForConditionalGeneration
 from pargo.report.figure_attention import AttentionMaps, attention_figure
 from pargo.report.style import style
-
-GRAY = (128, 128, 128)
 
 
 def chat(directory: Path, image_file: Path, *, questions: Iterable[str] = (), attention: Path | None = None) -> None:
@@ -30,15 +29,14 @@ def chat(directory: Path, image_file: Path, *, questions: Iterable[str] = (), at
         attention: PNG or SVG file for the attention of partial and global tokens over the image.
 
     Raises:
-        PargoError: no such model or image, or attention of a projector that has none.
+        InputError: no such model or image, or attention of a projector that has none.
     """
-    image = _open(image_file)
+    image = open_rgb(image_file, str(image_file))
     model, processor = load_exported(directory)
-    pixel_values = processor.image_processor(images=image, return_tensors="pt")["pixel_values"].to(model.device)
+    talk = Conversation(model, processor, image)
     if attention is not None:
-        save_attention(model, processor.image_processor, image, image_file.name, attention)
+        save_attention(talk, image_file.name, attention)
         print(f"attention: {attention}", file=sys.stderr)
-    talk = Conversation(model, processor, pixel_values)
     for question in questions or _typed():
         print(talk.ask(question), flush=True)
 
@@ -46,12 +44,11 @@ def chat(directory: Path, image_file: Path, *, questions: Iterable[str] = (), at
 class Conversation:
     """One image and what was said about it; the image is encoded once."""
 
-    def __init__(
-        self, model: PargoForConditionalGeneration, processor: PargoProcessor, pixel_values: torch.Tensor
-    ) -> None:
-        self.model, self.processor = model, processor
+    def __init__(self, model: PargoForConditionalGeneration, processor: PargoProcessor, image: Image.Image) -> None:
+        self.model, self.processor, self.image = model, processor, image
+        pixel_values = processor.image_processor(images=image, return_tensors="pt")["pixel_values"]
         with torch.inference_mode():
-            self.encoded = model.get_image_features(pixel_values)
+            self.encoded = model.get_image_features(pixel_values.to(model.device))
         self.messages: list[dict] = []
 
     @torch.inference_mode()
@@ -70,25 +67,21 @@ class Conversation:
 
 
 @torch.inference_mode()
-def save_attention(
-    model: PargoForConditionalGeneration, processor: PargoImageProcessor, image: Image.Image, name: str, output: Path
-) -> None:
-    """Draw the last layer's cross-attention over the image.
+def save_attention(talk: Conversation, name: str, output: Path) -> None:
+    """Draw the last layer's cross-attention over the image, under a name.
 
     Raises:
         InputError: the projector has no cross-attention, or the file is neither PNG nor SVG.
     """
     if output.suffix.lower() not in (".png", ".svg"):
         raise InputError(f"attention: {output} is neither a .png nor a .svg file")
-    projector = model.projector
-    pixel_values = processor(images=image, return_tensors="pt")["pixel_values"].to(model.device)
-    _, attentions = projector(model.vision_tower(pixel_values), output_attentions=True)
+    projector = talk.model.projector
+    _, attentions = projector(talk.encoded.last_hidden_state, output_attentions=True)
     if not attentions.cross_attention:
         raise InputError(f"attention: a projector {projector.config.name!r} has no cross-attention to draw")
-    side = min(image.size) if processor.resize_policy == "crop" else max(image.size)
     num_partial = getattr(projector.config, "num_partial_tokens", 0)
     maps = AttentionMaps(
-        images=(fit(image, side, processor.resize_policy, background=GRAY),),
+        images=(as_seen(talk.image, talk.processor.image_processor.resize_policy),),
         names=(name,),
         maps=attentions.cross_maps()[-1].float().cpu().numpy(),
         num_partial=num_partial,
@@ -97,13 +90,6 @@ def save_attention(
     with style():
         output.parent.mkdir(parents=True, exist_ok=True)
         attention_figure(maps, projector.num_patches).savefig(output)
-
-
-def _open(path: Path) -> Image.Image:
-    try:
-        return Image.open(path).convert("RGB")
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise PargoError(f"cannot read image {path}: {error}") from error
 
 
 def _typed() -> Iterator[str]:

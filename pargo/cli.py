@@ -309,7 +309,7 @@ def convert_language(
     directory: Annotated[Path, typer.Argument(metavar="DIR", help="New directory, which transformers can load.")],
 ) -> None:
     """Convert a language model: GGUF to safetensors, InternLM2 to the Llama layout."""
-    from pargo.data.importers.language import convert_language_model
+    from pargo.data.importers.convert import convert_language_model
 
     convert_language_model(source, directory)
     typer.echo(f"written: {directory}")

@@ -6,6 +6,8 @@ import hashlib
 import json
 import os
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +38,23 @@ def write_atomic(path: Path, data: str | bytes) -> None:
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
+
+
+@contextmanager
+def new_directory(output: Path) -> Iterator[Path]:
+    """A directory to fill, which appears as `output` at the end, and not at all after an error.
+
+    Raises:
+        PargoError: `output` exists already.
+    """
+    if output.exists():
+        raise PargoError(f"{output} exists already: remove it or name another directory")
+    output.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=output.parent, prefix=f".{output.name}.") as folder:
+        temporary = Path(folder) / output.name
+        temporary.mkdir()
+        yield temporary
+        temporary.rename(output)
 
 
 def read_json(path: Path) -> Any:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 
 def manifest_path(directory: Path) -> Path:
@@ -47,14 +48,14 @@ class Layout:
         return self.artifacts / "models" / arm / f"seed-{seed}" / stage
 
     @staticmethod
-    def of_model(directory: Path) -> tuple[Layout, str, int] | None:
-        """The layout, arm and seed of a model directory; None when it lies elsewhere."""
+    def of_model(directory: Path) -> ModelPlace | None:
+        """Where a model directory is; None when it lies elsewhere."""
         if len(directory.parts) < 6:
             return None
         *root, top, config, models, arm, seed, _ = directory.parts
         if (top, models) != ("artifacts", "models") or not seed.removeprefix("seed-").isdecimal():
             return None
-        return Layout(config, Path(*root)), arm, int(seed.removeprefix("seed-"))
+        return ModelPlace(Layout(config, Path(*root)), arm, int(seed.removeprefix("seed-")))
 
     def predictions(self, arm: str, seed: int | str, benchmark: str) -> Path:
         return self.artifacts / "predictions" / arm / f"seed-{seed}" / benchmark
@@ -74,3 +75,11 @@ class Layout:
     @property
     def page(self) -> Path:
         return self.reports / "index.html"
+
+
+class ModelPlace(NamedTuple):
+    """Which arm and seed of which layout a model directory belongs to."""
+
+    layout: Layout
+    arm: str
+    seed: int

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from pargo.errors import PargoError
+from pargo.export.load import require_exported
 
 
 def serve(directory: Path, options: Sequence[str] = ()) -> None:
@@ -16,13 +16,9 @@ def serve(directory: Path, options: Sequence[str] = ()) -> None:
         options: of `transformers serve`, e.g. `--port 8001`.
 
     Raises:
-        PargoError: no such model.
+        InputError: no such model.
     """
-    if not (directory / "config.json").is_file():
-        raise PargoError(f"{directory} holds no exported model: it has no config.json")
-    # the server finds the classes there
+    require_exported(directory)
     import transformers.cli.transformers as command_line
-
-    import pargo.models.auto  # noqa: F401
 
     command_line.app(["serve", str(directory), *options], prog_name="transformers")

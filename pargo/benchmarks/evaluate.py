@@ -20,12 +20,12 @@ from pargo.config.data import Benchmark
 from pargo.config.models import Adapter, Language, Vision
 from pargo.config.projectors import Projector
 from pargo.config.training import Generation
+from pargo.data.feature_store import FeatureStore
 from pargo.data.images import open_images
 from pargo.data.template import compact_question, encode_prompt, stop_ids
 from pargo.errors import PargoError
 from pargo.manifest import publish
 from pargo.models.build import build_model, load_own_weights
-from pargo.models.features import FeatureStore
 from pargo.models.generate import generate
 from pargo.models.language import load_tokenizer
 from pargo.models.vlm import PargoForConditionalGeneration

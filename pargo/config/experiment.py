@@ -151,8 +151,7 @@ def parse_config(data: Any, where: str = "config") -> Config:
     table = data.get("projectors") or {}
     start = _look_up(base, table, f"{where}: base")
     data["arms"] = {
-        name: merge(start, _look_up(difference or {}, table, f"{where}: arms.{name}"))
-        for name, difference in arms.items()
+        name: _differ(start, difference or {}, table, f"{where}: arms.{name}") for name, difference in arms.items()
     }
     try:
         return Config.model_validate(data)
@@ -171,6 +170,13 @@ def _look_up(experiment: dict, table: Any, where: str) -> dict:
         choices = ", ".join(sorted(table)) if isinstance(table, dict) and table else "none, there is no projectors:"
         raise ConfigError(f"{where}.projector: {name!r} is not defined; choices: {choices}")
     return experiment | {"projector": table[name]}
+
+
+def _differ(base: dict, difference: dict, table: Any, where: str) -> dict:
+    """Base with an arm's difference; a projector that the arm names by a word has nothing of the base's."""
+    if isinstance(difference.get("projector"), str):
+        base = {key: value for key, value in base.items() if key != "projector"}
+    return merge(base, _look_up(difference, table, where))
 
 
 def merge(base: dict, difference: dict) -> dict:

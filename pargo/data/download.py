@@ -76,7 +76,7 @@ def _efficientnet_lite0(source: WheelSource, files: Path, directory: Path) -> No
 
 
 def _gguf(source: WheelSource, files: Path, directory: Path) -> None:
-    from pargo.data.importers.language import import_gguf
+    from pargo.data.importers.gguf import import_gguf
 
     import_gguf(files, directory)
 

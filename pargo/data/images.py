@@ -8,6 +8,7 @@ from typing import Protocol
 
 from PIL import Image
 
+from pargo.data.rgb import open_rgb
 from pargo.data.shards import INDEX, Shards
 from pargo.errors import PargoError
 
@@ -43,7 +44,7 @@ class FolderImages:
 
     def load(self, identifier: str) -> Image.Image:
         """The image, RGB."""
-        return Image.open(io.BytesIO(self.read(identifier))).convert("RGB")
+        return open_rgb(io.BytesIO(self.read(identifier)), f"{identifier} of {self.directory}")
 
 
 def open_images(source: Path, split: str) -> ImageSet:

@@ -19,6 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
 
+from pargo.data.rgb import open_rgb
 from pargo.errors import PargoError
 
 INDEX = "index.parquet"
@@ -132,7 +133,7 @@ class Shards:
 
     def load(self, identifier: str) -> Image.Image:
         """The image, RGB."""
-        return Image.open(io.BytesIO(self.read(identifier))).convert("RGB")
+        return open_rgb(io.BytesIO(self.read(identifier)), f"{identifier} of {self.directory}")
 
     def record(self, identifier: str) -> dict[str, Any]:
         """The sample's record: `id`, `objects`, `word`, `conversation`."""

@@ -14,11 +14,11 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from pargo.data.sources import WHEELS
 from pargo.export.settings import ModelSettings
 from pargo.files import read_json, sha256_file
-from pargo.layout import Layout, manifest_path
+from pargo.layout import Layout, ModelPlace, manifest_path
 from pargo.machine import git_commit, versions
 from pargo.manifest import RUN_RECORD, read_provenance
 from pargo.report.provenance import follow
-from pargo.report.words import BENCHMARKS, projector_in_words, task
+from pargo.report.words import BENCHMARKS, in_words, projector_in_words, task
 
 
 class Agreement(NamedTuple):
@@ -63,7 +63,7 @@ def rows_of(model: Path) -> list[Row]:
 
 def _rows(path: Path) -> Iterator[Row]:
     score = read_json(path)
-    name = BENCHMARKS[score["benchmark"]]
+    name = BENCHMARKS.get(score["benchmark"], in_words(score["benchmark"]))
     headline = score["headline"]
     percent = headline["maximum"] == 1
     entries = [(headline["name"], headline["value"], headline["interval"], headline["num_images"])]
@@ -102,7 +102,7 @@ def write_card(
     hashes = {path.as_posix(): sha256_file(path) for path in manifests if path.is_file()}
     hashes |= {row.file: row.sha256 for row in rows}
     place = Layout.of_model(model)
-    run = None if place is None else {"config": place[0].config, "arm": place[1], "seed": place[2]}
+    run = None if place is None else {"config": place.layout.config, "arm": place.arm, "seed": place.seed}
     record = model / RUN_RECORD
     commit = read_json(record)["commit"] if record.is_file() else None
     words = projector_in_words(settings.projector)
@@ -147,11 +147,11 @@ def write_card(
     (output / "provenance.json").write_text(json.dumps(provenance, indent=1) + "\n", encoding="utf-8")
 
 
-def _scale(place: tuple[Layout, str, int] | None) -> str | None:
+def _scale(place: ModelPlace | None) -> str | None:
     """What the config says about its scale, from the recorded cells of its report."""
     if place is None:
         return None
-    path = place[0].table("cells", "json")
+    path = place.layout.table("cells", "json")
     return read_json(path).get("scale") if path.is_file() else None
 
 

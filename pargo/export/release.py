@@ -10,8 +10,6 @@ from __future__ import annotations
 import json
 import pickle
 import re
-import shutil
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,11 +20,13 @@ from torch import Tensor
 
 from pargo.config.models import Adapter, Language, Vision
 from pargo.config.projectors import PargoProjector
+from pargo.data.importers.internlm2 import split_rows
 from pargo.errors import InputError, PargoError
 from pargo.export.settings import CONFIG, ModelSettings
-from pargo.models.build import WEIGHTS, check_names_and_shapes
-from pargo.models.internlm2 import split_rows
+from pargo.files import new_directory
+from pargo.models.build import WEIGHTS
 from pargo.models.projectors.pargo import ParGo
+from pargo.models.weights import check_names_and_shapes, refuse
 
 # what the release's evaluation config says of the parts that are not in the checkpoint
 VISION = Vision(
@@ -107,13 +107,6 @@ def _check_positions(positions: Tensor) -> None:
         raise InputError("embeddings.position_ids are not 0, 1, 2, ...: position embeddings would be others")
 
 
-def load_release_weights(projector: ParGo, state: Mapping[str, Tensor]) -> None:
-    """Load the release's projector weights strictly; input norm and output Linear, stored elsewhere there, stay."""
-    own = projector.state_dict()
-    rest = {name: tensor for name, tensor in own.items() if name.startswith(("input_norm.", "output."))}
-    projector.load_state_dict(convert_release_state_dict(state) | rest)
-
-
 # The whole checkpoint -------------------------------------------------------------------------------------------------
 
 
@@ -150,8 +143,6 @@ def convert_release(
         PargoError: the output exists, or the file cannot be read without running code from it.
         InputError: missing, unexpected or mis-shaped tensors, each listed.
     """
-    if output.exists():
-        raise PargoError(f"{output} exists already: remove it or name another directory")
     found = _sort(_read(checkpoint))
     if found.unexpected:
         raise InputError(f"{checkpoint}: unexpected: {', '.join(sorted(found.unexpected))}")
@@ -162,15 +153,12 @@ def convert_release(
     heads = num_attention_heads, num_key_value_heads
     state |= _convert_lora(checkpoint, found.lora, num_language_layers, *heads)
     settings = _settings(state, num_heads, num_partial_tokens, rank=min(found.lora[0, "A"].shape))
-    hidden_size = len(state["projector.output.bias"])
-    check_names_and_shapes(str(checkpoint), state, _expected(settings, num_language_layers, hidden_size, *heads))
-    with tempfile.TemporaryDirectory(dir=output.parent, prefix=f".{output.name}.") as folder:
-        temporary = Path(folder) / output.name
-        temporary.mkdir()
+    language_size = len(state["projector.output.bias"])
+    check_names_and_shapes(str(checkpoint), state, _expected(settings, num_language_layers, language_size, *heads))
+    with new_directory(output) as temporary:
         save_file({name: tensor.float().contiguous() for name, tensor in state.items()}, temporary / WEIGHTS)
         text = json.dumps(settings.model_dump(mode="json"), indent=1) + "\n"
         (temporary / CONFIG).write_text(text, encoding="utf-8")
-        shutil.move(temporary, output)
     return settings
 
 
@@ -248,13 +236,11 @@ def _convert_lora(
     """Adapters on `wqkv` as adapters on its three parts: A reads the same input, the rows of B belong to one part."""
     wanted = {(layer, side) for layer in range(num_layers) for side in "AB"}
     names = "llm_model.base_model.model.model.layers.{}.attention.wqkv.lora_{}.default.weight"
-    problems = {
-        "missing": [names.format(*key) for key in sorted(wanted - lora.keys())],
-        "unexpected": [names.format(*key) for key in sorted(lora.keys() - wanted)],
-    }
-    if any(problems.values()):
-        text = "; ".join(f"{kind}: {', '.join(found)}" for kind, found in problems.items() if found)
-        raise InputError(f"{checkpoint}: {text}")
+    refuse(
+        str(checkpoint),
+        missing=[names.format(*key) for key in sorted(wanted - lora.keys())],
+        unexpected=[names.format(*key) for key in sorted(lora.keys() - wanted)],
+    )
     converted = {}
     for layer in range(num_layers):
         rows = split_rows(lora[layer, "B"], num_attention_heads, num_key_value_heads)
@@ -266,7 +252,7 @@ def _convert_lora(
 
 
 def _expected(
-    settings: ModelSettings, num_layers: int, hidden_size: int, num_attention_heads: int, num_key_value_heads: int
+    settings: ModelSettings, num_layers: int, language_size: int, num_attention_heads: int, num_key_value_heads: int
 ) -> dict[str, torch.Size]:
     """Names and shapes of all that the model must have."""
     with torch.device("meta"):
@@ -274,14 +260,14 @@ def _expected(
             settings.projector,
             num_patches=settings.vision.num_patches,
             feature_size=settings.vision.feature_size,
-            output_size=hidden_size,
+            output_size=language_size,
         )
     shapes = {f"projector.{name}": tensor.shape for name, tensor in projector.state_dict().items()}
-    head_size, rank = hidden_size // num_attention_heads, settings.lora.rank
+    head_size, rank = language_size // num_attention_heads, settings.lora.rank
     sizes = {"q_proj": num_attention_heads, "k_proj": num_key_value_heads, "v_proj": num_key_value_heads}
     for layer in range(num_layers):
         for projection, heads in sizes.items():
             prefix = f"language_model.model.layers.{layer}.self_attn.{projection}"
-            shapes[f"{prefix}.lora_A.default.weight"] = torch.Size((rank, hidden_size))
+            shapes[f"{prefix}.lora_A.default.weight"] = torch.Size((rank, language_size))
             shapes[f"{prefix}.lora_B.default.weight"] = torch.Size((heads * head_size, rank))
     return shapes

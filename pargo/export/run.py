@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from transformers import AutoModelForImageTextToText, AutoProcessor
-from transformers.utils import logging
 
-import pargo.models.auto  # noqa: F401 - makes the classes known to the Auto classes
 from pargo.benchmarks.records import PREDICTIONS, Prediction, read_predictions
 from pargo.data.images import ImageSet, open_images
 from pargo.errors import PargoError
 from pargo.export.card import Agreement, rows_of, write_card
+from pargo.export.load import load_exported
 from pargo.export.model import assemble
 from pargo.export.settings import read_model_settings
-from pargo.layout import Layout
+from pargo.files import new_directory, sha256_file
+from pargo.layout import Layout, manifest_path
 from pargo.manifest import read_provenance
 from pargo.models.processor import PargoProcessor
 from pargo.models.vlm import PargoForConditionalGeneration
+from pargo.models.weights import no_progress_bar
 from pargo.progress import track
 
 BATCH_SIZE = 16
@@ -54,17 +52,13 @@ def export(
     Raises:
         PargoError: the output exists, a source is not found, or weights do not fit.
     """
-    if output.exists():
-        raise PargoError(f"{output} exists already: remove it or name another directory")
     settings = read_model_settings(model)
     language = language or _source(model, settings.language.source, "--language")
     vision = vision or _source(model, settings.vision.source, "--vision")
-    complete, processor = assemble(settings, model, language, vision, dtype)
-    output.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=output.parent, prefix=f".{output.name}.") as folder:
-        temporary = Path(folder) / output.name
-        logging.disable_progress_bar()
-        complete.save_pretrained(temporary, max_shard_size=shard_size)
+    with new_directory(output) as temporary:
+        complete, processor = assemble(settings, model, language, vision, dtype)
+        with no_progress_bar():
+            complete.save_pretrained(temporary, max_shard_size=shard_size)
         processor.save_pretrained(temporary)
         agreement = _compare(temporary, model, compare)
         write_card(
@@ -77,7 +71,6 @@ def export(
             dtype=str(dtype).removeprefix("torch."),
             sources=[language, vision],
         )
-        shutil.move(temporary, output)
     return agreement
 
 
@@ -85,29 +78,7 @@ def _source(model: Path, name: str, option: str) -> Path:
     place = Layout.of_model(model)
     if place is None:
         raise PargoError(f"{model} is not below artifacts/<config>/models: say with {option} where {name!r} is")
-    return place[0].source(name)
-
-
-def load_exported(directory: Path) -> tuple[PargoForConditionalGeneration, PargoProcessor]:
-    """An exported model and its processor, on the GPU if there is one; never asks the network.
-
-    Raises:
-        PargoError: there is none in the directory, or its weights are not complete.
-    """
-    if not (directory / "config.json").is_file():
-        raise PargoError(f"{directory} holds no exported model: it has no config.json")
-    logging.disable_progress_bar()
-    try:
-        processor = AutoProcessor.from_pretrained(directory, local_files_only=True)
-        model, info = AutoModelForImageTextToText.from_pretrained(
-            directory, dtype="auto", local_files_only=True, use_safetensors=True, output_loading_info=True
-        )
-    except (OSError, ValueError, RuntimeError) as error:
-        raise PargoError(f"{directory} holds no exported model: {error}") from error
-    if problems := {kind: sorted(map(str, keys)) for kind, keys in info.items() if keys}:
-        text = "; ".join(f"{kind}: {', '.join(keys)}" for kind, keys in sorted(problems.items()))
-        raise PargoError(f"the weights in {directory} do not fit its config: {text}")
-    return model.to("cuda" if torch.cuda.is_available() else "cpu").eval(), processor
+    return place.layout.source(name)
 
 
 def _compare(exported: Path, model: Path, count: int) -> Agreement | None:
@@ -116,7 +87,13 @@ def _compare(exported: Path, model: Path, count: int) -> Agreement | None:
     if place is None or not count:
         return None
     layout, arm, seed = place
-    folders = [path for path in sorted(layout.predictions(arm, seed, "any").parent.glob("*")) if path.is_dir()]
+    weights = sha256_file(manifest_path(model))
+    folders = [
+        path
+        for path in sorted(layout.predictions(arm, seed, "any").parent.glob("*"))
+        # answers of another training of this arm say nothing about these weights
+        if path.is_dir() and weights in read_provenance(path)["inputs"].values()
+    ]
     if not folders:
         return None
     copy, processor = load_exported(exported)

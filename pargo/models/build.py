@@ -11,17 +11,16 @@ from pathlib import Path
 from typing import TypeVar
 
 import torch
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from pargo.config.models import Adapter, Language, Vision
 from pargo.config.projectors import Projector
-from pargo.errors import InputError, PargoError
 from pargo.models.configuration import PargoConfig
 from pargo.models.language import add_lora, load_language_model
 from pargo.models.projectors import build_projector
 from pargo.models.vision import vision_config
 from pargo.models.vlm import PargoModel, Parts
+from pargo.models.weights import check_names_and_shapes, read_weights
 
 WEIGHTS = "model.safetensors"
 Model = TypeVar("Model", bound=PargoModel)
@@ -91,13 +90,10 @@ def load_own_weights(model: PargoModel, directory: Path, *, allow_missing_lora: 
         allow_missing_lora: the file may be without LoRA altogether (a pretrained projector); LoRA stays as it is.
 
     Raises:
-        PargoError: no file; missing, unexpected or mis-shaped tensors, each listed.
+        InputError: no file; missing, unexpected or mis-shaped tensors, each listed.
     """
     path = directory / WEIGHTS
-    try:
-        state = load_file(path)
-    except OSError as error:
-        raise PargoError(f"cannot read {path}: {error}") from error
+    state = read_weights(path)
     expected = dict(own_parameters(model))
     adapters = {name for name in expected if "lora_" in name}
     if allow_missing_lora and adapters.isdisjoint(state):
@@ -105,20 +101,3 @@ def load_own_weights(model: PargoModel, directory: Path, *, allow_missing_lora: 
     check_names_and_shapes(str(path), state, {name: parameter.shape for name, parameter in expected.items()})
     for name, tensor in state.items():
         expected[name].copy_(tensor)
-
-
-def check_names_and_shapes(what: str, state: dict[str, Tensor], expected: dict[str, torch.Size]) -> None:
-    """Raise InputError listing every tensor that is missing, unexpected or mis-shaped."""
-    shapes = [
-        f"{name} {list(state[name].shape)} instead of {list(expected[name])}"
-        for name in sorted(expected.keys() & state.keys())
-        if state[name].shape != expected[name]
-    ]
-    problems = {
-        "missing": sorted(expected.keys() - state.keys()),
-        "unexpected": sorted(state.keys() - expected.keys()),
-        "mis-shaped": shapes,
-    }
-    if any(problems.values()):
-        text = "; ".join(f"{kind}: {', '.join(names)}" for kind, names in problems.items() if names)
-        raise InputError(f"{what} does not fit the model: {text}")

@@ -12,7 +12,7 @@ from pargo.config.projectors import Projector
 from pargo.errors import InputError
 from pargo.models.vision import PargoVisionConfig
 
-# as in the released checkpoint; its width and depth are an inference, see pargo.models.release
+# tokens as in the released checkpoint; that its width and depth are these is an inference
 RELEASED_PROJECTOR = {
     "name": "pargo",
     "num_partial_tokens": 288,

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import json
-import struct
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 from PIL import Image
-from safetensors import safe_open
 from torch import Tensor
 
 from pargo.code import import_closure
 from pargo.config.base import Settings
 from pargo.config.models import Vision
+from pargo.data.feature_store import write_features
 from pargo.data.images import open_images
 from pargo.errors import PargoError
 from pargo.manifest import publish
@@ -23,8 +21,6 @@ from pargo.models.vision import VisionTower, load_vision_tower
 from pargo.progress import track
 
 BATCH_SIZE = 32
-FEATURES = "features.safetensors"
-IDS = "ids.json"
 
 
 class FeaturesSettings(Settings):
@@ -69,67 +65,3 @@ def encode(tower: VisionTower, processor: PargoImageProcessor, images: Sequence[
     """Features [B, N, Dv] of images of any size and mode."""
     pixel_values = processor(images=list(images), return_tensors="pt")["pixel_values"]
     return tower(pixel_values.to(next(tower.parameters()).device))
-
-
-def write_features(directory: Path, ids: list[str], batches: Iterable[Tensor]) -> None:
-    """Stream batches [b, N, Dv] of all images, in the order of `ids`, into a feature directory, as float16.
-
-    Raises:
-        PargoError: ids are not unique, or a feature is not finite in float16.
-        ValueError: there are not as many features as ids.
-    """
-    if len(set(ids)) != len(ids):
-        raise PargoError("image ids are not unique")
-    written = 0
-    with (directory / FEATURES).open("wb") as file:
-        for batch in batches:
-            half = batch.half().contiguous().cpu()
-            if not half.isfinite().all():
-                raise PargoError(f"features of images {written}..{written + len(half) - 1} are not finite in float16")
-            if not written:
-                file.write(_header((len(ids), *half.shape[1:])))
-            file.write(half.numpy().tobytes())
-            written += len(half)
-    if written != len(ids):
-        raise ValueError(f"{written} features for {len(ids)} ids")
-    (directory / IDS).write_text(json.dumps(ids) + "\n", encoding="utf-8")
-
-
-def _header(shape: tuple[int, ...]) -> bytes:
-    """The safetensors header of one float16 tensor `features`; written by hand, as the library cannot stream."""
-    size = 2 * torch.Size(shape).numel()
-    text = json.dumps({"features": {"dtype": "F16", "shape": shape, "data_offsets": [0, size]}}).encode()
-    text += b" " * (-len(text) % 8)
-    return struct.pack("<Q", len(text)) + text
-
-
-class FeatureStore:
-    """Features by image id, memory-mapped: `store[id]` reads one image's [N, Dv] float16 and nothing else.
-
-    Raises:
-        PargoError: the directory is incomplete, or an id is not in it.
-    """
-
-    def __init__(self, directory: Path) -> None:
-        self.directory = directory
-        try:
-            self.ids: list[str] = json.loads((directory / IDS).read_text(encoding="utf-8"))
-            file = safe_open(directory / FEATURES, framework="pt")
-        except OSError as error:
-            raise PargoError(f"{directory} is not a feature directory: {error}") from error
-        self._features = file.get_slice("features")
-        self._rows = {name: row for row, name in enumerate(self.ids)}
-        rows = self._features.get_shape()[0]
-        if rows != len(self.ids):
-            raise PargoError(f"{directory}: {rows} features for {len(self.ids)} ids")
-
-    def __len__(self) -> int:
-        return len(self.ids)
-
-    def __contains__(self, name: str) -> bool:
-        return name in self._rows
-
-    def __getitem__(self, name: str) -> Tensor:
-        if name not in self._rows:
-            raise PargoError(f"{self.directory} has no features of image {name!r}")
-        return self._features[self._rows[name]]

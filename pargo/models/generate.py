@@ -9,7 +9,7 @@ from torch import Tensor
 from transformers import GenerationConfig
 from transformers.modeling_outputs import BaseModelOutputWithPooling
 
-from pargo.data.template import expand_images
+from pargo.data.template import IMAGE, expand_images
 from pargo.errors import InputError
 from pargo.models.vlm import PargoForConditionalGeneration
 
@@ -33,11 +33,18 @@ def generate(
         num_beams: 1 is greedy.
         stop_ids: tokens that end an answer.
 
+    Raises:
+        InputError: no prompt, another number of images, or a prompt without its one placeholder.
+
     Returns:
         B lists of token ids, without the prompt and without the stop token.
     """
+    if not prompts:
+        raise InputError("expected at least one prompt, got none")
     if len(prompts) != len(features):
         raise InputError(f"{len(prompts)} prompts for {len(features)} images")
+    if other := [index for index, prompt in enumerate(prompts) if list(prompt).count(IMAGE) != 1]:
+        raise InputError(f"prompt(s) {other} do not have exactly one image placeholder")
     image = [model.config.image_token_id] * model.projector.num_tokens
     rows = [expand_images(prompt, image) for prompt in prompts]
     length = max(map(len, rows))

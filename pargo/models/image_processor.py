@@ -15,11 +15,11 @@ from transformers.image_utils import OPENAI_CLIP_MEAN, OPENAI_CLIP_STD, ImageInp
 from transformers.processing_utils import ImagesKwargs
 
 from pargo.config.models import Vision
+from pargo.data.rgb import UNREADABLE, as_rgb, open_rgb
 from pargo.errors import InputError
 from pargo.models.vision import read_vision_source
 
 POLICIES = ("squash", "pad", "crop")
-MAX_PIXELS = 100_000_000  # of an image; more is a mistake or an attack, and would fill the memory
 
 
 class PargoImageProcessorKwargs(ImagesKwargs, total=False):
@@ -67,24 +67,22 @@ class PargoImageProcessor(PilBackend):
         """Images from paths or addresses; an error names the one that cannot be read."""
         if isinstance(image_url_or_urls, list | tuple):
             return [self.fetch_images(item) for item in image_url_or_urls]
+        name = image_url_or_urls if isinstance(image_url_or_urls, str) else type(image_url_or_urls).__name__
+        try:
+            if Path(name).is_file():
+                return open_rgb(Path(name), name)
+        except OSError:  # longer than a path may be: data
+            pass
         try:
             return super().fetch_images(image_url_or_urls)
-        except (OSError, ValueError, Image.DecompressionBombError) as error:
-            name = image_url_or_urls if isinstance(image_url_or_urls, str) else type(image_url_or_urls).__name__
+        except UNREADABLE as error:
             raise InputError(f"cannot read image {name[:200]}: {error}") from error
 
     def process_image(self, image: ImageInput, **options: Any) -> Image.Image:
         """One image of any kind that transformers knows, decoded, RGB."""
         if not isinstance(image, Image.Image):
             image = _from_array(image)
-        if image.width * image.height > MAX_PIXELS:
-            raise InputError(f"image of {image.width} x {image.height}: more than {MAX_PIXELS:,} pixels")
-        try:
-            return image.convert("RGB")
-        except (OSError, ValueError, SyntaxError) as error:
-            raise InputError(
-                f"image {getattr(image, 'filename', '') or image.size} cannot be decoded: {error}"
-            ) from error
+        return as_rgb(image, getattr(image, "filename", "") or f"{image.width} x {image.height}")
 
     def _preprocess(
         self,
@@ -115,10 +113,12 @@ def fit(image: Image.Image, size: int, policy: str, background: tuple[int, ...])
         policy: `squash`, `pad` (with the background colour) or `crop`.
     """
     if policy == "pad" and image.width != image.height:
-        side = max(image.size)
-        square = Image.new("RGB", (side, side), background)
-        square.paste(image, ((side - image.width) // 2, (side - image.height) // 2))
-        image = square
+        # scaled before it is padded: the square around a long image may be too large for the memory
+        scale = size / max(image.size)
+        image = image.resize([max(1, round(side * scale)) for side in image.size], Image.Resampling.BICUBIC)
+        square = Image.new("RGB", (size, size), background)
+        square.paste(image, ((size - image.width) // 2, (size - image.height) // 2))
+        return square
     box = None
     if policy == "crop":
         side = min(image.size)
@@ -127,6 +127,12 @@ def fit(image: Image.Image, size: int, policy: str, background: tuple[int, ...])
     if image.size != (size, size):
         image = image.resize((size, size), Image.Resampling.BICUBIC, box=box)
     return image
+
+
+def as_seen(image: Image.Image, policy: str) -> Image.Image:
+    """The square of an image that a tower sees by this policy, in the image's own size (1024 pixels at most)."""
+    side = min(image.size) if policy == "crop" else max(image.size)
+    return fit(image, min(side, 1024), policy, background=(128, 128, 128))
 
 
 def _from_array(image: Any) -> Image.Image:

@@ -8,6 +8,7 @@ from typing import Literal
 import torch
 from peft import LoraConfig, inject_adapter_in_model
 from peft.tuners.lora import LoraLayer
+from safetensors import SafetensorError
 from transformers import (
     AutoModelForCausalLM,
     AutoTokenizer,
@@ -15,12 +16,12 @@ from transformers import (
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
-from transformers.utils import logging
 
 from pargo.config.models import Adapter, Language
-from pargo.errors import PargoError
+from pargo.errors import InputError
 from pargo.machine import hardware
 from pargo.models.fused import fuse
+from pargo.models.weights import check_loading_info, no_progress_bar
 
 
 def resolve_precision(precision: Literal["auto", "bf16", "fp32"]) -> torch.dtype:
@@ -47,30 +48,23 @@ def load_language_model(config: Language, directory: Path) -> PreTrainedModel:
     Its directory's generation settings are dropped: what generation does is decided by this project's config alone.
 
     Raises:
-        PargoError: no such directory, or weights that do not match the model's definition.
+        InputError: no such directory, or weights that do not match the model's definition.
     """
     _require_directory(directory)
-    shown = logging.is_progress_bar_enabled()
-    logging.disable_progress_bar()
     try:
-        model, loading = AutoModelForCausalLM.from_pretrained(
-            directory,
-            dtype=resolve_precision(config.precision),
-            attn_implementation=config.attention,
-            local_files_only=True,
-            trust_remote_code=False,
-            use_safetensors=True,
-            output_loading_info=True,
-        )
-    except (OSError, ValueError, RuntimeError) as error:
-        raise PargoError(f"{directory} does not hold a language model: {error}") from error
-    finally:
-        if shown:
-            logging.enable_progress_bar()
-    problems = {kind: sorted(map(str, keys)) for kind, keys in loading.items() if keys}
-    if problems:
-        text = "; ".join(f"{kind}: {', '.join(keys)}" for kind, keys in sorted(problems.items()))
-        raise PargoError(f"weights in {directory} do not match the language model: {text}")
+        with no_progress_bar():
+            model, loading = AutoModelForCausalLM.from_pretrained(
+                directory,
+                dtype=resolve_precision(config.precision),
+                attn_implementation=config.attention,
+                local_files_only=True,
+                trust_remote_code=False,
+                use_safetensors=True,
+                output_loading_info=True,
+            )
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
+        raise InputError(f"{directory} does not hold a language model: {error}") from error
+    check_loading_info(str(directory), loading)
     model.generation_config = GenerationConfig()
     model.requires_grad_(False)
     if config.attention == "eager":
@@ -87,7 +81,7 @@ def add_lora(model: PreTrainedModel, adapter: Adapter, seed: int) -> None:
         seed: of the initialisation, which does not depend on anything else.
 
     Raises:
-        PargoError: target modules that the model does not have.
+        InputError: target modules that the model does not have.
     """
     targets = adapter.target_modules
     config = LoraConfig(
@@ -102,7 +96,7 @@ def add_lora(model: PreTrainedModel, adapter: Adapter, seed: int) -> None:
         try:
             inject_adapter_in_model(config, model)
         except ValueError as error:
-            raise PargoError(f"lora.target_modules: {error}") from error
+            raise InputError(f"lora.target_modules: {error}") from error
         for module in model.modules():
             if isinstance(module, LoraLayer):
                 # drawn again after the cast: in a bf16 model the first draw is rounded
@@ -113,4 +107,4 @@ def add_lora(model: PreTrainedModel, adapter: Adapter, seed: int) -> None:
 
 def _require_directory(directory: Path) -> None:
     if not (directory / "config.json").is_file():
-        raise PargoError(f"{directory} is not a language model directory: it has no config.json")
+        raise InputError(f"{directory} is not a language model directory: it has no config.json")

@@ -30,8 +30,6 @@ class PargoProcessor(ProcessorMixin):
             images than the prompts have.
     """
 
-    valid_kwargs = ("num_image_tokens", "chat_template")
-
     def __init__(
         self,
         image_processor: PargoImageProcessor | None = None,
@@ -49,7 +47,11 @@ class PargoProcessor(ProcessorMixin):
         super().__init__(image_processor, tokenizer, chat_template=chat_template)
 
     def __call__(self, images: Any = None, text: Any = None, **kwargs: Any) -> BatchFeature:
-        """See the class; arguments as of all processors of transformers."""
+        """See the class; arguments as of all processors of transformers.
+
+        Nothing is put before a prompt (`add_special_tokens` is False): what training had there, the template writes.
+        """
+        kwargs.setdefault("add_special_tokens", False)
         prompts = [text] if isinstance(text, str) else list(text or ())
         for index, prompt in enumerate(prompts):
             if isinstance(prompt, str) and prompt.count(IMAGE_TOKEN) > 1:

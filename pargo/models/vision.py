@@ -8,13 +8,14 @@ from typing import Any
 import timm
 import torch
 import torch.nn.functional as F
-from safetensors.torch import load_file
 from torch import Tensor, nn
 from transformers import PreTrainedConfig
+from transformers.modeling_utils import local_torch_dtype
 
 from pargo.config.models import Vision
-from pargo.errors import InputError, PargoError
+from pargo.errors import InputError
 from pargo.files import read_json
+from pargo.models.weights import check_names_and_shapes, read_weights
 
 
 class PargoVisionConfig(PreTrainedConfig):
@@ -42,7 +43,8 @@ class VisionTower(nn.Module):
     """Pixels -> features [B, N, Dv]: patches in raster order, channels of the last `feature_layers` maps.
 
     A transformer gives the tokens of its last block before the final norm, without class token; a convolutional
-    network its last feature maps, coarser ones repeated (nearest) to the grid of the finest.
+    network its last feature maps, coarser ones repeated (nearest) to the grid of the finest. Made in float32, whatever
+    torch's default: a part of a model in bfloat16 stays exact, buffers that no file holds included (rotary positions).
 
     Raises:
         InputError: timm has no such architecture.
@@ -51,7 +53,8 @@ class VisionTower(nn.Module):
     def __init__(self, config: PargoVisionConfig) -> None:
         super().__init__()
         self.config = config
-        self.model = _create(config)
+        with local_torch_dtype(torch.float32):
+            self.model = _create(config)
         self.model.to(memory_format=torch.channels_last)
         self.requires_grad_(False).eval()
 
@@ -87,13 +90,14 @@ def read_vision_source(directory: Path) -> dict[str, Any]:
     """`config.json` of a vision source: `architecture` (timm's name), `mean` and `std` per RGB channel.
 
     Raises:
-        PargoError: the file is absent, no JSON, or lacks a key.
+        PargoError: the file is absent or no JSON.
+        InputError: it lacks a key.
     """
     path = directory / "config.json"
     source = read_json(path)
     missing = [key for key in ("architecture", "mean", "std") if key not in source]
     if missing:
-        raise PargoError(f"{path} lacks {', '.join(missing)}")
+        raise InputError(f"{path} lacks {', '.join(missing)}")
     return source
 
 
@@ -105,19 +109,18 @@ def load_vision_tower(settings: Vision, directory: Path) -> VisionTower:
         directory: `config.json` and `model.safetensors` under timm's names.
 
     Raises:
-        PargoError: unknown or other architecture, weights that do not fit, other number of patches or channels.
+        InputError: unknown or other architecture, weights that do not fit, other number of patches or channels.
     """
     source = read_vision_source(directory)
     if source["architecture"] != settings.architecture:
-        raise PargoError(
+        raise InputError(
             f"vision.architecture: {settings.architecture!r}, but {directory} holds {source['architecture']!r}"
         )
     tower = VisionTower(vision_config(settings))
     path = directory / "model.safetensors"
-    try:
-        tower.model.load_state_dict(load_file(path))
-    except (OSError, RuntimeError) as error:
-        raise PargoError(f"{path} does not fit the vision tower: {error}") from error
+    weights = read_weights(path)
+    check_names_and_shapes(str(path), weights, {name: x.shape for name, x in tower.model.state_dict().items()})
+    tower.model.load_state_dict(weights)
     _check_shape(tower, settings)
     return tower
 
@@ -135,7 +138,7 @@ def _check_shape(tower: VisionTower, settings: Vision) -> None:
     for field, found in (("num_patches", num_patches), ("feature_size", feature_size)):
         expected = getattr(settings, field)
         if expected != found:
-            raise PargoError(
+            raise InputError(
                 f"vision.{field}: the config says {expected}, but {settings.architecture} gives {found} "
                 f"at image_size {size} with feature_layers {settings.feature_layers}"
             )

@@ -20,6 +20,7 @@ from pargo.errors import InputError
 from pargo.models.configuration import PargoConfig
 from pargo.models.projectors import ProjectorBase, build_projector
 from pargo.models.vision import VisionTower
+from pargo.models.weights import check_loading_info
 
 EncodedImages = dict[str, BaseModelOutputWithPooling]
 
@@ -97,16 +98,21 @@ class PargoModel(PreTrainedModel):
             self.post_init()
 
     def _init_weights(self, module: nn.Module) -> None:
-        """Fill what a checkpoint does not hold: buffers that follow from the config, and weights it lacks."""
+        """Fill what a checkpoint does not hold: buffers that follow from the config."""
         super()._init_weights(module)
         if hasattr(module, "init_non_persistent_buffers"):
             module.init_non_persistent_buffers()
 
-    def get_input_embeddings(self) -> nn.Module:
-        return self.language_model.get_input_embeddings()
+    @classmethod
+    def from_pretrained(cls, *args: Any, output_loading_info: bool = False, **kwargs: Any) -> Any:
+        """As of all models of transformers, but a directory that lacks weights, or has others, is refused.
 
-    def set_input_embeddings(self, value: nn.Module) -> None:
-        self.language_model.set_input_embeddings(value)
+        Raises:
+            InputError: missing, unexpected or mis-shaped tensors, each listed.
+        """
+        model, info = super().from_pretrained(*args, output_loading_info=True, **kwargs)
+        check_loading_info(str(args[0]) if args else cls.__name__, info)
+        return (model, info) if output_loading_info else model
 
     def get_output_embeddings(self) -> nn.Module:
         return self.language_model.get_output_embeddings()
@@ -179,6 +185,7 @@ class PargoModel(PreTrainedModel):
         input_ids: Tensor | None = None,
         pixel_values: Tensor | None = None,
         attention_mask: Tensor | None = None,
+        position_ids: Tensor | None = None,
         inputs_embeds: Tensor | None = None,
         mm_encoder_outputs: EncodedImages | None = None,
         **kwargs: Any,
@@ -190,16 +197,21 @@ class PargoModel(PreTrainedModel):
             pixel_values: of all images, in the order in which they stand in the batch; see `get_image_features`.
             attention_mask: [B, L], 1 for tokens and 0 for padding. Without one nothing is hidden: with padding on the
                 right, no token sees it anyway.
+            position_ids: [B, L]; `generate` makes them from the mask, so that padding on the left does not count.
             inputs_embeds: [B, L, D] instead of `input_ids` and images.
             mm_encoder_outputs: `{"image": output of get_image_features}` instead of `pixel_values`; `generate` encodes
                 images once and passes them on so.
-            kwargs: of the language model, e.g. `position_ids`, `past_key_values`, `use_cache`.
+            kwargs: of the language model, e.g. `past_key_values`, `use_cache`.
         """
         tokens = self._tokens(pixel_values, mm_encoder_outputs)
         if inputs_embeds is None:
             inputs_embeds = self.embed(input_ids, tokens)
         output = self.get_decoder()(
-            inputs_embeds=inputs_embeds, attention_mask=attention_mask, return_dict=True, **kwargs
+            inputs_embeds=inputs_embeds,
+            attention_mask=attention_mask,
+            position_ids=position_ids,
+            return_dict=True,
+            **kwargs,
         )
         return PargoModelOutput(**output, image_hidden_states=tokens)
 
@@ -212,11 +224,20 @@ class PargoForConditionalGeneration(PargoModel, GenerationMixin):
         parts: what it is made of; by default new parts with random weights.
     """
 
-    def __init__(self, config: PargoConfig, parts: Parts | None = None) -> None:
-        super().__init__(config, parts)
-        # the model must not write what stands for an image
-        if config.image_token_id < self.get_input_embeddings().num_embeddings:
-            self.generation_config.suppress_tokens = [config.image_token_id]
+    def _expand_inputs_for_generation(
+        self,
+        expand_size: int = 1,
+        is_encoder_decoder: bool = False,
+        input_ids: Tensor | None = None,
+        **model_kwargs: Any,
+    ) -> tuple[Tensor, dict[str, Any]]:
+        """Rows for every beam. transformers deals images out to them without asking whether their number matches."""
+        encoded: EncodedImages = model_kwargs.get("mm_encoder_outputs") or {}
+        if input_ids is not None:
+            self._check_image_tokens(input_ids == self.config.image_token_id, self._tokens(None, encoded))
+        # copies, because it writes into what a caller may have passed
+        model_kwargs["mm_encoder_outputs"] = {kind: type(output)(**output) for kind, output in encoded.items()}
+        return super()._expand_inputs_for_generation(expand_size, is_encoder_decoder, input_ids, **model_kwargs)
 
     @can_return_tuple
     def forward(
@@ -224,6 +245,7 @@ class PargoForConditionalGeneration(PargoModel, GenerationMixin):
         input_ids: Tensor | None = None,
         pixel_values: Tensor | None = None,
         attention_mask: Tensor | None = None,
+        position_ids: Tensor | None = None,
         inputs_embeds: Tensor | None = None,
         mm_encoder_outputs: EncodedImages | None = None,
         labels: Tensor | None = None,
@@ -239,6 +261,11 @@ class PargoForConditionalGeneration(PargoModel, GenerationMixin):
         if inputs_embeds is None:
             inputs_embeds = self.embed(input_ids, tokens)
         output = self.language_model(
-            inputs_embeds=inputs_embeds, attention_mask=attention_mask, labels=labels, return_dict=True, **kwargs
+            inputs_embeds=inputs_embeds,
+            attention_mask=attention_mask,
+            position_ids=position_ids,
+            labels=labels,
+            return_dict=True,
+            **kwargs,
         )
         return PargoCausalLMOutput(**output, image_hidden_states=tokens)

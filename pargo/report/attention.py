@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from PIL import Image
 from safetensors import safe_open
 from safetensors.torch import save_file
 
@@ -18,11 +17,11 @@ from pargo.code import import_closure
 from pargo.config.base import Positive, Settings
 from pargo.config.models import Vision
 from pargo.config.projectors import PargoProjector
+from pargo.data.feature_store import FeatureStore
 from pargo.data.images import open_images
 from pargo.errors import PargoError
 from pargo.manifest import publish
-from pargo.models.features import FeatureStore
-from pargo.models.image_processor import fit
+from pargo.models.image_processor import as_seen
 from pargo.models.projectors import build_projector
 from pargo.report.attention_files import INDEX, MAPS
 from pargo.report.cost import OUTPUT, PREFIX, projector_shapes
@@ -71,7 +70,7 @@ def run(settings: AttentionSettings, model: Path, source: Path, features: Path, 
         save_file({"maps": maps}, directory / MAPS)
         (directory / INDEX).write_text(json.dumps(index, indent=1) + "\n", encoding="utf-8")
         for entry in entries:
-            as_seen(images.load(entry["id"]), settings.vision).save(directory / entry["file"])
+            as_seen(images.load(entry["id"]), settings.vision.resize).save(directory / entry["file"])
 
 
 def spread(ids: Sequence[str], count: int) -> list[str]:
@@ -83,12 +82,6 @@ def spread(ids: Sequence[str], count: int) -> list[str]:
     if len(ids) < count:
         raise PargoError(f"report.attention_images: {count} images asked for, the source has {len(ids)}")
     return [ids[(2 * i + 1) * len(ids) // (2 * count)] for i in range(count)]
-
-
-def as_seen(image: Image.Image, vision: Vision) -> Image.Image:
-    """The square of an image that the tower saw (its `resize` policy), so that patches lie where they belong."""
-    side = min(image.size) if vision.resize == "crop" else max(image.size)
-    return fit(image, side, vision.resize, background=(128, 128, 128))
 
 
 def load_projector(settings: AttentionSettings, weights: Path) -> torch.nn.Module:

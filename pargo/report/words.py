@@ -16,6 +16,7 @@ TASKS = {
     "yes_no": "Yes or no",
 }
 BENCHMARKS = {"mini_mme": "mini-MME", "easy_vqa": "easy-VQA"}
+PROJECTORS = {"qformer": "Q-Former", "resampler": "Perceiver Resampler", "c_abstractor": "C-Abstractor"}
 
 
 def in_words(name: str) -> str:
@@ -32,7 +33,7 @@ def benchmark(settings: ReportSettings, name: str) -> str:
     """`mini-MME`, and with its own name in brackets where a config has several of a kind."""
     kind = settings.benchmarks[name].kind
     same = sum(other.kind == kind for other in settings.benchmarks.values())
-    return BENCHMARKS[kind] + (f" ({in_words(name)})" if same > 1 else "")
+    return BENCHMARKS.get(kind, in_words(kind)) + (f" ({in_words(name)})" if same > 1 else "")
 
 
 def projectors(settings: ReportSettings) -> dict[str, str]:
@@ -49,7 +50,7 @@ def projector_in_words(projector: Projector) -> str:
     if projector.name in ("linear", "mlp"):
         name = {"linear": "Linear", "mlp": "MLP"}[projector.name]
         return name if projector.adjacent_patches == 1 else f"{name} on {projector.adjacent_patches} patches"
-    return {"qformer": "Q-Former", "resampler": "Perceiver Resampler", "c_abstractor": "C-Abstractor"}[projector.name]
+    return PROJECTORS.get(projector.name, in_words(projector.name))
 
 
 def _pargo(projector: PargoProjector) -> str:

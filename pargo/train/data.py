@@ -8,10 +8,10 @@ from pathlib import Path
 from random import Random
 from typing import Any, Protocol
 
+from pargo.data.feature_store import FeatureStore
 from pargo.data.shards import Shards
 from pargo.data.template import Encoded, encode_caption, encode_conversation
 from pargo.errors import PargoError
-from pargo.models.features import FeatureStore
 from pargo.train.batch import Sample
 from pargo.train.sampler import Sampler
 

@@ -9,8 +9,8 @@ from pargo.config.base import Name, Settings
 from pargo.config.models import Language, Vision
 from pargo.config.projectors import Projector
 from pargo.config.training import Finetune
+from pargo.data.feature_store import FeatureStore
 from pargo.models.build import build_model, load_own_weights
-from pargo.models.features import FeatureStore
 from pargo.models.language import load_tokenizer
 from pargo.models.vlm import PargoModel
 from pargo.train.data import ConversationDataset, TrainingData

@@ -17,6 +17,7 @@ from pargo.config.experiment import load_config
 from pargo.config.models import Adapter
 from pargo.config.stages import evaluate as stage_settings
 from pargo.config.training import Generation
+from pargo.data.feature_store import FeatureStore, write_features
 from pargo.data.images import open_images
 from pargo.data.mini_mme import write_mini_mme
 from pargo.data.random_models import byte_tokenizer, write_random_language
@@ -25,7 +26,6 @@ from pargo.data.template import MME_SUFFIX, encode_prompt
 from pargo.errors import PargoError
 from pargo.manifest import publish, read_manifest, read_provenance
 from pargo.models.build import build_model, own_state_dict
-from pargo.models.features import FeatureStore, write_features
 from pargo.models.vlm import PargoForConditionalGeneration
 
 VISION = {"source": "v", "architecture": "test", "image_size": 32, "num_patches": 4, "feature_size": 6}

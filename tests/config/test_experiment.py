@@ -125,6 +125,12 @@ def test_one_word_chooses_a_projector() -> None:
     config = parse_config(change("arms/pargo", {"projector": "qformer"}))
     assert config.arms["pargo"].projector == config.projectors["qformer"]
     assert config.arms["pargo"] == config.arms["qformer"]
+    # of two of a kind, the one that is named, with nothing of the other
+    settings = {key: value for key, value in MICRO["projectors"]["pargo"].items() if key != "group_shape"}
+    plain = change("projectors/plain", settings)
+    plain["arms"]["pargo"] = {"projector": "plain"}
+    config = parse_config(plain)
+    assert config.arms["pargo"].projector == config.projectors["plain"] != config.projectors["pargo"]
     default = parse_config(MICRO)
     assert default.arms["pargo"].projector == default.projectors["pargo"]
     changed = parse_config(change("arms/pargo", {"projector": {"num_layers": 3}})).arms["pargo"].projector

@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from pargo.data.importers.language import import_gguf
+from pargo.data.importers.gguf import import_gguf
 from pargo.data.importers.vision import LITE0, import_efficientnet_lite0, rename_in_order
 from pargo.data.random_models import byte_tokenizer, write_random_language, write_random_vision
 from pargo.errors import PargoError

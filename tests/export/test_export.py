@@ -9,9 +9,11 @@ import pytest
 import torch
 from huggingface_hub import ModelCard
 from safetensors.torch import load_file, save_file
+from transformers import AutoModelForImageTextToText
 
 from pargo.errors import PargoError
-from pargo.export.run import export, load_exported
+from pargo.export.load import load_exported
+from pargo.export.run import export
 from pargo.export.settings import read_model_settings
 from pargo.files import sha256_file
 from pargo.layout import Layout, manifest_path
@@ -83,7 +85,8 @@ def test_scores_of_other_weights_are_not_on_the_card(inside, tmp_path):
     manifest_path(other).write_text("{}")
     (tmp_path / "reports").symlink_to(inside.root / "reports")
     (tmp_path / "artifacts/micro/sources").symlink_to(inside.root / "artifacts/micro/sources")
-    export(other, tmp_path / "out", compare=0)
+    (tmp_path / "artifacts/micro/predictions").symlink_to(inside.root / "artifacts/micro/predictions")
+    assert export(other, tmp_path / "out") is None  # nor are its answers compared
     assert json.loads((tmp_path / "out/provenance.json").read_text())["numbers"] == []
     assert "None: no scores of this model were found." in (tmp_path / "out/README.md").read_text()
 
@@ -121,7 +124,14 @@ def test_an_incomplete_export_is_not_loaded(inside, tmp_path):
     state = load_file(tmp_path / "model.safetensors")
     del state["projector.output.bias"]
     save_file(state, tmp_path / "model.safetensors", {"format": "pt"})
-    with pytest.raises(PargoError, match=r"do not fit its config: missing_keys: projector\.output\.bias"):
+    with pytest.raises(ValueError, match=r"do not fit the model: missing: projector\.output\.bias"):
+        load_exported(tmp_path)
+    # not by transformers' own way in either: it would only warn, and go on with what memory holds
+    with pytest.raises(ValueError, match=r"missing: projector\.output\.bias"):
+        AutoModelForImageTextToText.from_pretrained(tmp_path)
+    weights = tmp_path / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-9])
+    with pytest.raises(ValueError, match="holds no exported model"):
         load_exported(tmp_path)
 
 

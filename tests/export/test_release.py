@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 
 from pargo.config.projectors import PargoProjector
 from pargo.errors import InputError, PargoError
-from pargo.export.release import convert_release, convert_release_state_dict, load_release_weights
+from pargo.export.release import convert_release, convert_release_state_dict
 from pargo.export.settings import read_model_settings
 from pargo.models.projectors.pargo import ParGo
 
@@ -34,10 +34,17 @@ def oracle(name: str) -> tuple[ParGo, dict[str, torch.Tensor], dict[str, torch.T
     return model, weights | {"query_tokens": tensors["query_tokens"]}, tensors
 
 
+def load(model: ParGo, weights: dict[str, torch.Tensor]) -> None:
+    """Strictly; input norm and output Linear, which the files do not have, stay."""
+    own = model.state_dict()
+    rest = {name: tensor for name, tensor in own.items() if name.startswith(("input_norm.", "output."))}
+    model.load_state_dict(convert_release_state_dict(weights) | rest)
+
+
 @pytest.mark.parametrize("name", sorted(META))
 def test_hidden_state_and_attentions(name):
     model, weights, tensors = oracle(name)
-    load_release_weights(model, weights)
+    load(model, weights)
     hidden, attentions = model.encode(tensors["features"], output_attentions=True)
     assert (hidden - tensors["expected"]).abs().max() < 1e-5
     for layer in range(META[name]["num_layers"]):
@@ -54,13 +61,6 @@ def test_unknown_and_absent_names_are_refused():
     del weights["query_tokens"]
     with pytest.raises(InputError, match="lack query_tokens"):
         convert_release_state_dict(weights)
-
-
-def test_incomplete_weights_are_refused():
-    model, weights, _ = oracle("quads")
-    del weights["encoder.layer.1.output_query.dense.bias"]
-    with pytest.raises(RuntimeError, match=r"layers\.1\.feed_forward\.output\.bias"):
-        load_release_weights(model, weights)
 
 
 # The whole checkpoint -------------------------------------------------------------------------------------------------

@@ -71,6 +71,15 @@ def test_the_language_model_keeps_its_attention(language_dir):
         model.get_image_features(torch.zeros(1, 3, 64, 64))
 
 
+def test_generation_refuses_prompts_without_their_image(language_dir):
+    model = build(language_dir)
+    features = torch.randn(2, NUM_PATCHES, FEATURE_SIZE)
+    with pytest.raises(InputError, match=r"prompt\(s\) \[0, 1\] do not have exactly one image"):
+        generate(model, features, [[IMAGE, IMAGE, 5], [6, 7]], 3)
+    with pytest.raises(InputError, match="at least one prompt"):
+        generate(model, features[:0], [], 3)
+
+
 @pytest.mark.parametrize("num_beams", [1, 3])
 def test_generation_in_a_batch_equals_one_by_one(language_dir, num_beams):
     model = build(language_dir, adapter=LORA)
@@ -223,7 +232,7 @@ def test_language_model_errors(language_dir, tmp_path):
     state = load_file(tmp_path / "model.safetensors")
     del state["model.layers.1.mlp.up_proj.weight"]
     save_file(state, tmp_path / "model.safetensors", {"format": "pt"})
-    with pytest.raises(PargoError, match=r"missing_keys: model\.layers\.1\.mlp\.up_proj\.weight"):
+    with pytest.raises(PargoError, match=r"missing: model\.layers\.1\.mlp\.up_proj\.weight"):
         load_language_model(LANGUAGE, tmp_path)
 
 

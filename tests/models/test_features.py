@@ -12,10 +12,11 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from pargo.code import import_closure
+from pargo.data.feature_store import FeatureStore, write_features
 from pargo.data.random_models import write_random_vision
 from pargo.errors import PargoError
 from pargo.manifest import publish, read_manifest, read_provenance
-from pargo.models.features import FeaturesSettings, FeatureStore, encode, run, write_features
+from pargo.models.features import FeaturesSettings, encode, run
 from pargo.models.image_processor import PargoImageProcessor
 from pargo.models.vision import load_vision_tower
 from tests.models.builders import vision

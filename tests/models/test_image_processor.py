@@ -12,7 +12,7 @@ from PIL import Image
 
 from pargo.data.random_models import write_random_vision
 from pargo.errors import InputError
-from pargo.models.image_processor import PargoImageProcessor
+from pargo.models.image_processor import PargoImageProcessor, as_seen
 from tests.models.builders import vision
 
 MEAN, STD = (0.5, 0.4, 0.3), (0.2, 0.3, 0.4)
@@ -113,10 +113,50 @@ def png() -> bytes:
 def test_a_truncated_image_is_refused(tmp_path):
     path = tmp_path / "half.png"
     path.write_bytes(png()[:5000])
-    with pytest.raises(ValueError, match=r"image .*half\.png cannot be decoded: .*truncated"):
+    with pytest.raises(ValueError, match=r"cannot read image .*half\.png: .*truncated"):
         processor()(images=Image.open(path))
     with pytest.raises(ValueError, match=r"cannot read image .*half\.png"):
         processor()(images=str(path))
+
+
+def test_a_damaged_chunk_is_refused(tmp_path):
+    """PIL calls it a SyntaxError."""
+    damaged = bytearray(png())
+    second = 8 + 12 + 13  # signature, and the chunk IHDR
+    damaged[second + 4 : second + 8] = b"\0\0\0\0"
+    path = tmp_path / "damaged.png"
+    path.write_bytes(damaged)
+    with pytest.raises(ValueError, match=r"cannot read image .*damaged\.png"):
+        processor()(images=str(path))
+
+
+@pytest.mark.parametrize("mode", ["I;16", "I", "F"])
+def test_more_than_eight_bits_are_refused(tmp_path, mode):
+    image = Image.fromarray(np.full((8, 8), 30000, {"I;16": np.uint16, "I": np.int32, "F": np.float32}[mode]))
+    assert image.mode == mode
+    path = tmp_path / "deep.tiff"
+    image.save(path)
+    for given in (image, str(path)):
+        with pytest.raises(ValueError, match="more than 8 bits a channel"):
+            processor()(images=given)
+
+
+def test_photographs_are_turned_as_they_were_taken(tmp_path):
+    array = noise(40, 64)
+    path = tmp_path / "turned.png"
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be turned by 90 degrees, clockwise
+    Image.fromarray(array).save(path, exif=exif)
+    upright = pixels(Image.fromarray(np.rot90(array, -1)))
+    assert (pixels(str(path)) == upright).all()
+    assert (pixels(Image.open(path)) == upright).all()
+
+
+def test_a_very_long_image_needs_no_square_of_its_length():
+    """In full, that square would have 30,000 x 30,000 pixels."""
+    padded = pixels(Image.new("RGB", (30000, 20), (255, 0, 0)), "pad")
+    assert (padded == (255, 0, 0)).all(2).any(1).sum() == 1
+    assert as_seen(Image.new("RGB", (30000, 20)), "squash").size == (1024, 1024)
 
 
 def test_a_file_that_is_no_image_is_refused(tmp_path):
@@ -138,7 +178,7 @@ def test_a_huge_image_is_refused_before_it_is_decoded(tmp_path):
     path.write_bytes(header)
     with pytest.raises(ValueError, match=r"cannot read image .*bomb\.png: .*decompression bomb"):
         processor()(images=str(path))
-    with pytest.raises(InputError, match=r"image of 20000 x 6000: more than 100,000,000 pixels"):
+    with pytest.raises(InputError, match=r"image .* of 20000 x 6000: more than 100,000,000 pixels"):
         processor()(images=Image.new("1", (20000, 6000)))
 
 

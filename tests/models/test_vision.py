@@ -137,7 +137,14 @@ def test_weights_are_strict(cnn, tmp_path, damage):
         state[name] = F.pad(state[name], (0, 1))
     save_file(state, tmp_path / "model.safetensors")
     (tmp_path / "config.json").write_bytes((cnn / "config.json").read_bytes())
-    with pytest.raises(PargoError, match=rf"model\.safetensors does not fit the vision tower[\s\S]*{name}"):
+    with pytest.raises(PargoError, match=rf"model\.safetensors do not fit the model: [\s\S]*{name}"):
+        load_vision_tower(vision(4, 64), tmp_path)
+
+
+def test_a_truncated_file_is_refused(cnn, tmp_path):
+    (tmp_path / "config.json").write_bytes((cnn / "config.json").read_bytes())
+    (tmp_path / "model.safetensors").write_bytes((cnn / "model.safetensors").read_bytes()[:-10])
+    with pytest.raises(ValueError, match=r"cannot read .*model\.safetensors"):
         load_vision_tower(vision(4, 64), tmp_path)
 
 

@@ -19,11 +19,11 @@ from pargo.config.data import EasyVQA, MiniMME
 from pargo.config.models import Language, Vision
 from pargo.config.projectors import MLPProjector, PargoProjector, QFormerProjector
 from pargo.config.report import Report
+from pargo.data.feature_store import write_features
 from pargo.data.mini_mme import write_mini_mme
 from pargo.data.shards import ShardWriter
 from pargo.layout import Layout
 from pargo.manifest import publish
-from pargo.models.features import write_features
 from pargo.models.projectors import build_projector
 from pargo.report import attention
 from pargo.report.settings import ReportSettings

@@ -11,10 +11,10 @@ import pytest
 import torch
 
 from pargo.config.base import canonical_json
+from pargo.data.feature_store import write_features
 from pargo.data.random_models import write_random_language
 from pargo.data.shards import ShardWriter
 from pargo.manifest import publish
-from pargo.models.features import write_features
 
 NUM_IMAGES = 24
 

@@ -13,9 +13,9 @@ from safetensors.torch import load_file
 from pargo.config.base import canonical_json
 from pargo.config.experiment import parse_config
 from pargo.config.stages import pretrain
+from pargo.data.feature_store import write_features
 from pargo.data.random_models import write_random_language
 from pargo.manifest import publish
-from pargo.models.features import write_features
 from pargo.train.pretrain import PretrainSettings, run
 from tests.train.conftest import World
 

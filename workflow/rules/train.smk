@@ -21,6 +21,8 @@ rule pretrain:
         manifest=manifest(layout.model("{arm}", "{seed}", "pretrain")),
     log:
         log_file("pretrain-{arm}-seed-{seed}"),
+    # before fine-tuning of other arms: a run waits longest for the arm that starts last
+    priority: 1
     threads: num_threads("pretrain")
     resources:
         executor=EXECUTOR,

@@ -45,7 +45,8 @@ class ProjectorBase(nn.Module, ABC):
     In front is a LayerNorm over channels that is never trained: the release has BLIP's frozen `ln_vision` there. Its
     weight and bias are 1 and 0 unless a released checkpoint brings others.
 
-    Set `gradient_checkpointing` to recompute each layer in the backward pass instead of keeping its activations.
+    Set `gradient_checkpointing` to recompute each attention layer in the backward pass instead of keeping its
+    activations; projectors without attention are small and keep theirs.
 
     Args:
         config: settings of the projector.

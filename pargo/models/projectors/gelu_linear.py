@@ -26,6 +26,7 @@ class GeluLinear(nn.Linear):
 class _GeluLinear(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+        x = x.contiguous()
         ctx.save_for_backward(x, weight)
         result = x.new_empty(*x.shape[:-1], len(weight))
         for rows, out in zip(_rows(x), _rows(result), strict=True):
@@ -44,5 +45,5 @@ class _GeluLinear(torch.autograd.Function):
 
 
 def _rows(x: Tensor) -> tuple[Tensor, ...]:
-    """Views of x [..., C] as rows, `ROWS` at a time."""
-    return x.view(-1, x.shape[-1]).split(ROWS)
+    """x [..., C] as rows, `ROWS` at a time; views, if x is contiguous."""
+    return x.reshape(-1, x.shape[-1]).split(ROWS)

@@ -5,9 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-COPIED_KEY = (
-    32  # what gathering one key costs, in products of it with a query (measured on CPUs, no part of the result)
-)
+# what gathering one key costs, in products of it with a query (measured on CPUs, no part of the result)
+COPIED_KEY = 32
 
 
 def neighbour_mask(span: int, num_tokens: int) -> Tensor:

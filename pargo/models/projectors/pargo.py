@@ -40,12 +40,12 @@ class ParGoLayer(nn.Module):
         self.num_partial, self.num_global = config.num_partial_tokens, config.num_global_tokens
         self.kinds = [slice(0, self.num_partial), slice(self.num_partial, config.num_tokens)]
         # kinds of tokens that meet their own kind: in the cascade, global tokens bypass self-attention
-        meeting = self.kinds[:1] if config.self_attention == "cascade" else self.kinds
+        is_cascade = config.self_attention == "cascade"
+        meeting = self.kinds[:1] if is_cascade else self.kinds
         self.meeting = [kind for kind in meeting if kind.stop > kind.start]
         heads = config.hidden_size, config.num_heads
         self.self_attention: Attention | None = None
         if self.meeting:
-            is_cascade = config.self_attention == "cascade"
             self.self_attention = (
                 NeighbourAttention(*heads, span, self.num_partial) if is_cascade else Attention(*heads)
             )

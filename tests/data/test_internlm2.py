@@ -13,9 +13,9 @@ from safetensors.torch import save_file
 from torch import Tensor
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from pargo.data.importers.language import PROBES, convert_language_model
+from pargo.data.importers.convert import convert_language_model
+from pargo.data.importers.internlm2 import PROBES, convert_internlm2_config, split_rows
 from pargo.errors import PargoError
-from pargo.models.internlm2 import convert_internlm2_config, split_rows
 
 HEADS, KV_HEADS, SIZE, WIDTH, LAYERS, VOCABULARY = 6, 2, 8, 48, 2, 400
 CONFIG = {

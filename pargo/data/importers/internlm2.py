@@ -1,19 +1,27 @@
-"""InternLM2 in the layout of Llama, which it equals but for names and one fused matrix.
+"""InternLM2 -> a language source in the layout of Llama, which it equals but for names and one fused matrix.
 
-`wqkv` holds, for each key-value head, the rows of its query heads, then of its key, then of its value. Splitting rows
-is all there is to it: the same numbers, without InternLM2's own code.
+It needs code of its own in transformers; as a Llama it needs none. `wqkv` holds, for each key-value head, the rows of
+its query heads, then of its key, then of its value. Splitting rows is all there is to it: the same numbers.
 """
 
 from __future__ import annotations
 
+import pickle
 import re
 from collections.abc import Mapping
+from pathlib import Path
 
+import torch
 from torch import Tensor
-from transformers import LlamaConfig
+from transformers import LlamaConfig, LlamaTokenizer, PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
-from pargo.errors import InputError
+from pargo.data.importers.language import save_language_model
+from pargo.errors import InputError, PargoError
+from pargo.files import read_json
+from pargo.models.weights import read_weights
 
+# what a converted tokenizer must encode as its original: spaces, line breaks, unknown characters, code
+PROBES = ("Is there a dog?", " a  b", "x\ny\n\n", "Wörld ☃ 日本", "USER: <Img></Img> {}\n", "def f(x):\n    return x")
 _NAMES = {
     "attention.wo": "self_attn.o_proj",
     "feed_forward.w1": "mlp.gate_proj",
@@ -111,3 +119,54 @@ def convert_internlm2_state_dict(state: Mapping[str, Tensor], config: LlamaConfi
     if unknown:
         raise InputError(f"not weights of InternLM2: {', '.join(sorted(unknown))}")
     return converted
+
+
+def convert_internlm2(source: Path, output: Path) -> None:
+    """An InternLM2 model as a Llama, in the number type of its weights."""
+    config = convert_internlm2_config(read_json(source / "config.json"))
+    weights = convert_internlm2_state_dict(_read_weights(source), config)
+    dtype = next(iter(weights.values())).dtype
+    save_language_model(output, config, weights, convert_internlm2_tokenizer(source), dtype=dtype)
+
+
+def convert_internlm2_tokenizer(source: Path) -> PreTrainedTokenizerBase:
+    """The tokenizer of `tokenizer.model`, without InternLM2's own code.
+
+    Raises:
+        PargoError: there is no tokenizer.model, or the result does not encode as it does.
+    """
+    import sentencepiece
+    from tokenizers import normalizers
+
+    path = source / "tokenizer.model"
+    if not path.is_file():
+        raise PargoError(f"{source} has no tokenizer.model")
+    original = sentencepiece.SentencePieceProcessor(str(path))
+    llama = LlamaTokenizer.from_pretrained(source, local_files_only=True)
+    space = "\N{LOWER ONE EIGHTH BLOCK}"  # what sentencepiece writes for a space
+    steps = [normalizers.Prepend(space)] if original.encode("a", out_type=str)[0].startswith(space) else []
+    backend = llama.backend_tokenizer
+    backend.normalizer, backend.pre_tokenizer = normalizers.Sequence([*steps, normalizers.Replace(" ", space)]), None
+    special = {name: getattr(llama, name) for name in ("bos_token", "eos_token", "unk_token", "pad_token")}
+    # not as a LlamaTokenizer: that makes its own normalizer again when it is loaded
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=backend, **special)
+    for text in PROBES:
+        if tokenizer(text, add_special_tokens=False)["input_ids"] != original.encode(text):
+            raise PargoError(f"{path}: converted, it encodes {text!r} differently")
+    return tokenizer
+
+
+def _read_weights(source: Path) -> dict[str, Tensor]:
+    """All tensors of a directory's weight files; pickles are read without running code from them."""
+    weights: dict[str, Tensor] = {}
+    for path in sorted(source.glob("*.safetensors")):
+        weights |= read_weights(path)
+    if not weights:
+        for path in sorted(source.glob("pytorch_model*.bin")):
+            try:
+                weights |= torch.load(path, map_location="cpu", weights_only=True)
+            except (RuntimeError, EOFError, pickle.UnpicklingError) as error:
+                raise InputError(f"{path} holds no plain tensors: {error}") from error
+    if not weights:
+        raise PargoError(f"{source} has neither *.safetensors nor pytorch_model*.bin")
+    return weights
