@@ -29,10 +29,11 @@ test: setup  ## run the whole test suite, the cheap checks first
 bench-projector: setup  ## speed and memory of ParGo against a plain version of it (20 min; writes reports/bench/)
 	@$(BIN)/python -m tests.bench.projector
 
-lint: setup  ## style
+lint: setup  ## style and types
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/snakefmt --check Snakefile workflow
+	@$(BIN)/mypy --no-error-summary
 
 format: setup  ## rewrite files in the house style
 	@$(BIN)/ruff check --fix .

@@ -10,7 +10,7 @@ import importlib
 import sys
 import typing
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -36,8 +36,10 @@ Output = Annotated[Path, typer.Option(help="What the stage makes.")]
 RunDirectory = Annotated[Path, typer.Option(help="Where the job record, the log and checkpoints are kept.")]
 Named = Annotated[list[str], typer.Option(metavar="NAME=DIR", help="Directory of a dataset; may be repeated.")]
 Files = Annotated[list[Path], typer.Option(help="File or directory of an earlier stage; may be repeated.")]
+OptionalFiles = Annotated[list[Path] | None, typer.Option(help="As above; there may be none.")]
 Executor = Annotated[
-    str, typer.Option(help="How the job runs: `local` as a job on this machine, `inline` in this process.")
+    Literal["local", "inline"],
+    typer.Option(help="How the job runs: `local` as a job on this machine, `inline` in this process."),
 ]
 
 DEFAULT_CONFIG = Path("config/quick.yaml")
@@ -97,7 +99,7 @@ def _run(module: str, settings: str, **arguments: Any) -> None:
     stage.run(_parse(stage, settings), **arguments)
 
 
-def _launch(module: str, settings: str, arguments: dict[str, Any], run_directory: Path, executor: str) -> None:
+def _launch(module: str, settings: str, arguments: dict[str, Any], run_directory: Path, executor: Executor) -> None:
     """Run a heavy stage as a job, or in this process with the executor `inline`."""
     from pargo.jobs.launcher import launch
 
@@ -224,9 +226,11 @@ def report_tables(settings: SettingsText, scores: Files, output: Output) -> None
 
 
 @report_app.command("figures")
-def report_figures(settings: SettingsText, scores: Files, models: Files, output: Output, attention: Files = ()) -> None:
+def report_figures(
+    settings: SettingsText, scores: Files, models: Files, output: Output, attention: OptionalFiles = None
+) -> None:
     """Draw the figures."""
-    _run("pargo.report.figures", settings, scores=scores, models=models, attention=attention, output=output)
+    _run("pargo.report.figures", settings, scores=scores, models=models, attention=attention or [], output=output)
 
 
 @report_app.command("page")
@@ -256,8 +260,8 @@ def export(
     types = {"bfloat16": torch.bfloat16, "float32": torch.float32}
     if dtype not in types:
         raise PargoError(f"--dtype: {dtype!r} is not known; choices: {', '.join(types)}")
-    options = {"language": language, "vision": vision, "dtype": types[dtype]}
-    agreement = write(run, directory, compare=compare, shard_size=shard_size, **options)
+    sources = {"language": language, "vision": vision}
+    agreement = write(run, directory, **sources, dtype=types[dtype], compare=compare, shard_size=shard_size)
     typer.echo(f"written: {directory}")
     if agreement is not None:
         typer.echo(f"asked again: {agreement.equal} of {agreement.asked} answers are those of the run")
@@ -267,7 +271,7 @@ def export(
 def chat(
     directory: Annotated[Path, typer.Argument(metavar="DIR", help="Directory of an exported model.")],
     image: Annotated[Path, typer.Argument(metavar="IMAGE", help="An image.")],
-    question: Annotated[list[str], typer.Option(help="Ask this and stop; may be repeated.")] = (),
+    question: Annotated[list[str] | None, typer.Option(help="Ask this and stop; may be repeated.")] = None,
     save_attention: Annotated[
         Path | None, typer.Option(metavar="FILE", help="PNG or SVG of where partial and global tokens look.")
     ] = None,
@@ -275,7 +279,7 @@ def chat(
     """Ask an exported model about an image; an empty line ends the conversation."""
     from pargo.chat import chat as talk
 
-    talk(directory, image, questions=question, attention=save_attention)
+    talk(directory, image, questions=question or (), attention=save_attention)
 
 
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})

@@ -23,11 +23,8 @@ def hardware() -> str:
     model, flags = platform.machine(), ""
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.exists():
-        fields = dict(
-            (part.strip() for part in line.split(":", 1))
-            for line in cpuinfo.read_text().split("\n\n")[0].splitlines()
-            if ":" in line
-        )
+        lines = (line.partition(":") for line in cpuinfo.read_text().split("\n\n")[0].splitlines())
+        fields = {name.strip(): value.strip() for name, _, value in lines}
         model, flags = fields.get("model name", model), fields.get("flags", "")
     feature = next((name for name in ("amx_bf16", "avx512_bf16", "avx512f", "avx2") if name in flags.split()), "")
     text = f"{os.cpu_count()} x {model}" + (f", {feature}" if feature else "")

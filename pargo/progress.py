@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sized
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -20,7 +20,7 @@ def track(iterable: Iterable[T], description: str, total: int | None = None) -> 
         description: what is done, e.g. `Rendering scenes`.
         total: number of items; taken from `len(iterable)` where it has one.
     """
-    if total is None and hasattr(iterable, "__len__"):
+    if total is None and isinstance(iterable, Sized):
         total = len(iterable)
     return (_bar if sys.stderr.isatty() else _lines)(iterable, description, total)
 

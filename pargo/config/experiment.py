@@ -179,11 +179,11 @@ def _differ(base: dict, difference: dict, table: Any, where: str) -> dict:
     return merge(base, _look_up(difference, table, where))
 
 
-def merge(base: dict, difference: dict) -> dict:
+def merge(base: dict[str, Any], difference: dict[str, Any]) -> dict[str, Any]:
     """Base with a difference applied, recursively; a mapping whose `name` changes is replaced as a whole."""
     merged = dict(base)
     for key, value in difference.items():
-        old = merged.get(key)
+        old: Any = merged.get(key)
         same_kind = (
             isinstance(old, dict) and isinstance(value, dict) and value.get("name", old.get("name")) == old.get("name")
         )
@@ -199,7 +199,7 @@ def _tuples(value: Any) -> Any:
     return tuple(_tuples(item) for item in value) if isinstance(value, list) else value
 
 
-def _explain(item: dict, data: dict, arms: dict) -> str:
+def _explain(item: Any, data: dict, arms: dict) -> str:
     """One validation error as one sentence that names the field, the value and what would be right."""
     location = _location(item, data)
     field = ".".join(_written_at(location, arms))

@@ -54,7 +54,8 @@ def ocr_pair(scene: Scene, random: Random) -> Pair:
 
 
 def _ask(yes: list[str], no: list[str], random: Random, template: str) -> Pair:
-    return tuple(template.format(random.choice(options)) if options else None for options in (yes, no))
+    first, second = (template.format(random.choice(options)) if options else None for options in (yes, no))
+    return first, second
 
 
 # MME's task names; the benchmark holds one pair of its task per image, a conversation one pair of each.

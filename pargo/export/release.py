@@ -25,7 +25,7 @@ from pargo.errors import InputError, PargoError
 from pargo.export.settings import CONFIG, ModelSettings
 from pargo.files import new_directory
 from pargo.models.build import WEIGHTS
-from pargo.models.projectors.pargo import ParGo
+from pargo.models.projectors import build_projector
 from pargo.models.weights import check_names_and_shapes, refuse
 
 # what the release's evaluation config says of the parts that are not in the checkpoint
@@ -256,7 +256,7 @@ def _expected(
 ) -> dict[str, torch.Size]:
     """Names and shapes of all that the model must have."""
     with torch.device("meta"):
-        projector = ParGo(
+        projector = build_projector(
             settings.projector,
             num_patches=settings.vision.num_patches,
             feature_size=settings.vision.feature_size,

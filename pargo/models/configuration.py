@@ -47,9 +47,9 @@ class PargoConfig(PreTrainedConfig):
         "text_config": SubConfigSpec(config_class=AutoConfig, model_type="llama"),
     }
 
-    vision_config: dict | PreTrainedConfig | None = None
-    text_config: dict | PreTrainedConfig | None = None
-    projector_config: dict | None = None
+    vision_config: Any = None
+    text_config: Any = None
+    projector_config: Any = None
     image_token_id: int = 32000
     tie_word_embeddings: bool = False  # the language model ties its own, by its own config
 

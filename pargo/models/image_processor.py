@@ -22,7 +22,7 @@ from pargo.models.vision import read_vision_source
 POLICIES = ("squash", "pad", "crop")
 
 
-class PargoImageProcessorKwargs(ImagesKwargs, total=False):
+class PargoImageProcessorKwargs(ImagesKwargs, total=False):  # type: ignore[call-arg]
     """
     resize_policy (`str`):
         How an image that is not square becomes one: `squash`, `pad` or `crop`.

@@ -40,6 +40,8 @@ class PargoProcessor(ProcessorMixin):
     ) -> None:
         self.num_image_tokens = num_image_tokens
         self.image_token = IMAGE_TOKEN
+        if tokenizer is None:
+            raise InputError("a processor needs a tokenizer")
         self.image_token_id = tokenizer.convert_tokens_to_ids(IMAGE_TOKEN)
         if self.image_token_id in (None, tokenizer.unk_token_id):
             raise InputError(f"the tokenizer has no token {IMAGE_TOKEN}: add it as a special token")

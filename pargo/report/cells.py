@@ -51,6 +51,13 @@ class Cell:
             raise ValueError("a measured cell must name its result file")
 
     @property
+    def known(self) -> float:
+        """The value, for drawing; ValueError when it is unknown."""
+        if self.value is None:
+            raise ValueError(f"the value of {self} is unknown")
+        return self.value
+
+    @property
     def text(self) -> str:
         """The value as written, e.g. `412.5`, `+12.5`, `1.23 M`, without its interval."""
         return NOTHING if self.value is None else self.write(self.value)

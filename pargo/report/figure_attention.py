@@ -12,6 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import LinearSegmentedColormap, Normalize, to_rgba
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from PIL import Image
 from safetensors.numpy import load_file
 
@@ -67,7 +68,8 @@ def _panels(attention: AttentionMaps, num_patches: int) -> list[_Panel]:
     if count := attention.num_partial:
         partial = relative(attention.maps[:, :count], num_patches // count)
         for token in sorted({(2 * i + 1) * count // (2 * SHOWN_PARTIAL) for i in range(SHOWN_PARTIAL)}):
-            panels.append(_Panel(f"Partial token {token + 1}", partial[:, token], (partial[:, token] > 0).any(0)))
+            values = partial[:, token]
+            panels.append(_Panel(f"Partial token {token + 1}", values, np.any(values > 0, axis=0)))
         panels.append(_Panel(f"All {count}\npartial tokens", partial.sum(1), np.ones(num_patches, bool)))
     if attention.num_global:
         mean = relative(attention.maps[:, attention.num_partial :].mean(1), num_patches)
@@ -86,10 +88,10 @@ def attention_figure(attention: AttentionMaps, num_patches: int) -> Figure:
     norm = Normalize(0, max(2.0, float(np.ceil(np.quantile(sums, 0.99)))))
 
     rows, columns = len(attention.images), len(titles)
-    panel = (WIDTH - 0.9) / columns
-    figure = Figure(figsize=(WIDTH, panel * rows + 0.45), layout="constrained")
+    height = (WIDTH - 0.9) / columns
+    layout = ConstrainedLayoutEngine(w_pad=0.02, h_pad=0.02, wspace=0.02, hspace=0.02)
+    figure = Figure(figsize=(WIDTH, height * rows + 0.45), layout=layout)
     axes = figure.subplots(rows, columns, squeeze=False)
-    figure.get_layout_engine().set(w_pad=0.02, h_pad=0.02, wspace=0.02, hspace=0.02)
     for row, image in enumerate(attention.images):
         _show(axes[row, 0], image, None, None, norm)
         axes[row, 0].set_ylabel(attention.names[row].removesuffix(".png"), fontsize=8)

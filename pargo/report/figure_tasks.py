@@ -59,16 +59,16 @@ def _panels(settings: ReportSettings, scores: Scores) -> Iterable[Panel]:
         total = {arm: headline(group, samples) for arm, group in groups.items()}
         without_image = baselines(example)
         if not has_tasks(example):
-            lines = {key: cells["accuracy"].value for key, cells in without_image.items()}
+            lines = {key: cells["accuracy"].known for key, cells in without_image.items()}
             yield Panel(name, "Accuracy (%)", 100, 100, ("",), {"": total}, lines)
             continue
         tasks = task_names(example)
         cells = {
             words.task(task): {arm: task_score(group, task, samples) for arm, group in groups.items()} for task in tasks
         }
-        lines = {key: row[tasks[0]].value for key, row in without_image.items()}
+        lines = {key: row[tasks[0]].known for key, row in without_image.items()}
         yield Panel(f"{name} by task", f"Score (0\N{EN DASH}{MAX_TASK})", MAX_TASK, 1, tuple(cells), cells, lines)
-        lines = {key: row["total"].value for key, row in without_image.items()}
+        lines = {key: row["total"].known for key, row in without_image.items()}
         top = max_score(example)
         yield Panel(f"{name} total", f"Score (0\N{EN DASH}{top:,})", top, 1, ("",), {"": total}, lines)
 
@@ -82,11 +82,11 @@ def _draw(axis: Axes, panel: Panel, settings: ReportSettings, dashes: dict[str, 
     for i, position in enumerate(panel.positions):
         for arm, offset in zip(arms, offsets, strict=True):
             cell = panel.cells[position][arm]
-            low, high = cell.interval
-            error = [[max(cell.value - low, 0) * panel.scale], [max(high - cell.value, 0) * panel.scale]]
+            value, (low, high) = cell.known, cell.interval or (cell.known, cell.known)
+            error = [[max(value - low, 0) * panel.scale], [max(high - value, 0) * panel.scale]]
             axis.errorbar(
                 i + offset,
-                cell.value * panel.scale,
+                value * panel.scale,
                 yerr=error,
                 color=colors[arm],
                 marker=markers[arm],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -56,7 +56,7 @@ class Scores:
         arm, benchmark = key
         return [self._scores[arm, seed, benchmark] for seed in self._seeds]
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[Score]:
         return iter(self._scores.values())
 
 

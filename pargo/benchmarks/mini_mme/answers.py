@@ -8,7 +8,7 @@ from pargo.config.data import MiniMME
 
 # Characters that are read: the official calculation.py reads 4, ParGo's released evaluation 20.
 PREFIX_LENGTHS = {"official": 4, "pargo_release": 20}
-OTHER = "other"
+OTHER: Literal["other"] = "other"
 
 Parsed = Literal["yes", "no", "other"]
 

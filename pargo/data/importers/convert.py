@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from pargo.data.importers.gguf import convert_gguf
@@ -23,7 +24,7 @@ def convert_language_model(source: Path, output: Path) -> None:
         InputError: weights that do not fit.
     """
     if source.suffix == ".gguf" and source.is_file():
-        convert = convert_gguf
+        convert: Callable[[Path, Path], None] = convert_gguf
     elif (source / "config.json").is_file():
         convert = convert_internlm2
     else:

@@ -10,6 +10,7 @@ import pickle
 import re
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -75,7 +76,7 @@ def split_rows(fused: Tensor, num_attention_heads: int, num_key_value_heads: int
     }
 
 
-def convert_internlm2_config(config: Mapping[str, object]) -> LlamaConfig:
+def convert_internlm2_config(config: Mapping[str, Any]) -> LlamaConfig:
     """`config.json` of an InternLM2 model -> that of the same model as a Llama.
 
     Raises:

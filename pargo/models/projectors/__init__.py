@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from pargo.config.projectors import Projector
 from pargo.errors import InputError
 from pargo.models.projectors.adjacent import MLP, LinearOnPatches
@@ -13,7 +15,7 @@ from pargo.models.projectors.resampler import Resampler
 
 __all__ = ["PROJECTORS", "Attentions", "ProjectorBase", "build_projector"]
 
-PROJECTORS: dict[str, type[ProjectorBase]] = {
+PROJECTORS: dict[str, Callable[..., ProjectorBase]] = {
     "c_abstractor": CAbstractor,
     "linear": LinearOnPatches,
     "mlp": MLP,

@@ -122,8 +122,6 @@ class NeighbourAttention(Attention):
         self, hidden: Recomputed, context: None = None, output_attentions: bool = False
     ) -> tuple[Recomputed, Tensor | None]:
         """Hidden [B, P, C] -> hidden and, if asked for, the probabilities [B, H, P, P]."""
-        if self.neighbours is None and self.span > 1:
-            return super().forward(hidden, context, output_attentions)
         batch, count = hidden.value.shape[:2]
         weights = None
         if self.span == 1:
@@ -131,11 +129,13 @@ class NeighbourAttention(Attention):
                 mixed = self.value(tokens)
             if output_attentions:
                 weights = torch.eye(count, dtype=mixed.dtype, device=mixed.device).expand(batch, self.num_heads, -1, -1)
-        else:
+        elif self.neighbours is not None:
             query, key, value = self.project(hidden)
             mixed = self.neighbours(query, key, value)
             if output_attentions:
                 weights = probabilities(query, key, neighbour_mask(self.span, count).to(mixed.device))
+        else:
+            return super().forward(hidden, context, output_attentions)
         return self.combine(hidden, mixed), weights
 
     def flops(self, rows: int, context_rows: int, pairs: int) -> int:

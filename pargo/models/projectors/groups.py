@@ -38,7 +38,8 @@ class PatchGroups(nn.Module):
     def __init__(self, grouping: Grouping, num_patches: int, num_groups: int) -> None:
         super().__init__()
         windows = grouping.group_shape == "window" and num_groups > 0
-        self.window = grouping.window_shape(num_patches, num_groups) if windows else None
+        self.window = grouping.window_shape(num_patches, num_groups) if windows else (1, 1)
+        self.order: Tensor | None
         order = torch.empty(num_patches, dtype=torch.long) if windows else None
         self.register_buffer("order", order, persistent=False)
         self.init_non_persistent_buffers()

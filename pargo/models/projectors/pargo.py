@@ -112,6 +112,8 @@ class ParGoLayer(nn.Module):
         unseen = tokens - tokens // batch * seen_batch  # queries that nobody has to compute anew
         total = self.cross_attention.flops(tokens, patches, seen) + self.feed_forward.flops(tokens)
         total -= linear_flops(unseen, self.cross_attention.query)
+        if self.self_attention is None:
+            return total
         for kind in self.meeting:
             rows = seen_batch * (kind.stop - kind.start)
             total += self.self_attention.flops(rows, rows, rows * (kind.stop - kind.start))

@@ -29,7 +29,8 @@ class Recomputed:
 
     def __init__(self, make: Callable[[], Tensor], value: Tensor | None = None) -> None:
         self.value = make() if value is None else value
-        self.make = make if torch.is_grad_enabled() else None  # else what it holds would stay for nothing
+        # without gradients, what it holds would stay for nothing
+        self.make: Callable[[], Tensor] = make if torch.is_grad_enabled() else _never
 
     @contextmanager
     def read(self) -> Iterator[Tensor]:
@@ -64,6 +65,10 @@ class Recomputed:
         makers = [part.make for part in parts]
         value = torch.cat([part.value for part in parts], 1)
         return Recomputed(lambda: torch.cat([make() for make in makers], 1), value)
+
+
+def _never() -> Tensor:
+    raise RuntimeError("nothing is made again without gradients")
 
 
 @contextmanager
