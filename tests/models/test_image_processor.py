@@ -152,6 +152,11 @@ def test_photographs_are_turned_as_they_were_taken(tmp_path):
     assert (pixels(Image.open(path)) == upright).all()
 
 
+@pytest.mark.parametrize(("policy", "side"), [("squash", 20), ("pad", 20), ("crop", 10)])
+def test_as_a_tower_sees_it(policy, side):
+    assert as_seen(Image.new("RGB", (20, 10)), policy).size == (side, side)
+
+
 def test_a_very_long_image_needs_no_square_of_its_length():
     """In full, that square would have 30,000 x 30,000 pixels."""
     padded = pixels(Image.new("RGB", (30000, 20), (255, 0, 0)), "pad")

@@ -127,9 +127,3 @@ def test_attention_needs_the_weights_of_its_projector(project, tmp_path):
         attention.load_projector(settings, other / "model.safetensors")
     with pytest.raises(PargoError, match="31 images asked for, the source has 30"):
         attention.spread([str(i) for i in range(30)], 31)
-
-
-@pytest.mark.parametrize(("resize", "size"), [("squash", (20, 20)), ("pad", (20, 20)), ("crop", (10, 10))])
-def test_images_are_shown_as_the_tower_saw_them(project, resize, size):
-    vision = project.settings.vision.model_copy(update={"resize": resize})
-    assert attention.as_seen(Image.new("RGB", (20, 10)), vision).size == size
