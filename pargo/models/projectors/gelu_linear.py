@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-ROWS = 1280  # at a time: few enough to stay small, enough that the products run at full speed
+ROWS = 1024  # at a time: few enough to stay small, enough that the products run at full speed
 
 
 class GeluLinear(nn.Linear):
