@@ -1,4 +1,4 @@
-# The two commands: `make reproduce` and `make test`. Both set up .venv first; both may be repeated at any time.
+# `make reproduce` and `make test` are all that most people need. Both set up .venv first; both may be repeated.
 PYTHON ?= python3
 CONFIG ?= config/quick.yaml
 CORES ?= 2

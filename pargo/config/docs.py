@@ -12,17 +12,18 @@ from pargo.config.experiment import Config, Experiment
 
 HEAD = """# Configs
 
-One file is one reproduction. `base` is an experiment, `arms` are named differences from it: an arm lists only what
+One file is one reproduction. `base` (required, in the file only) is an [Experiment](#experiment), `arms` are named differences from it: an arm lists only what
 it changes (a `projector` with another `name` replaces the base's projector as a whole, and so does a `mixture`). Where
 the file has a table `projectors`, one word chooses another: `arms: x: {{projector: resampler}}`.
-Check a file with `pargo config check FILE`; a wrong one is refused before anything runs.
+Check a file with `.venv/bin/pargo config check FILE`; a wrong one is refused before anything runs.
 
 | file | what it runs |
 |---|---|
 {files}
 
 Fields below are generated from `pargo/config/` by `python -m pargo.config.docs`; do not edit them here.
-Compute settings (cores, executor) are no part of a config: they are in `workflow/profiles/`.
+How many cores are used is no part of a config (`--cores`, `workflow/profiles/`); the threads of one job are, because
+sums are split by thread.
 """
 
 
@@ -72,7 +73,8 @@ def _type(node: dict[str, Any]) -> str:
         items = node.get("prefixItems") or [node.get("items", {})]
         return "list of " + ", ".join(dict.fromkeys(_type(item) for item in items))
     if node.get("type") == "object":
-        values = node.get("additionalProperties")
+        # keys with a pattern stand elsewhere in a schema than any keys
+        values = next(iter(node.get("patternProperties", {}).values()), node.get("additionalProperties"))
         return "mapping of name to " + (_type(values) if isinstance(values, dict) else "value")
     return str(node.get("type", "value"))
 

@@ -24,7 +24,7 @@ def load_exported(directory: Path) -> tuple[PargoForConditionalGeneration, Pargo
     require_exported(directory)
     try:
         with no_progress_bar():
-            processor = AutoProcessor.from_pretrained(directory, local_files_only=True)
+            processor = AutoProcessor.from_pretrained(directory, local_files_only=True, backend="pil")
             model = AutoModelForImageTextToText.from_pretrained(
                 directory, dtype="auto", local_files_only=True, use_safetensors=True
             )

@@ -16,7 +16,7 @@ from pargo.export.model import assemble
 from pargo.export.settings import read_model_settings
 from pargo.files import new_directory, sha256_file
 from pargo.layout import Layout, manifest_path
-from pargo.manifest import read_provenance
+from pargo.manifest import read_provenance, verify
 from pargo.models.processor import PargoProcessor
 from pargo.models.vlm import PargoForConditionalGeneration
 from pargo.models.weights import no_progress_bar
@@ -50,9 +50,12 @@ def export(
         How many of those questions got the same answer; None if there are none.
 
     Raises:
-        PargoError: the output exists, a source is not found, or weights do not fit.
+        PargoError: the output exists, a source is not found, the model is not what its manifest says, or weights do
+            not fit.
     """
     settings = read_model_settings(model)
+    if manifest_path(model).is_file():
+        verify(model)
     language = language or _source(model, settings.language.source, "--language")
     vision = vision or _source(model, settings.vision.source, "--vision")
     with new_directory(output) as temporary:
@@ -71,6 +74,8 @@ def export(
             dtype=str(dtype).removeprefix("torch."),
             sources=[language, vision],
         )
+        for path in temporary.iterdir():
+            path.chmod(0o644)  # safetensors writes them for their owner alone
     return agreement
 
 

@@ -19,6 +19,7 @@ from safetensors.numpy import load_file
 from pargo.report.attention_files import INDEX, MAPS
 from pargo.report.style import WIDTH
 
+MIN_HEIGHT = 2.3  # inches, for the words beside the colour bar
 SHOWN_PARTIAL = 3
 COLOR, OPACITY = "#d55e00", 0.9
 # from nothing to the full colour: what is not attended to stays visible
@@ -90,7 +91,7 @@ def attention_figure(attention: AttentionMaps, num_patches: int) -> Figure:
     rows, columns = len(attention.images), len(titles)
     height = (WIDTH - 0.9) / columns
     layout = ConstrainedLayoutEngine(w_pad=0.02, h_pad=0.02, wspace=0.02, hspace=0.02)
-    figure = Figure(figsize=(WIDTH, height * rows + 0.45), layout=layout)
+    figure = Figure(figsize=(WIDTH, max(height * rows + 0.45, MIN_HEIGHT)), layout=layout)
     axes = figure.subplots(rows, columns, squeeze=False)
     for row, image in enumerate(attention.images):
         _show(axes[row, 0], image, None, None, norm)

@@ -16,6 +16,7 @@ from pargo.config.stages import pretrain
 from pargo.data.feature_store import write_features
 from pargo.data.random_models import write_random_language
 from pargo.manifest import publish
+from pargo.models.projectors import PROJECTORS
 from pargo.train.pretrain import PretrainSettings, run
 from tests.train.conftest import World
 
@@ -40,7 +41,7 @@ def inputs(world: World, tmp_path_factory: pytest.TempPathFactory) -> dict:
 
 
 def test_all_are_there():
-    assert set(QUICK["projectors"]) == {"pargo", "qformer", "resampler", "linear", "mlp", "c_abstractor"}
+    assert set(QUICK["projectors"]) == set(PROJECTORS)
 
 
 @pytest.mark.parametrize("name", sorted(QUICK["projectors"]))
