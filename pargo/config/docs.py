@@ -12,9 +12,11 @@ from pargo.config.experiment import Config, Experiment
 
 HEAD = """# Configs
 
-One file is one reproduction. `base` (required, in the file only) is an [Experiment](#experiment), `arms` are named differences from it: an arm lists only what
-it changes (a `projector` with another `name` replaces the base's projector as a whole, and so does a `mixture`). Where
-the file has a table `projectors`, one word chooses another: `arms: x: {{projector: resampler}}`.
+One file is one reproduction. `base` (required, in the file only) is an [Experiment](#experiment), `arms` are named
+differences from it: an arm lists only what it changes (a `projector` with another `name` replaces the base's projector
+as a whole, and so does a `mixture`). Where the file has a table `projectors`, one word chooses one of them:
+`arms: x: {{projector: resampler}}`.
+
 Check a file with `.venv/bin/pargo config check FILE`; a wrong one is refused before anything runs.
 
 | file | what it runs |
