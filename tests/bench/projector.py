@@ -33,7 +33,7 @@ NUM_PATCHES, FEATURE_SIZE, LANGUAGE_SIZE, NUM_PARTIAL, NUM_GLOBAL = 576, 1024, 4
 SIZES = {"4 layers of 512": (4, 512), "6 layers of 768": (6, 768)}
 BATCHES = (1, 8, 32)
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
-ROUNDS = {1: 21, 8: 15, 32: 5}  # a batch
+ROUNDS = {1: 21, 8: 15, 32: 3}  # a batch
 PASSES = ("forward", "forward + backward")
 
 
