@@ -82,7 +82,7 @@ def test_scores_of_other_weights_are_not_on_the_card(inside, tmp_path):
     other = tmp_path / "artifacts/micro/models/pargo/seed-0/finetune"
     other.parent.mkdir(parents=True)
     other.symlink_to(inside.root / inside.model)
-    manifest_path(other).write_text("{}")
+    manifest_path(other).write_bytes(manifest_path(inside.model).read_bytes() + b"\n")
     (tmp_path / "reports").symlink_to(inside.root / "reports")
     (tmp_path / "artifacts/micro/sources").symlink_to(inside.root / "artifacts/micro/sources")
     (tmp_path / "artifacts/micro/predictions").symlink_to(inside.root / "artifacts/micro/predictions")
@@ -114,6 +114,18 @@ def test_refusals_leave_nothing(inside, tmp_path):
     with pytest.raises(PargoError, match="not that of a fine-tuned model"):
         export(moved, tmp_path / "out", **places)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["model"]
+
+
+def test_a_model_that_changed_since_is_refused(inside, tmp_path):
+    moved = tmp_path / "finetune"
+    moved.mkdir()
+    for path in (inside.root / inside.model).iterdir():
+        (moved / path.name).write_bytes(path.read_bytes())
+    manifest_path(moved).write_bytes(manifest_path(inside.model).read_bytes())
+    with (moved / "model.safetensors").open("ab") as file:
+        file.write(b"x")
+    with pytest.raises(PargoError, match=r"differs from .*: model\.safetensors: changed"):
+        export(moved, tmp_path / "out")
 
 
 def test_an_incomplete_export_is_not_loaded(inside, tmp_path):
