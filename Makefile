@@ -26,7 +26,7 @@ test: setup  ## run the whole test suite, the cheap checks first
 	@$(MAKE) --no-print-directory lint
 	@$(BIN)/python -m pytest
 
-bench-projector: setup  ## speed and memory of ParGo against a plain version of it (20 min; writes reports/bench/)
+bench-projector: setup  ## speed and memory of ParGo against a plain version of it (40 min; writes reports/bench/)
 	@$(BIN)/python -m tests.bench.projector
 
 lint: setup  ## style and types
