@@ -5,7 +5,7 @@ CORES ?= 2
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help setup reproduce test lint format lock clean bench-projector
+.PHONY: help setup reproduce test lint format lock clean bench-projector bench-train
 
 help:  ## list the commands
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
@@ -28,6 +28,9 @@ test: setup  ## run the whole test suite, the cheap checks first
 
 bench-projector: setup  ## speed and memory of ParGo against a plain version of it (40 min; writes reports/bench/)
 	@$(BIN)/python -m tests.bench.projector
+
+bench-train: setup  ## speed and memory of a training step against a plain one, on the quick run's data (15 min; the same)
+	@$(BIN)/python -m tests.bench.train
 
 lint: setup  ## style and types
 	@$(BIN)/ruff check .

@@ -35,6 +35,10 @@ Directory = Annotated[Path, typer.Option(help="Directory, made by an earlier sta
 Output = Annotated[Path, typer.Option(help="What the stage makes.")]
 RunDirectory = Annotated[Path, typer.Option(help="Where the job record, the log and checkpoints are kept.")]
 Named = Annotated[list[str], typer.Option(metavar="NAME=DIR", help="Directory of a dataset; may be repeated.")]
+OptionalNamed = Annotated[
+    list[str] | None, typer.Option(metavar="NAME=DIR", help="As above; needed or not as the settings say.")
+]
+OptionalDirectory = Annotated[Path | None, typer.Option(help="Weights of the vision tower, to run it in the loop.")]
 Files = Annotated[list[Path], typer.Option(help="File or directory of an earlier stage; may be repeated.")]
 OptionalFiles = Annotated[list[Path] | None, typer.Option(help="As above; there may be none.")]
 Executor = Annotated[
@@ -163,13 +167,17 @@ def pretrain(
     settings: SettingsText,
     language: Directory,
     captions: Named,
-    features: Named,
     output: Output,
     run_directory: RunDirectory,
+    features: OptionalNamed = None,
+    images: OptionalNamed = None,
+    vision: OptionalDirectory = None,
     executor: Executor = "local",
 ) -> None:
     """Train the projector of one arm on captions."""
-    datasets: dict[str, Any] = {"captions": _named(captions), "features": _named(features)}
+    datasets: dict[str, Any] = {"captions": _named(captions), "features": _named(features or [])}
+    if vision is not None:
+        datasets |= {"images": _named(images or []), "vision": vision}
     paths = {"language": language, "output": output, "run_directory": run_directory}
     _launch("pargo.train.pretrain", settings, datasets | paths, run_directory, executor)
 
@@ -180,13 +188,16 @@ def finetune(
     language: Directory,
     pretrained: Directory,
     sources: Named,
-    features: Named,
     output: Output,
     run_directory: RunDirectory,
+    features: OptionalNamed = None,
+    vision: OptionalDirectory = None,
     executor: Executor = "local",
 ) -> None:
     """Train the projector and LoRA of one arm on conversations."""
-    datasets: dict[str, Any] = {"sources": _named(sources), "features": _named(features)}
+    datasets: dict[str, Any] = {"sources": _named(sources), "features": _named(features or [])}
+    if vision is not None:
+        datasets |= {"vision": vision}
     paths = {"language": language, "pretrained": pretrained, "output": output, "run_directory": run_directory}
     _launch("pargo.train.finetune", settings, datasets | paths, run_directory, executor)
 

@@ -67,3 +67,9 @@ def read_json(path: Path) -> Any:
         raise PargoError(f"cannot read {path}: {error.strerror}") from error
     except ValueError as error:
         raise PargoError(f"{path} is not valid JSON: {error}") from error
+
+
+def user_cache_directory() -> Path:
+    """`$XDG_CACHE_HOME/pargo`, or `~/.cache/pargo`."""
+    base = os.environ.get("XDG_CACHE_HOME", "")
+    return (Path(base) if Path(base).is_absolute() else Path.home() / ".cache") / "pargo"

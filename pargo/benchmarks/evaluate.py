@@ -126,20 +126,26 @@ def generate_answers(
         prompts: token ids with an `IMAGE` placeholder each.
         generation: batch size and how to decode.
     """
-    # similar lengths share a batch, so little is padding; the longest come first, so that too little memory shows early
-    order = sorted(range(len(prompts)), key=lambda index: -len(prompts[index]))
+    # Questions of an image come together, so that it is read once for most of them; images with long questions come
+    # first: little of a batch is padding, and too little memory shows early.
+    longest: dict[str, int] = {}
+    for image, prompt in zip(images, prompts, strict=True):
+        longest[image] = max(longest.get(image, 0), len(prompt))
+    order = sorted(range(len(prompts)), key=lambda index: (-longest[images[index]], images[index], index))
     size = generation.batch_size
     batches = [order[start : start + size] for start in range(0, len(order), size)]
     device = next(model.parameters()).device
     answers = [""] * len(prompts)
     for batch in track(batches, "Answering (batches)"):
+        shown = list(dict.fromkeys(images[index] for index in batch))
         generated = generate(
             model,
-            torch.stack([store[images[index]] for index in batch]).to(device),
+            torch.stack([store[image] for image in shown]).to(device),
             [prompts[index] for index in batch],
             max_new_tokens=generation.max_new_tokens,
             num_beams=generation.num_beams,
             stop_ids=stop_ids(tokenizer),
+            images=[shown.index(images[index]) for index in batch],
         )
         for index, ids in zip(batch, generated, strict=True):
             answers[index] = tokenizer.decode(ids, skip_special_tokens=True).strip()

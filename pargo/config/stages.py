@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from pargo.config.experiment import Config
+from pargo.config.training import Train
 from pargo.data.sources import WHEELS
 from pargo.errors import ConfigError
 
@@ -38,14 +39,11 @@ def features(config: Config, split: str) -> dict[str, Any]:
 
 
 def pretrain(config: Config, arm: str, seed: int) -> dict[str, Any]:
-    experiment = config.arms[arm]
-    return _model(config, arm) | {"seed": seed, "train": experiment.pretrain}
+    return _model(config, arm) | _training(config, config.arms[arm].pretrain, seed)
 
 
 def finetune(config: Config, arm: str, seed: int) -> dict[str, Any]:
-    train = config.arms[arm].finetune
-    splits = {dataset: config.datasets[dataset].split for dataset in train.mixture}
-    return _model(config, arm) | {"seed": seed, "train": train, "splits": splits}
+    return _model(config, arm) | _training(config, config.arms[arm].finetune, seed)
 
 
 def evaluate(config: Config, arm: str, benchmark: str) -> dict[str, Any]:
@@ -81,6 +79,11 @@ def report(config: Config) -> dict[str, Any]:
         "benchmarks": config.benchmarks,
         "report": config.report,
     }
+
+
+def _training(config: Config, train: Train, seed: int) -> dict[str, Any]:
+    splits = {dataset: config.datasets[dataset].split for dataset in train.mixture}
+    return {"seed": seed, "train": train, "splits": splits}
 
 
 def _model(config: Config, arm: str) -> dict[str, Any]:

@@ -14,9 +14,21 @@ class Train(Settings):
     """One training stage. A sample is one image with its caption or its conversation."""
 
     mixture: dict[Name, Annotated[float, Field(gt=0)]] = Field(description="dataset name -> sampling weight")
+    features: Literal["stored", "in_loop"] = Field(
+        "stored",
+        description="stored: of the stage `features`, computed once for all arms; in_loop: by the tower at every step",
+    )
     num_samples: Positive
     batch_size: Positive = Field(description="samples per optimizer step, over all ranks")
     micro_batch_size: Positive = Field(description="samples per forward pass of one rank")
+    packing: bool = Field(
+        True, description="samples of a pass in one row without padding; attention stays inside each sample"
+    )
+    max_length: Positive | None = Field(
+        None,
+        description="tokens of a sample with its image; a longer one is cut, and skipped (and counted) if no answer is "
+        "left",
+    )
     learning_rate: Annotated[float, Field(gt=0)] = Field(description="of the projector")
     schedule: Literal["cosine", "linear", "constant", "warmup_stable_decay"] = Field(
         "cosine", description="warmup_stable_decay: constant, then linear over the last quarter of the steps"
@@ -27,8 +39,20 @@ class Train(Settings):
     betas: tuple[float, float] = (0.9, 0.95)
     max_gradient_norm: Annotated[float, Field(gt=0)] = 1.0
     zero_stage: Literal[0, 1, 2, 3] = 0
+    activation_checkpointing: bool = Field(
+        False, description="keep only the input of each layer for the backward pass: less memory, a third more time"
+    )
+    on_bad_sample: Literal["stop", "skip"] = Field(
+        "stop", description="for an image that cannot be read or features that are not finite; skipped ones are counted"
+    )
+    on_non_finite: Literal["stop", "skip"] = Field(
+        "stop", description="for a step whose loss or gradient is not finite; skip: no update, counted"
+    )
+    deterministic: bool = Field(True, description="the same bits in every run on the same hardware (GPU: slower)")
     num_threads: Positive = Field(1, description="CPU threads; part of the numbers, as sums are split by thread")
+    num_workers: Annotated[int, Field(ge=0)] = Field(0, description="processes that read samples ahead")
     checkpoint_interval: Positive = Field(100, description="optimizer steps")
+    keep_checkpoints: Positive = 2
 
     @model_validator(mode="after")
     def _batches(self) -> Train:

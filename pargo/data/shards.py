@@ -120,7 +120,12 @@ class Shards:
             raise PargoError(f"{self.directory} has no sample {identifier!r}; it has {len(self.ids)} samples") from None
         name = self._shard[row]
         if name not in self._files:
-            self._files[name] = os.open(self.directory / name, os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                self._files[name] = os.open(self.directory / name, os.O_RDONLY | os.O_CLOEXEC)
+            except OSError as error:
+                raise PargoError(
+                    f"cannot read sample {identifier!r}: {self.directory / name}: {error.strerror}"
+                ) from error
         offset, size = self._place[part][row]
         data = os.pread(self._files[name], size, offset)  # no shared file position: forked workers may share it
         if len(data) != size:

@@ -42,12 +42,6 @@ class _BadContentError(PargoError):
     """A file that is not the pinned one."""
 
 
-def user_cache_directory() -> Path:
-    """`$XDG_CACHE_HOME/pargo`, or `~/.cache/pargo`."""
-    base = os.environ.get("XDG_CACHE_HOME", "")
-    return (Path(base) if Path(base).is_absolute() else Path.home() / ".cache") / "pargo"
-
-
 def fetch(
     pin: WheelPin,
     cache: Path,

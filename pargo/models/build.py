@@ -18,7 +18,7 @@ from pargo.config.projectors import Projector
 from pargo.models.configuration import PargoConfig
 from pargo.models.language import add_lora, load_language_model
 from pargo.models.projectors import build_projector
-from pargo.models.vision import vision_config
+from pargo.models.vision import load_vision_tower, vision_config
 from pargo.models.vlm import PargoModel, Parts
 from pargo.models.weights import check_names_and_shapes, read_weights
 
@@ -34,14 +34,16 @@ def build_model(
     adapter: Adapter | None,
     language_dir: Path,
     seed: int,
+    vision_dir: Path | None = None,
 ) -> Model:
-    """The model of an arm without its vision tower; projector and adapter are trainable and float32, all else frozen.
+    """The model of an arm; projector and adapter are trainable and float32, all else frozen.
 
     The projector's and the adapter's random weights each depend on `seed` alone, so arms with the same language model
     start with the same adapter.
 
     Args:
         kind: `PargoModel` to train, `PargoForConditionalGeneration` to answer.
+        vision_dir: weights of the vision tower; without it the model takes stored features only.
     """
     language_model = load_language_model(language, language_dir)
     config = PargoConfig(
@@ -62,7 +64,8 @@ def build_model(
         built.scale_output(embeddings.weight.float().square().mean().sqrt().item())
     if adapter is not None:
         add_lora(language_model, adapter, seed)
-    return kind(config, Parts(language_model, built))
+    tower = None if vision_dir is None else load_vision_tower(vision, vision_dir)
+    return kind(config, Parts(language_model, built, tower))
 
 
 def own_parameters(model: PargoModel) -> Iterator[tuple[str, nn.Parameter]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -22,16 +23,20 @@ def generate(
     max_new_tokens: int,
     num_beams: int = 1,
     stop_ids: Sequence[int] = (),
+    images: Sequence[int] | None = None,
 ) -> list[list[int]]:
     """Greedy or beam search without sampling, in evaluation mode.
 
+    An image that several prompts begin with is read once, unless beams are searched.
+
     Args:
         model: answers on the device it is on.
-        features: [B, N, Dv], of one image for each prompt.
+        features: [I, N, Dv].
         prompts: B lists of token ids with one `IMAGE` placeholder each, of any lengths.
         max_new_tokens: length limit of an answer.
         num_beams: 1 is greedy.
         stop_ids: tokens that end an answer.
+        images: which of the I images each prompt is about; by default each has its own.
 
     Raises:
         InputError: no prompt, another number of images, or a prompt without its one placeholder.
@@ -41,16 +46,11 @@ def generate(
     """
     if not prompts:
         raise InputError("expected at least one prompt, got none")
-    if len(prompts) != len(features):
-        raise InputError(f"{len(prompts)} prompts for {len(features)} images")
+    images = range(len(features)) if images is None else images
+    if len(prompts) != len(images):
+        raise InputError(f"{len(prompts)} prompts for {len(images)} images")
     if other := [index for index, prompt in enumerate(prompts) if list(prompt).count(IMAGE) != 1]:
         raise InputError(f"prompt(s) {other} do not have exactly one image placeholder")
-    image = [model.config.image_token_id] * model.projector.num_tokens
-    rows = [expand_images(prompt, image) for prompt in prompts]
-    length = max(map(len, rows))
-    # padding comes first, so that prompts end together
-    input_ids = torch.tensor([[0] * (length - len(row)) + row for row in rows], device=features.device)
-    attention_mask = torch.tensor([[0] * (length - len(row)) + [1] * len(row) for row in rows], device=features.device)
     settings = GenerationConfig(
         max_new_tokens=max_new_tokens,
         num_beams=num_beams,
@@ -61,15 +61,49 @@ def generate(
     training = model.training
     model.eval()
     try:
-        answers = model.generate(
-            input_ids=input_ids,
-            attention_mask=attention_mask,
-            mm_encoder_outputs={"image": BaseModelOutputWithPooling(pooler_output=model.project(features))},
-            generation_config=settings,
-        )
+        if num_beams == 1 and all(prompt[0] == IMAGE for prompt in prompts):
+            inputs = _after_images(model, features, prompts, images)
+        else:
+            inputs = _with_images(model, features[list(images)], prompts)
+        answers = model.generate(**inputs, generation_config=settings)
     finally:
         model.train(training)
-    return [_until(answer[length:], stop_ids) for answer in answers.tolist()]
+    return [_until(answer[inputs["input_ids"].shape[1] :], stop_ids) for answer in answers.tolist()]
+
+
+def _with_images(
+    model: PargoForConditionalGeneration, features: Tensor, prompts: Sequence[Sequence[int]]
+) -> dict[str, Any]:
+    """Inputs of transformers' `generate` with an image of its own in every prompt."""
+    image = [model.config.image_token_id] * model.projector.num_tokens
+    input_ids, attention_mask = _pad([expand_images(prompt, image) for prompt in prompts], features.device)
+    encoded = {"image": BaseModelOutputWithPooling(pooler_output=model.project(features))}
+    return {"input_ids": input_ids, "attention_mask": attention_mask, "mm_encoder_outputs": encoded}
+
+
+def _after_images(
+    model: PargoForConditionalGeneration, features: Tensor, prompts: Sequence[Sequence[int]], images: Sequence[int]
+) -> dict[str, Any]:
+    """The same with the images in the cache already: each is read once, and its keys and values are copied."""
+    tokens = model.project(features)
+    cache = model.get_decoder()(inputs_embeds=tokens, use_cache=True).cache
+    cache.batch_select_indices(torch.tensor(images, device=features.device))
+    input_ids, attention_mask = _pad([prompt[1:] for prompt in prompts], features.device)
+    # ids of what is in the cache are not looked at
+    before = input_ids.new_zeros(len(prompts), tokens.shape[1])
+    return {
+        "input_ids": torch.cat([before, input_ids], 1),
+        "attention_mask": torch.cat([torch.ones_like(before), attention_mask], 1),
+        "cache": cache,
+    }
+
+
+def _pad(rows: Sequence[Sequence[int]], device: torch.device) -> tuple[Tensor, Tensor]:
+    """Ids [B, L] with padding in front, so that prompts end together, and the mask [B, L] of what is none."""
+    length = max(map(len, rows))
+    input_ids = torch.tensor([[0] * (length - len(row)) + list(row) for row in rows], device=device)
+    mask = torch.tensor([[0] * (length - len(row)) + [1] * len(row) for row in rows], device=device)
+    return input_ids, mask
 
 
 def _until(ids: list[int], stop_ids: Sequence[int]) -> list[int]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
 import torch
+import torch.nn.functional as F
 from peft import LoraConfig, inject_adapter_in_model
 from peft.tuners.lora import LoraLayer
 from safetensors import SafetensorError
@@ -19,21 +21,21 @@ from transformers import (
 
 from pargo.config.models import Adapter, Language
 from pargo.errors import InputError
-from pargo.machine import hardware
-from pargo.models.fused import fuse
+from pargo.models.choices import fastest
 from pargo.models.weights import check_loading_info, no_progress_bar
 
 
 def resolve_precision(precision: Literal["auto", "bf16", "fp32"]) -> torch.dtype:
-    """The number type; `auto` is bfloat16 where the GPU, or without one the CPU, computes in it, else float32."""
-    if precision == "auto":
-        has_bf16 = (
-            torch.cuda.is_bf16_supported()
-            if torch.cuda.is_available()
-            else hardware().endswith(("amx_bf16", "avx512_bf16"))
-        )
-        precision = "bf16" if has_bf16 else "fp32"
-    return {"bf16": torch.bfloat16, "fp32": torch.float32}[precision]
+    """The number type; `auto` is bfloat16 where products of matrices are measured to be faster in it."""
+    types = {"fp32": torch.float32, "bf16": torch.bfloat16}
+    if precision != "auto":
+        return types[precision]
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    ways = {}
+    for name, kind in types.items():
+        x, weight = (torch.ones(size, 768, dtype=kind, device=device) for size in (256, 1536))
+        ways[name] = partial(F.linear, x, weight)
+    return types[fastest("precision of a matrix product, 256 x 768 x 1536", ways)]
 
 
 def load_tokenizer(directory: Path) -> PreTrainedTokenizerBase:
@@ -56,7 +58,7 @@ def load_language_model(config: Language, directory: Path) -> PreTrainedModel:
             model, loading = AutoModelForCausalLM.from_pretrained(
                 directory,
                 dtype=resolve_precision(config.precision),
-                attn_implementation=config.attention,
+                attn_implementation="eager" if config.attention == "eager" else "sdpa",
                 local_files_only=True,
                 trust_remote_code=False,
                 use_safetensors=True,
@@ -67,8 +69,6 @@ def load_language_model(config: Language, directory: Path) -> PreTrainedModel:
     check_loading_info(str(directory), loading)
     model.generation_config = GenerationConfig()
     model.requires_grad_(False)
-    if config.attention == "eager":
-        fuse(model)
     return model
 
 

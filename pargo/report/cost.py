@@ -50,5 +50,5 @@ def projector_cost(projector: Projector, vision: Vision, weights: Path) -> Cost:
             feature_size=vision.feature_size,
             output_size=shapes[OUTPUT][0],
         )
-    trained = {PREFIX + name for name, parameter in model.named_parameters() if parameter.requires_grad}
-    return Cost(model.num_tokens, sum(prod(shape) for name, shape in shapes.items() if name in trained), model.flops())
+    counted = {PREFIX + name for name, _ in model.named_parameters() if not name.startswith("input_norm.")}
+    return Cost(model.num_tokens, sum(prod(shape) for name, shape in shapes.items() if name in counted), model.flops())

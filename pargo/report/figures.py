@@ -83,4 +83,5 @@ def _read_curve(path: Path) -> Curve:
         raise PargoError(f"{path} does not exist: not a trained model") from None
     if not rows:
         raise PargoError(f"{path} is empty: nothing was trained")
+    rows = [row for row in rows if row["loss"] is not None]  # a step that was skipped has none
     return Curve(samples=[row["samples"] for row in rows], loss=[row["loss"] for row in rows])

@@ -9,13 +9,12 @@ from pargo.config.base import Name, Settings
 from pargo.config.models import Language, Vision
 from pargo.config.projectors import Projector
 from pargo.config.training import Finetune
-from pargo.data.feature_store import FeatureStore
 from pargo.models.build import build_model, load_own_weights
 from pargo.models.language import load_tokenizer
 from pargo.models.vlm import PargoModel
 from pargo.train.data import ConversationDataset, TrainingData
 from pargo.train.sampler import seed_of
-from pargo.train.stage import run_training
+from pargo.train.stage import image_stores, run_training
 
 
 class FinetuneSettings(Settings):
@@ -37,6 +36,7 @@ def run(
     features: Mapping[str, Path],
     output: Path,
     run_directory: Path,
+    vision: Path | None = None,
 ) -> None:
     """Train the pretrained projector and LoRA on the conversations of the sources.
 
@@ -45,9 +45,10 @@ def run(
         language: directory of the language model.
         pretrained: artifact of the pretrain stage.
         sources: dataset name -> source directory.
-        features: dataset name -> feature artifact of its images.
+        features: dataset name -> feature artifact of its images; empty when they are computed in the loop.
         output: artifact directory to publish (`model.safetensors`, `config.json`, `metrics.jsonl`).
-        run_directory: checkpoints and timings.
+        run_directory: checkpoints, timings and events.
+        vision: weights of the vision tower, to compute features in the loop.
     """
     train = settings.train
     seed = seed_of(settings.seed, "finetune")
@@ -60,8 +61,9 @@ def run(
             )
             for name in train.mixture
         }
-        stores = {name: FeatureStore(features[name]) for name in train.mixture}
-        data = TrainingData(seed, train.mixture, texts, stores)
+        shown = {name: (path, settings.splits[name]) for name, path in sources.items()}
+        stores = image_stores(train, settings.vision, features, shown, vision)
+        data = TrainingData(seed, train.mixture, texts, stores, skip_bad=train.on_bad_sample == "skip")
         model = build_model(
             PargoModel,
             settings.vision,
@@ -70,6 +72,7 @@ def run(
             train.lora.adapter,
             language,
             settings.seed,
+            vision,
         )
         load_own_weights(model, pretrained, allow_missing_lora=True)
         return model, data
@@ -78,10 +81,16 @@ def run(
         settings,
         train,
         train.lora,
+        settings.language.attention,
         prepare,
         seed=settings.seed,
         module="pargo.train.finetune",
-        inputs=[language, pretrained, *dict.fromkeys(sources.values()), *dict.fromkeys(features.values())],
+        inputs=[
+            language,
+            pretrained,
+            *dict.fromkeys([*sources.values(), *features.values()]),
+            *([vision] if vision else []),
+        ],
         output=output,
         run_directory=run_directory,
     )

@@ -16,22 +16,27 @@ from typing import Any
 
 import deepspeed
 import torch
-from torch import Tensor, distributed
+from torch import Tensor, distributed, nn
 
-from pargo.config.models import LoRA
+from pargo.config.base import canonical_json
+from pargo.config.models import Attention, LoRA
 from pargo.config.training import Train
 from pargo.errors import PargoError
+from pargo.files import sha256_text
 from pargo.models.build import own_parameters, own_state_dict
 from pargo.models.vlm import PargoModel
 from pargo.train import engine as engines
 from pargo.train import show
-from pargo.train.batch import Sample, num_supervised
+from pargo.train.attention import choose_attention
 from pargo.train.checkpoint import Checkpoint, Checkpoints
-from pargo.train.data import TrainingData
+from pargo.train.data import StepData, Steps, TrainingData, load
+from pargo.train.events import Events
 from pargo.train.loss import Objective
 from pargo.train.precision import compute_lora_in_model_precision
 from pargo.train.sampler import seed_of
 from pargo.train.schedule import learning_rate_factor
+from pargo.train.speed import Meter
+from pargo.train.termination import Termination
 
 
 def parameter_groups(model: PargoModel, train: Train, lora: LoRA | None) -> list[dict[str, Any]]:
@@ -39,9 +44,8 @@ def parameter_groups(model: PargoModel, train: Train, lora: LoRA | None) -> list
     groups: dict[str, dict[str, Any]] = {"projector": {"lr": train.learning_rate, "params": []}}
     if lora is not None:
         groups["lora"] = {"lr": lora.learning_rate, "params": []}
-    for name, parameter in model.named_parameters():
-        if parameter.requires_grad:
-            groups["lora" if "lora_" in name else "projector"]["params"].append(parameter)
+    for name, parameter in _trainable(model).items():
+        groups["lora" if "lora_" in name else "projector"]["params"].append(parameter)
     return [{"name": name, **group} for name, group in groups.items()]
 
 
@@ -50,6 +54,7 @@ def train_model(
     data: TrainingData,
     train: Train,
     lora: LoRA | None,
+    attention: Attention,
     *,
     seed: int,
     spec: str,
@@ -57,103 +62,181 @@ def train_model(
 ) -> tuple[dict[str, Tensor], list[str]]:
     """Train to the end, from the newest checkpoint below the run directory if there is one.
 
+    SIGTERM ends it after the current step with a checkpoint.
+
     Args:
         model: changed in place.
         data: samples by global index.
         train: settings of the stage.
         lora: settings of the adapters the model has, if it has any.
+        attention: how to compute the language model.
         seed: of dropout.
-        spec: hash of all that decides the numbers; checkpoints of another spec are ignored.
-        run_directory: for checkpoints and `timing.jsonl`.
+        spec: hash of all that decides the numbers, but for what is measured here; checkpoints of another spec are
+            ignored.
+        run_directory: for checkpoints, `timing.jsonl` and events.
 
     Returns:
         The model's own weights (float32, on the CPU) and the metrics, one JSON line per optimizer step. Every rank gets
         both.
 
     Raises:
-        PargoError: the loss is not finite, or the batch cannot be split over the ranks.
+        PargoError: the loss or a gradient is not finite, a sample is bad, a checkpoint cannot be written, the batch
+            cannot be split over the ranks, or SIGTERM came.
     """
     rank, world_size = distributed.get_rank(), distributed.get_world_size()
-    checkpoints = Checkpoints(
-        run_directory / "checkpoints", spec, rank=rank, world_size=world_size, barrier=distributed.barrier, warn=_say
-    )
+    model = model.to(_device()).train()
     compute_lora_in_model_precision(model)
+    way = choose_attention(model, attention, train)
+    decided = canonical_json([spec, way, str(model.get_input_embeddings().weight.dtype)])
+    checkpoints = Checkpoints(
+        run_directory / "checkpoints", sha256_text(decided), keep=train.keep_checkpoints, warn=_say
+    )
     checkpoint = checkpoints.load()
     if checkpoint is not None:
         _load_weights(model, checkpoint)  # before the engine copies them
         _say(f"resuming after step {checkpoint.step}")
-    for line in (*show.model_table(model), *show.data_table(data, train)):
+    steps = Steps(
+        data,
+        train,
+        num_image_tokens=model.projector.num_tokens,
+        image_token_id=model.config.image_token_id,
+        rank=rank,
+        world_size=world_size,
+    )
+    for line in (*show.model_table(model), *show.data_table(data, train), *show.plan(steps, train, way)):
         _say(line)
-    objective = Objective(model.train())
+    if way != "fused":
+        model.language_model.set_attn_implementation(way)
+    objective = Objective(model, fused=way == "fused", recompute=train.activation_checkpointing)
     if train.zero_stage == 3:
         # used outside the module that holds it
         deepspeed.zero.register_external_parameter(objective, objective.head)
     groups = parameter_groups(model, train, lora)
     rates = {group["name"]: group["lr"] for group in groups}
-    engine, passes = engines.start_engine(objective, groups, train, world_size)
+    engine = engines.start_engine(objective, groups, train, world_size)
     optimizer = engines.torch_optimizer(engine)
     metrics: list[str] = []
     start = 0
     if checkpoint is not None:
-        engines.load_optimizer_state(engine, checkpoint.optimizer)
+        engines.load_optimizer_state(engine, _trainable(model), checkpoint.optimizer)
         metrics, start = list(checkpoint.metrics), checkpoint.step
 
-    progress = show.Progress(train, start)
-    per_rank = train.batch_size // world_size
-    with _timings(run_directory, rank) as timings:
+    def save(step: int) -> None:
+        weights, state = _weights(model, train), engines.optimizer_state(engine, _trainable(model))
+        problem = None
+        if rank == 0:
+            try:
+                checkpoints.save(step, weights, state, metrics)
+            except PargoError as error:
+                problem = str(error)
+        # all ranks end together
+        if _sum_over_ranks(problem is not None, engine.device):
+            raise PargoError(problem or "the first rank could not write a checkpoint")
+
+    progress, meter = show.Progress(train, start), Meter(model, world_size)
+    with _log(run_directory, rank, start) as log, Termination() as termination:
+        loader = load(steps, start, train)
         for step in range(start, train.num_steps):
             began = time.perf_counter()
-            first = step * train.batch_size + rank * per_rank
-            samples = [data.sample(index) for index in range(first, first + per_rank)]
+            try:
+                batch = next(loader)
+            except PargoError as error:
+                raise PargoError(f"step {step + 1}: {error}") from error
             loaded = time.perf_counter()
             torch.manual_seed(seed_of(seed, "step", step, rank) % 2**63)
             factor = learning_rate_factor(train, step)
             for group in optimizer.param_groups:
                 group["lr"] = factor * rates[group["name"]]
-            row = _step(engine, train, samples, passes, world_size)
+            row = _step(engine, train, batch, world_size)
             row |= {
                 "step": step + 1,
                 "samples": (step + 1) * train.batch_size,
                 "learning_rate": {name: factor * rate for name, rate in rates.items()},
             }
-            if not math.isfinite(row["loss"]) or not math.isfinite(row["gradient_norm"]):
-                raise PargoError(f"step {step + 1}: loss {row['loss']}, gradient norm {row['gradient_norm']}; diverged")
+            finite = math.isfinite(row["loss"]) and math.isfinite(row["gradient_norm"])
+            if not finite:
+                problem = f"step {step + 1}: loss {row['loss']}, gradient norm {row['gradient_norm']}"
+                if train.on_non_finite == "stop":
+                    raise PargoError(f"{problem}; diverged, or a bad sample; samples: {', '.join(steps.names(step))}")
+                _say(f"{problem}; no update; samples: {', '.join(steps.names(step))}")
+                row |= {"loss": None, "gradient_norm": None}
+            if row["skipped_samples"]:
+                _say(f"step {step + 1}: {row['skipped_samples']} samples skipped {' '.join(batch.bad)}".rstrip())
+            row["skipped_update"] = not finite
             metrics.append(json.dumps(row, sort_keys=True) + "\n")
-            if rank == 0:
-                times = {"data": loaded - began, "step": time.perf_counter() - began}
-                rounded = {name: round(seconds, 4) for name, seconds in times.items()}
-                timings.write(json.dumps({"step": step + 1, "samples": train.batch_size, **rounded}) + "\n")
+            times = meter.add(
+                samples=train.batch_size,
+                tokens=int(_sum_over_ranks(batch.tokens, engine.device)),
+                supervised=row["supervised_tokens"],
+                data=loaded - began,
+                compute=time.perf_counter() - loaded,
+            )
+            if log is not None:
+                log.write(row, times)
                 progress.update(step + 1, row)
-            if (step + 1) % train.checkpoint_interval == 0 and step + 1 < train.num_steps:
-                weights = _weights(model, train)
-                checkpoints.save(step + 1, weights, engines.optimizer_state(engine), metrics)
+            stop = bool(_sum_over_ranks(termination.asked, engine.device))
+            if ((step + 1) % train.checkpoint_interval == 0 or stop) and step + 1 < train.num_steps:
+                save(step + 1)
+                if stop:
+                    raise PargoError(f"ended by SIGTERM after step {step + 1}; the next run continues from there")
+    _say(meter.summary())
+    _say_skipped(metrics)
     return _weights(model, train), metrics
 
 
-def _step(
-    engine: deepspeed.DeepSpeedEngine, train: Train, samples: list[Sample], passes: int, world_size: int
-) -> dict[str, Any]:
+def _step(engine: deepspeed.DeepSpeedEngine, train: Train, data: StepData, world_size: int) -> dict[str, Any]:
     """One optimizer step over this rank's samples; loss (mean over the supervised tokens of all ranks) and norm."""
-    tokens = int(_sum_over_ranks(num_supervised(samples), engine.device))
-    if not tokens:
-        raise PargoError("a whole batch has no supervised token")
+    tokens = int(_sum_over_ranks(data.supervised, engine.device))
+    if not tokens and not _sum_over_ranks(len(data.bad), engine.device):
+        raise PargoError(f"a whole step has no supervised token within max_length {train.max_length}; raise it")
+    counted = max(tokens, 1)
     total = torch.zeros((), device=engine.device)
-    norm = 0.0
-    for micro in range(passes):
-        part = samples[micro * train.micro_batch_size : (micro + 1) * train.micro_batch_size]
-        loss = engine(engine.module.collate(part).to(engine.device))
+    for number, batch in enumerate(data.batches):
+        loss = engine(batch.to(engine.device))
         # the engine averages over ranks, and the loss is a sum
-        engine.backward(loss * (world_size / tokens), scale_wrt_gas=False)
+        engine.backward(loss * (world_size / counted), scale_wrt_gas=False)
         total += loss.detach()
-        if micro + 1 < passes:
+        if number + 1 < len(data.batches):
             engine.step()  # counts the micro-batch
-        else:
-            norm = engines.step(engine, train)
-    return {
-        "loss": _sum_over_ranks(total.item(), engine.device) / tokens,
-        "gradient_norm": norm,
-        "supervised_tokens": tokens,
-    }
+    mean = _sum_over_ranks(total.item(), engine.device) / counted
+    norm = engines.step(engine, train, mean)
+    skipped = _sum_over_ranks(data.cut + len(data.bad), engine.device)
+    return {"loss": mean, "gradient_norm": norm, "supervised_tokens": tokens, "skipped_samples": int(skipped)}
+
+
+class _Log:
+    """`timing.jsonl` and events of the first rank."""
+
+    def __init__(self, run_directory: Path, start: int) -> None:
+        run_directory.mkdir(parents=True, exist_ok=True)
+        self._timing = (run_directory / "timing.jsonl").open("a", encoding="utf-8", buffering=1)
+        self._events = Events(run_directory, start)
+
+    def write(self, row: dict[str, Any], times: dict[str, float]) -> None:
+        self._timing.write(json.dumps({"step": row["step"], **times}) + "\n")
+        numbers = {name: row[name] for name in ("loss", "gradient_norm") if row[name] is not None}
+        parts = {"train": numbers, "learning_rate": row["learning_rate"], "speed": times}
+        self._events.write(row["step"], parts)
+
+    def __enter__(self) -> _Log:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._timing.close()
+        self._events.close()
+
+
+def _log(run_directory: Path, rank: int, start: int) -> Any:
+    return nullcontext() if rank else _Log(run_directory, start)
+
+
+def _device() -> torch.device:
+    return torch.device("cuda", torch.cuda.current_device()) if torch.cuda.is_available() else torch.device("cpu")
+
+
+def _trainable(model: PargoModel) -> dict[str, nn.Parameter]:
+    """Trainable parameters by name, in the model's order."""
+    return {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
 
 
 def _sum_over_ranks(value: float, device: torch.device) -> float:
@@ -178,11 +261,12 @@ def _load_weights(model: PargoModel, checkpoint: Checkpoint) -> None:
         parameter.copy_(checkpoint.weights[name])
 
 
-def _timings(run_directory: Path, rank: int) -> Any:
-    if rank:
-        return nullcontext()
-    run_directory.mkdir(parents=True, exist_ok=True)
-    return (run_directory / "timing.jsonl").open("a", encoding="utf-8", buffering=1)
+def _say_skipped(metrics: list[str]) -> None:
+    """What was left out, if anything was."""
+    rows = [json.loads(line) for line in metrics]
+    samples, updates = (sum(row[name] for row in rows) for name in ("skipped_samples", "skipped_update"))
+    if samples or updates:
+        _say(f"skipped: {samples} samples, {updates} updates")
 
 
 def _say(line: str) -> None:

@@ -6,53 +6,67 @@ and ranks.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pargo.data.template import IGNORE_INDEX
+from pargo.models.fused import FusedLlama
 from pargo.models.vlm import PargoModel
-from pargo.train.batch import Batch, Sample, collate
+from pargo.train.batch import Batch
 
 
 def summed_cross_entropy(hidden: Tensor, weight: Tensor, labels: Tensor) -> Tensor:
-    """Sum of the cross-entropy over the supervised positions, float32 scalar.
-
-    Only supervised positions reach the output layer: most of a conversation is questions, and the vocabulary is the
-    largest matrix of a small language model.
+    """Sum of the cross-entropy, float32 scalar.
 
     Args:
-        hidden: [B, L, D]; position i predicts label i.
+        hidden: [R, D] of the supervised positions only: most of a conversation is questions, and the vocabulary is the
+            largest matrix of a small language model.
         weight: of the output layer, [V, D].
-        labels: [B, L], `IGNORE_INDEX` where not supervised.
+        labels: [R].
     """
-    supervised = labels != IGNORE_INDEX
     # summed by us in float32: in bf16 a sum of hundreds keeps only two or three digits
-    losses = F.linear_cross_entropy(hidden[supervised], weight, labels[supervised], reduction="none")
-    return losses.float().sum()
+    return F.linear_cross_entropy(hidden, weight, labels, reduction="none").float().sum()
 
 
 class Objective(nn.Module):
-    """A vision-language model whose forward pass is its summed loss; what the DeepSpeed engine trains."""
+    """A vision-language model whose forward pass is its summed loss; what the DeepSpeed engine trains.
 
-    def __init__(self, model: PargoModel) -> None:
+    Args:
+        model: in training mode; its vision tower, if it has one, moves from it to here.
+        fused: compute the language model with `FusedLlama`.
+        recompute: keep only each layer's input for the backward pass.
+    """
+
+    def __init__(self, model: PargoModel, *, fused: bool, recompute: bool = False) -> None:
         super().__init__()
+        # no part of what the engine copies and takes apart: it is frozen, and its weights may be channels-last
+        self._tower = (model.vision_tower,)
+        model.vision_tower = None
         self.model = model
+        self._fused = FusedLlama(model.get_decoder(), recompute=recompute) if fused else None
+        if recompute and not fused:
+            model.get_decoder().gradient_checkpointing_enable({"use_reentrant": False})
 
     @property
     def head(self) -> nn.Parameter:
         """Weight [V, D] of the output layer."""
         return self.model.language_model.get_output_embeddings().weight
 
-    def collate(self, samples: Sequence[Sample]) -> Batch:
-        """A batch as this model takes it."""
-        tokens = self.model.projector.num_tokens
-        return collate(samples, num_image_tokens=tokens, image_token_id=self.model.config.image_token_id)
-
     def forward(self, batch: Batch) -> Tensor:
         """Summed loss of a batch, float32 scalar."""
-        # the last token predicts nothing
-        embeddings = self.model.embed(batch.input_ids[:, :-1], self.model.project(batch.features))
-        hidden = self.model(inputs_embeds=embeddings, use_cache=False).last_hidden_state
-        return summed_cross_entropy(hidden, self.head, batch.labels[:, 1:])
+        (tower,) = self._tower
+        # rounded as stored features are
+        features = batch.images if tower is None else tower(batch.images).half().float()
+        embeddings = self.model.embed(batch.input_ids, self.model.project(features))
+        labels = batch.labels.flatten()
+        supervised = (labels != IGNORE_INDEX).nonzero().squeeze(1)
+        # a pass without any still takes part in everything that ranks do together, and adds zero
+        rows = supervised if len(supervised) else supervised.new_zeros(1)
+        if self._fused is not None:
+            hidden = self._fused(embeddings.flatten(0, 1), batch.segments, rows)
+        else:
+            output = self.model(inputs_embeds=embeddings, position_ids=batch.position_ids, use_cache=False)
+            hidden = output.last_hidden_state.flatten(0, 1)[rows]
+        if not len(supervised):
+            return hidden.float().sum() * 0.0
+        return summed_cross_entropy(hidden, self.head, labels[rows])

@@ -5,27 +5,27 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from pargo.config.base import Settings
+from pargo.config.base import Name, Settings
 from pargo.config.models import Language, Vision
 from pargo.config.projectors import Projector
 from pargo.config.training import Pretrain
-from pargo.data.feature_store import FeatureStore
 from pargo.models.build import build_model
 from pargo.models.language import load_tokenizer
 from pargo.models.vlm import PargoModel
 from pargo.train.data import CaptionDataset, TrainingData
 from pargo.train.sampler import seed_of
-from pargo.train.stage import run_training
+from pargo.train.stage import image_stores, run_training
 
 
 class PretrainSettings(Settings):
-    """What this stage reads."""
+    """What this stage reads; `splits` are those of the datasets in the mixture."""
 
     seed: int
     vision: Vision
     language: Language
     projector: Projector
     train: Pretrain
+    splits: dict[Name, str]
 
 
 def run(
@@ -35,6 +35,8 @@ def run(
     features: Mapping[str, Path],
     output: Path,
     run_directory: Path,
+    images: Mapping[str, Path] | None = None,
+    vision: Path | None = None,
 ) -> None:
     """Train a new projector (and LoRA, where `train.lora` asks for it) on captions.
 
@@ -42,20 +44,24 @@ def run(
         settings: of the stage.
         language: directory of the language model.
         captions: dataset name -> caption artifact.
-        features: dataset name -> feature artifact of its images.
+        features: dataset name -> feature artifact of its images; empty when they are computed in the loop.
         output: artifact directory to publish (`model.safetensors`, `config.json`, `metrics.jsonl`).
-        run_directory: checkpoints and timings.
+        run_directory: checkpoints, timings and events.
+        images: dataset name -> source directory of its images, to compute features in the loop.
+        vision: weights of the vision tower, likewise.
     """
-    train = settings.train
+    train, images = settings.train, images or {}
 
     def prepare() -> tuple[PargoModel, TrainingData]:
         tokenizer = load_tokenizer(language)
         texts = {name: CaptionDataset(captions[name], tokenizer) for name in train.mixture}
-        stores = {name: FeatureStore(features[name]) for name in train.mixture}
-        data = TrainingData(seed_of(settings.seed, "pretrain"), train.mixture, texts, stores)
+        shown = {name: (path, settings.splits[name]) for name, path in images.items()}
+        stores = image_stores(train, settings.vision, features, shown, vision)
+        order = seed_of(settings.seed, "pretrain")
+        data = TrainingData(order, train.mixture, texts, stores, skip_bad=train.on_bad_sample == "skip")
         adapter = None if train.lora is None else train.lora.adapter
         model = build_model(
-            PargoModel, settings.vision, settings.language, settings.projector, adapter, language, settings.seed
+            PargoModel, settings.vision, settings.language, settings.projector, adapter, language, settings.seed, vision
         )
         return model, data
 
@@ -63,10 +69,16 @@ def run(
         settings,
         train,
         train.lora,
+        settings.language.attention,
         prepare,
         seed=settings.seed,
         module="pargo.train.pretrain",
-        inputs=[language, *captions.values(), *dict.fromkeys(features.values())],
+        inputs=[
+            language,
+            *captions.values(),
+            *dict.fromkeys([*features.values(), *images.values()]),
+            *([vision] if vision else []),
+        ],
         output=output,
         run_directory=run_directory,
     )

@@ -9,9 +9,10 @@ from typing import Any
 from torch import nn
 
 from pargo.config.training import Train
-from pargo.train.data import TrainingData
+from pargo.train.data import Steps, TrainingData
 
 INTERVAL = 5.0  # seconds between progress lines
+LOOKED_AT = 8  # steps for the number of tokens
 
 
 def model_table(model: nn.Module) -> Iterator[str]:
@@ -37,6 +38,14 @@ def data_table(data: TrainingData, train: Train) -> Iterator[str]:
     yield f"{train.num_samples:,} samples in {train.num_steps:,} steps of {train.batch_size}"
 
 
+def plan(steps: Steps, train: Train, attention: str) -> Iterator[str]:
+    """Lines of how it is computed, and how many tokens a step has."""
+    count = min(LOOKED_AT, train.num_steps)
+    tokens = sum(sum(steps.lengths(step)) for step in range(count)) / count
+    layout = "packed" if train.packing else "padded"
+    yield f"about {tokens:,.0f} tokens a step ({layout}, image tokens included); attention: {attention}"
+
+
 class Progress:
     """Prints a line every few seconds: step, samples, loss since the last line, speed, time left."""
 
@@ -49,13 +58,14 @@ class Progress:
 
     def update(self, step: int, metrics: dict[str, Any]) -> None:
         """Take note of a finished step, counted from one."""
-        self._losses.append(metrics["loss"])
+        if metrics["loss"] is not None:
+            self._losses.append(metrics["loss"])
         now = time.monotonic()
         if now < self._due and step < self._train.num_steps:
             return
         speed = (step - self._start) * self._train.batch_size / (now - self._began)
         left = (self._train.num_samples - metrics["samples"]) / speed
-        loss = sum(self._losses) / len(self._losses)
+        loss = sum(self._losses) / len(self._losses) if self._losses else float("nan")
         print(
             f"step {step}/{self._train.num_steps}  samples {metrics['samples']}/{self._train.num_samples}  "
             f"loss {loss:.4f}  {speed:.1f} samples/s  ETA {int(left) // 60}:{int(left) % 60:02d}",

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -12,13 +13,17 @@ from torch import distributed
 
 from pargo.code import import_closure
 from pargo.config.base import Settings, canonical_json
-from pargo.config.models import LoRA
+from pargo.config.models import Attention, LoRA, Vision
 from pargo.config.training import Train
+from pargo.data.feature_store import FeatureStore
+from pargo.data.images import open_images
+from pargo.errors import PargoError
 from pargo.files import sha256_text
 from pargo.machine import versions
 from pargo.manifest import code_hash, publish, read_manifest
+from pargo.models.image_processor import PargoImageProcessor
 from pargo.models.vlm import PargoModel
-from pargo.train.data import TrainingData
+from pargo.train.data import ImageStore, Pixels, TrainingData
 from pargo.train.engine import start_process_group
 from pargo.train.loop import train_model
 
@@ -27,6 +32,7 @@ def run_training(
     settings: Settings,
     train: Train,
     lora: LoRA | None,
+    attention: Attention,
     prepare: Callable[[], tuple[PargoModel, TrainingData]],
     *,
     seed: int,
@@ -39,7 +45,7 @@ def run_training(
 
     Args:
         settings: of the stage; written to `config.json`.
-        train, lora: the part of them that the loop reads.
+        train, lora, attention: the parts of them that the loop reads.
         prepare: makes the model and the data, with the number of threads already set.
         seed: of the run.
         module: the stage's module name; its import closure is the code of the artifact.
@@ -62,11 +68,12 @@ def run_training(
         )
     )
     torch.set_num_threads(train.num_threads)
+    _be_deterministic(train.deterministic)
     rank, _ = start_process_group()
 
     def work() -> tuple[dict[str, torch.Tensor], list[str]]:
         model, data = prepare()
-        return train_model(model, data, train, lora, seed=seed, spec=spec, run_directory=run_directory)
+        return train_model(model, data, train, lora, attention, seed=seed, spec=spec, run_directory=run_directory)
 
     if rank:
         work()
@@ -82,6 +89,45 @@ def run_training(
     if distributed.get_world_size() > 1:
         distributed.barrier()
     print(f"published {output}", flush=True)
+
+
+def image_stores(
+    train: Train,
+    vision: Vision,
+    features: Mapping[str, Path],
+    images: Mapping[str, tuple[Path, str]],
+    tower: Path | None,
+) -> dict[str, ImageStore]:
+    """What the model reads of each dataset's images.
+
+    Args:
+        train: `features` says whether they are stored or computed in the loop.
+        vision: settings of the tower.
+        features: dataset name -> stored features.
+        images: dataset name -> source directory and split, for the loop.
+        tower: weights of the tower, for the loop.
+
+    Raises:
+        PargoError: a directory that is needed was not given.
+    """
+    given: Mapping[str, object] = features if train.features == "stored" else images
+    if absent := sorted(set(train.mixture) - set(given)):
+        raise PargoError(f"train.features is {train.features}, but no directory was given for {', '.join(absent)}")
+    if train.features == "stored":
+        return {name: FeatureStore(features[name]) for name in train.mixture}
+    if tower is None:
+        raise PargoError(f"train.features is {train.features}, but no directory was given for the vision tower")
+    processor = PargoImageProcessor.for_tower(vision, tower)
+    return {name: Pixels(open_images(*images[name]), processor) for name in train.mixture}
+
+
+def _be_deterministic(wanted: bool) -> None:
+    """Refuse operations whose result varies from run to run, or allow them."""
+    if wanted:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read when CUDA starts
+    torch.use_deterministic_algorithms(wanted)
+    torch.utils.deterministic.fill_uninitialized_memory = False  # costs time and changes no result
+    torch.backends.cudnn.benchmark = not wanted
 
 
 def _remove_leftovers(output: Path) -> None:

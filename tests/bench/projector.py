@@ -9,23 +9,21 @@ from __future__ import annotations
 
 import argparse
 import json
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
 
-import numpy as np
 import torch
 from rich.console import Console
 from torch import Tensor, nn
-from torch.profiler import ProfilerActivity, profile
 
 from pargo.config.projectors import PargoProjector
 from pargo.files import write_atomic
 from pargo.machine import hardware, versions
 from pargo.models.projectors import build_projector
 from tests.bench.floor import floor_of
+from tests.bench.measure import Ratio, peak_bytes, timed
 from tests.models.projectors.dense import DenseParGo
 
 OUTPUT = Path("reports/bench")
@@ -35,25 +33,6 @@ BATCHES = (1, 8, 32)
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 ROUNDS = {1: 21, 8: 15, 32: 3}  # a batch
 PASSES = ("forward", "forward + backward")
-
-
-@dataclass(frozen=True)
-class Ratio:
-    """Median over rounds, and the 95 % bootstrap interval of that median."""
-
-    value: float
-    low: float
-    high: float
-
-    @classmethod
-    def of(cls, above: list[float], below: list[float]) -> Ratio:
-        ratios = np.array(above) / np.array(below)
-        draws = np.random.default_rng(0).choice(ratios, (2000, len(ratios)))
-        low, high = np.quantile(np.median(draws, 1), [0.025, 0.975])
-        return cls(float(np.median(ratios)), float(low), float(high))
-
-    def __str__(self) -> str:
-        return f"{self.value:.2f} [{self.low:.2f}, {self.high:.2f}]"
 
 
 @dataclass(frozen=True)
@@ -158,30 +137,6 @@ def case(runs: dict[str, Callable[[], None]], *, batch: int, **names: str) -> Ca
         memory=bytes_used["ours"] / bytes_used["dense"],
         **names,
     )
-
-
-def timed(run: Callable[[], None]) -> float:
-    if torch.cuda.is_available():
-        torch.cuda.synchronize()
-    start = time.perf_counter()
-    run()
-    if torch.cuda.is_available():
-        torch.cuda.synchronize()
-    return time.perf_counter() - start
-
-
-def peak_bytes(run: Callable[[], None]) -> int:
-    """Most memory in use above what is in use before: activations, and gradients of parameters."""
-    run()  # workspaces that stay are made now
-    if torch.cuda.is_available():
-        torch.cuda.reset_peak_memory_stats()
-        before = torch.cuda.memory_allocated()
-        run()
-        return torch.cuda.max_memory_allocated() - before
-    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiled:
-        run()
-    events = [event for event in profiled.profiler.kineto_results.events() if event.name() == "[memory]"]
-    return int(max(np.cumsum([event.nbytes() for event in sorted(events, key=lambda event: event.start_ns())])))
 
 
 # What is written ------------------------------------------------------------------------------------------------------

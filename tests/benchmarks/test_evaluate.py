@@ -152,21 +152,22 @@ def test_answers_do_not_depend_on_the_batches(parts):
 def test_every_prompt_gets_its_own_image_and_answer(parts, monkeypatch):
     sizes = []
 
-    def echo(model, features, prompts, **options):
+    def echo(model, features, prompts, images, **options):
         """Answers with the image's first feature and the prompt."""
-        sizes.append(len(prompts))
-        firsts = [f" {feature[0, 0].item():.4f} " for feature in features]
+        sizes.append((len(prompts), len(features)))
+        firsts = [f" {features[image][0, 0].item():.4f} " for image in images]
         return [tokenizer(first)["input_ids"] + prompt for first, prompt in zip(firsts, prompts, strict=True)]
 
     monkeypatch.setattr("pargo.benchmarks.evaluate.generate", echo)
     store, tokenizer, model = FeatureStore(parts / "mini_mme-features"), byte_tokenizer(), torch.nn.Linear(1, 1)
-    images = [store.ids[-1 - number % len(store)] for number in range(8)]
+    assert len(store) > 3
+    images = [store.ids[-1 - number % 4] for number in range(8)]
     texts = ["x" * (number * 5 % 8 + 1) for number in range(8)]
     prompts = [tokenizer(text)["input_ids"] for text in texts]
     answers = generate_answers(model, tokenizer, store, images, prompts, Generation(batch_size=3))
     expected = [f"{store[image][0, 0].item():.4f} {text}" for image, text in zip(images, texts, strict=True)]
     assert answers == expected
-    assert sizes == [3, 3, 2]
+    assert sizes == [(3, 2), (3, 2), (2, 1)]  # an image's questions come together
 
 
 def test_features_of_other_images_are_refused(parts, tmp_path):

@@ -8,9 +8,9 @@ import zipfile
 
 import pytest
 
-from pargo.data.wheel import WheelPin, check, fetch, unpack, user_cache_directory
+from pargo.data.wheel import WheelPin, check, fetch, unpack
 from pargo.errors import PargoError
-from pargo.files import sha256_file
+from pargo.files import sha256_file, user_cache_directory
 
 NAME = "pargo_fake-1.0-py3-none-any.whl"
 INFO = "pargo_fake-1.0.dist-info"

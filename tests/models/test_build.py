@@ -12,7 +12,6 @@ from pargo.config.models import Adapter, Language
 from pargo.data.template import IMAGE
 from pargo.errors import InputError, PargoError
 from pargo.models.build import build_model, load_own_weights, own_state_dict
-from pargo.models.fused import ATTENTION
 from pargo.models.generate import generate
 from pargo.models.language import load_language_model, load_tokenizer, resolve_precision
 from pargo.models.vlm import PargoForConditionalGeneration, PargoModel
@@ -63,9 +62,10 @@ def test_padding_on_the_right_changes_nothing(language_dir):
     torch.testing.assert_close(hidden[real], wide[real], atol=1e-5, rtol=1e-5)
 
 
-def test_the_language_model_keeps_its_attention(language_dir):
-    model = build(language_dir, kind=PargoModel)
-    assert model.language_model.config._attn_implementation == ATTENTION
+@pytest.mark.parametrize(("asked", "loaded"), [("auto", "sdpa"), ("fused", "sdpa"), ("eager", "eager")])
+def test_the_language_model_keeps_its_attention(language_dir, asked, loaded):
+    model = build(language_dir, kind=PargoModel, language=LANGUAGE.model_copy(update={"attention": asked}))
+    assert model.language_model.config._attn_implementation == loaded
     assert model.vision_tower is None
     with pytest.raises(InputError, match="no vision tower"):
         model.get_image_features(torch.zeros(1, 3, 64, 64))
@@ -90,6 +90,34 @@ def test_generation_in_a_batch_equals_one_by_one(language_dir, num_beams):
     alone = [generate(model, features[i : i + 1], prompts[i : i + 1], **options)[0] for i in range(5)]
     assert together == alone
     assert len(set(map(tuple, together))) > 1
+
+
+def test_an_image_read_once_gives_the_same_answers(language_dir, monkeypatch):
+    model = build(language_dir, adapter=LORA)
+    features = torch.randn(3, NUM_PATCHES, FEATURE_SIZE) * torch.arange(1, 4).view(-1, 1, 1)
+    prompts = [[IMAGE, 5], [IMAGE, 31, 4, 7, 8], [IMAGE, 100, 2], [IMAGE, 60, 1, 1], [IMAGE, 41]]
+    images = [2, 0, 2, 1, 0]
+    options = {"max_new_tokens": 6, "stop_ids": STOP}
+    rows = []
+    project = model.project
+    monkeypatch.setattr(model, "project", lambda given: rows.append(len(given)) or project(given))
+    together = generate(model, features, prompts, images=images, **options)
+    assert rows == [3]
+    alone = [stepwise(model, features[i : i + 1], prompt) for i, prompt in zip(images, prompts, strict=True)]
+    assert together == alone
+    assert len(set(map(tuple, together))) > 1
+
+
+def stepwise(model, features: torch.Tensor, prompt: list[int]) -> list[int]:
+    """Greedy without a cache: the whole row again for every token."""
+    head, answer = model.get_output_embeddings(), []
+    for _ in range(6):
+        ids = torch.tensor([[258] * 11 + prompt[1:] + answer])
+        token = head(hidden_states(model, features, ids))[0, -1].argmax().item()
+        if token in STOP:
+            break
+        answer.append(token)
+    return answer
 
 
 def test_greedy_generation_equals_stepwise_argmax_and_stops(language_dir):
@@ -131,7 +159,9 @@ def test_only_projector_and_lora_are_trainable(language_dir):
     assert {tensor.dtype for tensor in own_state_dict(model).values()} == {torch.float32}
     features, ids, _ = batch()
     hidden_states(model, features, ids).square().sum().backward()
-    frozen = {"projector.input_norm.weight", "projector.input_norm.bias"}
+    # the biases have no effect and no gradient (see Attention)
+    biases = {name for name in own_state_dict(model) if name.endswith("attention.key.bias")}
+    frozen = {"projector.input_norm.weight", "projector.input_norm.bias"} | biases
     trained = {name for name, parameter in model.named_parameters() if parameter.grad is not None}
     assert trained == set(own_state_dict(model)) - frozen
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from pargo.config.base import canonical_json
 from pargo.data.feature_store import write_features
@@ -58,7 +61,7 @@ class World:
             },
             "train": base | extra | train,
         }
-        return canonical_json(settings | ({"splits": {"scenes": "train"}} if stage == "finetune" else {}))
+        return canonical_json(settings | {"splits": {"scenes": "train"}})
 
     def arguments(self, stage: str) -> dict[str, Any]:
         """The stage's inputs."""
@@ -94,4 +97,10 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
         for index, name in enumerate(ids):
             turns = [["What color?", colors[index % 3]], ["Red?", "no"], ["Blue?", "yes"], ["A dot?", "yes"]]
             writer.write(b"png", {"id": name, "conversation": turns})
+    noise = np.random.default_rng(0)
+    with publish(root / "images", settings={}) as directory, ShardWriter(directory / "train") as writer:
+        for name in ids:
+            buffer = io.BytesIO()
+            Image.fromarray(noise.integers(0, 256, (40, 48, 3), dtype=np.uint8)).save(buffer, "PNG")
+            writer.write(buffer.getvalue(), {"id": name})
     return World(root)

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from pargo.train.checkpoint import METRICS, STATE, WEIGHTS, Checkpoints
+from pargo.train.checkpoint import METRICS, OPTIMIZER, STATE, WEIGHTS, Checkpoints
 
 
 @pytest.fixture
@@ -15,7 +15,7 @@ def said() -> list[str]:
 def checkpoints(tmp_path, said):
     store = Checkpoints(tmp_path / "checkpoints", "spec", warn=said.append)
     for step in (2, 4, 6):
-        state = [{"step": torch.tensor(float(step)), "exp_avg": torch.arange(3.0)}]
+        state = {"step": torch.tensor(float(step)), "exp_avg.projector.w": torch.arange(3.0)}
         store.save(step, {"projector.w": torch.full((2,), float(step))}, state, [f"{n}\n" for n in range(step)])
     return store
 
@@ -24,7 +24,7 @@ def test_round_trip(checkpoints, said):
     loaded = checkpoints.load()
     assert loaded.step == 6
     assert loaded.weights["projector.w"].tolist() == [6.0, 6.0]
-    assert loaded.optimizer[0]["step"] == 6
+    assert loaded.optimizer["step"] == 6
     assert loaded.metrics == [f"{n}\n" for n in range(6)]
     assert not said
 
@@ -33,7 +33,7 @@ def test_two_are_kept(checkpoints):
     assert sorted(path.name for path in checkpoints.directory.iterdir()) == ["step-00000004", "step-00000006"]
 
 
-@pytest.mark.parametrize("name", [WEIGHTS, METRICS, STATE, "optimizer-00000.pt"])
+@pytest.mark.parametrize("name", [WEIGHTS, METRICS, STATE, OPTIMIZER])
 @pytest.mark.parametrize("damage", ["truncate", "flip", "remove"])
 def test_the_previous_one_is_used_when_the_newest_is_damaged(checkpoints, said, name, damage):
     path = checkpoints.directory / "step-00000006" / name
@@ -45,6 +45,13 @@ def test_the_previous_one_is_used_when_the_newest_is_damaged(checkpoints, said, 
     assert checkpoints.load().step == 4
     assert len(said) == 1
     assert "step-00000006 is not used" in said[0]
+
+
+def test_as_many_as_asked_for_are_kept(tmp_path):
+    store = Checkpoints(tmp_path, "spec", keep=3)
+    for step in range(1, 6):
+        store.save(step, {"w": torch.zeros(1)}, {"step": torch.tensor(1.0)}, [])
+    assert sorted(path.name for path in tmp_path.iterdir()) == [f"step-{step:08d}" for step in (3, 4, 5)]
 
 
 def test_an_unfinished_one_is_not_seen(checkpoints):
@@ -61,7 +68,7 @@ def test_one_of_other_settings_is_ignored(checkpoints, said):
 
 def test_those_of_other_settings_do_not_push_out_new_ones(checkpoints):
     other = Checkpoints(checkpoints.directory, "another spec", warn=lambda _: None)
-    other.save(2, {"projector.w": torch.zeros(2)}, [{"step": torch.tensor(2.0)}], ["1\n", "2\n"])
+    other.save(2, {"projector.w": torch.zeros(2)}, {"step": torch.tensor(2.0)}, ["1\n", "2\n"])
     assert [path.name for path in checkpoints.directory.iterdir()] == ["step-00000002"]
     assert other.load().step == 2
 

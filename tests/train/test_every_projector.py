@@ -1,65 +1,110 @@
-"""Every projector of the quick config trains and answers, chosen by one word."""
+"""Every projector trains, chosen by one word; every arm of every config makes a step of both stages."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 import yaml
-from safetensors.torch import load_file
+from processes import train
+from safetensors.torch import load_file, save_file
 
 from pargo.config.base import canonical_json
-from pargo.config.experiment import parse_config
-from pargo.config.stages import pretrain
+from pargo.config.experiment import Config, parse_config
+from pargo.config.stages import finetune, pretrain
 from pargo.data.feature_store import write_features
 from pargo.data.random_models import write_random_language
 from pargo.manifest import publish
 from pargo.models.projectors import PROJECTORS
-from pargo.train.pretrain import PretrainSettings, run
-from tests.train.conftest import World
+from tests.train.conftest import NUM_IMAGES, World
 
-QUICK = yaml.safe_load(Path("config/quick.yaml").read_text())
+CONFIGS = {path.stem: yaml.safe_load(path.read_text()) for path in sorted(Path("config").glob("*.yaml"))}
+QUICK = CONFIGS["quick"]
+ARMS = [(name, arm) for name, data in CONFIGS.items() for arm in data["arms"]]
 
 
 @pytest.fixture(scope="module")
-def inputs(world: World, tmp_path_factory: pytest.TempPathFactory) -> dict:
-    """Captions of the test world, and features of quick's shape."""
-    root = tmp_path_factory.mktemp("quick")
-    ids = [f"{index:04d}" for index in range(24)]
-    shape = QUICK["vision"]["num_patches"], QUICK["vision"]["feature_size"]
+def inputs(world: World, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """A function: inputs of a stage for a config, with features of its shape and a small random language model."""
+    root = tmp_path_factory.mktemp("inputs")
     with publish(root / "language", settings={}) as directory:
         write_random_language(directory, hidden_size=32, num_layers=1, num_heads=2, seed=0)
-    with publish(root / "features", settings={}) as directory:
-        write_features(directory, ids, [torch.randn(len(ids), *shape, generator=torch.Generator().manual_seed(0))])
-    return {
-        "language": root / "language",
-        "captions": {"scenes": world.root / "captions"},
-        "features": {"scenes": root / "features"},
-    }
+        # with its small random numbers the frozen output layer could not be sure of anything
+        weights = load_file(directory / "model.safetensors")
+        save_file(
+            {name: tensor * 25 if tensor.dim() > 1 else tensor for name, tensor in weights.items()},
+            directory / "model.safetensors",
+            {"format": "pt"},
+        )
+
+    def make(config: Config, stage: str, pretrained: Path | None) -> dict[str, Any]:
+        shape = config.vision.num_patches, config.vision.feature_size
+        features = root / f"features-{shape[0]}-{shape[1]}"
+        if not features.exists():
+            ids = [f"{index:04d}" for index in range(NUM_IMAGES)]
+            random = torch.Generator().manual_seed(0)
+            with publish(features, settings={}) as directory:
+                write_features(directory, ids, [torch.randn(len(ids), *shape, generator=random)])
+        mixture = getattr(next(iter(config.arms.values())), stage).mixture
+        given: dict[str, Any] = {"language": root / "language", "features": dict.fromkeys(mixture, features)}
+        if stage == "pretrain":
+            return given | {"captions": dict.fromkeys(mixture, world.root / "captions")}
+        return given | {"sources": dict.fromkeys(mixture, world.root / "source"), "pretrained": pretrained}
+
+    return make
+
+
+def settings_of(config: Config, arm: str, stage: str, **changes: Any) -> str:
+    """Settings of a stage as the graph gives them, but for the size of the language model's numbers."""
+    function = {"pretrain": pretrain, "finetune": finetune}[stage]
+    settings = json.loads(canonical_json(function(config, arm, 0)))
+    settings["train"] |= changes
+    settings["language"]["precision"] = "fp32"
+    settings["splits"] = dict.fromkeys(settings["splits"], "train")
+    return json.dumps(settings)
 
 
 def test_all_are_there():
     assert set(QUICK["projectors"]) == set(PROJECTORS)
 
 
+@pytest.mark.parametrize(("name", "arm"), ARMS)
+def test_every_arm_of_every_config_makes_a_step(inputs, tmp_path, name, arm):
+    config, pretrained = parse_config(CONFIGS[name]), None
+    for stage in ("pretrain", "finetune"):
+        part = getattr(config.arms[arm], stage)
+        arguments = inputs(config, stage, pretrained) | {"output": tmp_path / stage, "run_directory": tmp_path / "run"}
+        (row,) = train(stage, settings_of(config, arm, stage, num_samples=part.batch_size, warmup=0.0), arguments)
+        assert 0 < row["loss"] < 100
+        pretrained = tmp_path / stage
+
+
 @pytest.mark.parametrize("name", sorted(QUICK["projectors"]))
-def test_one_step(inputs, tmp_path, name):
-    data = QUICK | {"arms": QUICK["arms"] | {"pargo": {"projector": name}}}
-    settings = json.loads(canonical_json(pretrain(parse_config(data), "pargo", 0)))
-    settings["train"] |= {"num_samples": 4, "warmup": 0.0}
-    settings["language"]["precision"] = "fp32"
-    output = tmp_path / "out"
-    run(
-        PretrainSettings.model_validate_json(json.dumps(settings)),
-        **inputs,
-        output=output,
-        run_directory=tmp_path / "run",
-    )
-    (line,) = (output / "metrics.jsonl").read_text().splitlines()
-    assert 0 < json.loads(line)["loss"] < 100
-    weights = load_file(output / "model.safetensors")
-    assert weights["projector.output.weight"].shape[0] == 32
+def test_every_projector_learns_one_batch_by_heart(inputs, tmp_path, name):
+    """Two captions, again and again, with LoRA: the loss must vanish."""
+    config = parse_config(QUICK | {"arms": QUICK["arms"] | {"pargo": {"projector": name}}})
     # all arms have the same number of image tokens
-    assert parse_config(data).arms["pargo"].projector.name == QUICK["projectors"][name]["name"]
+    assert config.arms["pargo"].projector.name == QUICK["projectors"][name]["name"]
+    arguments = inputs(config, "pretrain", None) | {"output": tmp_path / "out", "run_directory": tmp_path / "run"}
+    captions = arguments["captions"]["scenes"]
+    with publish(tmp_path / "captions", settings={}) as directory:
+        lines = (captions / "captions.jsonl").read_text().splitlines(keepends=True)[:2]
+        (directory / "captions.jsonl").write_text("".join(lines))
+    arguments["captions"] = {"scenes": tmp_path / "captions"}
+    settings = settings_of(
+        config,
+        "pargo",
+        "pretrain",
+        num_samples=2 * 200,
+        batch_size=2,
+        micro_batch_size=2,
+        learning_rate=1e-3,
+        lora={"rank": 8, "alpha": 16, "learning_rate": 1e-2},
+    )
+    metrics = train("pretrain", settings, arguments)
+    assert metrics[-1]["loss"] < 0.01
+    weights = load_file(tmp_path / "out" / "model.safetensors")
+    assert weights["projector.output.weight"].shape[0] == 32

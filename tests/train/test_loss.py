@@ -1,43 +1,70 @@
-"""The loss against its definition, in batches of any split."""
+"""Batches and the loss against its definition, whatever the layout."""
 
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from pargo.data.template import IGNORE_INDEX, IMAGE, Encoded
-from pargo.train.batch import Sample, collate, num_supervised
+from pargo.train.batch import Batch, Sample, collate, length, num_supervised, truncate
 from pargo.train.loss import summed_cross_entropy
 
 SAMPLES = [
-    Sample(torch.zeros(2, 3), Encoded((1, IMAGE, 2), (1, IGNORE_INDEX, 2))),
-    Sample(torch.ones(2, 3), Encoded((IMAGE, 100, 4, 5, 100), (IGNORE_INDEX, IGNORE_INDEX, 4, 5, IGNORE_INDEX))),
+    Sample("a", torch.zeros(2, 3), Encoded((IMAGE, 1, 2), (IGNORE_INDEX, IGNORE_INDEX, 2))),
+    Sample("b", torch.ones(2, 3), Encoded((IMAGE, 100, 4, 5, 100), (IGNORE_INDEX, IGNORE_INDEX, 4, 5, IGNORE_INDEX))),
 ]
-IMAGE_TOKENS = {"num_image_tokens": 2, "image_token_id": 99}
 
 
-def test_collate_pads_on_the_right_and_gives_an_image_its_tokens():
-    batch = collate(SAMPLES, **IMAGE_TOKENS)
-    assert batch.input_ids.tolist() == [[1, 99, 99, 2, 0, 0], [99, 99, 100, 4, 5, 100]]
-    assert batch.labels.tolist() == [[1, -100, -100, 2, -100, -100], [-100, -100, -100, 4, 5, -100]]
-    assert batch.features.shape == (2, 2, 3)
-    assert num_supervised(SAMPLES) == 4
+def batch(packing: bool) -> Batch:
+    return collate(SAMPLES, num_image_tokens=2, image_token_id=99, packing=packing)
 
 
-def test_only_supervised_positions_count():
+def test_packed_samples_follow_each_other():
+    packed = batch(True)
+    # the last token of a sample predicts nothing; an image has its tokens in place of its placeholder
+    assert packed.input_ids.tolist() == [[99, 99, 1, 99, 99, 100, 4, 5]]
+    assert packed.labels.tolist() == [[-100, -100, 2, -100, -100, 4, 5, -100]]
+    assert packed.position_ids.tolist() == [[0, 1, 2, 0, 1, 2, 3, 4]]
+    assert packed.segments.bounds == ((0, 3), (3, 8))
+    assert packed.images.shape == (2, 2, 3)
+
+
+def test_padding_comes_last():
+    padded = batch(False)
+    assert padded.input_ids.tolist() == [[99, 99, 1, 0, 0], [99, 99, 100, 4, 5]]
+    assert padded.labels.tolist() == [[-100, -100, 2, -100, -100], [-100, -100, 4, 5, -100]]
+    assert padded.position_ids.tolist() == [[0, 1, 2, 3, 4]] * 2
+    assert padded.segments.bounds == ((0, 5), (5, 10))
+
+
+def test_only_supervised_tokens_count():
+    assert [num_supervised(sample.text) for sample in SAMPLES] == [1, 2]
+    assert [length(sample.text, 2) for sample in SAMPLES] == [4, 6]
+
+
+@given(st.integers(0, 9))
+def test_a_cut_text_fits_and_is_a_beginning(longest):
+    text = SAMPLES[1].text
+    cut = truncate(text, longest, 2)
+    assert length(cut, 2) <= longest
+    assert text.input_ids[: len(cut.input_ids)] == cut.input_ids
+    assert text.labels[: len(cut.labels)] == cut.labels
+    assert (cut == text) == (longest >= 6)
+    if longest < 6:
+        assert length(truncate(text, length(cut, 2) + 2, 2), 2) > length(cut, 2)  # no more was cut than needed
+
+
+def test_the_loss_is_the_sum_of_cross_entropies():
     torch.manual_seed(0)
-    hidden, weight = torch.randn(2, 6, 6), torch.randn(9, 6)
-    labels = collate(SAMPLES, **IMAGE_TOKENS).labels
+    hidden, weight, labels = torch.randn(4, 6), torch.randn(9, 6), torch.tensor([2, 4, 5, 0])
     logits = (hidden @ weight.T).double()
-    expected = -sum(
-        logits[row, place].log_softmax(-1)[labels[row, place]] for row, place in [(0, 0), (0, 3), (1, 3), (1, 4)]
-    )
+    expected = -sum(logits[row].log_softmax(-1)[label] for row, label in enumerate(labels))
     torch.testing.assert_close(summed_cross_entropy(hidden, weight, labels).double(), expected, atol=1e-5, rtol=0)
-    hidden[0, 4:] = hidden[1, :3] = torch.nan  # never looked at
-    assert summed_cross_entropy(hidden, weight, labels).isfinite()
 
 
 def test_a_bf16_sum_keeps_its_digits():
     torch.manual_seed(0)
-    hidden, weight = torch.randn(1, 400, 16), torch.randn(50, 16)
-    labels = torch.randint(0, 50, (1, 400))
+    hidden, weight = torch.randn(400, 16), torch.randn(50, 16)
+    labels = torch.randint(0, 50, (400,))
     full = summed_cross_entropy(hidden, weight, labels)
     low = summed_cross_entropy(hidden.bfloat16(), weight.bfloat16(), labels)
     assert low.dtype == torch.float32

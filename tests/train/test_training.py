@@ -1,67 +1,32 @@
-"""Whole stages on tiny models: splits of the batch, kill and resume, what is trained, what is published."""
+"""Whole stages on tiny models: what is trained, published and printed; features stored or computed in the loop."""
+
+from __future__ import annotations
 
 import json
-import os
-import pickle
-import signal
-import socket
-import subprocess
-import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
+from processes import train
 from safetensors.torch import load_file
+from test_exactness import job
 
-from pargo.errors import PargoError
-from pargo.manifest import verify
-from pargo.train import finetune, loop, pretrain
-
-STAGES = {"pretrain": (pretrain.run, pretrain.PretrainSettings), "finetune": (finetune.run, finetune.FinetuneSettings)}
-# a process that ends like in a power cut when it has made a number of steps
-KILLED = """
-import os, pickle, signal, sys
-from pargo.train import finetune, loop
-original, steps = loop._step, []
-def step(*arguments):
-    steps.append(original(*arguments))
-    if len(steps) == 5:
-        os.kill(os.getpid(), signal.SIGKILL)
-    return steps[-1]
-loop._step = step
-settings, arguments = pickle.loads(sys.stdin.buffer.read())
-finetune.run(finetune.FinetuneSettings.model_validate_json(settings), **arguments)
-"""
-
-RANK = """
-import pickle, sys
-from pargo.train import pretrain
-for settings, arguments in pickle.loads(sys.stdin.buffer.read()):
-    pretrain.run(pretrain.PretrainSettings.model_validate_json(settings), **arguments)
-"""
-
-
-def run(world, stage: str, output: Path, run_directory: Path, **train) -> list[dict]:
-    function, settings = STAGES[stage]
-    function(
-        settings.model_validate_json(world.settings(stage, **train)),
-        **world.arguments(stage),
-        output=output,
-        run_directory=run_directory,
-    )
-    return [json.loads(line) for line in (output / "metrics.jsonl").read_text().splitlines()]
+from pargo.config.models import Vision
+from pargo.data.random_models import write_random_vision
+from pargo.manifest import publish, verify
+from pargo.models import features
 
 
 @pytest.fixture(scope="module")
-def pretrained(world):
+def pretrained(world, tmp_path_factory):
     """Also the input of fine-tuning."""
-    output = world.root / "pretrained"
-    return output, run(world, "pretrain", output, world.root / "runs" / "pretrain")
+    stage, settings, arguments = job(world, tmp_path_factory.mktemp("pretrained"), "pretrain")
+    arguments["output"] = world.root / "pretrained"
+    return arguments["output"], arguments["run_directory"], train(stage, settings, arguments)
 
 
-def test_pretraining_trains_the_projector_alone(world, pretrained):
-    output, metrics = pretrained
+def test_pretraining_trains_the_projector_alone(pretrained):
+    output, run_directory, metrics = pretrained
     weights = load_file(output / "model.safetensors")
     assert weights
     assert all(name.startswith("projector.") and tensor.dtype == torch.float32 for name, tensor in weights.items())
@@ -71,52 +36,14 @@ def test_pretraining_trains_the_projector_alone(world, pretrained):
     verify(output)
     names = sorted(path.name for path in output.iterdir())
     assert names == ["config.json", "metrics.jsonl", "model.safetensors", "provenance.json", "run.json"]
-    assert not (world.root / "runs" / "pretrain" / "checkpoints").exists()
-    timing = (world.root / "runs" / "pretrain" / "timing.jsonl").read_text().splitlines()
-    assert len(timing) == 6
-
-
-@pytest.mark.parametrize("micro_batch_size", [4, 1])
-def test_splitting_the_batch_changes_nothing(world, pretrained, tmp_path, micro_batch_size):
-    metrics = run(world, "pretrain", tmp_path / "out", tmp_path / "run", micro_batch_size=micro_batch_size)
-    for name in ("loss", "gradient_norm"):
-        assert [row[name] for row in metrics] == pytest.approx([row[name] for row in pretrained[1]], rel=1e-6)
-    assert [row["supervised_tokens"] for row in metrics] == [row["supervised_tokens"] for row in pretrained[1]]
-
-
-@pytest.mark.parametrize("zero_stage", [1, 2, 3])
-def test_zero_stages_agree(world, pretrained, tmp_path, zero_stage):
-    metrics = run(world, "pretrain", tmp_path / "out", tmp_path / "run", zero_stage=zero_stage, micro_batch_size=4)
-    for name in ("loss", "gradient_norm"):
-        assert [row[name] for row in metrics] == pytest.approx([row[name] for row in pretrained[1]], rel=1e-4)
-
-
-def test_two_ranks_are_as_one(world, pretrained, tmp_path):
-    jobs = []
-    for zero_stage in (0, 2):
-        paths = {"output": tmp_path / str(zero_stage), "run_directory": tmp_path / f"run-{zero_stage}"}
-        settings = world.settings("pretrain", zero_stage=zero_stage, micro_batch_size=2)
-        jobs.append((settings, world.arguments("pretrain") | paths))
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = str(free.getsockname()[1])
-    group = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
-    ranks = []
-    for rank in ("0", "1"):
-        environment = os.environ | group | {"RANK": rank, "LOCAL_RANK": rank}
-        ranks.append(subprocess.Popen([sys.executable, "-c", RANK], stdin=subprocess.PIPE, env=environment))
-        ranks[-1].stdin.write(pickle.dumps(jobs))
-        ranks[-1].stdin.close()
-    assert [process.wait(100) for process in ranks] == [0, 0]
-    for zero_stage in (0, 2):
-        lines = (tmp_path / str(zero_stage) / "metrics.jsonl").read_text().splitlines()
-        for name in ("loss", "gradient_norm"):
-            found = [json.loads(line)[name] for line in lines]
-            assert found == pytest.approx([row[name] for row in pretrained[1]], rel=1e-5)
+    assert not (run_directory / "checkpoints").exists()
+    timing = [json.loads(line) for line in (run_directory / "timing.jsonl").read_text().splitlines()]
+    assert [row["step"] for row in timing] == [1, 2, 3, 4, 5, 6]
+    assert all(row["samples"] == 8 and row["tokens"] > 8 * 5 and row["memory"] > 1e8 for row in timing)
 
 
 def test_finetuning_trains_projector_and_lora(world, pretrained, tmp_path):
-    metrics = run(world, "finetune", tmp_path / "out", tmp_path / "run")
+    metrics = train(*job(world, tmp_path, "finetune"))
     weights = load_file(tmp_path / "out" / "model.safetensors")
     adapters = [name for name in weights if "lora_" in name]
     assert adapters
@@ -127,78 +54,8 @@ def test_finetuning_trains_projector_and_lora(world, pretrained, tmp_path):
     assert set(metrics[0]["learning_rate"]) == {"projector", "lora"}
 
 
-def published(output: Path) -> dict[str, bytes]:
-    """Everything that must not differ between two runs."""
-    files = {path.name: path.read_bytes() for path in output.iterdir() if path.name != "run.json"}
-    return files | {"manifest": output.with_name(output.name + ".manifest.json").read_bytes()}
-
-
-def test_killed_and_resumed_equals_uninterrupted(world, pretrained, tmp_path, capfd):
-    run(world, "finetune", tmp_path / "whole" / "out", tmp_path / "run")
-    output, run_directory = tmp_path / "killed" / "out", tmp_path / "killed-run"
-    arguments = world.arguments("finetune") | {"output": output, "run_directory": run_directory}
-    job = pickle.dumps((world.settings("finetune"), arguments))
-    killed = subprocess.run([sys.executable, "-c", KILLED], input=job, check=False)
-    assert killed.returncode == -signal.SIGKILL
-    assert not output.exists()
-    assert (run_directory / "checkpoints" / "step-00000004").is_dir()
-    capfd.readouterr()
-    run(world, "finetune", output, run_directory)
-    assert "resuming after step 4" in capfd.readouterr().out
-    assert published(output) == published(tmp_path / "whole" / "out")
-    assert [path.name for path in output.parent.iterdir() if path.name.startswith(".")] == []
-
-
-class Stopped(Exception):  # noqa: N818 - not an error
-    """The interruption of the next tests."""
-
-
-def stopping(original: Callable[..., dict]) -> Callable[..., dict]:
-    """A `_step` that stops the training after three steps."""
-    steps = []
-
-    def step(*arguments):
-        if len(steps) == 3:
-            raise Stopped
-        steps.append(original(*arguments))
-        return steps[-1]
-
-    return step
-
-
-@pytest.mark.parametrize("zero_stage", [0, 1, 2, 3])
-def test_every_zero_stage_resumes_exactly(world, pretrained, tmp_path, monkeypatch, zero_stage):
-    changes = {"zero_stage": zero_stage, "micro_batch_size": 4, "lora": None}
-    run(world, "pretrain", tmp_path / "a" / "out", tmp_path / "run", **changes)
-    original = loop._step
-    monkeypatch.setattr(loop, "_step", stopping(original))
-    with pytest.raises(Stopped):
-        run(world, "pretrain", tmp_path / "b" / "out", tmp_path / "b-run", **changes)
-    monkeypatch.setattr(loop, "_step", original)
-    run(world, "pretrain", tmp_path / "b" / "out", tmp_path / "b-run", **changes)
-    assert published(tmp_path / "a" / "out") == published(tmp_path / "b" / "out")
-
-
-def test_other_settings_do_not_resume(world, tmp_path, monkeypatch, capfd):
-    run_directory = tmp_path / "run"
-    original = loop._step
-    monkeypatch.setattr(loop, "_step", stopping(original))
-    with pytest.raises(Stopped):
-        run(world, "pretrain", tmp_path / "out", run_directory)
-    monkeypatch.setattr(loop, "_step", original)
-    metrics = run(world, "pretrain", tmp_path / "out", run_directory, learning_rate=2e-3)
-    assert "belongs to other settings" in capfd.readouterr().out
-    assert metrics[0]["learning_rate"]["projector"] == pytest.approx(2e-3)
-
-
-def test_a_diverged_run_says_so(world, tmp_path):
-    with pytest.raises(PargoError, match=r"step \d: .*diverged"):
-        run(world, "pretrain", tmp_path / "out", tmp_path / "run", learning_rate=1e30)
-    assert not (tmp_path / "out").exists()
-
-
 def test_start_is_quiet_and_tells_what_learns(world, pretrained, tmp_path, capfd):
-    run(world, "finetune", tmp_path / "out", tmp_path / "run")
+    train(*job(world, tmp_path, "finetune"))
     captured = capfd.readouterr()
     lines = captured.out.splitlines()
     assert captured.err == ""
@@ -206,5 +63,62 @@ def test_start_is_quiet_and_tells_what_learns(world, pretrained, tmp_path, capfd
     assert any(line.startswith("[frozen]    language_model ") for line in lines)
     assert any(line.startswith("[trainable] language_model (LoRA)") for line in lines)
     assert any(line.startswith("scenes ") for line in lines)
-    assert lines[-2].startswith("step 6/6  samples 48/48  loss ")
-    assert len(lines) < 12
+    assert any("tokens a step (packed, image tokens included); attention: " in line for line in lines)
+    assert lines[-3].startswith("step 6/6  samples 48/48  loss ")
+    assert "waiting for data" in lines[-2]
+    assert len(lines) < 14
+
+
+@pytest.mark.parametrize("zero_stage", [1, 2, 3])
+def test_zero_is_quiet_too(world, tmp_path, capfd, zero_stage):
+    train(*job(world, tmp_path, zero_stage=zero_stage))
+    assert capfd.readouterr().err == ""
+
+
+@pytest.fixture(scope="module")
+def tower(world):
+    """A random tower, its features of the world's images, and settings that fit."""
+    settings = {
+        "source": "v",
+        "architecture": "test_efficientnet",
+        "image_size": 64,
+        "feature_layers": 2,
+        "num_patches": 16,
+        "feature_size": 112,
+    }
+    with publish(world.root / "tower", settings={}) as directory:
+        write_random_vision(directory, seed=0)
+    features.run(
+        features.FeaturesSettings(split="train", vision=Vision(**settings)),
+        world.root / "images",
+        world.root / "tower",
+        world.root / "tower-features",
+    )
+    return settings
+
+
+@pytest.mark.parametrize("changes", [{}, {"num_workers": 2, "micro_batch_size": 4}])
+def test_features_in_the_loop_are_those_stored(world, tower, tmp_path, changes):
+    found = {}
+    for way in ("stored", "in_loop"):
+        stage, text, arguments = job(world, tmp_path / way, features=way, **changes)
+        settings = json.loads(text) | {"vision": tower}
+        if way == "stored":
+            arguments["features"] = {"scenes": world.root / "tower-features"}
+        else:
+            arguments |= {"features": {}, "images": {"scenes": world.root / "images"}, "vision": world.root / "tower"}
+        found[way] = train(stage, json.dumps(settings), arguments)
+    for name in ("loss", "gradient_norm"):
+        stored, computed = ([row[name] for row in found[way]] for way in found)
+        assert computed == pytest.approx(stored, rel=1e-4)
+    names = [set(load_file(tmp_path / way / "out" / "model.safetensors")) for way in found]
+    assert names[0] == names[1]  # the tower is no part of what is saved
+
+
+def test_dropped_answers_are_counted(world, tmp_path, capfd):
+    whole = train(*job(world, tmp_path / "whole"))
+    metrics = train(*job(world, tmp_path, max_length=11))
+    assert all(row["supervised_tokens"] < other["supervised_tokens"] for row, other in zip(metrics, whole, strict=True))
+    assert sum(row["skipped_samples"] for row in metrics) == 0
+    with pytest.raises(Exception, match="no supervised token within max_length 5; raise it"):
+        train(*job(world, Path(tmp_path / "none"), max_length=5))

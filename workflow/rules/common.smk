@@ -108,8 +108,26 @@ def source_directories(arm):
     return {name: layout.source(dataset.source) for name, dataset in mixture("finetune", arm).items()}
 
 
+def stores_features(stage, arm):
+    """Does this training read stored features, or does it run the tower itself?"""
+    return getattr(experiment.arms[arm], stage).features == "stored"
+
+
 def feature_directories(stage, arm):
+    """Stored features of a training's images; none when they are computed in its loop."""
+    if not stores_features(stage, arm):
+        return {}
     return {name: layout.features(dataset.source, dataset.split) for name, dataset in mixture(stage, arm).items()}
+
+
+def image_directories(stage, arm):
+    """Sources of a training's images, when features are computed in its loop."""
+    return {} if stores_features(stage, arm) else {n: layout.source(d.source) for n, d in mixture(stage, arm).items()}
+
+
+def tower_directories(stage, arm):
+    """The vision tower's weights, likewise."""
+    return [] if stores_features(stage, arm) else [layout.source(experiment.vision.source)]
 
 
 def benchmark_source(benchmark):
@@ -123,14 +141,16 @@ def benchmark_features(benchmark):
 
 def artifact_directories():
     """All artifacts of the config: `all` asks for them, so that a clone, which has only their manifests, makes them."""
-    datasets = [mixture(stage, arm) for stage in ("pretrain", "finetune") for arm in experiment.arms]
-    images = [dataset for group in datasets for dataset in group.values()] + list(experiment.benchmarks.values())
+    trainings = [(stage, arm) for stage in ("pretrain", "finetune") for arm in experiment.arms]
+    datasets = [dataset for training in trainings for dataset in mixture(*training).values()]
+    images = [*datasets, *experiment.benchmarks.values()]
     sources = {experiment.vision.source, experiment.language.source, *(part.source for part in images)}
     return sorted(
         {
             *(layout.source(source) for source in sources),
             *(layout.captions(dataset) for dataset in caption_datasets()),
-            *(layout.features(part.source, part.split) for part in images),
+            *(path for training in trainings for path in feature_directories(*training).values()),
+            *(layout.features(part.source, part.split) for part in experiment.benchmarks.values()),
             *model_directories(),
             *(layout.predictions(*run, benchmark) for run in runs() for benchmark in experiment.benchmarks),
             *attention_directories(),

@@ -67,6 +67,9 @@ class Attention(nn.Module):
         self.num_heads = num_heads
         self.query = nn.Linear(hidden_size, hidden_size)
         self.key = nn.Linear(context_size, hidden_size)
+        # It adds the same to all scores of a query, so it has no effect and no gradient but rounding noise, which AdamW
+        # would blow up to full steps. It is there because BERT's checkpoints have it.
+        nn.init.zeros_(self.key.bias).requires_grad_(False)
         self.value = nn.Linear(context_size, hidden_size)
         self.output = nn.Linear(hidden_size, hidden_size)
         self.norm = nn.LayerNorm(hidden_size, eps=LAYER_NORM_EPS)

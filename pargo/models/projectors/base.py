@@ -95,8 +95,9 @@ class ProjectorBase(nn.Module, ABC):
 
     @property
     def num_parameters(self) -> int:
-        """Trainable parameters."""
-        return sum(parameter.numel() for parameter in self.parameters() if parameter.requires_grad)
+        """All but those of the frozen norm."""
+        frozen = {id(parameter) for parameter in self.input_norm.parameters()}
+        return sum(parameter.numel() for parameter in self.parameters() if id(parameter) not in frozen)
 
     def forward(self, features: Tensor, output_attentions: bool = False) -> Tensor | tuple[Tensor, Attentions]:
         """Features [B, N, Dv] of any float type -> tokens [B, T, D] in the type of the parameters.

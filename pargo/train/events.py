@@ -1,0 +1,53 @@
+"""Metrics of a running training for TensorBoard and DVCLive, below the run directory; of the first rank only."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from dvclive import Live
+from torch.utils.tensorboard import SummaryWriter
+
+
+class Events:
+    """Writes each step's numbers to `tensorboard/` and `dvclive/`.
+
+    Args:
+        run_directory: where these directories are.
+        start: number of steps made before; events of later ones, which a killed run left, are dropped.
+    """
+
+    def __init__(self, run_directory: Path, start: int) -> None:
+        self._board = SummaryWriter(str(run_directory / "tensorboard"), purge_step=start + 1)
+        directory = run_directory / "dvclive"
+        _drop_later(directory, start)
+        self._live = None
+        try:
+            self._live = Live(str(directory), resume=start > 0, save_dvc_exp=False, dvcyaml=None, report=None)
+        except Exception as error:  # it looks at git and DVC, and what ails them is no reason to lose a training
+            print(f"no events for DVCLive: {error}", flush=True)
+
+    def write(self, step: int, parts: Mapping[str, Mapping[str, float]]) -> None:
+        """Numbers of a step, counted from one, as `part/name`."""
+        numbers = {f"{part}/{name}": number for part, named in parts.items() for name, number in named.items()}
+        for name, number in numbers.items():
+            self._board.add_scalar(name, number, step)
+        if self._live is not None:
+            self._live.step = step
+            for name, number in numbers.items():
+                self._live.log_metric(name, number)
+            self._live.make_summary()
+
+    def close(self) -> None:
+        """Write out what is left."""
+        self._board.close()
+        if self._live is not None:
+            self._live.end()
+
+
+def _drop_later(directory: Path, start: int) -> None:
+    """Remove rows of steps after `start` from DVCLive's tables, which it would only append to."""
+    for path in directory.glob("plots/metrics/**/*.tsv"):
+        header, *rows = path.read_text(encoding="utf-8").splitlines(keepends=True)
+        step = header.rstrip("\n").split("\t").index("step")
+        path.write_text(header + "".join(row for row in rows if int(row.split("\t")[step]) <= start), encoding="utf-8")

@@ -1,0 +1,237 @@
+"""What goes wrong in a long training: damaged files, a full disk, numbers that are not finite, signals."""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import shutil
+import signal
+from pathlib import Path
+
+import pytest
+import torch
+from processes import CONTEXT, finish, start, train
+from safetensors.torch import load_file
+from test_exactness import job
+
+from pargo.data.feature_store import IDS
+from pargo.errors import PargoError
+from pargo.train.checkpoint import Checkpoints
+
+
+def killed(world, root: Path, after: int = 5, **changes) -> Path:
+    """The checkpoints of a training that died."""
+    changes = {"checkpoint_interval": 1} | changes
+    assert finish(start([job(world, root, **changes)], kill_after=after)) == [-signal.SIGKILL]
+    return root / "run" / "checkpoints"
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "optimizer.safetensors", "state.json"])
+def test_a_truncated_checkpoint_is_passed_over(world, tmp_path, capfd, name):
+    whole = train(*job(world, tmp_path / "whole", checkpoint_interval=1))
+    newest = max(killed(world, tmp_path).iterdir())
+    (newest / name).write_bytes((newest / name).read_bytes()[:100])
+    capfd.readouterr()
+    metrics = train(*job(world, tmp_path, checkpoint_interval=1))
+    printed = capfd.readouterr().out
+    assert f"checkpoint {newest.name} is not used: it is damaged" in printed
+    assert "resuming after step 3" in printed
+    assert metrics == whole
+
+
+def full_disk(root: str, arguments: tuple) -> None:
+    """Files larger than 20 kB cannot be written from the third checkpoint on."""
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    save = Checkpoints.save
+
+    def limited(self: Checkpoints, step: int, *parts) -> None:
+        if step == 3:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
+        save(self, step, *parts)
+
+    Checkpoints.save = limited
+    try:
+        train(*arguments)
+    except PargoError as error:
+        # the limit holds for every file, so this one is short
+        Path(root, "error.txt").write_text(str(error))
+
+
+def test_a_full_disk_leaves_the_last_good_checkpoint(world, tmp_path, capfd):
+    arguments = job(world, tmp_path, checkpoint_interval=1)
+    process = CONTEXT.Process(target=full_disk, args=(str(tmp_path), arguments))
+    process.start()
+    assert finish([process]) == [0]
+    error = (tmp_path / "error.txt").read_text()
+    assert "cannot write checkpoint" in error
+    assert "too large" in error
+    assert error.endswith("the last good one: step-00000002")
+    left = sorted(path.name for path in (tmp_path / "run" / "checkpoints").iterdir())
+    assert left == ["step-00000001", "step-00000002"]
+    capfd.readouterr()
+    train(*arguments)
+    assert "resuming after step 2" in capfd.readouterr().out
+
+
+def terminated(root: str, arguments: tuple, when: str) -> None:
+    """SIGTERM comes in the third step, or while the second checkpoint is written: once, or again as it goes on."""
+    from pargo.train import checkpoint, loop
+
+    seen = []
+    if when == "step":
+        original_step = loop._step
+
+        def step(*parts) -> dict:
+            seen.append(parts)
+            if len(seen) == 3:
+                os.kill(os.getpid(), signal.SIGTERM)
+            return original_step(*parts)
+
+        loop._step = step
+    else:
+        original = checkpoint._sync
+
+        def sync(path: Path) -> None:
+            if path.parent.name == ".step-00000002":
+                seen.append(path)
+                if len(seen) <= (2 if when == "saving, twice" else 1):
+                    os.kill(os.getpid(), signal.SIGTERM)
+            original(path)
+
+        checkpoint._sync = sync
+    try:
+        train(*arguments)
+    except PargoError as error:
+        Path(root, "error.txt").write_text(str(error))
+
+
+@pytest.mark.parametrize(("when", "last"), [("step", 3), ("saving", 3), ("saving, twice", 1)])
+def test_sigterm_leaves_a_whole_checkpoint(world, tmp_path, capfd, when, last):
+    whole = train(*job(world, tmp_path / "whole", checkpoint_interval=1))
+    arguments = job(world, tmp_path, checkpoint_interval=1)
+    process = CONTEXT.Process(target=terminated, args=(str(tmp_path), arguments, when))
+    process.start()
+    if when == "saving, twice":
+        assert finish([process]) == [-signal.SIGTERM]  # the second one does not wait
+    else:
+        assert finish([process]) == [0]
+        error = (tmp_path / "error.txt").read_text()
+        assert error == "ended by SIGTERM after step 3; the next run continues from there"
+    capfd.readouterr()
+    metrics = train(*arguments)
+    printed = capfd.readouterr().out
+    assert f"resuming after step {last}" in printed
+    assert "is not used" not in printed
+    assert metrics == whole
+
+
+@pytest.fixture
+def features(world, tmp_path) -> Path:
+    """A copy of the features, to damage."""
+    return Path(shutil.copytree(world.root / "features", tmp_path / "features"))
+
+
+def with_features(world, root: Path, features: Path, **changes) -> tuple:
+    stage, settings, arguments = job(world, root, **changes)
+    manifest = features.with_name("features.manifest.json")
+    shutil.copy(world.root / "features.manifest.json", manifest)
+    return stage, settings, arguments | {"features": {"scenes": features}}
+
+
+def poison(features: Path) -> str:
+    """Make one number of a sample NaN; its id."""
+    path = features / "features.safetensors"
+    data = bytearray(path.read_bytes())
+    data[-2:] = b"\xff\x7f"  # a NaN in float16
+    path.write_bytes(data)
+    assert not load_file(path)["features"].isfinite().all()
+    return json.loads((features / IDS).read_text())[-1]
+
+
+def test_a_nan_sample_is_named(world, features, tmp_path):
+    bad = poison(features)
+    with pytest.raises(PargoError, match=rf"step \d: sample scenes/{bad}: .*not finite"):
+        train(*with_features(world, tmp_path, features))
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("num_workers", [0, 1])
+def test_a_nan_sample_is_skipped_and_counted(world, features, tmp_path, capfd, num_workers):
+    bad = poison(features)
+    changes = {"on_bad_sample": "skip", "num_workers": num_workers, "micro_batch_size": 1}
+    metrics = train(*with_features(world, tmp_path, features, **changes))
+    printed = capfd.readouterr().out
+    assert sum(row["skipped_samples"] for row in metrics) == 2  # two epochs
+    assert f"1 samples skipped scenes/{bad}" in printed
+    assert "skipped: 2 samples, 0 updates" in printed
+    assert all(tensor.isfinite().all() for tensor in load_file(tmp_path / "out" / "model.safetensors").values())
+
+
+@pytest.mark.parametrize("name", ["features.safetensors", IDS])
+def test_missing_features_are_named(world, features, tmp_path, name):
+    (features / name).unlink()
+    with pytest.raises(PargoError, match=f"{features} is not a feature directory: .*{name}"):
+        train(*with_features(world, tmp_path, features))
+
+
+def test_a_missing_shard_is_named(world, tmp_path):
+    source = Path(shutil.copytree(world.root / "source", tmp_path / "source"))
+    shutil.copy(world.root / "source.manifest.json", tmp_path / "source.manifest.json")
+    shard = next((source / "train").glob("*.tar"))
+    shard.unlink()
+    stage, settings, arguments = job(world, tmp_path, "finetune")
+    if not (world.root / "pretrained").exists():
+        first = job(world, tmp_path / "first")
+        train(first[0], first[1], first[2] | {"output": world.root / "pretrained"})
+    with pytest.raises(PargoError, match=shard.name):
+        train(stage, settings, arguments | {"sources": {"scenes": source}})
+
+
+@pytest.mark.parametrize("skip", [False, True])
+def test_an_unreadable_image_is_named_or_skipped(world, tmp_path, skip):
+    from pargo.train.data import Pixels, TrainingData
+    from tests.train.images import ImagesWithOneBroken, texts
+
+    images = ImagesWithOneBroken(4)
+    data = TrainingData(0, {"a": 1.0}, {"a": texts(images.ids)}, {"a": Pixels(images, images.processor)}, skip_bad=skip)
+    broken = [index for index in range(8) if data.name(index) == f"a/{images.broken}"]
+    assert broken
+    assert data.image(next(index for index in range(8) if index not in broken)).shape == (3, 32, 32)
+    if skip:
+        assert data.image(broken[0]) is None
+    else:
+        with pytest.raises(PargoError, match=f"sample a/{images.broken}: .*{images.broken}"):
+            data.image(broken[0])
+
+
+@pytest.mark.parametrize("zero_stage", [0, 2, 3])
+@pytest.mark.parametrize("policy", ["stop", "skip"])
+def test_a_step_that_is_not_finite(world, tmp_path, monkeypatch, capfd, zero_stage, policy):
+    """The gradient of one step is NaN; weights and optimizer must not notice."""
+    from pargo.train import loss
+
+    original, passes = loss.summed_cross_entropy, []
+
+    def poisoned(*parts) -> torch.Tensor:
+        passes.append(parts)
+        return original(*parts) * (float("nan") if len(passes) == 3 else 1.0)
+
+    monkeypatch.setattr(loss, "summed_cross_entropy", poisoned)
+    arguments = job(world, tmp_path, zero_stage=zero_stage, on_non_finite=policy)
+    if policy == "stop":
+        with pytest.raises(PargoError, match=r"step 3: loss nan.*samples: scenes/\d+, scenes/"):
+            train(*arguments)
+        return
+    metrics = train(*arguments)
+    assert [row["skipped_update"] for row in metrics] == [False, False, True, False, False, False]
+    assert metrics[2]["loss"] is None
+    assert all(torch.isfinite(torch.tensor(row["loss"])) for row in metrics if row["step"] != 3)
+    assert "skipped: 0 samples, 1 updates" in capfd.readouterr().out
+    assert all(tensor.isfinite().all() for tensor in load_file(tmp_path / "out" / "model.safetensors").values())
+
+
+def test_a_diverged_run_says_so(world, tmp_path):
+    with pytest.raises(PargoError, match=r"step \d: .*diverged"):
+        train(*job(world, tmp_path, learning_rate=1e30))
+    assert not (tmp_path / "out").exists()
