@@ -34,7 +34,7 @@ class Train(Settings):
         "cosine", description="warmup_stable_decay: constant, then linear over the last quarter of the steps"
     )
     warmup: Fraction = Field(0.03, description="fraction of the steps")
-    final_learning_rate: Fraction = Field(0.05, description="fraction of the peak at the last step")
+    final_learning_rate: Fraction = Field(0.05, description="fraction of the peak towards which it decays")
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
     betas: tuple[float, float] = (0.9, 0.95)
     max_gradient_norm: Annotated[float, Field(gt=0)] = 1.0

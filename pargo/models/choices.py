@@ -14,6 +14,7 @@ from pathlib import Path
 from statistics import median
 
 import torch
+from torch import distributed
 
 from pargo.files import user_cache_directory, write_atomic
 from pargo.machine import hardware, versions
@@ -27,13 +28,25 @@ def fastest(question: str, ways: Mapping[str, Callable[[], object]]) -> str:
 
     Args:
         question: what is chosen for, with all sizes that matter; the answer is remembered under it.
-        ways: name -> function that computes it once.
+        ways: name -> function that computes it once. Of several ranks the first measures, and all take its answer.
     """
+    if distributed.is_initialized() and distributed.get_world_size() > 1:
+        answer = [_remembered(question, ways) if distributed.get_rank() == 0 else None]
+        distributed.broadcast_object_list(answer)
+        return str(answer[0])
+    return _remembered(question, ways)
+
+
+def _remembered(question: str, ways: Mapping[str, Callable[[], object]]) -> str:
     path = user_cache_directory() / "choices.json"
     machine = f"{hardware()}; {torch.get_num_threads()} threads; torch {versions()['torch']}"
     key = f"{question}: {' or '.join(ways)}; {machine}"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.with_suffix(".lock").open("w") as lock:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = path.with_suffix(".lock").open("w")
+    except OSError:  # nowhere to remember it
+        return _first_of_the_fast(_measure(ways))
+    with lock:
         # the second of two jobs that start together takes the first one's answer
         fcntl.flock(lock, fcntl.LOCK_EX)
         known = _read(path)

@@ -1,4 +1,4 @@
-"""Answers of a model from stored features: the most likely ones, for prompts of different lengths at once."""
+"""Answers of a model from stored features, by greedy or beam search, for prompts of different lengths at once."""
 
 from __future__ import annotations
 

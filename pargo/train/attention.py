@@ -23,7 +23,7 @@ def choose_attention(model: PargoModel, asked: Attention, train: Train) -> Atten
     Args:
         model: on its device, in training mode.
         asked: of the config; `auto` measures once per machine.
-        train: ZeRO 3 takes weights apart, which the fused layers need whole; so does it rule them out.
+        train: ZeRO 3 takes weights apart, which the fused layers need whole.
 
     Raises:
         PargoError: `fused` was asked for, but this model or ZeRO stage does not allow it.

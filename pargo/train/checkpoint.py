@@ -33,12 +33,14 @@ class Checkpoint:
         weights: trainable parameters by name, float32.
         optimizer: AdamW's state: `exp_avg.<parameter>`, `exp_avg_sq.<parameter>`, and the number of updates `step`.
         metrics: one JSON line for each step.
+        computed: how, where a measurement decided: of `attention` and `dtype`.
     """
 
     step: int
     weights: dict[str, Tensor]
     optimizer: dict[str, Tensor]
     metrics: list[str]
+    computed: dict[str, str]
 
 
 class Checkpoints:
@@ -62,7 +64,12 @@ class Checkpoints:
         return sorted(self.directory.glob("step-*"), reverse=True)
 
     def save(
-        self, step: int, weights: Mapping[str, Tensor], optimizer: Mapping[str, Tensor], metrics: Sequence[str]
+        self,
+        step: int,
+        weights: Mapping[str, Tensor],
+        optimizer: Mapping[str, Tensor],
+        metrics: Sequence[str],
+        computed: Mapping[str, str],
     ) -> None:
         """Write a checkpoint; it gets its name when every byte is on disk. Older ones than the last few go.
 
@@ -74,7 +81,7 @@ class Checkpoints:
         try:
             shutil.rmtree(temporary, ignore_errors=True)
             temporary.mkdir(parents=True)
-            _write(temporary, step, self.spec, weights, optimizer, metrics)
+            _write(temporary, step, self.spec, weights, optimizer, metrics, computed)
             shutil.rmtree(final, ignore_errors=True)
             temporary.replace(final)
             _sync(self.directory)
@@ -94,8 +101,10 @@ class Checkpoints:
             try:
                 problem = self._problem(path)
                 if problem is None:
+                    state = json.loads((path / STATE).read_text(encoding="utf-8"))
                     return Checkpoint(
-                        step=json.loads((path / STATE).read_text(encoding="utf-8"))["step"],
+                        step=state["step"],
+                        computed=state["computed"],
                         weights=load_file(path / WEIGHTS),
                         optimizer=load_file(path / OPTIMIZER),
                         metrics=(path / METRICS).read_text(encoding="utf-8").splitlines(keepends=True),
@@ -120,12 +129,13 @@ def _write(
     weights: Mapping[str, Tensor],
     optimizer: Mapping[str, Tensor],
     metrics: Sequence[str],
+    computed: Mapping[str, str],
 ) -> None:
     save_file(dict(weights), directory / WEIGHTS)
     save_file(dict(optimizer), directory / OPTIMIZER)
     (directory / METRICS).write_text("".join(metrics), encoding="utf-8")
     files = {path.name: sha256_file(path) for path in sorted(directory.iterdir())}
-    text = json.dumps({"step": step, "spec": spec, "files": files}, indent=1) + "\n"
+    text = json.dumps({"step": step, "spec": spec, "computed": dict(computed), "files": files}, indent=1) + "\n"
     (directory / STATE).write_text(text, encoding="utf-8")
     for path in (*sorted(directory.iterdir()), directory):
         _sync(path)

@@ -21,6 +21,7 @@ from pargo.errors import PargoError
 from pargo.models.image_processor import PargoImageProcessor
 from pargo.train.batch import Batch, Sample, collate, length, num_supervised, truncate
 from pargo.train.sampler import Sampler
+from pargo.train.termination import ignore
 
 
 class TextDataset(Protocol):
@@ -167,14 +168,16 @@ class StepData:
         batches: one for each pass.
         supervised: tokens that count in the loss, on this rank.
         tokens: text and image tokens, on this rank, without padding.
-        cut: samples that `max_length` left without an answer, on this rank; they add nothing to the loss.
-        bad: names of skipped samples of this rank; they add nothing either.
+        names: of this rank's samples, in the order of the batches.
+        unanswered: names of those that `max_length` left without an answer; they add nothing to the loss.
+        bad: names of those whose image was skipped; they add nothing either.
     """
 
     batches: list[Batch]
     supervised: int
     tokens: int
-    cut: int
+    names: list[str]
+    unanswered: list[str]
     bad: list[str]
 
 
@@ -215,6 +218,10 @@ class Steps(Dataset):
         """Names of a step's samples."""
         return [self._data.name(index) for index in self.indices(step)]
 
+    def supervised(self, step: int) -> int:
+        """Tokens that count in the loss, over all ranks."""
+        return sum(map(num_supervised, self._texts(step).values()))
+
     def lengths(self, step: int) -> list[int]:
         """Text and image tokens of each sample of a step."""
         return [length(text, self._image["num_image_tokens"]) for text in self._texts(step).values()]
@@ -236,12 +243,13 @@ class Steps(Dataset):
             collate(samples, packing=train.packing, **self._image)
             for samples in (self._samples(indices, texts, bad) for indices in passes)
         ]
-        own = [texts[index] for indices in passes for index in indices]
+        own = {self._data.name(index): texts[index] for indices in passes for index in indices}
         return StepData(
             batches,
             supervised=sum(int((batch.labels != IGNORE_INDEX).sum()) for batch in batches),
-            tokens=sum(length(text, count) for text in own),
-            cut=sum(not num_supervised(text) for text in own),
+            tokens=sum(length(texts[index], count) for indices in passes for index in indices),
+            names=[self._data.name(index) for indices in passes for index in indices],
+            unanswered=[name for name, text in own.items() if not num_supervised(text) and name not in bad],
             bad=bad,
         )
 
@@ -275,6 +283,7 @@ def load(steps: Steps, start: int, train: Train) -> Iterator[StepData]:
         sampler=range(start, train.num_steps),
         num_workers=train.num_workers,
         collate_fn=_as_is,
+        worker_init_fn=ignore,
     )
     return iter(loader)
 

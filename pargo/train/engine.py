@@ -22,8 +22,8 @@ from pargo.config.training import Train
 from pargo.errors import PargoError
 
 COMPILED_AT_RUN_TIME = "deepspeed_shm_comm"  # a C++ extension for CPU collectives; gloo does the same
-LARGEST_BUCKET = 50_003_968  # elements
 ALIGNMENT = 1024  # of buckets; DeepSpeed asks for an even number
+LARGEST_BUCKET = 48_832 * ALIGNMENT  # elements: 200 MB of float32
 MOMENTS = ("exp_avg", "exp_avg_sq")
 
 
@@ -94,25 +94,23 @@ def start_engine(module: nn.Module, groups: list[dict], train: Train, world_size
     return engine
 
 
-def step(engine: deepspeed.DeepSpeedEngine, train: Train, loss: float) -> float:
-    """Clip the gradient and update the weights; nothing is updated when the loss or the gradient is not finite.
+def step(engine: deepspeed.DeepSpeedEngine, train: Train) -> float:
+    """Clip the gradient and update the weights; nothing is updated when the gradient is not finite.
 
     Args:
         engine: after the last backward pass of the step.
         train: settings of the stage.
-        loss: of the step, the same on all ranks.
 
     Returns:
         The gradient's norm before clipping; NaN or infinity when there was no update.
     """
     if train.zero_stage:
-        # a loss that is not finite has such a gradient, which the optimizer finds
         engine.step()
         return float("nan") if engine.optimizer.overflow else float(engine.get_global_grad_norm())
     # without ZeRO the engine clips, but does not tell the norm
     parameters = [parameter for group in engine.optimizer.param_groups for parameter in group["params"]]
     norm = float(torch.nn.utils.clip_grad_norm_(parameters, train.max_gradient_norm))
-    if not math.isfinite(norm) or not math.isfinite(loss):
+    if not math.isfinite(norm):
         for parameter in parameters:
             parameter.grad = None  # AdamW passes over parameters without a gradient
     engine.step()
@@ -141,6 +139,12 @@ def optimizer_state(engine: deepspeed.DeepSpeedEngine, parameters: Mapping[str, 
     return state | {"step": next(iter(plain.values()))["step"].detach().to("cpu", copy=True)}
 
 
+def new_optimizer_state(parameters: Mapping[str, nn.Parameter]) -> dict[str, Tensor]:
+    """That of no update yet."""
+    zeros = {f"{key}.{name}": torch.zeros(_shape(p)) for name, p in parameters.items() for key in MOMENTS}
+    return zeros | {"step": torch.zeros(())}
+
+
 def load_optimizer_state(
     engine: deepspeed.DeepSpeedEngine, parameters: Mapping[str, nn.Parameter], saved: Mapping[str, Tensor]
 ) -> None:
@@ -156,7 +160,7 @@ def load_optimizer_state(
     masters = parameters.values() if not stage else _masters(engine)
     for master in masters:
         moments = {key: torch.zeros_like(master, dtype=torch.float32, requires_grad=False) for key in MOMENTS}
-        state[master] = {"step": saved["step"].clone(), **moments}
+        state[master] = {"step": saved["step"].to(master.device, torch.float32, copy=True), **moments}
     _link_moments(engine)
     for name, parameter in parameters.items():
         for key in MOMENTS:

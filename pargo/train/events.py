@@ -8,6 +8,8 @@ from pathlib import Path
 from dvclive import Live
 from torch.utils.tensorboard import SummaryWriter
 
+from pargo.files import write_atomic
+
 
 class Events:
     """Writes each step's numbers to `tensorboard/` and `dvclive/`.
@@ -20,9 +22,9 @@ class Events:
     def __init__(self, run_directory: Path, start: int) -> None:
         self._board = SummaryWriter(str(run_directory / "tensorboard"), purge_step=start + 1)
         directory = run_directory / "dvclive"
-        _drop_later(directory, start)
         self._live = None
         try:
+            _drop_later(directory, start)
             self._live = Live(str(directory), resume=start > 0, save_dvc_exp=False, dvcyaml=None, report=None)
         except Exception as error:  # it looks at git and DVC, and what ails them is no reason to lose a training
             print(f"no events for DVCLive: {error}", flush=True)
@@ -48,6 +50,11 @@ class Events:
 def _drop_later(directory: Path, start: int) -> None:
     """Remove rows of steps after `start` from DVCLive's tables, which it would only append to."""
     for path in directory.glob("plots/metrics/**/*.tsv"):
-        header, *rows = path.read_text(encoding="utf-8").splitlines(keepends=True)
-        step = header.rstrip("\n").split("\t").index("step")
-        path.write_text(header + "".join(row for row in rows if int(row.split("\t")[step]) <= start), encoding="utf-8")
+        lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+        header = lines[0].rstrip("\n").split("\t") if lines else []
+        if "step" not in header:
+            path.unlink()  # a power cut left no table
+            continue
+        cells = [(line, line.rstrip("\n").split("\t")) for line in lines[1:]]
+        whole = [(line, int(row[header.index("step")])) for line, row in cells if len(row) == len(header) and row[0]]
+        write_atomic(path, lines[0] + "".join(line for line, step in whole if step <= start))

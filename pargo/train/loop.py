@@ -1,8 +1,8 @@
 """The training loop of both stages, on the DeepSpeed engine.
 
-What decides a step is a pure function of (settings, step): its samples, its learning rates, its random numbers. So a
-resumed run ends in the same bytes as an uninterrupted one, and nothing but weights, optimizer state and the metrics
-so far needs saving.
+What decides a step is a pure function of (settings, step, rank): its samples, its learning rates, its random numbers.
+So a resumed run ends in the same bytes as an uninterrupted one, and nothing but weights, optimizer state and the
+metrics so far needs saving.
 """
 
 from __future__ import annotations
@@ -10,7 +10,8 @@ from __future__ import annotations
 import json
 import math
 import time
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +19,9 @@ import deepspeed
 import torch
 from torch import Tensor, distributed, nn
 
-from pargo.config.base import canonical_json
 from pargo.config.models import Attention, LoRA
 from pargo.config.training import Train
 from pargo.errors import PargoError
-from pargo.files import sha256_text
 from pargo.models.build import own_parameters, own_state_dict
 from pargo.models.vlm import PargoModel
 from pargo.train import engine as engines
@@ -62,7 +61,7 @@ def train_model(
 ) -> tuple[dict[str, Tensor], list[str]]:
     """Train to the end, from the newest checkpoint below the run directory if there is one.
 
-    SIGTERM ends it after the current step with a checkpoint.
+    SIGTERM or SIGINT ends it after the current step with a checkpoint.
 
     Args:
         model: changed in place.
@@ -81,20 +80,20 @@ def train_model(
 
     Raises:
         PargoError: the loss or a gradient is not finite, a sample is bad, a checkpoint cannot be written, the batch
-            cannot be split over the ranks, or SIGTERM came.
+            cannot be split over the ranks, or a signal came.
     """
     rank, world_size = distributed.get_rank(), distributed.get_world_size()
     model = model.to(_device()).train()
     compute_lora_in_model_precision(model)
-    way = choose_attention(model, attention, train)
-    decided = canonical_json([spec, way, str(model.get_input_embeddings().weight.dtype)])
-    checkpoints = Checkpoints(
-        run_directory / "checkpoints", sha256_text(decided), keep=train.keep_checkpoints, warn=_say
-    )
+    checkpoints = Checkpoints(run_directory / "checkpoints", spec, keep=train.keep_checkpoints, warn=_say)
     checkpoint = checkpoints.load()
+    way = choose_attention(model, attention, train)
+    computed = {"attention": way, "dtype": str(model.get_input_embeddings().weight.dtype)}
     if checkpoint is not None:
         _load_weights(model, checkpoint)  # before the engine copies them
         _say(f"resuming after step {checkpoint.step}")
+        if checkpoint.computed != computed:
+            _say(f"computed with {checkpoint.computed} so far, now with {computed}: equal but for rounding")
     steps = Steps(
         data,
         train,
@@ -103,6 +102,8 @@ def train_model(
         rank=rank,
         world_size=world_size,
     )
+    if not any(steps.supervised(step) for step in range(min(show.LOOKED_AT, train.num_steps))):
+        raise PargoError(f"no supervised token within max_length {train.max_length} in the first steps; raise it")
     for line in (*show.model_table(model), *show.data_table(data, train), *show.plan(steps, train, way)):
         _say(line)
     if way != "fused":
@@ -115,58 +116,51 @@ def train_model(
     rates = {group["name"]: group["lr"] for group in groups}
     engine = engines.start_engine(objective, groups, train, world_size)
     optimizer = engines.torch_optimizer(engine)
-    metrics: list[str] = []
-    start = 0
-    if checkpoint is not None:
-        engines.load_optimizer_state(engine, _trainable(model), checkpoint.optimizer)
-        metrics, start = list(checkpoint.metrics), checkpoint.step
+    parameters = _trainable(model)
+    metrics, start = ([], 0) if checkpoint is None else (list(checkpoint.metrics), checkpoint.step)
+    state = engines.new_optimizer_state(parameters) if checkpoint is None else checkpoint.optimizer
+    engines.load_optimizer_state(engine, parameters, state)
 
     def save(step: int) -> None:
-        weights, state = _weights(model, train), engines.optimizer_state(engine, _trainable(model))
-        problem = None
-        if rank == 0:
-            try:
-                checkpoints.save(step, weights, state, metrics)
-            except PargoError as error:
-                problem = str(error)
-        # all ranks end together
-        if _sum_over_ranks(problem is not None, engine.device):
-            raise PargoError(problem or "the first rank could not write a checkpoint")
+        weights, state = _weights(model, train), engines.optimizer_state(engine, parameters)
+        with _together():
+            if rank == 0:
+                checkpoints.save(step, weights, state, metrics, computed)
 
     progress, meter = show.Progress(train, start), Meter(model, world_size)
     with _log(run_directory, rank, start) as log, Termination() as termination:
         loader = load(steps, start, train)
         for step in range(start, train.num_steps):
             began = time.perf_counter()
-            try:
-                batch = next(loader)
-            except PargoError as error:
-                raise PargoError(f"step {step + 1}: {error}") from error
+            with _together(f"step {step + 1}: "):
+                step_data = next(loader)
             loaded = time.perf_counter()
             torch.manual_seed(seed_of(seed, "step", step, rank) % 2**63)
             factor = learning_rate_factor(train, step)
             for group in optimizer.param_groups:
                 group["lr"] = factor * rates[group["name"]]
-            row = _step(engine, train, batch, world_size)
+            row = _step(engine, train, step_data, world_size)
             row |= {
                 "step": step + 1,
                 "samples": (step + 1) * train.batch_size,
                 "learning_rate": {name: factor * rate for name, rate in rates.items()},
             }
             finite = math.isfinite(row["loss"]) and math.isfinite(row["gradient_norm"])
-            if not finite:
+            if not finite and row["supervised_tokens"]:
                 problem = f"step {step + 1}: loss {row['loss']}, gradient norm {row['gradient_norm']}"
                 if train.on_non_finite == "stop":
                     raise PargoError(f"{problem}; diverged, or a bad sample; samples: {', '.join(steps.names(step))}")
-                _say(f"{problem}; no update; samples: {', '.join(steps.names(step))}")
+                _say(f"{problem}; skipped; samples: {', '.join(steps.names(step))}")
+            row["skipped_update"] = not math.isfinite(row["gradient_norm"])
+            if not finite:
                 row |= {"loss": None, "gradient_norm": None}
             if row["skipped_samples"]:
-                _say(f"step {step + 1}: {row['skipped_samples']} samples skipped {' '.join(batch.bad)}".rstrip())
-            row["skipped_update"] = not finite
+                names = [name for part in _from_all_ranks(step_data.bad + step_data.unanswered) for name in part]
+                _say(f"step {step + 1}: {row['skipped_samples']} samples skipped {' '.join(names)}")
             metrics.append(json.dumps(row, sort_keys=True) + "\n")
             times = meter.add(
                 samples=train.batch_size,
-                tokens=int(_sum_over_ranks(batch.tokens, engine.device)),
+                tokens=int(_sum_over_ranks(step_data.tokens, engine.device)),
                 supervised=row["supervised_tokens"],
                 data=loaded - began,
                 compute=time.perf_counter() - loaded,
@@ -174,11 +168,11 @@ def train_model(
             if log is not None:
                 log.write(row, times)
                 progress.update(step + 1, row)
-            stop = bool(_sum_over_ranks(termination.asked, engine.device))
+            stop = next((name for name in _from_all_ranks(termination.asked) if name), "")
             if ((step + 1) % train.checkpoint_interval == 0 or stop) and step + 1 < train.num_steps:
                 save(step + 1)
                 if stop:
-                    raise PargoError(f"ended by SIGTERM after step {step + 1}; the next run continues from there")
+                    raise PargoError(f"ended by {stop} after step {step + 1}; the next run continues from there")
     _say(meter.summary())
     _say_skipped(metrics)
     return _weights(model, train), metrics
@@ -187,21 +181,21 @@ def train_model(
 def _step(engine: deepspeed.DeepSpeedEngine, train: Train, data: StepData, world_size: int) -> dict[str, Any]:
     """One optimizer step over this rank's samples; loss (mean over the supervised tokens of all ranks) and norm."""
     tokens = int(_sum_over_ranks(data.supervised, engine.device))
-    if not tokens and not _sum_over_ranks(len(data.bad), engine.device):
-        raise PargoError(f"a whole step has no supervised token within max_length {train.max_length}; raise it")
-    counted = max(tokens, 1)
+    skipped = int(_sum_over_ranks(len(data.unanswered) + len(data.bad), engine.device))
+    if not tokens:
+        nothing = float("nan")
+        return {"loss": nothing, "gradient_norm": nothing, "supervised_tokens": 0, "skipped_samples": skipped}
     total = torch.zeros((), device=engine.device)
     for number, batch in enumerate(data.batches):
         loss = engine(batch.to(engine.device))
         # the engine averages over ranks, and the loss is a sum
-        engine.backward(loss * (world_size / counted), scale_wrt_gas=False)
+        engine.backward(loss * (world_size / tokens), scale_wrt_gas=False)
         total += loss.detach()
         if number + 1 < len(data.batches):
             engine.step()  # counts the micro-batch
-    mean = _sum_over_ranks(total.item(), engine.device) / counted
-    norm = engines.step(engine, train, mean)
-    skipped = _sum_over_ranks(data.cut + len(data.bad), engine.device)
-    return {"loss": mean, "gradient_norm": norm, "supervised_tokens": tokens, "skipped_samples": int(skipped)}
+    mean = _sum_over_ranks(total.item(), engine.device) / tokens
+    norm = engines.step(engine, train)
+    return {"loss": mean, "gradient_norm": norm, "supervised_tokens": tokens, "skipped_samples": skipped}
 
 
 class _Log:
@@ -237,6 +231,28 @@ def _device() -> torch.device:
 def _trainable(model: PargoModel) -> dict[str, nn.Parameter]:
     """Trainable parameters by name, in the model's order."""
     return {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
+
+
+@contextmanager
+def _together(prefix: str = "") -> Iterator[None]:
+    """Let an expected failure of one rank end all of them, instead of leaving the others waiting for it."""
+    problem = None
+    try:
+        yield
+    except PargoError as error:
+        problem = error
+    for text in _from_all_ranks("" if problem is None else str(problem)):
+        if text:
+            raise PargoError(f"{prefix}{text}") from problem
+
+
+def _from_all_ranks(value: Any) -> list[Any]:
+    """What each rank has, in their order, on all ranks."""
+    if distributed.get_world_size() == 1:
+        return [value]
+    found: list[Any] = [None] * distributed.get_world_size()
+    distributed.all_gather_object(found, value)
+    return found
 
 
 def _sum_over_ranks(value: float, device: torch.device) -> float:

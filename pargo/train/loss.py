@@ -24,8 +24,10 @@ def summed_cross_entropy(hidden: Tensor, weight: Tensor, labels: Tensor) -> Tens
         weight: of the output layer, [V, D].
         labels: [R].
     """
+    # In chunks, so that never all logits exist at once, where there are more than chunks pay for (torch's own advice).
+    options = nn.LinearCrossEntropyOptions() if len(hidden) >= hidden.shape[1] else None
     # summed by us in float32: in bf16 a sum of hundreds keeps only two or three digits
-    return F.linear_cross_entropy(hidden, weight, labels, reduction="none").float().sum()
+    return F.linear_cross_entropy(hidden, weight, labels, reduction="none", options=options).float().sum()
 
 
 class Objective(nn.Module):

@@ -12,7 +12,7 @@ from pargo.config.training import Train
 from pargo.train.data import Steps, TrainingData
 
 INTERVAL = 5.0  # seconds between progress lines
-LOOKED_AT = 8  # steps for the number of tokens
+LOOKED_AT = 8  # steps, to tell how many tokens they have
 
 
 def model_table(model: nn.Module) -> Iterator[str]:

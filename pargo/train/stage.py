@@ -27,6 +27,9 @@ from pargo.train.data import ImageStore, Pixels, TrainingData
 from pargo.train.engine import start_process_group
 from pargo.train.loop import train_model
 
+# settings that decide no number: a run may go on with others
+NO_NUMBERS = {"num_workers": 0, "checkpoint_interval": 1, "keep_checkpoints": 1}
+
 
 def run_training(
     settings: Settings,
@@ -60,7 +63,7 @@ def run_training(
     spec = sha256_text(
         canonical_json(
             {
-                "settings": settings,
+                "settings": settings.model_copy(update={"train": train.model_copy(update=NO_NUMBERS)}),
                 "inputs": [read_manifest(path)["files"] for path in inputs],
                 "code": code_hash(code),
                 "versions": versions(),

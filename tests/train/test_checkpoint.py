@@ -16,7 +16,9 @@ def checkpoints(tmp_path, said):
     store = Checkpoints(tmp_path / "checkpoints", "spec", warn=said.append)
     for step in (2, 4, 6):
         state = {"step": torch.tensor(float(step)), "exp_avg.projector.w": torch.arange(3.0)}
-        store.save(step, {"projector.w": torch.full((2,), float(step))}, state, [f"{n}\n" for n in range(step)])
+        store.save(
+            step, {"projector.w": torch.full((2,), float(step))}, state, [f"{n}\n" for n in range(step)], {"a": "b"}
+        )
     return store
 
 
@@ -25,6 +27,7 @@ def test_round_trip(checkpoints, said):
     assert loaded.step == 6
     assert loaded.weights["projector.w"].tolist() == [6.0, 6.0]
     assert loaded.optimizer["step"] == 6
+    assert loaded.computed == {"a": "b"}
     assert loaded.metrics == [f"{n}\n" for n in range(6)]
     assert not said
 
@@ -50,7 +53,7 @@ def test_the_previous_one_is_used_when_the_newest_is_damaged(checkpoints, said, 
 def test_as_many_as_asked_for_are_kept(tmp_path):
     store = Checkpoints(tmp_path, "spec", keep=3)
     for step in range(1, 6):
-        store.save(step, {"w": torch.zeros(1)}, {"step": torch.tensor(1.0)}, [])
+        store.save(step, {"w": torch.zeros(1)}, {"step": torch.tensor(1.0)}, [], {})
     assert sorted(path.name for path in tmp_path.iterdir()) == [f"step-{step:08d}" for step in (3, 4, 5)]
 
 
@@ -68,7 +71,7 @@ def test_one_of_other_settings_is_ignored(checkpoints, said):
 
 def test_those_of_other_settings_do_not_push_out_new_ones(checkpoints):
     other = Checkpoints(checkpoints.directory, "another spec", warn=lambda _: None)
-    other.save(2, {"projector.w": torch.zeros(2)}, {"step": torch.tensor(2.0)}, ["1\n", "2\n"])
+    other.save(2, {"projector.w": torch.zeros(2)}, {"step": torch.tensor(2.0)}, ["1\n", "2\n"], {})
     assert [path.name for path in checkpoints.directory.iterdir()] == ["step-00000002"]
     assert other.load().step == 2
 

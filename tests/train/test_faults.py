@@ -206,8 +206,8 @@ def test_an_unreadable_image_is_named_or_skipped(world, tmp_path, skip):
 
 
 @pytest.mark.parametrize("zero_stage", [0, 2, 3])
-@pytest.mark.parametrize("policy", ["stop", "skip"])
-def test_a_step_that_is_not_finite(world, tmp_path, monkeypatch, capfd, zero_stage, policy):
+@pytest.mark.parametrize(("policy", "poisoned_step"), [("stop", 3), ("skip", 3), ("skip", 1)])
+def test_a_step_that_is_not_finite(world, tmp_path, monkeypatch, capfd, zero_stage, policy, poisoned_step):
     """The gradient of one step is NaN; weights and optimizer must not notice."""
     from pargo.train import loss
 
@@ -215,20 +215,35 @@ def test_a_step_that_is_not_finite(world, tmp_path, monkeypatch, capfd, zero_sta
 
     def poisoned(*parts) -> torch.Tensor:
         passes.append(parts)
-        return original(*parts) * (float("nan") if len(passes) == 3 else 1.0)
+        return original(*parts) * (float("nan") if len(passes) == poisoned_step else 1.0)
 
     monkeypatch.setattr(loss, "summed_cross_entropy", poisoned)
-    arguments = job(world, tmp_path, zero_stage=zero_stage, on_non_finite=policy)
+    arguments = job(world, tmp_path, zero_stage=zero_stage, on_non_finite=policy, checkpoint_interval=1)
     if policy == "stop":
         with pytest.raises(PargoError, match=r"step 3: loss nan.*samples: scenes/\d+, scenes/"):
             train(*arguments)
         return
     metrics = train(*arguments)
-    assert [row["skipped_update"] for row in metrics] == [False, False, True, False, False, False]
-    assert metrics[2]["loss"] is None
-    assert all(torch.isfinite(torch.tensor(row["loss"])) for row in metrics if row["step"] != 3)
+    assert [row["step"] for row in metrics if row["skipped_update"]] == [poisoned_step]
+    assert [row["step"] for row in metrics if row["loss"] is None] == [poisoned_step]
     assert "skipped: 0 samples, 1 updates" in capfd.readouterr().out
     assert all(tensor.isfinite().all() for tensor in load_file(tmp_path / "out" / "model.safetensors").values())
+
+
+def test_a_bad_sample_of_one_rank_ends_all(world, features, tmp_path):
+    bad = poison(features)
+    settings = {"micro_batch_size": 1}
+    processes = start([with_features(world, tmp_path, features, **settings)], world_size=2)
+    assert finish(processes) == [1, 1]  # both say what it was, and none waits for the other
+    assert bad
+
+
+@pytest.mark.parametrize("damage", ["", "step\tloss\n1\t2.0\n2", "nonsense"])
+def test_a_damaged_table_of_events_is_no_reason_to_stop(world, tmp_path, damage):
+    killed(world, tmp_path)
+    (table,) = (tmp_path / "run" / "dvclive").glob("plots/metrics/train/loss.tsv")
+    table.write_text(damage)
+    assert len(train(*job(world, tmp_path, checkpoint_interval=1))) == 6
 
 
 def test_a_diverged_run_says_so(world, tmp_path):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 import signal
+import time
 from pathlib import Path
 
 import pytest
@@ -111,13 +112,35 @@ def test_another_number_of_ranks_goes_on(world, tmp_path, zero_stage):
         assert (tensor - weights[name]).abs().max() < 1e-5, name
 
 
-def test_one_rank_then_two(world, tmp_path):
-    settings = changes(2) | {"micro_batch_size": 2}
+@pytest.mark.parametrize("zero_stage", [0, 1, 2, 3])
+def test_one_rank_then_two(world, tmp_path, zero_stage):
+    settings = changes(zero_stage) | {"micro_batch_size": 2}
     alone = train(*job(world, tmp_path / "alone", "pretrain", **settings))
     assert finish(start([job(world, tmp_path, **settings)], kill_after=5)) == [-signal.SIGKILL]
     assert finish(start([job(world, tmp_path, **settings)], world_size=2)) == [0, 0]
     lines = (tmp_path / "out" / "metrics.jsonl").read_text().splitlines()
     assert [json.loads(line)["loss"] for line in lines] == pytest.approx([row["loss"] for row in alone], rel=1e-5)
+
+
+def test_a_bf16_model_resumes_too(world, tmp_path):
+    def case(root: Path) -> tuple[str, str, dict]:
+        stage, settings, arguments = job(world, root, "finetune", **changes(0))
+        chosen = json.loads(settings)
+        chosen["language"]["precision"] = "bf16"
+        return stage, json.dumps(chosen), arguments
+
+    train(*case(tmp_path / "whole"))
+    assert finish(start([case(tmp_path)], kill_after=3)) == [-signal.SIGKILL]
+    train(*case(tmp_path))
+    assert published(tmp_path) == published(tmp_path / "whole")
+
+
+def test_speed_and_saving_may_change_on_the_way(world, tmp_path, capfd):
+    whole = train(*job(world, tmp_path / "whole", **changes(0)))
+    assert finish(start([job(world, tmp_path, **changes(0))], kill_after=3)) == [-signal.SIGKILL]
+    settings = changes(0) | {"num_workers": 1, "checkpoint_interval": 4, "keep_checkpoints": 1}
+    assert train(*job(world, tmp_path, **settings)) == whole
+    assert "resuming after step 2" in capfd.readouterr().out
 
 
 def test_other_settings_do_not_resume(world, tmp_path, capfd):
@@ -131,6 +154,7 @@ def test_events_of_a_resumed_training_are_those_of_one(world, tmp_path):
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     assert finish(start([job(world, tmp_path)], kill_after=5)) == [-signal.SIGKILL]
+    time.sleep(1.1)  # TensorBoard orders its files by the second
     metrics = train(*job(world, tmp_path))
     (table,) = (tmp_path / "run" / "dvclive").glob("plots/metrics/train/loss.tsv")
     header, *rows = [line.split("\t") for line in table.read_text().splitlines()]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import pytest
 import torch
@@ -13,6 +12,7 @@ from test_exactness import job
 
 from pargo.config.models import Vision
 from pargo.data.random_models import write_random_vision
+from pargo.errors import PargoError
 from pargo.manifest import publish, verify
 from pargo.models import features
 
@@ -115,10 +115,24 @@ def test_features_in_the_loop_are_those_stored(world, tower, tmp_path, changes):
     assert names[0] == names[1]  # the tower is no part of what is saved
 
 
-def test_dropped_answers_are_counted(world, tmp_path, capfd):
+def test_a_shorter_max_length_supervises_fewer_tokens(world, tmp_path):
     whole = train(*job(world, tmp_path / "whole"))
     metrics = train(*job(world, tmp_path, max_length=11))
     assert all(row["supervised_tokens"] < other["supervised_tokens"] for row, other in zip(metrics, whole, strict=True))
     assert sum(row["skipped_samples"] for row in metrics) == 0
-    with pytest.raises(Exception, match="no supervised token within max_length 5; raise it"):
-        train(*job(world, Path(tmp_path / "none"), max_length=5))
+
+
+def test_samples_without_an_answer_are_skipped_and_counted(world, pretrained, tmp_path, capfd):
+    """A short first question fits, a longer one does not; a step without any answer makes no update."""
+    changes = {"max_length": 5 + 1 + len("A dot?") + 4, "batch_size": 1, "micro_batch_size": 1, "num_samples": 24}
+    metrics = train(*job(world, tmp_path, "finetune", **changes))
+    skipped = [row for row in metrics if row["skipped_samples"]]
+    assert 0 < len(skipped) < 24
+    for row in metrics:
+        assert row["skipped_update"] == (row["loss"] is None) == (row["supervised_tokens"] == 0) == (row in skipped)
+    assert f"skipped: {len(skipped)} samples, {len(skipped)} updates" in capfd.readouterr().out
+
+
+def test_a_max_length_without_any_answer_is_refused(world, tmp_path):
+    with pytest.raises(PargoError, match="no supervised token within max_length 5 in the first steps; raise it"):
+        train(*job(world, tmp_path, max_length=5))

@@ -33,7 +33,9 @@ class CAbstractor(ProjectorBase):
         self.position_embeddings = nn.Parameter(torch.randn(num_patches, feature_size) * INITIALIZER_STD)
         stage = partial(RegStage, config.depth, stride=1, dilation=1, act_layer=nn.SiLU, norm_layer=LayerNorm2d)
         self.before = stage(in_chs=feature_size, out_chs=config.hidden_size)
-        self.pool = nn.AdaptiveAvgPool2d(isqrt(config.num_tokens))
+        side, out = isqrt(num_patches), isqrt(config.num_tokens)
+        # the same numbers; only the plain one is deterministic on a GPU
+        self.pool = nn.AdaptiveAvgPool2d(out) if side % out else nn.AvgPool2d(side // out)
         self.after = stage(in_chs=config.hidden_size, out_chs=config.hidden_size)
         self.readout = nn.Linear(config.hidden_size, output_size)
         self.activation = nn.SiLU()
