@@ -4,7 +4,7 @@ import re
 from collections import Counter
 from random import Random
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from pargo.data.conversations import NUMBERS, build_conversation
@@ -48,10 +48,12 @@ def truth(scene, question: str) -> str:
 
 @settings(max_examples=300, deadline=None)
 @given(st.integers(0, 100), st.integers(0, 10**6), st.integers())
+@example(seed=0, index=414633, choice=0)
 def test_every_answer_is_true(seed, index, choice):
     scene = draw_scene(seed, index)
     conversation = build_conversation(scene, Random(choice))
-    assert 8 <= len(conversation) <= 14
+    # four triangles of all four colours: neither their places nor their colours make a false statement
+    assert 6 <= len(conversation) <= 14
     for question, answer in conversation:
         assert answer == truth(scene, question), question
     assert len({question for question, _ in conversation}) == len(conversation)
