@@ -56,7 +56,10 @@ def start(runs) -> Iterator[Callable[[dict], subprocess.Popen]]:
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("w") as file:
             command = [sys.executable, "-c", LAUNCHER, text, str(runs)]
-            started.append(subprocess.Popen(command, stdout=file, stderr=subprocess.STDOUT))
+            # as in a terminal: a shell lets what it starts in the background ignore Ctrl-C, and children inherit that
+            started.append(
+                subprocess.Popen(command, stdout=file, stderr=subprocess.STDOUT, preexec_fn=listen_to_interrupts)
+            )
         return started[-1]
 
     yield begin
@@ -66,6 +69,10 @@ def start(runs) -> Iterator[Callable[[dict], subprocess.Popen]]:
     record = JobRecord.read(runs)
     if record is not None:
         local.cancel(record)
+
+
+def listen_to_interrupts() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def wait_until(condition: Callable[[], object], seconds: float = 30.0) -> None:

@@ -15,6 +15,12 @@ CONTEXT = multiprocessing.get_context("forkserver")
 CONTEXT.set_forkserver_preload(["pargo.train.pretrain", "pargo.train.finetune"])
 
 
+def job(world: Any, root: Path, stage: str = "pretrain", **changes: Any) -> tuple[str, str, dict[str, Any]]:
+    """A stage on the test world: its name, settings and arguments; output and run directory are below `root`."""
+    paths = {"output": root / "out", "run_directory": root / "run"}
+    return stage, world.settings(stage, **changes), world.arguments(stage) | paths
+
+
 def train(stage: str, settings: str, arguments: dict[str, Any], *, keep: Path | None = None) -> list[dict]:
     """Run a stage here, and return its metrics. `keep` receives copies of all checkpoints."""
     from pargo.train import finetune, pretrain

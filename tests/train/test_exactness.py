@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from processes import finish, start, train
+from processes import finish, job, start, train
 from safetensors.torch import load_file
 
 from pargo.train.data import Steps
@@ -18,11 +18,6 @@ RANKS = [
     {"micro_batch_size": 1, "packing": False},
     *({"micro_batch_size": 2, "zero_stage": stage} for stage in (1, 2, 3)),
 ]
-
-
-def job(world, root: Path, stage: str = "pretrain", **changes) -> tuple[str, str, dict]:
-    paths = {"output": root / "out", "run_directory": root / "run"}
-    return stage, world.settings(stage, **changes), world.arguments(stage) | paths
 
 
 @pytest.fixture(scope="module")

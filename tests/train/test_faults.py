@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import resource
@@ -11,13 +12,17 @@ from pathlib import Path
 
 import pytest
 import torch
-from processes import CONTEXT, finish, start, train
+from PIL import Image
+from processes import CONTEXT, finish, job, start, train
 from safetensors.torch import load_file
-from test_exactness import job
 
 from pargo.data.feature_store import IDS
+from pargo.data.rgb import open_rgb
+from pargo.data.template import Encoded
 from pargo.errors import PargoError
+from pargo.models.image_processor import PargoImageProcessor
 from pargo.train.checkpoint import Checkpoints
+from pargo.train.data import Pixels, TrainingData
 
 
 def killed(world, root: Path, after: int = 5, **changes) -> Path:
@@ -188,13 +193,40 @@ def test_a_missing_shard_is_named(world, tmp_path):
         train(stage, settings, arguments | {"sources": {"scenes": source}})
 
 
+class ImagesWithOneBroken:
+    """Small images by id; the last one's file is cut off."""
+
+    def __init__(self, count: int) -> None:
+        self.ids = [f"image-{number}" for number in range(count)]
+        self.broken = self.ids[-1]
+        self.processor = PargoImageProcessor(size={"height": 32, "width": 32})
+
+    def read(self, identifier: str) -> bytes:
+        buffer = io.BytesIO()
+        Image.effect_noise((40, 40), 50).convert("RGB").save(buffer, "PNG")
+        data = buffer.getvalue()
+        return data[: len(data) // 2] if identifier == self.broken else data
+
+    def load(self, identifier: str) -> Image.Image:
+        return open_rgb(io.BytesIO(self.read(identifier)), identifier)
+
+
+class OneWordTexts:
+    """One word for each image."""
+
+    def __init__(self, ids: list[str]) -> None:
+        self.ids = ids
+
+    def encode(self, sample_id: str, epoch: int) -> Encoded:
+        return Encoded((-1, 5), (-100, 5))
+
+
 @pytest.mark.parametrize("skip", [False, True])
 def test_an_unreadable_image_is_named_or_skipped(world, tmp_path, skip):
-    from pargo.train.data import Pixels, TrainingData
-    from tests.train.images import ImagesWithOneBroken, texts
-
     images = ImagesWithOneBroken(4)
-    data = TrainingData(0, {"a": 1.0}, {"a": texts(images.ids)}, {"a": Pixels(images, images.processor)}, skip_bad=skip)
+    data = TrainingData(
+        0, {"a": 1.0}, {"a": OneWordTexts(images.ids)}, {"a": Pixels(images, images.processor)}, skip_bad=skip
+    )
     broken = [index for index in range(8) if data.name(index) == f"a/{images.broken}"]
     assert broken
     assert data.image(next(index for index in range(8) if index not in broken)).shape == (3, 32, 32)

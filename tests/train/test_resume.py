@@ -9,9 +9,8 @@ import time
 from pathlib import Path
 
 import pytest
-from processes import finish, start, train
+from processes import finish, job, start, train
 from safetensors.torch import load_file
-from test_exactness import job
 
 CASES = [(stage, zero_stage) for stage in ("pretrain", "finetune") for zero_stage in (0, 2, 3)]
 STEPS = 6

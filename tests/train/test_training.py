@@ -6,9 +6,8 @@ import json
 
 import pytest
 import torch
-from processes import train
+from processes import job, train
 from safetensors.torch import load_file
-from test_exactness import job
 
 from pargo.config.models import Vision
 from pargo.data.random_models import write_random_vision
