@@ -17,9 +17,9 @@ from pargo.benchmarks.records import PREDICTIONS, Prediction, write_predictions
 from pargo.code import import_closure
 from pargo.config.base import Settings
 from pargo.config.data import Benchmark
+from pargo.config.generation import Generation
 from pargo.config.models import Adapter, Language, Vision
 from pargo.config.projectors import Projector
-from pargo.config.training import Generation
 from pargo.data.feature_store import FeatureStore
 from pargo.data.images import open_images
 from pargo.data.template import compact_question, encode_prompt, stop_ids

@@ -11,11 +11,12 @@ from pydantic import Field, ValidationError, model_validator
 
 from pargo.config.base import Name, Settings
 from pargo.config.data import Benchmark, Captions, Dataset
+from pargo.config.generation import Generation
 from pargo.config.models import Language, Vision
 from pargo.config.projectors import Projector
 from pargo.config.report import Report
 from pargo.config.sources import Source
-from pargo.config.training import Finetune, Generation, Pretrain
+from pargo.config.training import Finetune, Pretrain
 from pargo.errors import ConfigError, InputError
 
 

@@ -80,12 +80,3 @@ class Finetune(Train):
 
     lora: LoRA
     max_turns: Positive = Field(10, description="question-answer pairs per sample")
-
-
-class Generation(Settings):
-    """How answers are generated."""
-
-    batch_size: Positive = 32
-    max_new_tokens: Positive = 4
-    num_beams: Positive = 1
-    num_threads: Positive = 1

@@ -14,9 +14,9 @@ from pargo.benchmarks.score import SCORERS, ScoreSettings
 from pargo.benchmarks.score import run as run_score
 from pargo.config.base import canonical_json
 from pargo.config.experiment import load_config
+from pargo.config.generation import Generation
 from pargo.config.models import Adapter
 from pargo.config.stages import evaluate as stage_settings
-from pargo.config.training import Generation
 from pargo.data.feature_store import FeatureStore, write_features
 from pargo.data.images import open_images
 from pargo.data.mini_mme import write_mini_mme
