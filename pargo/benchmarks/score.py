@@ -1,26 +1,22 @@
-"""Stage `score`: a pure function of the predictions file; the model, and torch, are not needed."""
+"""Stage `score`, and scores of official result files: pure functions of files; no model, and no torch, is needed."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
-from pargo.benchmarks import find
-from pargo.benchmarks.easy_vqa import score as easy_vqa
-from pargo.benchmarks.mini_mme import score as mini_mme
-from pargo.benchmarks.records import PREDICTIONS, read_predictions
+from pargo.benchmarks import load
+from pargo.benchmarks.records import PREDICTIONS, Answered, read_predictions
 from pargo.config.base import Positive, Settings
 from pargo.config.data import Benchmark
+from pargo.errors import PargoError
 from pargo.files import sha256_file, write_atomic
 from pargo.layout import manifest_path
 from pargo.manifest import verify
-from pargo.report.statistics import Groups
 
-# each has score(predictions, benchmark, samples) -> record and image_values(correct) -> Groups
-SCORERS: dict[str, ModuleType] = {"easy_vqa": easy_vqa, "mini_mme": mini_mme}
+SAMPLES = 2000  # bootstrap draws where no config says otherwise
 
 
 class ScoreSettings(Settings):
@@ -31,29 +27,79 @@ class ScoreSettings(Settings):
 
 
 def run(settings: ScoreSettings, predictions: Path, output: Path) -> None:
-    """Write the score of a predictions directory as JSON.
-
-    Keys: `benchmark` (kind), `parser`, `headline` {name, value, interval, maximum, num_questions, num_images},
-    `tasks` {task: {score, accuracy, accuracy_plus, interval, num_questions, num_images, unparseable}},
-    `baselines` {name: {value, interval?, how}}, `correct` {task: {image: [0 or 1, ...]}}, `inputs` {manifest: sha256}.
-    Intervals hold 95 % and are a bootstrap by image.
+    """Write the score of a predictions directory as JSON: see `score_answers`.
 
     Raises:
         PargoError: predictions that differ from their manifest, or that the benchmark cannot score.
     """
     verify(predictions)
-    scorer = find(SCORERS, settings.benchmark.kind)
-    record = scorer.score(read_predictions(predictions / PREDICTIONS), settings.benchmark, settings.bootstrap_samples)
-    manifest = manifest_path(predictions)
-    record = {"benchmark": settings.benchmark.kind, **record, "inputs": {manifest.as_posix(): sha256_file(manifest)}}
-    write_atomic(output, json.dumps(record, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+    benchmark, manifest = settings.benchmark, manifest_path(predictions)
+    answers = read_predictions(predictions / PREDICTIONS)
+    record = score_answers(benchmark.kind, answers, benchmark.parser, settings.bootstrap_samples)
+    record["inputs"] = {manifest.as_posix(): sha256_file(manifest)}
+    write_atomic(output, to_json(record))
 
 
-def headline_groups(record: Mapping[str, Any]) -> Groups:
-    """What `pargo.report.statistics` needs to compare the headlines of score records of one benchmark."""
-    return find(SCORERS, record["benchmark"]).image_values(record["correct"])
+def score_files(
+    kind: str, inputs: Sequence[Path], parser: str | None = None, samples: int = SAMPLES, *, partial: bool = False
+) -> dict[str, Any]:
+    """The score of official result files, or of a predictions directory of ours.
+
+    Args:
+        kind: name of the benchmark.
+        inputs: as its `results.read` takes them, or one directory that holds `predictions.jsonl`.
+        parser: one of its parsers; by default its first, the official one.
+        samples: bootstrap draws.
+        partial: accept files that hold a part of the benchmark.
+
+    Raises:
+        PargoError: unknown benchmark or parser, or files that cannot be scored; names file and line.
+    """
+    scorer = load(kind, "score")
+    parser = parser or next(iter(scorer.PARSERS))
+    check_parser(kind, parser)
+    if len(inputs) == 1 and (inputs[0] / PREDICTIONS).is_file():
+        files = [inputs[0] / PREDICTIONS]
+        answers: Sequence[Answered] = read_predictions(files[0])
+    else:
+        for path in inputs:
+            if not path.exists():
+                raise PargoError(f"{path} does not exist")
+        answers = load(kind, "results").read(inputs, parser=parser, partial=partial)
+        files = [file for path in inputs for file in (sorted(path.glob("*")) if path.is_dir() else [path])]
+    record = score_answers(kind, answers, parser, samples)
+    record["inputs"] = {path.as_posix(): sha256_file(path) for path in files if path.is_file()}
+    return record
 
 
-def task_groups(record: Mapping[str, Any], task: str) -> Groups:
-    """The same for the score of one task."""
-    return find(SCORERS, record["benchmark"]).image_values({task: record["correct"][task]})
+def score_answers(kind: str, answers: Sequence[Answered], parser: str, samples: int) -> dict[str, Any]:
+    """The score record of answers, without its `inputs` {file: sha256}.
+
+    Keys: `benchmark` (kind), `parser`, `parser_version`,
+    `headline` {name, rule, value, interval, maximum, num_questions, num_images},
+    `tasks` {task: {score, accuracy, accuracy_plus, interval, num_questions, num_images, unparseable}},
+    `figures` {name: number, or names and numbers: whatever else the official tool prints}, `counts` {name: number},
+    `baselines` {name: {value, interval?, how}}, `correct` {task: {image: [0 to 1 for each question]}},
+    `values` {task: {image: [numerator, denominator]}}: a task's score is the ratio of their sums over images; the
+    headline is, by its `rule`, the `sum` or the `mean` of the tasks' scores, or the ratio over all tasks (`pooled`).
+    Intervals hold 95 % and are a bootstrap by image. Where nothing is graded, value and interval are null.
+
+    Raises:
+        PargoError: unknown benchmark or parser, or answers that the benchmark cannot score.
+    """
+    scorer = load(kind, "score")
+    check_parser(kind, parser)
+    record = scorer.score(answers, parser, samples)
+    return {"benchmark": kind, "parser": parser, "parser_version": scorer.PARSERS[parser], **record}
+
+
+def check_parser(kind: str, parser: str) -> None:
+    """Raise PargoError when the benchmark has no parser of this name."""
+    parsers = load(kind, "score").PARSERS
+    if parser not in parsers:
+        raise PargoError(f"{kind} has no parser {parser!r}; choices: {', '.join(parsers)}")
+
+
+def to_json(record: Mapping[str, Any]) -> str:
+    """A record as text, the same for the same record."""
+    return json.dumps(record, indent=1, ensure_ascii=False, allow_nan=False) + "\n"

@@ -31,12 +31,19 @@ class Captions(Settings):
     quality: Quality = Quality()
 
 
-class MiniMME(Settings):
-    kind: Literal["mini_mme"]
+class MME(Settings):
+    kind: Literal["mme"]
     source: Name
     split: Literal["test"] = "test"
-    prompt: Literal["compact", "official"] = "compact"
+    prompt: Literal["official", "llava", "pargo_release", "compact"] = "official"
     parser: Literal["official", "pargo_release"] = "official"
+
+
+class MiniMME(MME):
+    """Small scenes with MME's layout, questions and rules; not comparable with MME."""
+
+    kind: Literal["mini_mme"]  # type: ignore[assignment]
+    prompt: Literal["official", "llava", "pargo_release", "compact"] = "compact"
 
 
 class EasyVQA(Settings):
@@ -44,7 +51,45 @@ class EasyVQA(Settings):
     source: Name
     split: Literal["train", "test"] = "test"
     prompt: Literal["compact"] = "compact"
+    parser: Literal["exact"] = "exact"
     max_questions: Positive | None = None
 
 
-Benchmark = Annotated[MiniMME | EasyVQA, Field(discriminator="kind")]
+class MMBench(Settings):
+    kind: Literal["mmbench"]
+    source: Name
+    split: Literal["test"] = "test"
+    prompt: Literal["official", "llava", "compact"] = "llava"
+    parser: Literal["official"] = "official"
+
+
+class SEEDBench(Settings):
+    kind: Literal["seedbench"]
+    source: Name
+    split: Literal["test"] = "test"
+    prompt: Literal["official", "llava", "compact"] = "llava"
+    parser: Literal["letter", "ranking_sum", "ranking_mean"] = Field(
+        "letter",
+        description="letter: the generated letter; ranking: the option of least loss, summed or averaged over its tokens",
+    )
+
+
+class MMVet(Settings):
+    kind: Literal["mmvet"]
+    source: Name
+    split: Literal["test"] = "test"
+    prompt: Literal["official", "llava", "compact"] = "official"
+    parser: Literal["judge", "proxy"] = Field(
+        "judge", description="judge: grades of a judge model, `not graded` without them; proxy: words of the answer, for tests"
+    )
+
+
+class POPE(Settings):
+    kind: Literal["pope"]
+    source: Name
+    split: Literal["test"] = "test"
+    prompt: Literal["official", "llava", "compact"] = "llava"
+    parser: Literal["official"] = "official"
+
+
+Benchmark = Annotated[MME | MiniMME | EasyVQA | MMBench | SEEDBench | MMVet | POPE, Field(discriminator="kind")]

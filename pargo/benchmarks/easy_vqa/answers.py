@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pargo.config.data import EasyVQA
+from pargo.benchmarks.records import Question
 
 TYPES = {
     "yes_no": ("no", "yes"),
@@ -23,6 +23,6 @@ def normalise(answer: str) -> str:
     return answer.strip().lower().removesuffix(".").rstrip()
 
 
-def parse(answer: str, benchmark: EasyVQA) -> str:
+def parse(answer: str, question: Question, parser: str) -> str:
     """The answer as it is compared; no closed set is imposed."""
     return normalise(answer)

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from pathlib import Path
 
-from pargo.benchmarks.easy_vqa.answers import answer_type, normalise, parse
-from pargo.benchmarks.records import Prediction, Question
+from pargo.benchmarks.easy_vqa.answers import answer_type, normalise
+from pargo.benchmarks.records import Question
 from pargo.config.data import EasyVQA
 from pargo.data.shards import Shards
 from pargo.errors import PargoError
-
-__all__ = ["export", "parse", "read_questions"]
 
 
 def read_questions(source: Path, benchmark: EasyVQA) -> list[Question]:
@@ -42,7 +39,3 @@ def _question(image: str, number: int, question: str, label: str) -> Question:
     if not normalise(label):
         raise PargoError(f"question {identifier} ({question!r}) has no answer: {label!r}")
     return Question(id=identifier, task=answer_type(label), image=image, question=question, label=label)
-
-
-def export(predictions: Iterable[Prediction], directory: Path) -> None:
-    """easy-VQA has no result format of its own; `predictions.jsonl` is all."""

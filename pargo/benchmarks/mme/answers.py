@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pargo.config.data import MiniMME
+from pargo.benchmarks.records import Question
 
 # Characters that are read: the official calculation.py reads 4, ParGo's released evaluation 20.
 PREFIX_LENGTHS = {"official": 4, "pargo_release": 20}
@@ -19,6 +19,6 @@ def parse_prefix(response: str, prefix: int) -> Parsed:
     return "yes" if "yes" in start else "no" if "no" in start else OTHER
 
 
-def parse(answer: str, benchmark: MiniMME) -> Parsed:
-    """The answer by the benchmark's parser."""
-    return parse_prefix(answer, PREFIX_LENGTHS[benchmark.parser])
+def parse(answer: str, question: Question, parser: str) -> Parsed:
+    """The answer by the parser of this name."""
+    return parse_prefix(answer, PREFIX_LENGTHS[parser])

@@ -1,19 +1,13 @@
-"""MME's official folder layout (flat tasks), read strictly, and the official result files, written."""
+"""MME's official folder layout (flat tasks), read strictly."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from itertools import groupby
 from pathlib import Path
 
-from pargo.benchmarks.mini_mme.answers import parse
-from pargo.benchmarks.records import Prediction, Question
-from pargo.config.data import MiniMME
+from pargo.benchmarks.records import Question
+from pargo.config.data import MME
 from pargo.errors import PargoError
 
-__all__ = ["OFFICIAL", "TASKS", "export", "parse", "read_questions"]
-
-OFFICIAL = "official"
 EXTENSIONS = (".png", ".jpg", ".jpeg")
 LABELS = ("Yes", "No")  # always in this order in the official data
 # in the order of the official calculation.py: perception, then cognition
@@ -33,10 +27,9 @@ TASKS = (
     "text_translation",
     "code_reasoning",
 )
-_FIELD_BREAKS = str.maketrans("\t\n\r", "   ")  # one character for one: the parsers count characters
 
 
-def read_questions(source: Path, benchmark: MiniMME) -> list[Question]:
+def read_questions(source: Path, benchmark: MME) -> list[Question]:
     """All questions of `<source>/<split>/<task>/<image>.{png,jpg} + .txt`: official task order, images by name.
 
     Raises:
@@ -94,20 +87,3 @@ def _read_pair(text: Path, image: Path) -> list[Question]:
         identifier, name = f"{task}/{text.stem}-{number}", f"{task}/{image.name}"
         questions.append(Question(id=identifier, task=task, image=name, question=question, label=label))
     return questions
-
-
-def export(predictions: Iterable[Prediction], directory: Path) -> None:
-    """Write `official/<task>.txt` as the official calculation.py reads it.
-
-    A line a question: `image TAB question TAB ground truth TAB response`. A tab or line break in a response becomes
-    a space.
-    """
-    folder = directory / OFFICIAL
-    folder.mkdir()
-    ordered = sorted(predictions, key=lambda prediction: TASKS.index(prediction.task))  # stable
-    for task, group in groupby(ordered, key=lambda prediction: prediction.task):
-        text = "".join(
-            f"{Path(item.image).name}\t{item.question}\t{item.label}\t{item.answer.translate(_FIELD_BREAKS)}\n"
-            for item in group
-        )
-        (folder / f"{task}.txt").write_text(text, encoding="utf-8", newline="\n")

@@ -8,43 +8,43 @@ from typing import Any
 
 import numpy as np
 
-from pargo.benchmarks.mini_mme.answers import OTHER, PREFIX_LENGTHS, parse_prefix
-from pargo.benchmarks.records import Prediction
-from pargo.config.data import MiniMME
+from pargo.benchmarks.mme.answers import OTHER, PREFIX_LENGTHS, parse, parse_prefix
+from pargo.benchmarks.records import Answered
+from pargo.benchmarks.summary import headline, task
 from pargo.errors import PargoError
-from pargo.report.statistics import Estimate, Groups, estimate, percentile_interval, total
+from pargo.report.statistics import Estimate, Groups, percentile_interval, total
 
 Correct = dict[str, dict[str, list[int]]]
 COIN_FLIPS = 20_000
+# name -> version; a change of what a parser makes of an answer is a new version
+PARSERS = dict.fromkeys(PREFIX_LENGTHS, 1)
 
 
-def score(predictions: Sequence[Prediction], benchmark: MiniMME, samples: int) -> dict[str, Any]:
-    """The score record without its inputs: see `pargo.benchmarks.score`.
+def score(answers: Sequence[Answered], parser: str, samples: int) -> dict[str, Any]:
+    """The benchmark's part of a score record: see `pargo.benchmarks.score`.
 
     Raises:
-        PargoError: predictions that do not pair up by image (`mark`).
+        PargoError: answers that do not pair up by image (`mark`).
     """
-    correct = mark(predictions, benchmark.parser)
-    groups = image_values(correct)
-    parsers = {parser: total(image_values(mark(predictions, parser))) for parser in PREFIX_LENGTHS}
-    constant = [prediction.model_copy(update={"answer": "yes"}) for prediction in predictions]
+    correct = mark(answers, parser)
+    values = image_values(correct)
+    constant = [answer.model_copy(update={"answer": "yes"}) for answer in answers]
     coin = coin_flip({task: len(images) for task, images in correct.items()})
-    headline = estimate([groups], samples)
     return {
-        "parser": benchmark.parser,
-        "parsers": parsers,
-        "headline": {
-            "name": "total score",
-            "maximum": 200 * len(correct),
-            "value": headline.value,
-            "interval": list(headline.interval),
-            "num_questions": len(predictions),
-            "num_images": sum(map(len, correct.values())),
-        },
-        "tasks": {task: _task(task, correct, groups, predictions, benchmark, samples) for task in correct},
+        "headline": headline(
+            values,
+            "sum",
+            samples,
+            name="total score",
+            maximum=200 * len(correct),
+            num_questions=len(answers),
+        ),
+        "tasks": {task: _task(task, correct, values, answers, parser, samples) for task in correct},
+        "figures": {"parsers": {name: total(image_values(mark(answers, name))) for name in PREFIX_LENGTHS}},
+        "counts": {"other": sum(parse(answer.answer, answer, parser) == OTHER for answer in answers)},
         "baselines": {
             "constant_answer": {
-                "value": total(image_values(mark(constant, benchmark.parser))),
+                "value": total(image_values(mark(constant, parser))),
                 "how": "`yes` to every question, scored like a model",
             },
             "coin_flip": {
@@ -54,10 +54,11 @@ def score(predictions: Sequence[Prediction], benchmark: MiniMME, samples: int) -
             },
         },
         "correct": correct,
+        "values": values,
     }
 
 
-def mark(predictions: Sequence[Prediction], parser: str) -> Correct:
+def mark(answers: Sequence[Answered], parser: str) -> Correct:
     """Which answers are right: `{task: {image: [first, second]}}`, 1 for right, in the order of the file.
 
     Raises:
@@ -66,12 +67,12 @@ def mark(predictions: Sequence[Prediction], parser: str) -> Correct:
     """
     prefix = PREFIX_LENGTHS[parser]
     correct: Correct = {}
-    for (task, image), group in groupby(predictions, key=lambda prediction: (prediction.task, prediction.image)):
+    for (task, image), group in groupby(answers, key=lambda answer: (answer.task, answer.image)):
         marks = []
-        for prediction in group:
-            if prediction.label.lower() not in ("yes", "no"):
-                raise PargoError(f"question {prediction.id}: label {prediction.label!r} is neither Yes nor No")
-            marks.append(int(parse_prefix(prediction.answer, prefix) == prediction.label.lower()))
+        for answer in group:
+            if answer.label.lower() not in ("yes", "no"):
+                raise PargoError(f"question {answer.id}: label {answer.label!r} is neither Yes nor No")
+            marks.append(int(parse_prefix(answer.answer, prefix) == answer.label.lower()))
         if len(marks) != 2 or image in correct.get(task, {}):
             raise PargoError(
                 f"task {task}, image {image}: {len(marks)} question(s) side by side"
@@ -82,7 +83,7 @@ def mark(predictions: Sequence[Prediction], parser: str) -> Correct:
     return correct
 
 
-def image_values(correct: Mapping[str, Mapping[str, Sequence[int]]]) -> Groups:
+def image_values(correct: Mapping[str, Mapping[str, Sequence[int]]]) -> dict[str, dict[str, tuple[float, float]]]:
     """What each image adds to its task's mean: 50 for each right answer and 100 for both, over one image.
 
     The mean of it is 100 x (accuracy + accuracy_plus), as every image has two questions; so one draw of images
@@ -95,25 +96,18 @@ def image_values(correct: Mapping[str, Mapping[str, Sequence[int]]]) -> Groups:
 
 
 def _task(
-    task: str,
-    correct: Correct,
-    groups: Groups,
-    predictions: Sequence[Prediction],
-    benchmark: MiniMME,
-    samples: int,
+    name: str, correct: Correct, values: Groups, answers: Sequence[Answered], parser: str, samples: int
 ) -> dict[str, Any]:
-    marks = list(correct[task].values())
-    own = estimate([{task: groups[task]}], samples)
-    answers = [prediction.answer for prediction in predictions if prediction.task == task]
-    return {
-        "score": own.value,
-        "accuracy": sum(map(sum, marks)) / (2 * len(marks)),
-        "accuracy_plus": sum(map(all, marks)) / len(marks),
-        "interval": list(own.interval),
-        "num_questions": len(answers),
-        "num_images": len(marks),
-        "unparseable": sum(parse_prefix(answer, PREFIX_LENGTHS[benchmark.parser]) == OTHER for answer in answers),
-    }
+    marks = list(correct[name].values())
+    own = [answer for answer in answers if answer.task == name]
+    return task(
+        values[name],
+        samples,
+        accuracy=sum(map(sum, marks)) / (2 * len(marks)),
+        accuracy_plus=sum(map(all, marks)) / len(marks),
+        num_questions=len(own),
+        unparseable=sum(parse(answer.answer, answer, parser) == OTHER for answer in own),
+    )
 
 
 def coin_flip(num_images: Mapping[str, int], samples: int = COIN_FLIPS, seed: int = 0) -> Estimate:

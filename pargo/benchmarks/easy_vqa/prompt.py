@@ -1,0 +1,7 @@
+"""How easy-VQA is asked: the bare question, as in fine-tuning."""
+
+from __future__ import annotations
+
+from pargo.benchmarks.prompts import Preset
+
+PRESETS = {"compact": Preset(lambda question: question.question, "compact", max_new_tokens=4)}

@@ -1,0 +1,78 @@
+"""From a question to the model's input: a benchmark's presets choose the wording, a template what stands around it.
+
+The wordings are in `<benchmark>/prompt.py`; here are the templates and what a preset says about generation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from pargo.benchmarks.records import Question
+from pargo.data.template import IMAGE, stop_ids
+from pargo.errors import PargoError
+
+Template = Literal["compact", "vicuna", "pargo_release"]
+
+# Vicuna's opening, which LLaVA-1.5 and ParGo's release put before every question
+SYSTEM = (
+    "A chat between a curious user and an artificial intelligence assistant. "
+    "The assistant gives helpful, detailed, and polite answers to the user's questions."
+)
+# text before the image, between image and wording, and after the wording
+TEMPLATES: dict[Template, tuple[str, str, str]] = {
+    "compact": ("", "\n", ""),
+    "vicuna": (f"{SYSTEM} USER: ", "\n", " ASSISTANT:"),
+    "pargo_release": (f"{SYSTEM} USER: <Img>", "</Img> ", "\nASSISTANT: "),
+}
+
+
+@dataclass(frozen=True)
+class Preset:
+    """How a benchmark is asked under a name.
+
+    Args:
+        wording: the text of a question, with its options and its answer-format sentence.
+        template: what stands around image and wording.
+        max_new_tokens, num_beams: unless the config's `generation` says otherwise.
+    """
+
+    wording: Callable[[Question], str]
+    template: Template
+    max_new_tokens: int
+    num_beams: int = 1
+
+    def encode(self, tokenizer: Any, question: Question) -> list[int]:
+        """Token ids with one `IMAGE` placeholder; the answer follows.
+
+        A tokenizer that begins texts with a token of its own (BOS) gets it first, but not in the compact template,
+        which has no fixed tokens.
+        """
+        before, between, after = TEMPLATES[self.template]
+
+        def ids(text: str) -> list[int]:
+            return tokenizer(text, add_special_tokens=False)["input_ids"]
+
+        start = tokenizer("")["input_ids"][:1] if self.template != "compact" else []
+        # the newline of the compact template is apart from the question, as in training
+        parts = (between, self.wording(question) + after) if between == "\n" else (between + self.wording(question) + after,)
+        return [*start, *ids(before), IMAGE, *(token for part in parts for token in ids(part))]
+
+    def stop_ids(self, tokenizer: Any) -> list[int]:
+        """Tokens that end an answer; a newline does in the compact template only."""
+        if self.template == "compact":
+            return stop_ids(tokenizer)
+        return [] if tokenizer.eos_token_id is None else [tokenizer.eos_token_id]
+
+
+def options_block(question: Question) -> str:
+    """`A. first` and so on, a line an option."""
+    return "\n".join(f"{letter}. {text}" for letter, text in question.options.items())
+
+
+def find_preset(presets: Mapping[str, Preset], name: str) -> Preset:
+    """The preset of this name; PargoError lists the choices."""
+    if name not in presets:
+        raise PargoError(f"unknown prompt {name!r}; choices: {', '.join(sorted(presets))}")
+    return presets[name]
