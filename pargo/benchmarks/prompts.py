@@ -56,7 +56,8 @@ class Preset:
 
         start = tokenizer("")["input_ids"][:1] if self.template != "compact" else []
         # the newline of the compact template is apart from the question, as in training
-        parts = (between, self.wording(question) + after) if between == "\n" else (between + self.wording(question) + after,)
+        text = self.wording(question) + after
+        parts = [between, text] if between == "\n" else [between + text]
         return [*start, *ids(before), IMAGE, *(token for part in parts for token in ids(part))]
 
     def stop_ids(self, tokenizer: Any) -> list[int]:

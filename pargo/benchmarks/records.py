@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from pargo.config.base import Settings
 from pargo.errors import PargoError
@@ -31,8 +31,8 @@ class Question(Settings):
     question: str
     label: str
     hint: str = ""
-    options: dict[str, str] = {}
-    details: dict[str, str] = {}
+    options: dict[str, str] = Field(default_factory=dict)
+    details: dict[str, str] = Field(default_factory=dict)
 
 
 class Answered(Question):
@@ -52,7 +52,7 @@ class Prediction(Answered):
     prompt: str
     parsed: str
     image_sha256: str
-    option_losses: dict[str, tuple[float, int]] = {}
+    option_losses: dict[str, tuple[float, int]] = Field(default_factory=dict)
 
 
 def write_predictions(path: Path, predictions: Iterable[Question]) -> None:

@@ -16,7 +16,7 @@ Values = Mapping[str, Mapping[str, Sequence[float]]]
 Correct = Mapping[str, Mapping[str, Sequence[float]]]
 
 
-def headline(
+def headline_record(
     values: Values, rule: Rule, samples: int, *, name: str, maximum: float, num_questions: int
 ) -> dict[str, Any]:
     """The record's `headline`: the score over all tasks with its interval.
@@ -41,7 +41,7 @@ def headline(
     }
 
 
-def task(
+def task_record(
     values: Mapping[str, Sequence[float]],
     samples: int,
     *,
@@ -111,4 +111,6 @@ def groups_of(values: Mapping[str, Mapping[str, Sequence[float]]], rule: Rule) -
     if rule not in ("sum", "mean"):
         raise PargoError(f"unknown rule of a headline {rule!r}; choices: sum, mean, pooled")
     share = len(values) if rule == "mean" else 1
-    return {task: {image: (pair[0] / share, pair[1]) for image, pair in images.items()} for task, images in values.items()}
+    return {
+        task: {image: (pair[0] / share, pair[1]) for image, pair in images.items()} for task, images in values.items()
+    }

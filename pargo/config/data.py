@@ -80,7 +80,8 @@ class MMVet(Settings):
     split: Literal["test"] = "test"
     prompt: Literal["official", "llava", "compact"] = "official"
     parser: Literal["judge", "proxy"] = Field(
-        "judge", description="judge: grades of a judge model, `not graded` without them; proxy: words of the answer, for tests"
+        "judge",
+        description="judge: grades of a judge model, `not graded` without them; proxy: words of the answer, for tests",
     )
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from pargo.benchmarks.easy_vqa.answers import ANSWERS, TYPES, normalise
 from pargo.benchmarks.records import Answered
-from pargo.benchmarks.summary import headline, shares, task
+from pargo.benchmarks.summary import headline_record, shares, task_record
 from pargo.errors import PargoError
 
 PARSERS = {"exact": 1}
@@ -22,7 +22,7 @@ def score(answers: Sequence[Answered], parser: str, samples: int) -> dict[str, A
     values = shares(correct)
     tasks = {name: _task(name, values[name], answers, samples) for name in correct}
     return {
-        "headline": headline(values, "pooled", samples, name="accuracy", maximum=1, num_questions=len(answers)),
+        "headline": headline_record(values, "pooled", samples, name="accuracy", maximum=1, num_questions=len(answers)),
         "tasks": tasks,
         "figures": {},
         "counts": {"unparseable": sum(entry["unparseable"] for entry in tasks.values())},
@@ -51,7 +51,7 @@ def _task(name: str, values: dict[str, list[float]], answers: Sequence[Answered]
     own = [normalise(answer.answer) for answer in answers if answer.task == name]
     known = ANSWERS.keys() | {normalise(answer.label) for answer in answers}
     unparseable = sum(answer not in known for answer in own)
-    return task(values, samples, num_questions=len(own), unparseable=unparseable)
+    return task_record(values, samples, num_questions=len(own), unparseable=unparseable)
 
 
 def baselines(answers: Sequence[Answered]) -> dict[str, dict[str, Any]]:

@@ -10,7 +10,7 @@ import numpy as np
 
 from pargo.benchmarks.mme.answers import OTHER, PREFIX_LENGTHS, parse, parse_prefix
 from pargo.benchmarks.records import Answered
-from pargo.benchmarks.summary import headline, task
+from pargo.benchmarks.summary import headline_record, task_record
 from pargo.errors import PargoError
 from pargo.report.statistics import Estimate, Groups, percentile_interval, total
 
@@ -31,7 +31,7 @@ def score(answers: Sequence[Answered], parser: str, samples: int) -> dict[str, A
     constant = [answer.model_copy(update={"answer": "yes"}) for answer in answers]
     coin = coin_flip({task: len(images) for task, images in correct.items()})
     return {
-        "headline": headline(
+        "headline": headline_record(
             values,
             "sum",
             samples,
@@ -100,7 +100,7 @@ def _task(
 ) -> dict[str, Any]:
     marks = list(correct[name].values())
     own = [answer for answer in answers if answer.task == name]
-    return task(
+    return task_record(
         values[name],
         samples,
         accuracy=sum(map(sum, marks)) / (2 * len(marks)),
