@@ -5,7 +5,7 @@ CORES ?= 2
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help setup reproduce test lint format lock clean bench-projector bench-train
+.PHONY: help setup reproduce test lint format lock clean bench-projector bench-train bench-evaluate
 
 help:  ## list the commands
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
@@ -31,6 +31,9 @@ bench-projector: setup  ## speed and memory of ParGo against a plain version of 
 
 bench-train: setup  ## speed and memory of a training step against a plain one, on the quick run's data (15 min; the same)
 	@$(BIN)/python -m tests.bench.train
+
+bench-evaluate: setup  ## questions/s in batches against one at a time, on the finished quick run (5 min; the same)
+	@$(BIN)/python -m tests.bench.evaluate
 
 lint: setup  ## style and types
 	@$(BIN)/ruff check .

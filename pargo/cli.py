@@ -103,12 +103,29 @@ def _run(module: str, settings: str, **arguments: Any) -> None:
     stage.run(_parse(stage, settings), **arguments)
 
 
-def _launch(module: str, settings: str, arguments: dict[str, Any], run_directory: Path, executor: Executor) -> None:
+def _launch(
+    function: str,
+    settings: str,
+    arguments: dict[str, Any],
+    run_directory: Path,
+    executor: Executor,
+    modules: tuple[str, ...] = (),
+) -> None:
     """Run a heavy stage as a job, or in this process with the executor `inline`."""
     from pargo.jobs.launcher import launch
 
     name = run_directory.as_posix()
-    launch(module, {"settings": settings, **arguments}, name=name, run_directory=run_directory, executor=executor)
+    given = {"settings": settings, **arguments}
+    launch(function, given, name=name, run_directory=run_directory, executor=executor, modules=modules)
+
+
+def _answer_modules(settings: str) -> tuple[str, ...]:
+    """What an evaluation loads by name."""
+    import json
+
+    from pargo.benchmarks import answer_modules
+
+    return answer_modules(json.loads(settings)["benchmark"]["kind"])
 
 
 def _parse(stage: Any, settings: str) -> Any:
@@ -203,6 +220,25 @@ def finetune(
 
 
 @app.command()
+def answer(
+    settings: SettingsText,
+    language: Directory,
+    model: Directory,
+    source: Directory,
+    features: Directory,
+    shard: Annotated[int, typer.Option(min=0, help="Number of this shard, from 0 on.")],
+    output: Output,
+    run_directory: RunDirectory,
+    executor: Executor = "local",
+) -> None:
+    """Answer a shard of the questions of one benchmark with one model."""
+    paths = {"language": language, "model": model, "source": source, "features": features, "output": output}
+    arguments = paths | {"shard": shard, "run_directory": run_directory}
+    function = "pargo.benchmarks.evaluate:answer"
+    _launch(function, settings, arguments, run_directory, executor, _answer_modules(settings))
+
+
+@app.command()
 def evaluate(
     settings: SettingsText,
     language: Directory,
@@ -211,17 +247,76 @@ def evaluate(
     features: Directory,
     output: Output,
     run_directory: RunDirectory,
+    answers: OptionalFiles = None,
     executor: Executor = "local",
 ) -> None:
-    """Answer the questions of one benchmark with one model."""
+    """Answer the questions of one benchmark with one model, or collect the answers of its shards."""
     paths = {"language": language, "model": model, "source": source, "features": features, "output": output}
-    _launch("pargo.benchmarks.evaluate", settings, paths, run_directory, executor)
+    arguments: dict[str, Any] = paths | {"run_directory": run_directory, "answers": answers or []}
+    _launch("pargo.benchmarks.evaluate", settings, arguments, run_directory, executor, _answer_modules(settings))
 
 
 @app.command()
-def score(settings: SettingsText, predictions: Directory, output: Output) -> None:
-    """Score saved answers; needs no model."""
-    _run("pargo.benchmarks.score", settings, predictions=predictions, output=output)
+def score(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Benchmark, or `predictions` for a stage of the graph.")],
+    inputs: Annotated[list[Path], typer.Argument(metavar="INPUT...", help="Official files; see the README.")],
+    json: Annotated[bool, typer.Option("--json", help="Print the whole record.")] = False,
+    parser: Annotated[str | None, typer.Option(help="Which rule reads the answers; default: the official one.")] = None,
+    partial: Annotated[bool, typer.Option(help="Accept a part of the benchmark.")] = False,
+    samples: Annotated[int, typer.Option(min=1, help="Bootstrap draws of the interval.")] = 2000,
+    settings: Annotated[str | None, typer.Option(help="For `predictions`: what the stage reads of the config.")] = None,
+    output: Annotated[Path | None, typer.Option(help="Write the record into this file.")] = None,
+) -> None:
+    """Score official result files or saved answers; needs no model."""
+    if name == "predictions":
+        if settings is None or output is None or len(inputs) != 1:
+            raise PargoError("`score predictions` takes one directory, --settings and --output")
+        _run("pargo.benchmarks.score", settings, predictions=inputs[0], output=output)
+        return
+    from pargo.benchmarks.score import score_files, to_json
+    from pargo.benchmarks.show import show
+    from pargo.files import write_atomic
+
+    record = score_files(name, inputs, parser, samples, partial=partial)
+    if output is not None:
+        write_atomic(output, to_json(record))
+    if json:
+        typer.echo(to_json(record), nl=False)
+    else:
+        show(record)
+
+
+@app.command()
+def compare(
+    run_a: Annotated[Path, typer.Argument(metavar="RUN_A", help="Score file, or folder of score files or seeds.")],
+    run_b: Annotated[Path, typer.Argument(metavar="RUN_B", help="What it is compared with.")],
+    json: Annotated[bool, typer.Option("--json", help="Print all numbers.")] = False,
+    samples: Annotated[int, typer.Option(min=1, help="Bootstrap draws.")] = 10_000,
+) -> None:
+    """Compare the scores of two runs on the same images: paired intervals, p values, Holm's correction."""
+    from pargo.benchmarks import compare as comparing
+
+    comparison = comparing.compare(run_a, run_b, samples)
+    typer.echo(comparing.to_json(comparison) if json else comparing.render(comparison))
+
+
+@app.command()
+def judge(
+    questions: Annotated[Path, typer.Argument(metavar="META", help="mm-vet.json.")],
+    results: Annotated[Path, typer.Argument(metavar="RESULTS", help="Answers, {id: text}.")],
+    output: Annotated[Path, typer.Argument(metavar="GRADES", help="Where the grades go.")],
+    base_url: Annotated[str, typer.Option(help="OpenAI-compatible endpoint, e.g. https://host/v1.")],
+    model: Annotated[str, typer.Option(help="Name of the judge model.")],
+    runs: Annotated[int, typer.Option(min=1, help="Grades of each answer.")] = 1,
+    prompt: Annotated[Path | None, typer.Option(help="File with another prompt than ours.")] = None,
+    api_key_environment: Annotated[str, typer.Option(help="Environment variable of the key.")] = "OPENAI_API_KEY",
+) -> None:
+    """Let a judge model grade MM-Vet's answers; `pargo score mmvet META GRADES` then scores them."""
+    from pargo.benchmarks.mmvet.judge import Judge, judge_files
+
+    chosen = Judge(base_url=base_url, model=model, num_runs=runs, api_key_environment=api_key_environment)
+    judge_files(questions, results, output, chosen, prompt)
+    typer.echo(f"written: {output}")
 
 
 @app.command()

@@ -18,7 +18,7 @@ from pargo.code import ROOT
 from pargo.errors import PargoError
 from pargo.versioning.graph import Job, list_jobs
 
-STAGES = ("download", "caption", "features", "pretrain", "finetune", "evaluate", "attention", "score", "report")
+STAGES = ("download", "caption", "features", "pretrain", "finetune", "evaluate", "answer", "attention", "score", "report")
 
 
 def pargo(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -87,7 +87,8 @@ def jobs() -> dict[str, Job]:
 def test_rules_commands_and_stages_have_one_name(jobs: dict[str, Job]) -> None:
     assert {rule.partition("_")[0] for rule in jobs} == set(STAGES)
     for rule, job in jobs.items():
-        assert job.command.startswith(f"python -m pargo {rule.replace('_', ' ')} --settings ")
+        name = {"score": "score predictions"}.get(rule, rule.replace("_", " "))
+        assert job.command.startswith(f"python -m pargo {name} --settings ")
 
 
 @pytest.mark.parametrize("rule", [*STAGES[:-1], "report_tables", "report_figures", "report_page"])
@@ -96,17 +97,16 @@ def test_command_of_a_rule_is_a_call_that_its_stage_takes(
 ) -> None:
     calls: list[tuple[str, str, dict[str, Any]]] = []
     monkeypatch.setattr(cli, "_run", lambda module, settings, **paths: calls.append((module, settings, paths)))
-    monkeypatch.setattr(
-        cli, "_launch", lambda module, settings, paths, run_directory, executor: calls.append((module, settings, paths))
-    )
+    monkeypatch.setattr(cli, "_launch", lambda function, settings, paths, *_: calls.append((function, settings, paths)))
     job = jobs[rule]
     CliRunner().invoke(cli.app, shlex.split(job.command)[3:], catch_exceptions=False)
-    ((module, settings, paths),) = calls
+    ((function, settings, paths),) = calls
 
+    module, _, name = function.partition(":")
     stage = importlib.import_module(module)
     parsed = cli._parse(stage, settings)
     assert json.loads(parsed.model_dump_json()) == json.loads(settings)  # the stage declares exactly these fields
-    parameters = set(stage.run.__annotations__) - {"settings", "return"}
+    parameters = set(getattr(stage, name or "run").__annotations__) - {"settings", "return"}
     assert set(paths) <= parameters
     # every path that the stage reads is an input of the rule
     for path in re.findall(r"(?:artifacts|reports)/micro/\S+", job.command.split("' ", 1)[1]):

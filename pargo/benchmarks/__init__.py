@@ -41,6 +41,16 @@ def module(kind: str, part: Part) -> str:
     return f"pargo.benchmarks.{PACKAGES[kind]}.{part}"
 
 
+def answer_modules(kind: str) -> tuple[str, ...]:
+    """Modules whose source decides how models answer a benchmark."""
+    return "pargo.benchmarks.evaluate", *(module(kind, part) for part in ("answers", "dataset", "prompt", "results"))
+
+
+def score_modules(kind: str) -> tuple[str, ...]:
+    """Modules whose source decides the score of answers to a benchmark."""
+    return "pargo.benchmarks.score", module(kind, "score")
+
+
 def load(kind: str, part: Part) -> ModuleType:
     """The part of a benchmark as a module."""
     return importlib.import_module(module(kind, part))

@@ -1,38 +1,38 @@
-"""Stage `evaluate`: a model answers the questions of a benchmark; its answers are kept, and scored by another stage."""
+"""Stage `evaluate`: a model answers the questions of a benchmark; its answers are kept, and scored by another stage.
+
+Several jobs can share the questions: stage `answer` answers one shard of the batches, `evaluate` then collects them.
+"""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import ModuleType
-from typing import Any
 
 import torch
 
-from pargo.benchmarks import find
-from pargo.benchmarks.easy_vqa import dataset as easy_vqa
-from pargo.benchmarks.mini_mme import dataset as mini_mme
-from pargo.benchmarks.records import PREDICTIONS, Prediction, write_predictions
+from pargo.benchmarks import answer_modules, load
+from pargo.benchmarks.answering import answer_questions
+from pargo.benchmarks.prompts import find_preset
+from pargo.benchmarks.records import PREDICTIONS, Prediction, Question, write_predictions
+from pargo.benchmarks.saved import Answer, SavedAnswers
 from pargo.code import import_closure
-from pargo.config.base import Settings
+from pargo.config.base import Settings, canonical_json
 from pargo.config.data import Benchmark
 from pargo.config.generation import Generation
 from pargo.config.models import Adapter, Language, Vision
 from pargo.config.projectors import Projector
 from pargo.data.feature_store import FeatureStore
 from pargo.data.images import open_images
-from pargo.data.template import compact_question, encode_prompt, stop_ids
 from pargo.errors import PargoError
-from pargo.manifest import publish
+from pargo.files import sha256_file, sha256_text
+from pargo.layout import manifest_path
+from pargo.manifest import code_hash, publish
 from pargo.models.build import build_model, load_own_weights
-from pargo.models.generate import generate
 from pargo.models.language import load_tokenizer
 from pargo.models.vlm import PargoForConditionalGeneration
-from pargo.progress import track
 
-# each has read_questions(source, benchmark), parse(answer, benchmark) and export(predictions, directory)
-DATASETS: dict[str, ModuleType] = {"easy_vqa": easy_vqa, "mini_mme": mini_mme}
+ANSWERS = "answers.jsonl"
 
 
 class EvaluateSettings(Settings):
@@ -46,7 +46,16 @@ class EvaluateSettings(Settings):
     generation: Generation
 
 
-def run(settings: EvaluateSettings, language: Path, model: Path, source: Path, features: Path, output: Path) -> None:
+def run(
+    settings: EvaluateSettings,
+    language: Path,
+    model: Path,
+    source: Path,
+    features: Path,
+    run_directory: Path,
+    output: Path,
+    answers: Sequence[Path] = (),
+) -> None:
     """Write `predictions.jsonl` in the benchmark's own order, and its official result files where it has a format.
 
     Args:
@@ -55,20 +64,89 @@ def run(settings: EvaluateSettings, language: Path, model: Path, source: Path, f
         model: directory of the fine-tuned model.
         source: directory of the benchmark's images and questions.
         features: directory of their features.
+        run_directory: keeps the answers of a job that was ended, for the next one.
         output: artifact directory to publish.
+        answers: directories of all shards; no model is needed then.
 
     Raises:
-        PargoError: a broken benchmark, features of other images, or weights that do not fit.
+        PargoError: a broken benchmark, features of other images, weights that do not fit, or a shard is missing.
     """
-    torch.set_num_threads(settings.generation.num_threads)
-    benchmark = settings.benchmark
-    dataset = find(DATASETS, benchmark.kind)
-    questions = dataset.read_questions(source, benchmark)
+    benchmark, kind = settings.benchmark, settings.benchmark.kind
+    questions = load(kind, "dataset").read_questions(source, benchmark)
+    inputs = [language, model, source, features]
+    if answers:
+        found: dict[str, Answer] = {}
+        for directory in answers:
+            found |= _read_shard(settings, inputs, directory / ANSWERS)
+    else:
+        found = _answer(settings, inputs, questions, run_directory / ANSWERS)
+    if missing := [question.id for question in questions if question.id not in found]:
+        raise PargoError(f"{len(missing)} questions have no answer, e.g. {missing[0]!r}: are all shards given?")
+    predictions = _predictions(settings, source, questions, found)
+    code = import_closure(*answer_modules(kind))
+    with publish(output, settings=settings, inputs=[*inputs, *answers], code=code) as directory:
+        write_predictions(directory / PREDICTIONS, predictions)
+        load(kind, "results").write(predictions, directory)
+
+
+def answer(
+    settings: EvaluateSettings,
+    language: Path,
+    model: Path,
+    source: Path,
+    features: Path,
+    run_directory: Path,
+    output: Path,
+    shard: int,
+) -> None:
+    """Stage `answer`: write `answers.jsonl` with the answers to one shard of `generation.num_shards`.
+
+    Arguments and errors as of `run`.
+    """
+    questions = load(settings.benchmark.kind, "dataset").read_questions(source, settings.benchmark)
+    inputs = [language, model, source, features]
+    path = run_directory / ANSWERS
+    _answer(settings, inputs, questions, path, shard=shard, num_shards=settings.generation.num_shards)
+    code = import_closure(*answer_modules(settings.benchmark.kind))
+    with publish(output, settings=settings, inputs=inputs, code=code) as directory:
+        (directory / ANSWERS).write_bytes(path.read_bytes())
+
+
+def _spec(settings: EvaluateSettings, inputs: Sequence[Path]) -> str:
+    """Hash of all that the answers depend on."""
+    return sha256_text(
+        canonical_json(
+            {
+                "settings": settings,
+                "inputs": [sha256_file(manifest_path(path)) for path in inputs],
+                "code": code_hash(import_closure(*answer_modules(settings.benchmark.kind))),
+            }
+        )
+    )
+
+
+def _read_shard(settings: EvaluateSettings, inputs: Sequence[Path], path: Path) -> dict[str, Answer]:
+    saved = SavedAnswers.read(path)
+    if saved.spec != _spec(settings, inputs):
+        raise PargoError(f"{path} holds answers of another model, of other settings or by other code")
+    return saved.answers
+
+
+def _answer(
+    settings: EvaluateSettings,
+    inputs: Sequence[Path],
+    questions: Sequence[Question],
+    path: Path,
+    shard: int = 0,
+    num_shards: int = 1,
+) -> dict[str, Answer]:
+    """Answers by question id, of a model that is loaded for it; `path` keeps what was answered by an earlier job."""
+    benchmark, generation = settings.benchmark, settings.generation
+    language, model, source, features = inputs
+    torch.set_num_threads(generation.num_threads)
     store = FeatureStore(features)
     if missing := sorted({question.image for question in questions} - set(store.ids)):
         raise PargoError(f"{features} lacks {len(missing)} images of {source}, e.g. {missing[0]!r}")
-    compact = benchmark.prompt == "compact"
-    tokenizer = load_tokenizer(language)
     vlm = build_model(
         PargoForConditionalGeneration,
         settings.vision,
@@ -79,74 +157,43 @@ def run(settings: EvaluateSettings, language: Path, model: Path, source: Path, f
         seed=0,
     )
     load_own_weights(vlm, model)
-    answers = generate_answers(
-        vlm.to("cuda" if torch.cuda.is_available() else "cpu"),
-        tokenizer,
-        store,
-        [question.image for question in questions],
-        [encode_prompt(tokenizer, question.question, compact=compact) for question in questions],
-        settings.generation,
-    )
+    with SavedAnswers(path, _spec(settings, inputs)) as saved:
+        if saved.answers:
+            print(f"going on after {len(saved.answers)} saved answers", flush=True)
+        answer_questions(
+            vlm.to("cuda" if torch.cuda.is_available() else "cpu"),
+            load_tokenizer(language),
+            store,
+            questions,
+            find_preset(load(benchmark.kind, "prompt").PRESETS, benchmark.prompt),
+            generation,
+            saved,
+            is_decided=getattr(load(benchmark.kind, "answers"), "is_decided", None),
+            rank=benchmark.parser.startswith("ranking"),
+            shard=shard,
+            num_shards=num_shards,
+        )
+        return saved.answers
+
+
+def _predictions(
+    settings: EvaluateSettings, source: Path, questions: Sequence[Question], answers: Mapping[str, Answer]
+) -> list[Prediction]:
+    benchmark = settings.benchmark
+    parse = load(benchmark.kind, "answers").parse
+    preset = find_preset(load(benchmark.kind, "prompt").PRESETS, benchmark.prompt)
     images = open_images(source, benchmark.split)
     hashes = {
         image: hashlib.sha256(images.read(image)).hexdigest() for image in {question.image for question in questions}
     }
-    predictions = [
+    return [
         Prediction(
             **question.model_dump(),
-            prompt=compact_question(question.question) if compact else question.question,
-            answer=answer,
-            parsed=dataset.parse(answer, benchmark),
+            prompt=preset.wording(question),
+            answer=answers[question.id].text,
+            parsed=parse(answers[question.id].text, question, benchmark.parser),
             image_sha256=hashes[question.image],
+            option_losses=answers[question.id].option_losses,
         )
-        for question, answer in zip(questions, answers, strict=True)
+        for question in questions
     ]
-    inputs = [language, model, source, features]
-    code = import_closure("pargo.benchmarks.evaluate")
-    with publish(output, settings=settings, inputs=inputs, code=code) as directory:
-        write_predictions(directory / PREDICTIONS, predictions)
-        dataset.export(predictions, directory)
-
-
-def generate_answers(
-    model: PargoForConditionalGeneration,
-    tokenizer: Any,
-    store: FeatureStore,
-    images: Sequence[str],
-    prompts: Sequence[Sequence[int]],
-    generation: Generation,
-) -> list[str]:
-    """Decoded answers without surrounding space, in the order of the prompts.
-
-    Args:
-        model: answers on the device it is on.
-        tokenizer: of the language model.
-        store: features of the images.
-        images: id of each prompt's image.
-        prompts: token ids with an `IMAGE` placeholder each.
-        generation: batch size and how to decode.
-    """
-    # Questions of an image come together, so that it is read once for most of them; images with long questions come
-    # first: little of a batch is padding, and too little memory shows early.
-    longest: dict[str, int] = {}
-    for image, prompt in zip(images, prompts, strict=True):
-        longest[image] = max(longest.get(image, 0), len(prompt))
-    order = sorted(range(len(prompts)), key=lambda index: (-longest[images[index]], images[index], index))
-    size = generation.batch_size
-    batches = [order[start : start + size] for start in range(0, len(order), size)]
-    device = next(model.parameters()).device
-    answers = [""] * len(prompts)
-    for batch in track(batches, "Answering (batches)"):
-        shown = list(dict.fromkeys(images[index] for index in batch))
-        generated = generate(
-            model,
-            torch.stack([store[image] for image in shown]).to(device),
-            [prompts[index] for index in batch],
-            max_new_tokens=generation.max_new_tokens,
-            num_beams=generation.num_beams,
-            stop_ids=stop_ids(tokenizer),
-            images=[shown.index(images[index]) for index in batch],
-        )
-        for index, ids in zip(batch, generated, strict=True):
-            answers[index] = tokenizer.decode(ids, skip_special_tokens=True).strip()
-    return answers

@@ -70,7 +70,7 @@ class SEEDBench(Settings):
     prompt: Literal["official", "llava", "compact"] = "llava"
     parser: Literal["letter", "ranking_sum", "ranking_mean"] = Field(
         "letter",
-        description="letter: the generated letter; ranking: the option of least loss, summed or averaged over its tokens",
+        description="letter: the generated letter; ranking: the option of least loss, by the sum or mean over its tokens",
     )
 
 

@@ -34,6 +34,16 @@ class MiniMMESource(Settings):
     seed: int = Field(1, description="must differ from the seed of any training scenes")
 
 
+class OfficialSource(Settings):
+    """Official files of a benchmark, which its owner gives out; never downloaded by this project."""
+
+    kind: Literal["official"]
+    benchmark: Literal["mme", "mmbench", "seedbench", "mmvet", "pope"]
+    files: Annotated[tuple[str, ...], Field(min_length=1)] = Field(
+        description="files or folders, as the owner or the hub lays them out; relative to the project"
+    )
+
+
 class RandomVisionSource(Settings):
     """A small vision tower with seeded random weights (tests)."""
 
@@ -52,6 +62,6 @@ class RandomLanguageSource(Settings):
 
 
 Source = Annotated[
-    WheelSource | ScenesSource | MiniMMESource | RandomVisionSource | RandomLanguageSource,
+    WheelSource | ScenesSource | MiniMMESource | OfficialSource | RandomVisionSource | RandomLanguageSource,
     Field(discriminator="kind"),
 ]

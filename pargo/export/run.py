@@ -7,6 +7,8 @@ from pathlib import Path
 
 import torch
 
+from pargo.benchmarks import load
+from pargo.benchmarks.prompts import find_preset
 from pargo.benchmarks.records import PREDICTIONS, Prediction, read_predictions
 from pargo.data.images import ImageSet, open_images
 from pargo.errors import PargoError
@@ -107,12 +109,22 @@ def _compare(exported: Path, model: Path, count: int) -> Agreement | None:
         made = read_provenance(folder)["settings"]
         benchmark = made["benchmark"]
         images = open_images(layout.source(benchmark["source"]), benchmark["split"])
+        preset = find_preset(load(benchmark["kind"], "prompt").PRESETS, benchmark["prompt"])
+        if preset.template != "compact":  # the only one that the exported chat template knows
+            continue
         predictions = read_predictions(folder / PREDICTIONS)
         chosen = predictions[:: max(1, -(-len(predictions) * len(folders) // count))]
-        answers = _answers(copy, processor, images, chosen, **made["generation"])
+        answers = _answers(
+            copy,
+            processor,
+            images,
+            chosen,
+            max_new_tokens=made["generation"]["max_new_tokens"] or preset.max_new_tokens,
+            num_beams=made["generation"]["num_beams"] or preset.num_beams,
+        )
         equal += sum(answer == item.answer for answer, item in zip(answers, chosen, strict=True))
         asked += len(chosen)
-    return Agreement(equal, asked)
+    return Agreement(equal, asked) if asked else None
 
 
 @torch.inference_mode()
@@ -124,7 +136,6 @@ def _answers(
     *,
     max_new_tokens: int,
     num_beams: int,
-    **_: int,
 ) -> list[str]:
     answers = []
     batches = [predictions[start : start + BATCH_SIZE] for start in range(0, len(predictions), BATCH_SIZE)]

@@ -12,7 +12,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType, ModuleType
@@ -36,6 +36,7 @@ def launch(
     name: str,
     run_directory: Path,
     executor: Literal["local", "inline"] = "local",
+    modules: Sequence[str] = (),
 ) -> None:
     """Run a stage to its end.
 
@@ -47,6 +48,7 @@ def launch(
         name: for messages, e.g. `pretrain pargo seed 0`.
         run_directory: holds the job record, submitit's files and what the stage keeps there.
         executor: `local` for a job, `inline` for this process.
+        modules: what the stage loads by name; with its own module's imports, their source decides what the job does.
 
     Raises:
         PargoError: the stage failed; the message holds the end of its log and the log's path.
@@ -59,7 +61,7 @@ def launch(
     settings = arguments.pop("settings")
     text = canonical_json(settings) if isinstance(settings, Settings | Mapping) else settings
     run_directory = Path(run_directory)
-    stage = Stage(module, attribute or "run", text, arguments, run_directory)
+    stage = Stage(module, attribute or "run", text, arguments, run_directory, tuple(modules))
     if executor == "inline":
         problem = stage()
         if problem is not None:

@@ -31,6 +31,7 @@ class Stage:
         settings: canonical JSON of the stage's settings.
         arguments: the other arguments, mostly paths.
         run_directory: held by at most one running job (a file lock).
+        modules: loaded by name, so that the imports of `module` do not tell of them.
     """
 
     module: str
@@ -38,6 +39,7 @@ class Stage:
     settings: str
     arguments: Mapping[str, Any]
     run_directory: Path
+    modules: tuple[str, ...] = ()
 
     @property
     def num_threads(self) -> int | None:
@@ -48,6 +50,7 @@ class Stage:
 
     def spec(self) -> str:
         """Hash of what the job does: stage, settings, arguments, code, and content of the artifacts it reads."""
+        ours = self.module.startswith("pargo.")
         inputs = {}
         for path in _paths(self.arguments):
             manifest = manifest_path(path)
@@ -60,7 +63,7 @@ class Stage:
                     "settings": json.loads(self.settings),
                     "arguments": self.arguments,
                     "inputs": inputs,
-                    "code": code_hash(import_closure(self.module)) if self.module.startswith("pargo.") else None,
+                    "code": code_hash(import_closure(self.module, *self.modules)) if ours else None,
                 }
             )
         )

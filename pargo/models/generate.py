@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import GenerationConfig
+from transformers import GenerationConfig, StoppingCriteria, StoppingCriteriaList
 from transformers.modeling_outputs import BaseModelOutputWithPooling
 
 from pargo.data.template import IMAGE, expand_images
@@ -24,6 +24,7 @@ def generate(
     num_beams: int = 1,
     stop_ids: Sequence[int] = (),
     images: Sequence[int] | None = None,
+    is_decided: Callable[[int, list[int]], bool] | None = None,
 ) -> list[list[int]]:
     """Greedy or beam search without sampling, in evaluation mode.
 
@@ -37,6 +38,8 @@ def generate(
         num_beams: 1 is greedy.
         stop_ids: tokens that end an answer.
         images: which of the I images each prompt is about; by default each has its own.
+        is_decided: of a row's number and its token ids so far; true ends the answer. Not asked with beams, where an
+            answer that leads may be overtaken.
 
     Raises:
         InputError: no prompt, another number of images, or a prompt without its one placeholder.
@@ -65,10 +68,28 @@ def generate(
             inputs = _after_images(model, features, prompts, images)
         else:
             inputs = _with_images(model, features[list(images)], prompts)
-        answers = model.generate(**inputs, generation_config=settings)
+        start = inputs["input_ids"].shape[1]
+        stop = _Decided(is_decided, start, stop_ids) if is_decided and num_beams == 1 else None
+        criteria = StoppingCriteriaList([stop] if stop else [])
+        answers = model.generate(**inputs, generation_config=settings, stopping_criteria=criteria)[:, start:].tolist()
     finally:
         model.train(training)
-    return [_until(answer[inputs["input_ids"].shape[1] :], stop_ids) for answer in answers.tolist()]
+    lengths = stop.lengths if stop else {}
+    return [_until(answer[: lengths.get(row)], stop_ids) for row, answer in enumerate(answers)]
+
+
+class _Decided(StoppingCriteria):
+    """Ends the rows of a batch whose answer `is_decided`; `lengths` says where, as the batch goes on with padding."""
+
+    def __init__(self, is_decided: Callable[[int, list[int]], bool], start: int, stop_ids: Sequence[int]) -> None:
+        self.is_decided, self.start, self.stop_ids = is_decided, start, stop_ids
+        self.lengths: dict[int, int] = {}
+
+    def __call__(self, input_ids: Tensor, scores: Any, **_: Any) -> Tensor:
+        for row, ids in enumerate(input_ids[:, self.start :].tolist()):
+            if row not in self.lengths and self.is_decided(row, _until(ids, self.stop_ids)):
+                self.lengths[row] = len(ids)
+        return torch.tensor([row in self.lengths for row in range(len(input_ids))], device=input_ids.device)
 
 
 def _with_images(

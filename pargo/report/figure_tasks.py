@@ -13,7 +13,16 @@ from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 
 from pargo.report import words
 from pargo.report.cells import Cell
-from pargo.report.measure import baselines, has_tasks, headline, max_score, task_names, task_score
+from pargo.report.measure import (
+    baselines,
+    has_tasks,
+    headline,
+    headline_column,
+    headline_title,
+    max_score,
+    task_names,
+    task_score,
+)
 from pargo.report.scores import Scores
 from pargo.report.settings import ReportSettings
 from pargo.report.style import DASHES, GRAY, WIDTH, arm_colors, arm_markers
@@ -58,9 +67,11 @@ def _panels(settings: ReportSettings, scores: Scores) -> Iterable[Panel]:
         name, example = words.benchmark(settings, benchmark), next(iter(groups.values()))[0]
         total = {arm: headline(group, samples) for arm, group in groups.items()}
         without_image = baselines(example)
+        if any(cell.value is None for cell in total.values()):
+            continue  # not graded
         if not has_tasks(example):
-            lines = {key: cells["accuracy"].known for key, cells in without_image.items()}
-            yield Panel(name, "Accuracy (%)", 100, 100, ("",), {"": total}, lines)
+            lines = {key: cells[headline_column(example)].known for key, cells in without_image.items()}
+            yield Panel(name, headline_title(example), 100, 100, ("",), {"": total}, lines)
             continue
         tasks = task_names(example)
         cells = {

@@ -4,16 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pargo.benchmarks.score import headline_groups, task_groups
+from pargo.benchmarks.summary import headline_groups, is_graded, task_groups
 from pargo.report.cells import Cell, Unit
 from pargo.report.scores import Score
 from pargo.report.statistics import Estimate, estimate
 from pargo.report.statistics import difference as paired_difference
 
+NOT_GRADED = "not graded: no judge has read the answers"
+
+
+def _graded(scores: Sequence[Score]) -> bool:
+    return all(is_graded(score.data) for score in scores)
+
 
 def has_tasks(score: Score) -> bool:
     """Whether the headline is the sum of tasks of 200 points (MME's scheme) and not one share of right answers."""
-    return score.data["benchmark"] == "mini_mme"
+    return score.data["headline"]["rule"] == "sum"
+
+
+def headline_column(score: Score) -> str:
+    """Key of the headline's column: `total`, `accuracy`, `mean_f1`."""
+    return "total" if has_tasks(score) else score.data["headline"]["name"].lower().replace(" ", "_")
+
+
+def headline_title(score: Score) -> str:
+    """Of a headline that is a share, for readers: `Accuracy (%)`, `Mean F1 (%)`."""
+    name = score.data["headline"]["name"]
+    return f"{name[:1].upper()}{name[1:]} (%)"
 
 
 def task_names(score: Score) -> list[str]:
@@ -31,6 +48,8 @@ def unparseable(score: Score) -> int:
 def headline(scores: Sequence[Score], samples: int) -> Cell:
     """The score of one arm on one benchmark: of its only seed, as in the file, or the mean of its seeds."""
     lines = [score.data["headline"] for score in scores]
+    if not _graded(scores):
+        return Cell(None, "percent", "unknown", files=_files(scores), note=NOT_GRADED)
     combined = None if len(scores) == 1 else estimate([headline_groups(score.data) for score in scores], samples)
     values = [line["value"] for line in lines]
     return _cell(scores, values, lines[0]["interval"], lines[0]["num_images"], combined)
@@ -64,6 +83,8 @@ def difference(ours: Sequence[Score], others: Sequence[Score], samples: int, tas
 
     The interval is paired by image.
     """
+    if not _graded([*ours, *others]):
+        return Cell(None, "percent_difference", "unknown", files=_files([*ours, *others]), note=NOT_GRADED)
     first, second = (
         [headline_groups(score.data) if task is None else task_groups(score.data, task) for score in scores]
         for scores in (ours, others)
@@ -92,8 +113,8 @@ def baselines(score: Score) -> dict[str, dict[str, Cell]]:
         unit: Unit = "points" if paired else "percent"
         interval = tuple(baseline["interval"]) if "interval" in baseline else None
         files, note = _files([score]), baseline["how"]
-        key = "total" if paired else "accuracy"
-        row = {key: Cell(baseline["value"], unit, "computed", interval=interval, files=files, note=note)}
+        total = Cell(baseline["value"], unit, "computed", interval=interval, files=files, note=note)
+        row = {headline_column(score): total}
         if paired:
             part = Cell(baseline["value"] / len(score.data["tasks"]), unit, "computed", files=files, note=note)
             row = dict.fromkeys(task_names(score), part) | row

@@ -18,7 +18,7 @@ from pargo.files import read_json, write_atomic
 from pargo.report import words
 from pargo.report.cells import STATUSES
 from pargo.report.claims import headline_row
-from pargo.report.measure import has_tasks, max_score
+from pargo.report.measure import has_tasks, headline_column, max_score
 from pargo.report.samples import file_uri, samples
 from pargo.report.scores import Score, Scores
 from pargo.report.settings import ReportSettings
@@ -93,10 +93,14 @@ def verdict(settings: ReportSettings, scores: Scores, records: dict[str, Any]) -
     names, sentences = words.projectors(settings), []
     for benchmark in settings.benchmarks:
         score = scores[ours, benchmark][0]
-        column = "total" if has_tasks(score) else "accuracy"
+        name = words.benchmark(settings, benchmark)
+        column = headline_column(score)
         first, second = (records["cells"][f"projectors/{arm}/{benchmark}.{column}"] for arm in (ours, reference))
         gain = records["cells"][f"claims/{headline_row(ours, reference, benchmark)}/difference"]
-        unit = f"of {max_score(score):,} points" if has_tasks(score) else "% of the answers right"
+        if gain["interval"] is None:
+            sentences.append(f"{name}: not graded, since no judge has read the answers.")
+            continue
+        unit = f"of {max_score(score):,} points" if has_tasks(score) else f"% ({score.data['headline']['name']})"
         low, high = gain["interval"]
         if low > 0 or high < 0:
             better = names[ours] if low > 0 else names[reference]
@@ -104,7 +108,7 @@ def verdict(settings: ReportSettings, scores: Scores, records: dict[str, Any]) -
         else:
             meaning = "the interval includes zero, so this does not show which is better"
         sentences.append(
-            f"{words.benchmark(settings, benchmark)}: {names[ours]} {first['text']} and {names[reference]} "
+            f"{name}: {names[ours]} {first['text']} and {names[reference]} "
             f"{second['text']} {unit}; the difference is {gain['text']} {gain['interval_text']}, and {meaning}. "
             + _beside_blind(settings, score, records, f"{benchmark}.{column}")
         )
@@ -113,6 +117,8 @@ def verdict(settings: ReportSettings, scores: Scores, records: dict[str, Any]) -
 
 def _beside_blind(settings: ReportSettings, score: Score, records: dict[str, Any], column: str) -> str:
     """Which projectors are not shown to beat the best score that needs no image."""
+    if not score.data["baselines"]:
+        return ""
     name, baseline = max(score.data["baselines"].items(), key=lambda item: item[1]["value"])
     best = baseline["value"]
     shown = f"{best:.1f}" if has_tasks(score) else f"{100 * best:.1f} %"

@@ -11,6 +11,7 @@ from pathlib import Path
 from PIL import Image
 
 from pargo.benchmarks.records import PREDICTIONS, Prediction, read_predictions
+from pargo.benchmarks.summary import is_graded
 from pargo.data.images import open_images
 from pargo.manifest import verify
 from pargo.report import words
@@ -54,6 +55,8 @@ def samples(settings: ReportSettings, scores: Scores) -> list[Sample]:
 def _samples(settings: ReportSettings, scores: Scores, benchmark: str, arms: list[str]) -> Iterable[Sample]:
     names = words.projectors(settings)
     by_arm = {arm: scores[arm, benchmark][0] for arm in arms}
+    if not all(is_graded(score.data) for score in by_arm.values()):
+        return
     answers = {arm: _answers(score) for arm, score in by_arm.items()}
     chosen = settings.benchmarks[benchmark]
     images = open_images(follow(by_arm[arms[0]].path).source(chosen.source).directory, chosen.split)

@@ -1,4 +1,4 @@
-"""Bootstrap by image: intervals of scores, and of differences between two models on the same images.
+"""Bootstrap by image: intervals of scores, and of differences between two models on the same images; tests of these.
 
 Images are drawn, not questions, since questions about one image stand and fall together. All scores here are a sum
 over groups (tasks) of a ratio of sums over images, so one draw of images per group gives one score.
@@ -7,6 +7,7 @@ over groups (tasks) of a ratio of sums over images, so one draw of images per gr
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -19,7 +20,7 @@ Groups = Mapping[str, Mapping[str, tuple[float, float]]]
 
 LEVEL = 0.95
 DIGITS = 9  # decimals of a difference: far below one answer, far above rounding errors
-CHUNK = 1_000_000  # drawn images held in memory at once
+CHUNK = 1_000_000  # counts of images held in memory at once
 
 
 class Estimate(NamedTuple):
@@ -32,8 +33,11 @@ class Estimate(NamedTuple):
 def total(groups: Groups) -> float:
     """The score: over groups, the sum of their ratios. Does not depend on any order.
 
+    An image may have the denominator 0 (it then adds nothing, as an image without any yes adds nothing to F1).
+
     Raises:
-        PargoError: no groups, a group without images, or an image whose denominator is not above zero.
+        PargoError: no groups, a group whose denominators sum to 0, an image with a denominator below zero, with
+            another numerator than 0 over 0, or with numbers that are not finite.
     """
     _check(groups)
     ratios = (_ratio(list(images.values())) for images in groups.values())
@@ -58,7 +62,7 @@ def estimate(runs: Sequence[Groups], samples: int, seed: int = 0) -> Estimate:
     Raises:
         PargoError: no runs, or runs over different images.
     """
-    draws = bootstrap(runs, samples, seed)
+    draws = bootstrap(runs, samples, seed).mean(1)
     return Estimate(mean_total(runs), percentile_interval(draws))
 
 
@@ -70,35 +74,54 @@ def difference(first: Sequence[Groups], second: Sequence[Groups], samples: int, 
     Raises:
         PargoError: no runs, or any two runs are over different images.
     """
-    _check_same([*first, *second])
-    # rounded: equal scores that were summed in another order must differ by zero, or an interval would exclude it
-    draws = np.round(bootstrap(first, samples, seed) - bootstrap(second, samples, seed), DIGITS)
+    draws = bootstrap_difference(first, second, samples, seed)
     return Estimate(round(mean_total(first) - mean_total(second), DIGITS), percentile_interval(draws))
 
 
-def bootstrap(runs: Sequence[Groups], samples: int, seed: int = 0) -> np.ndarray:
-    """[samples] mean scores of the runs, each over images drawn with replacement within every group.
+def bootstrap_difference(first: Sequence[Groups], second: Sequence[Groups], samples: int, seed: int = 0) -> np.ndarray:
+    """[samples] differences of mean scores, first minus second, each over the same drawn images."""
+    if not first or not second:
+        raise PargoError("no runs to compare")
+    draws = bootstrap([*first, *second], samples, seed)
+    # rounded: equal scores that were summed in another order must differ by zero, or an interval would exclude it
+    return np.round(draws[:, : len(first)].mean(1) - draws[:, len(first) :].mean(1), DIGITS)
 
-    The draws of a group depend on `seed`, its name and its number of images alone: not on the order of groups or
-    images, nor on the other groups.
+
+def bootstrap(runs: Sequence[Groups], samples: int, seed: int = 0) -> np.ndarray:
+    """[samples, runs] scores, each over images drawn with replacement within every group, the same for all runs.
+
+    A ratio of a draw whose denominators sum to 0 counts as 0. The draws of a group depend on `seed`, its name and the
+    values of its images: not on the order of groups, images or runs, nor on the other groups.
     """
     _check_same(runs)
-    scores = np.zeros(samples)
+    scores = np.zeros((samples, len(runs)))
     for group in sorted(runs[0]):
         scores += _resample([run[group] for run in runs], samples, np.random.default_rng([seed, *group.encode()]))
     return scores
 
 
 def _resample(runs: Sequence[Mapping[str, tuple[float, float]]], samples: int, rng: np.random.Generator) -> np.ndarray:
+    """[samples, runs] ratios of one group.
+
+    Images with the same values in all runs are alike, so how often each kind of image is drawn is all that matters:
+    a multinomial draw over the few kinds, and not an index for every image.
+    """
     images = sorted(runs[0])
-    values = np.array([[run[image] for image in images] for run in runs])  # [runs, images, 2]
-    numerators, denominators = values[..., 0], values[..., 1]
-    step = max(1, CHUNK // (len(images) * len(runs)))
-    scores = []
+    columns = [tuple(run[image][part] for image in images) for run in runs for part in (0, 1)]
+    distinct = sorted(set(columns))  # so that the order of the runs does not matter, nor a run that is given twice
+    kinds, counts = zip(*sorted(Counter(zip(*distinct, strict=True)).items()), strict=True)
+    values, shares = np.array(kinds, dtype=float), np.array(counts) / len(images)  # [kinds, distinct], [kinds]
+    place = {column: number for number, column in enumerate(distinct)}
+    order = [place[column] for column in columns]
+    step = max(1, CHUNK // len(kinds))
+    ratios = []
     for start in range(0, samples, step):
-        drawn = rng.integers(len(images), size=(min(step, samples - start), len(images)))
-        scores.append((numerators[:, drawn].sum(-1) / denominators[:, drawn].sum(-1)).mean(0))
-    return np.concatenate(scores)
+        drawn = rng.multinomial(len(images), shares, size=min(step, samples - start))  # [step, kinds]
+        # einsum, since sums by BLAS depend on the number of threads
+        sums = np.einsum("sk,kd->sd", drawn, values)[:, order]
+        above, below = sums[:, 0::2], sums[:, 1::2]
+        ratios.append(np.divide(above, below, out=np.zeros_like(above), where=below > 0))
+    return np.concatenate(ratios)
 
 
 def percentile_interval(values: np.ndarray, level: float = LEVEL) -> tuple[float, float]:
@@ -107,15 +130,56 @@ def percentile_interval(values: np.ndarray, level: float = LEVEL) -> tuple[float
     return float(low), float(high)
 
 
+def bootstrap_p(draws: np.ndarray) -> float:
+    """Two-sided p value of "no difference" from bootstrapped differences.
+
+    Twice the smaller share of draws at or beyond zero, (1 + count) / (1 + draws) as in Davison and Hinkley (1997,
+    chapter 4), at most 1. So it is never 0, and it is below 0.05 about when the 95 % percentile interval excludes 0.
+    """
+    count = min(int((draws <= 0).sum()), int((draws >= 0).sum()))
+    return min(1.0, 2 * (1 + count) / (1 + len(draws)))
+
+
+def mcnemar_p(only_first: int, only_second: int) -> float:
+    """Exact two-sided McNemar p value from the questions that only one of two models answers right."""
+    if only_first + only_second == 0:
+        return 1.0
+    from scipy.stats import binomtest  # takes longer to import than a score takes
+
+    return float(binomtest(only_first, only_first + only_second, 0.5).pvalue)
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Holm's step-down adjusted p values (1979), in the order given: valid for any dependence between the tests.
+
+    Raises:
+        PargoError: a value outside [0, 1].
+    """
+    for p in p_values:
+        if not 0 <= p <= 1:
+            raise PargoError(f"p value {p}; it must be from 0 to 1")
+    adjusted, highest = [0.0] * len(p_values), 0.0
+    for rank, index in enumerate(sorted(range(len(p_values)), key=lambda index: p_values[index])):
+        highest = max(highest, min(1.0, (len(p_values) - rank) * p_values[index]))
+        adjusted[index] = highest
+    return adjusted
+
+
 def _check(groups: Groups) -> None:
     if not groups:
         raise PargoError("no groups of images to score")
     for group, images in groups.items():
         if not images:
             raise PargoError(f"group {group!r} has no images")
-        for image, (_, denominator) in images.items():
-            if denominator <= 0:
+        for image, (numerator, denominator) in images.items():
+            if not (math.isfinite(numerator) and math.isfinite(denominator)):
+                raise PargoError(f"group {group!r}, image {image!r}: {numerator} / {denominator} is not finite")
+            if denominator < 0:
                 raise PargoError(f"group {group!r}, image {image!r}: denominator {denominator}")
+            if denominator == 0 and numerator != 0:
+                raise PargoError(f"group {group!r}, image {image!r}: numerator {numerator} over denominator 0")
+        if not any(denominator for _, denominator in images.values()):
+            raise PargoError(f"group {group!r}: the denominators of its {len(images)} image(s) sum to 0")
 
 
 def _check_same(runs: Sequence[Groups]) -> None:

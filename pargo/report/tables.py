@@ -13,7 +13,17 @@ from pargo.report import words
 from pargo.report.cells import Cell, Column, Row, Table
 from pargo.report.claims import claims_table
 from pargo.report.cost import projector_cost
-from pargo.report.measure import baselines, has_tasks, headline, max_score, task_names, task_score, unparseable
+from pargo.report.measure import (
+    baselines,
+    has_tasks,
+    headline,
+    headline_column,
+    headline_title,
+    max_score,
+    task_names,
+    task_score,
+    unparseable,
+)
 from pargo.report.provenance import Chain, follow
 from pargo.report.scores import Score, Scores
 from pargo.report.settings import ReportSettings
@@ -81,7 +91,9 @@ def _columns(settings: ReportSettings, scores: Scores) -> Iterable[Column]:
                 yield Column(f"{benchmark}.{task}", f"{name} {words.task(task)}", group, words.task(task))
             yield Column(f"{benchmark}.total", f"{name} total (of {most})", group, f"Total (of {most})")
         else:
-            yield Column(f"{benchmark}.accuracy", f"{name} accuracy (%)", name, "Accuracy (%)")
+            title = headline_title(example)
+            key = f"{benchmark}.{headline_column(example)}"
+            yield Column(key, f"{name} {title[:1].lower()}{title[1:]}", name, title)
     yield Column("unparseable", "Answers that could not be parsed", "", "No valid answer")
 
 
@@ -108,11 +120,9 @@ def _score_cells(settings: ReportSettings, arm: str, scores: Scores) -> dict[str
     lost, samples = 0, settings.report.bootstrap_samples
     for benchmark in settings.benchmarks:
         group = scores[arm, benchmark]
-        total = "accuracy"
         if has_tasks(group[0]):
-            total = "total"
             cells |= {f"{benchmark}.{task}": task_score(group, task, samples) for task in task_names(group[0])}
-        cells[f"{benchmark}.{total}"] = headline(group, samples)
+        cells[f"{benchmark}.{headline_column(group[0])}"] = headline(group, samples)
         lost += sum(unparseable(score) for score in group)
         files += tuple(score.path.as_posix() for score in group)
     return cells | {"unparseable": Cell(lost, "count", "measured", seeds=settings.seeds, files=files)}

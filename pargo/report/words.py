@@ -15,7 +15,15 @@ TASKS = {
     "OCR": "OCR",
     "yes_no": "Yes or no",
 }
-BENCHMARKS = {"mini_mme": "mini-MME", "easy_vqa": "easy-VQA"}
+BENCHMARKS = {
+    "mme": "MME",
+    "mini_mme": "mini-MME",
+    "mmbench": "MMBench",
+    "seedbench": "SEED-Bench",
+    "mmvet": "MM-Vet",
+    "pope": "POPE",
+    "easy_vqa": "easy-VQA",
+}
 PROJECTORS = {"qformer": "Q-Former", "resampler": "Perceiver Resampler", "c_abstractor": "C-Abstractor"}
 
 

@@ -8,9 +8,13 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from pargo.benchmarks.evaluate import DATASETS, EvaluateSettings, generate_answers, run
-from pargo.benchmarks.records import PREDICTIONS, read_predictions
-from pargo.benchmarks.score import SCORERS, ScoreSettings
+from pargo.benchmarks import answering, load
+from pargo.benchmarks.answering import answer_questions, make_batches
+from pargo.benchmarks.evaluate import ANSWERS, EvaluateSettings, answer, run
+from pargo.benchmarks.prompts import Preset
+from pargo.benchmarks.records import PREDICTIONS, Question, read_predictions
+from pargo.benchmarks.saved import Answer, SavedAnswers
+from pargo.benchmarks.score import ScoreSettings
 from pargo.benchmarks.score import run as run_score
 from pargo.config.base import canonical_json
 from pargo.config.experiment import load_config
@@ -22,7 +26,7 @@ from pargo.data.images import open_images
 from pargo.data.mini_mme import write_mini_mme
 from pargo.data.random_models import byte_tokenizer, write_random_language
 from pargo.data.shards import ShardWriter
-from pargo.data.template import MME_SUFFIX, encode_prompt
+from pargo.data.template import IMAGE, MME_SUFFIX
 from pargo.errors import PargoError
 from pargo.manifest import publish, read_manifest, read_provenance
 from pargo.models.build import build_model, own_state_dict
@@ -32,7 +36,7 @@ VISION = {"source": "v", "architecture": "test", "image_size": 32, "num_patches"
 LORA = Adapter(rank=2, alpha=4, target_modules=("q_proj", "v_proj"))
 
 
-def make_settings(**benchmark) -> EvaluateSettings:
+def make_settings(num_shards: int = 1, **benchmark) -> EvaluateSettings:
     return EvaluateSettings.model_validate_json(
         canonical_json(
             {
@@ -41,7 +45,7 @@ def make_settings(**benchmark) -> EvaluateSettings:
                 "projector": {"name": "mlp", "adjacent_patches": 2, "hidden_size": 8},
                 "lora": LORA,
                 "benchmark": {"source": "s", "split": "test", **benchmark},
-                "generation": {"batch_size": 3, "max_new_tokens": 3},
+                "generation": {"batch_size": 3, "max_new_tokens": 3, "num_shards": num_shards},
             }
         )
     )
@@ -78,10 +82,11 @@ def parts(tmp_path_factory):
     return root
 
 
-def evaluate(parts: Path, settings: EvaluateSettings, output: Path, **changes: Path):
+def evaluate(parts: Path, settings: EvaluateSettings, output: Path, **changes):
     name = settings.benchmark.kind
     paths = {"language": "language", "model": "model", "source": name, "features": f"{name}-features"}
-    run(settings, **{key: parts / path for key, path in paths.items()} | changes, output=output)
+    given = {"run_directory": output.with_name(f"{output.name}-run")} | changes
+    run(settings, **{key: parts / path for key, path in paths.items()} | given, output=output)
     return read_predictions(output / PREDICTIONS)
 
 
@@ -89,10 +94,10 @@ def evaluate(parts: Path, settings: EvaluateSettings, output: Path, **changes: P
 def test_mini_mme(parts, tmp_path, prompt):
     settings = make_settings(kind="mini_mme", prompt=prompt)
     predictions = evaluate(parts, settings, tmp_path / "predictions")
-    questions = DATASETS["mini_mme"].read_questions(parts / "mini_mme", settings.benchmark)
+    questions = load("mini_mme", "dataset").read_questions(parts / "mini_mme", settings.benchmark)
     assert [item.id for item in predictions] == [item.id for item in questions]
     for item, question in zip(predictions, questions, strict=True):
-        assert item.model_dump(include=question.model_fields_set) == question.model_dump()
+        assert item.model_dump(include=question.model_fields_set) == question.model_dump(exclude_defaults=True)
         assert item.prompt == (
             question.question if prompt == "official" else question.question.removesuffix(MME_SUFFIX)
         )
@@ -132,42 +137,189 @@ def test_two_runs_give_the_same_bytes(parts, tmp_path):
     assert manifests[0] == manifests[1]
 
 
-def test_answers_do_not_depend_on_the_batches(parts):
-    settings = make_settings(kind="easy_vqa")
-    model = build(settings, parts / "language")
-    store, tokenizer = FeatureStore(parts / "mini_mme-features"), byte_tokenizer()
-    images = [store.ids[number % len(store)] for number in range(7)]
-    # an untrained model with tied embeddings repeats the last letter
-    prompts = [
-        encode_prompt(tokenizer, "Is it " + "so " * (number % 4) + letter) for number, letter in enumerate("abcdefg")
+# Answering --------------------------------------------------------------------------------------------------------
+
+
+BARE = Preset(lambda question: question.question, "compact", max_new_tokens=4)
+# an untrained model with tied embeddings repeats the last letter
+TEXTS = ["Is it " + "so " * (number % 4) + letter for number, letter in enumerate("abcdefg")]
+
+
+def questions_about(store: FeatureStore, texts: list[str], every: int = 1, **fields) -> list[Question]:
+    """A question of each text; `every` of them in a row ask about the same image."""
+    images = [store.ids[number // every % len(store)] for number in range(len(texts))]
+    return [
+        Question(id=f"q{number}", task="t", image=image, question=text, label="", **fields)
+        for number, (text, image) in enumerate(zip(texts, images, strict=True))
     ]
+
+
+def answers_of(parts, model, questions, path, preset=BARE, generation=None, **options) -> list[Answer]:
+    store = FeatureStore(parts / "mini_mme-features")
+    with SavedAnswers(path, "spec") as saved:
+        given = generation or Generation()
+        answer_questions(model, byte_tokenizer(), store, questions, preset, given, saved, **options)
+        return [saved.answers[question.id] for question in questions if question.id in saved.answers]
+
+
+@pytest.mark.parametrize("template", ["compact", "vicuna", "pargo_release"])
+@pytest.mark.parametrize("num_beams", [1, 2])
+def test_answers_do_not_depend_on_batches_or_order(parts, tmp_path, template, num_beams):
+    model = build(make_settings(kind="easy_vqa"), parts / "language")
+    store = FeatureStore(parts / "mini_mme-features")
+    questions = questions_about(store, TEXTS, every=2)
+    preset = Preset(lambda question: question.question, template, max_new_tokens=4, num_beams=num_beams)
     found = [
-        generate_answers(model, tokenizer, store, images, prompts, Generation(batch_size=size, max_new_tokens=4))
+        answers_of(parts, model, questions, tmp_path / str(size), preset, Generation(batch_size=size))
         for size in (1, 3, 7)
     ]
     assert found[0] == found[1] == found[2]
-    assert len(set(found[0])) == 7
+    turned = answers_of(parts, model, questions[::-1], tmp_path / "turned", preset, Generation(batch_size=3))
+    assert turned[::-1] == found[0]
+    if template == "compact":
+        assert len({item.text for item in found[0]}) > 3
 
 
-def test_every_prompt_gets_its_own_image_and_answer(parts, monkeypatch):
+def test_every_prompt_gets_its_own_image_and_answer(parts, tmp_path, monkeypatch):
     sizes = []
 
     def echo(model, features, prompts, images, **options):
         """Answers with the image's first feature and the prompt."""
         sizes.append((len(prompts), len(features)))
         firsts = [f" {features[image][0, 0].item():.4f} " for image in images]
-        return [tokenizer(first)["input_ids"] + prompt for first, prompt in zip(firsts, prompts, strict=True)]
+        return [tokenizer(first)["input_ids"] + prompt[2:] for first, prompt in zip(firsts, prompts, strict=True)]
 
-    monkeypatch.setattr("pargo.benchmarks.evaluate.generate", echo)
-    store, tokenizer, model = FeatureStore(parts / "mini_mme-features"), byte_tokenizer(), torch.nn.Linear(1, 1)
+    monkeypatch.setattr(answering, "generate", echo)
+    store, tokenizer = FeatureStore(parts / "mini_mme-features"), byte_tokenizer()
     assert len(store) > 3
-    images = [store.ids[-1 - number % 4] for number in range(8)]
-    texts = ["x" * (number * 5 % 8 + 1) for number in range(8)]
-    prompts = [tokenizer(text)["input_ids"] for text in texts]
-    answers = generate_answers(model, tokenizer, store, images, prompts, Generation(batch_size=3))
-    expected = [f"{store[image][0, 0].item():.4f} {text}" for image, text in zip(images, texts, strict=True)]
-    assert answers == expected
+    questions = questions_about(store, ["x" * (number * 5 % 8 + 1) for number in range(8)], every=2)
+    answers = answers_of(parts, torch.nn.Linear(1, 1), questions, tmp_path / "a", generation=Generation(batch_size=3))
+    expected = [f"{store[item.image][0, 0].item():.4f} {item.question}" for item in questions]
+    assert [answer.text for answer in answers] == expected
     assert sizes == [(3, 2), (3, 2), (2, 1)]  # an image's questions come together
+
+
+def test_an_answer_ends_where_it_is_decided(parts, tmp_path):
+    model = build(make_settings(kind="easy_vqa"), parts / "language")
+    questions = questions_about(FeatureStore(parts / "mini_mme-features"), TEXTS)
+    preset = Preset(lambda question: question.question, "compact", max_new_tokens=6)
+    whole = answers_of(parts, model, questions, tmp_path / "whole", preset)
+
+    def decided(text: str, question: Question) -> bool:
+        return len(text) >= (2 if question.id in ("q0", "q3") else 4)
+
+    early = answers_of(parts, model, questions, tmp_path / "early", preset, is_decided=decided)
+    assert sum(len(item.text) == 6 for item in whole) >= 6
+    cuts = [2 if number in (0, 3) else 4 for number in range(7)]
+    assert [answer.text for answer in early] == [item.text[:cut] for item, cut in zip(whole, cuts, strict=True)]
+    off = Generation(early_stop=False)
+    assert answers_of(parts, model, questions, tmp_path / "off", preset, off, is_decided=decided) == whole
+
+
+OPTIONS = {"A": "red", "B": "a long red box", "C": "b"}
+
+
+@pytest.mark.parametrize("template", ["compact", "vicuna"])
+def test_losses_of_options_are_those_of_the_logits(parts, tmp_path, template):
+    model = build(make_settings(kind="easy_vqa"), parts / "language").eval()
+    store, tokenizer = FeatureStore(parts / "mini_mme-features"), byte_tokenizer()
+    questions = questions_about(store, TEXTS, every=2, options=OPTIONS)
+    preset = Preset(lambda question: question.question, template, max_new_tokens=4)
+    found = [
+        answers_of(parts, model, questions, tmp_path / str(size), preset, Generation(batch_size=size), rank=True)
+        for size in (1, 3, 7)
+    ]
+    for question, *answers in zip(questions, *found, strict=True):
+        for letter, option in OPTIONS.items():
+            ids = tokenizer(f" {option}", add_special_tokens=False)["input_ids"]
+            losses = losses_one_by_one(model, store[question.image], preset.encode(tokenizer, question), ids)
+            for found_answer in answers:
+                assert found_answer.option_losses[letter] == (pytest.approx(losses, rel=1e-5), len(ids))
+
+
+@torch.no_grad()
+def losses_one_by_one(model, features, prompt: list[int], option: list[int]) -> float:
+    place, embed = prompt.index(IMAGE), model.get_input_embeddings()
+    before, after = (torch.tensor([ids], dtype=torch.long) for ids in (prompt[:place], prompt[place + 1 :] + option))
+    tokens = model.project(features.float()[None])
+    logits = model(inputs_embeds=torch.cat([embed(before), tokens, embed(after)], 1)).logits[0]
+    return -logits.log_softmax(-1)[-len(option) - 1 : -1].gather(1, torch.tensor(option)[:, None]).sum().item()
+
+
+# Saved answers ----------------------------------------------------------------------------------------------------
+
+
+def test_a_killed_evaluation_goes_on_with_the_same_answers(parts, tmp_path, monkeypatch):
+    settings = make_settings(kind="mini_mme")
+    expected = evaluate(parts, settings, tmp_path / "whole")
+    original, asked = answering.generate, []
+
+    def counting(model, features, prompts, **options):
+        if len(asked) == limit:
+            raise KeyboardInterrupt
+        asked.append(len(prompts))
+        return original(model, features, prompts, **options)
+
+    monkeypatch.setattr(answering, "generate", counting)
+    limit = 2
+    with pytest.raises(KeyboardInterrupt):
+        evaluate(parts, settings, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+    file = tmp_path / "out-run" / ANSWERS
+    whole = file.read_bytes()
+    file.write_bytes(whole + b'{"count/0001-1": ["y')  # what a kill in the middle of a line leaves
+    limit = None
+    assert evaluate(parts, settings, tmp_path / "out") == expected
+    assert sum(asked) == len(expected)
+    assert file.read_bytes().startswith(whole)
+    assert read_manifest(tmp_path / "out") == read_manifest(tmp_path / "whole")
+
+
+def test_saved_answers_of_something_else_are_not_used(tmp_path):
+    path = tmp_path / ANSWERS
+    with SavedAnswers(path, "one") as saved:
+        saved.add({"a": Answer("yes", {"A": (1.5, 2)})})
+    with SavedAnswers(path, "one") as saved:
+        assert saved.answers == {"a": Answer("yes", {"A": (1.5, 2)})}
+    with SavedAnswers(path, "two") as saved:
+        assert saved.answers == {}
+    assert SavedAnswers.read(path).spec == "two"
+
+
+@pytest.mark.parametrize("data", [b"", b"nonsense\n", b"[]\n", b'{"spec": "one"}\n[]\n', b"\xff\xfe\n"])
+def test_a_file_of_something_else_starts_anew(tmp_path, data):
+    path = tmp_path / ANSWERS
+    path.write_bytes(data)
+    with pytest.raises(PargoError, match="does not hold saved answers"):
+        SavedAnswers.read(path)
+    with SavedAnswers(path, "one") as saved:
+        assert saved.answers == {}
+
+
+@pytest.mark.parametrize("num_shards", [2, 3])
+def test_shards_give_the_answers_of_one_job(parts, tmp_path, num_shards):
+    expected = evaluate(parts, make_settings(kind="mini_mme"), tmp_path / "whole")
+    settings = make_settings(num_shards, kind="mini_mme")
+    names = {"language": "language", "model": "model", "source": "mini_mme", "features": "mini_mme-features"}
+    paths = {key: parts / name for key, name in names.items()}
+    shards = [tmp_path / f"shard-{shard}" for shard in range(num_shards)]
+    for number, shard in enumerate(shards):
+        answer(settings, **paths, run_directory=tmp_path / f"run-{number}", output=shard, shard=number)
+    sizes = [len(SavedAnswers.read(shard / ANSWERS).answers) for shard in shards]
+    assert sum(sizes) == len(expected)
+    assert max(sizes) - min(sizes) <= 3  # a batch
+    assert evaluate(parts, settings, tmp_path / "out", answers=shards) == expected
+    with pytest.raises(PargoError, match=r"questions have no answer, e\.g\. .*: are all shards given\?"):
+        evaluate(parts, settings, tmp_path / "part", answers=shards[1:])
+    with pytest.raises(PargoError, match="holds answers of another model, of other settings or by other code"):
+        evaluate(parts, make_settings(4, kind="mini_mme"), tmp_path / "other", answers=shards)
+
+
+def test_batches_depend_on_the_questions_alone():
+    assert make_batches(["b", "a", "b", "c", "a"], [3, 9, 4, 9, 1], 2) == [[1, 4], [3, 0], [2]]
+
+
+# Bad input --------------------------------------------------------------------------------------------------------
 
 
 def test_features_of_other_images_are_refused(parts, tmp_path):
@@ -182,4 +334,3 @@ def test_settings_are_those_the_graph_passes():
     for benchmark in config.benchmarks:
         settings = EvaluateSettings.model_validate_json(canonical_json(stage_settings(config, "pargo", benchmark)))
         assert settings.benchmark == config.benchmarks[benchmark]
-    assert DATASETS.keys() == SCORERS.keys() == {item.kind for item in config.benchmarks.values()}

@@ -4,14 +4,17 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import get_args, get_type_hints
 
 import pytest
 
-from pargo.benchmarks import find
+from pargo.benchmarks import PACKAGES, answer_modules, load, module, score_modules
 from pargo.benchmarks.records import PREDICTIONS, Prediction, read_predictions, write_predictions
-from pargo.benchmarks.score import SCORERS, ScoreSettings, headline_groups, run, task_groups
+from pargo.benchmarks.score import ScoreSettings, run, score_files
+from pargo.benchmarks.summary import groups_of, headline_groups, task_groups
 from pargo.code import import_closure
 from pargo.config.base import canonical_json
+from pargo.config.data import Benchmark
 from pargo.config.experiment import load_config
 from pargo.config.stages import score as stage_settings
 from pargo.errors import PargoError
@@ -113,22 +116,55 @@ def test_no_predictions(tmp_path):
         read_predictions(path)
 
 
-def test_every_benchmark_of_the_config_has_a_score():
-    kinds = {benchmark.kind for benchmark in CONFIG.benchmarks.values()}
-    assert kinds <= set(SCORERS)
-    with pytest.raises(PargoError, match="unknown benchmark 'mme'; choices: easy_vqa, mini_mme"):
-        find(SCORERS, "mme")
+def test_every_benchmark_of_a_config_has_all_parts():
+    kinds = {get_args(get_type_hints(kind)["kind"])[0]: kind for kind in get_args(get_args(Benchmark)[0])}
+    assert kinds.keys() == PACKAGES.keys()
+    for kind, settings in kinds.items():
+        assert get_args(settings.model_fields["parser"].annotation) == tuple(load(kind, "score").PARSERS), kind
+        assert set(get_args(settings.model_fields["prompt"].annotation)) <= load(kind, "prompt").PRESETS.keys(), kind
+        for part, names in {"dataset": ["read_questions"], "answers": ["parse"], "results": ["read", "write"]}.items():
+            assert all(callable(getattr(load(kind, part), name)) for name in names), (kind, part)
 
 
-def test_imports_neither_torch_nor_pandas():
-    heavy = ("torch", "pandas", "pyarrow", "transformers", "matplotlib", "PIL", "scipy")
-    code = f"import sys, pargo.benchmarks.score; print([name for name in {heavy} if name in sys.modules])"
+def test_unknown_benchmark_and_parser(predictions):
+    with pytest.raises(PargoError, match="unknown benchmark 'mmme'; choices: easy_vqa, mini_mme, mmbench, mme"):
+        score_files("mmme", [predictions])
+    with pytest.raises(PargoError, match="mini_mme has no parser 'exact'; choices: official, pargo_release"):
+        score_files("mini_mme", [predictions], "exact")
+
+
+def test_a_predictions_directory_scores_like_the_stage(predictions, tmp_path):
+    run(settings("mini_mme"), predictions, tmp_path / "score.json")
+    record = score_files("mini_mme", [predictions], samples=CONFIG.report.bootstrap_samples)
+    path = predictions / PREDICTIONS
+    assert record.pop("inputs") == {path.as_posix(): sha256_file(path)}
+    stage = json.loads((tmp_path / "score.json").read_text())
+    stage.pop("inputs")
+    assert json.loads(json.dumps(record)) == stage
+
+
+VALUES = {"a": {"1": [1.0, 2.0], "2": [0.0, 1.0]}, "b": {"1": [1.0, 1.0]}}
+
+
+@pytest.mark.parametrize(("rule", "expected"), [("sum", 1 / 3 + 1), ("mean", (1 / 3 + 1) / 2), ("pooled", 2 / 4)])
+def test_a_headline_is_the_sum_or_mean_of_tasks_or_pools_them(rule, expected):
+    assert total(groups_of(VALUES, rule)) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("kind", sorted(PACKAGES))
+def test_imports_neither_torch_nor_pandas(kind):
+    heavy = ("torch", "pandas", "pyarrow", "transformers", "matplotlib", "scipy", "openpyxl", "openai")
+    parts = ", ".join([*score_modules(kind), module(kind, "results")])
+    code = f"import sys, {parts}; print([name for name in {heavy} if name in sys.modules])"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "[]"
 
 
 def test_a_score_is_no_part_of_evaluation_and_knows_no_model():
-    evaluate = {path.as_posix() for path in import_closure("pargo.benchmarks.evaluate")}
+    evaluate = {path.as_posix() for path in import_closure(*answer_modules("mini_mme"))}
     assert not {path for path in evaluate if path.startswith("pargo/report/") or path.endswith("score.py")}
-    score = {path.as_posix() for path in import_closure("pargo.benchmarks.score")}
-    assert not {path for path in score if path.startswith(("pargo/models/", "pargo/data/")) or "dataset" in path}
+    for kind, package in PACKAGES.items():
+        score = {path.as_posix() for path in import_closure(*score_modules(kind))}
+        assert not {path for path in score if path.startswith("pargo/models/")}
+        others = set(PACKAGES.values()) - {package}
+        assert not {path for path in score if path.startswith("pargo/benchmarks/") and path.split("/")[2] in others}

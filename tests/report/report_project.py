@@ -11,7 +11,7 @@ import torch
 from PIL import Image, ImageDraw
 from safetensors.torch import save_file
 
-from pargo.benchmarks.evaluate import DATASETS
+from pargo.benchmarks import load
 from pargo.benchmarks.records import PREDICTIONS, Prediction, write_predictions
 from pargo.benchmarks.score import ScoreSettings
 from pargo.benchmarks.score import run as score
@@ -115,8 +115,7 @@ class Project:
 
     def _predictions(self, arm: str, seed: int, name: str) -> None:
         benchmark, source, random = self.settings.benchmarks[name], self.source(name), Random(f"{arm}-{seed}")
-        dataset = DATASETS[benchmark.kind]
-        questions = dataset.read_questions(source, benchmark)
+        questions = load(benchmark.kind, "dataset").read_questions(source, benchmark)
         labels = sorted({question.label for question in questions})
         predictions = []
         for question in questions:
@@ -127,7 +126,7 @@ class Project:
                     **question.model_dump(),
                     prompt=question.question,
                     answer=answer,
-                    parsed=dataset.parse(answer, benchmark),
+                    parsed=load(benchmark.kind, "answers").parse(answer, question, benchmark.parser),
                     image_sha256="0" * 64,
                 )
             )

@@ -7,10 +7,12 @@ from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
+from pargo.benchmarks import answer_modules, score_modules
 from pargo.code import import_closure
 from pargo.config import stages
 from pargo.config.base import canonical_json
 from pargo.config.experiment import parse_config
+from pargo.data.download import modules as download_modules
 from pargo.errors import ConfigError
 from pargo.layout import Layout, manifest_path
 from pargo.report.settings import FIGURES, TABLES
@@ -35,6 +37,7 @@ wildcard_constraints:
     benchmark="[a-z][a-z0-9_]*",
     split="train|test",
     seed=r"\d+",
+    shard=r"\d+",
 
 
 def manifest(directory):
@@ -128,6 +131,37 @@ def image_directories(stage, arm):
 def tower_directories(stage, arm):
     """The vision tower's weights, likewise."""
     return [] if stores_features(stage, arm) else [layout.source(experiment.vision.source)]
+
+
+def answer_code(wildcards):
+    """Source files of an evaluation: those of its own benchmark alone."""
+    return code(*answer_modules(experiment.benchmarks[wildcards.benchmark].kind))
+
+
+def score_code(wildcards):
+    return code(*score_modules(experiment.benchmarks[wildcards.benchmark].kind))
+
+
+def shard(arm, seed, benchmark, number):
+    """Directory of the answers of one of several jobs that share the questions of a benchmark."""
+    return layout.artifacts / "answers" / arm / f"seed-{seed}" / f"{benchmark}-{number}"
+
+
+def shards(wildcards):
+    """All of them; none when one job answers all questions."""
+    number = experiment.arms[wildcards.arm].generation.num_shards
+    of = (wildcards.arm, wildcards.seed, wildcards.benchmark)
+    return [shard(*of, index) for index in range(number)] if number > 1 else []
+
+
+def answers_from(wildcards):
+    """What an evaluation reads: language model, model, questions with their images, and features."""
+    return [
+        layout.source(experiment.language.source),
+        layout.model(wildcards.arm, wildcards.seed, "finetune"),
+        benchmark_source(wildcards.benchmark),
+        benchmark_features(wildcards.benchmark),
+    ]
 
 
 def benchmark_source(benchmark):

@@ -3,7 +3,8 @@
 
 rule download:
     input:
-        code=code("pargo.data.download"),
+        code=lambda wildcards: code(*download_modules(experiment.sources[wildcards.source])),
+        files=lambda wildcards: getattr(experiment.sources[wildcards.source], "files", ()),
     output:
         directory=directory(str(layout.source("{source}"))),
         manifest=manifest(layout.source("{source}")),

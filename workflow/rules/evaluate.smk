@@ -1,22 +1,36 @@
 """Answers of every model on every benchmark, and their scores."""
 
 
+# one of several jobs that share the questions (generation.num_shards)
+rule answer:
+    input:
+        code=answer_code,
+        manifests=lambda wildcards: [manifest(path) for path in answers_from(wildcards)],
+        directories=lambda wildcards: [contents(path) for path in answers_from(wildcards)],
+    output:
+        directory=directory(str(shard("{arm}", "{seed}", "{benchmark}", "{shard}"))),
+        manifest=manifest(shard("{arm}", "{seed}", "{benchmark}", "{shard}")),
+    log:
+        log_file("answer-{arm}-seed-{seed}-{benchmark}-{shard}"),
+    threads: lambda wildcards: experiment.arms[wildcards.arm].generation.num_threads
+    resources:
+        executor=EXECUTOR,
+    params:
+        settings=settings(stages.evaluate),
+    shell:
+        "python -m pargo answer --settings {params.settings:q} --language {input.directories[0]} "
+        "--model {input.directories[1]} --source {input.directories[2]} --features {input.directories[3]} "
+        "--shard {wildcards.shard} --output {output.directory} "
+        f"--run-directory {run_directory('answer', '{wildcards.arm}', 'seed-{wildcards.seed}', '{wildcards.benchmark}-{wildcards.shard}')} "
+        "--executor {resources.executor} > {log} 2>&1"
+
+
 rule evaluate:
     input:
-        code=code("pargo.benchmarks.evaluate"),
-        manifests=lambda wildcards: [
-            manifest(path)
-            for path in (
-                layout.source(experiment.language.source),
-                layout.model(wildcards.arm, wildcards.seed, "finetune"),
-                benchmark_source(wildcards.benchmark),
-                benchmark_features(wildcards.benchmark),
-            )
-        ],
-        language=contents(layout.source(experiment.language.source)),
-        model=contents(layout.model("{arm}", "{seed}", "finetune")),
-        source=lambda wildcards: contents(benchmark_source(wildcards.benchmark)),
-        features=lambda wildcards: contents(benchmark_features(wildcards.benchmark)),
+        code=answer_code,
+        manifests=lambda wildcards: [manifest(path) for path in [*answers_from(wildcards), *shards(wildcards)]],
+        directories=lambda wildcards: [contents(path) for path in answers_from(wildcards)],
+        shards=lambda wildcards: [contents(path) for path in shards(wildcards)],
     output:
         directory=directory(str(layout.predictions("{arm}", "{seed}", "{benchmark}"))),
         manifest=manifest(layout.predictions("{arm}", "{seed}", "{benchmark}")),
@@ -27,16 +41,18 @@ rule evaluate:
         executor=EXECUTOR,
     params:
         settings=settings(stages.evaluate),
+        answers=lambda wildcards: repeated("--answers", shards(wildcards)),
     shell:
-        "python -m pargo evaluate --settings {params.settings:q} --language {input.language} --model {input.model} "
-        "--source {input.source} --features {input.features} --output {output.directory} "
+        "python -m pargo evaluate --settings {params.settings:q} --language {input.directories[0]} "
+        "--model {input.directories[1]} --source {input.directories[2]} --features {input.directories[3]} "
+        "{params.answers} --output {output.directory} "
         f"--run-directory {run_directory('evaluate', '{wildcards.arm}', 'seed-{wildcards.seed}', '{wildcards.benchmark}')} "
         "--executor {resources.executor} > {log} 2>&1"
 
 
 rule score:
     input:
-        code=code("pargo.benchmarks.score"),
+        code=score_code,
         manifest=manifest(layout.predictions("{arm}", "{seed}", "{benchmark}")),
         predictions=contents(layout.predictions("{arm}", "{seed}", "{benchmark}")),
     output:
@@ -52,5 +68,5 @@ rule score:
     params:
         settings=settings(stages.score),
     shell:
-        "python -m pargo score --settings {params.settings:q} --predictions {input.predictions} "
+        "python -m pargo score predictions --settings {params.settings:q} {input.predictions} "
         "--output {output} > {log} 2>&1"

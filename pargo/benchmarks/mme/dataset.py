@@ -1,32 +1,77 @@
-"""MME's official folder layout (flat tasks), read strictly."""
+"""MME's official folder layout (flat tasks): written from every form that MME comes in, and read strictly."""
 
 from __future__ import annotations
 
+import io
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from pargo.benchmarks.mme.pairs import LABELS, Pair, match_texts, parse_text
+from pargo.benchmarks.mme.release import read_release
+from pargo.benchmarks.mme.tasks import TASKS
 from pargo.benchmarks.records import Question
 from pargo.config.data import MME
+from pargo.data.rgb import open_rgb
 from pargo.errors import PargoError
 
-EXTENSIONS = (".png", ".jpg", ".jpeg")
-LABELS = ("Yes", "No")  # always in this order in the official data
-# in the order of the official calculation.py: perception, then cognition
-TASKS = (
-    "existence",
-    "count",
-    "position",
-    "color",
-    "posters",
-    "celebrity",
-    "scene",
-    "landmark",
-    "artwork",
-    "OCR",
-    "commonsense_reasoning",
-    "numerical_calculation",
-    "text_translation",
-    "code_reasoning",
-)
+
+def import_files(paths: Sequence[Path], directory: Path) -> None:
+    """Write `<directory>/<task>/<image>` and `<image>.txt` from official files; image bytes stay as they are.
+
+    Args:
+        paths: a folder or a zip: the official release, or that of ParGo (`Data_json` and `images`); or the hub's
+            parquet files, or a folder of them.
+        directory: of one split.
+
+    Raises:
+        PargoError: other files, broken ones, an image without its two questions (Yes, then No), or a question
+            without its image; names the file, and the line where there is one.
+    """
+    parquet = _parquet_files(paths)
+    if parquet:
+        from pargo.benchmarks.mme.hub import read_hub
+
+        write_pairs(directory, read_hub(parquet))
+    elif len(paths) == 1 and paths[0].exists():
+        write_pairs(directory, read_release(paths[0]))
+    else:
+        given = ", ".join(map(str, paths)) or "nothing"
+        raise PargoError(f"MME comes as one folder or zip, or as parquet files; got {given}")
+
+
+def _parquet_files(paths: Sequence[Path]) -> list[Path]:
+    if len(paths) == 1 and paths[0].is_dir():
+        paths = list(paths[0].rglob("*.parquet"))
+    return sorted(paths) if all(path.suffix == ".parquet" for path in paths) else []
+
+
+def write_pairs(directory: Path, pairs: Iterable[Pair]) -> None:
+    """Write the official flat layout below `directory`.
+
+    Raises:
+        PargoError: no pairs, an unknown task, an image name that is no plain file name or comes twice, a damaged
+            image, or a question that breaks the line.
+    """
+    written: dict[tuple[str, str], str] = {}
+    for pair in pairs:
+        if pair.task not in TASKS:
+            raise PargoError(f"{pair.where}: {pair.task!r} is not a task of MME; choices: {', '.join(TASKS)}")
+        match_texts([pair.image, f"{Path(pair.image).stem}.txt"], pair.where)
+        key = (pair.task, Path(pair.image).stem)
+        if key in written:
+            raise PargoError(f"{pair.where}: image {pair.image!r} of task {pair.task} again, after {written[key]}")
+        written[key] = pair.where
+        for question in pair.questions:
+            if any(character in question for character in "\t\n\r"):
+                raise PargoError(f"{pair.where}: question {question!r} holds a tab or line break")
+        open_rgb(io.BytesIO(pair.data), pair.where)
+        folder = directory / pair.task
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / pair.image).write_bytes(pair.data)
+        text = "".join(f"{question}\t{label}\n" for question, label in zip(pair.questions, LABELS, strict=True))
+        (folder / f"{Path(pair.image).stem}.txt").write_text(text, encoding="utf-8", newline="\n")
+    if not written:
+        raise PargoError("no images of MME among the files")
 
 
 def read_questions(source: Path, benchmark: MME) -> list[Question]:
@@ -48,42 +93,13 @@ def read_questions(source: Path, benchmark: MME) -> list[Question]:
 
 
 def _read_task(folder: Path) -> list[Question]:
-    images: dict[str, Path] = {}
-    texts: dict[str, Path] = {}
-    for path in sorted(folder.iterdir()):
-        known = images if path.suffix.lower() in EXTENSIONS else texts if path.suffix == ".txt" else None
-        if known is None or not path.is_file():
-            raise PargoError(f"{path}: neither an image ({', '.join(EXTENSIONS)}) nor a .txt of questions")
-        if path.stem in known:
-            raise PargoError(f"{path}: {known[path.stem].name} has the same name, so its questions are ambiguous")
-        known[path.stem] = path
-    if not texts:
-        raise PargoError(f"{folder} holds no questions")
-    for stem in sorted(images.keys() | texts.keys()):
-        if stem not in images:
-            raise PargoError(f"{texts[stem]}: no image of this name beside it")
-        if stem not in texts:
-            raise PargoError(f"{images[stem]}: no {stem}.txt with its questions beside it")
-    return [question for stem, text in texts.items() for question in _read_pair(text, images[stem])]
-
-
-def _read_pair(text: Path, image: Path) -> list[Question]:
-    try:
-        lines = text.read_text(encoding="utf-8-sig").removesuffix("\n").split("\n")
-    except UnicodeDecodeError as error:
-        raise PargoError(f"{text}: not UTF-8: {error.reason} at byte {error.start}") from None
-    if len(lines) != len(LABELS):
-        raise PargoError(f"{text}: {len(lines)} line(s), expected 2: `question TAB Yes` and `question TAB No`")
-    task, questions = text.parent.name, []
-    for number, (line, expected) in enumerate(zip(lines, LABELS, strict=True), start=1):
-        parts = line.split("\t")
-        if len(parts) != 2:
-            raise PargoError(f"{text}:{number}: {len(parts) - 1} tab(s), expected one, between question and answer")
-        question, label = (part.strip() for part in parts)
-        if not question:
-            raise PargoError(f"{text}:{number}: empty question")
-        if label != expected:
-            raise PargoError(f"{text}:{number}: answer {label!r}, expected {expected!r}: line 1 is Yes, line 2 No")
-        identifier, name = f"{task}/{text.stem}-{number}", f"{task}/{image.name}"
-        questions.append(Question(id=identifier, task=task, image=name, question=question, label=label))
+    paths = sorted(folder.iterdir())
+    if others := [path for path in paths if not path.is_file()]:
+        raise PargoError(f"{others[0]}: neither an image nor a .txt of questions")
+    task, questions = folder.name, []
+    for image, text in match_texts([path.name for path in paths], str(folder)):
+        pair = parse_text((folder / text).read_bytes(), str(folder / text))
+        for number, (question, label) in enumerate(zip(pair, LABELS, strict=True), start=1):
+            identifier, name = f"{task}/{Path(image).stem}-{number}", f"{task}/{image}"
+            questions.append(Question(id=identifier, task=task, image=name, question=question, label=label))
     return questions

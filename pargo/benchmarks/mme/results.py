@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import groupby
 from pathlib import Path
 
-from pargo.benchmarks.mme.dataset import TASKS
-from pargo.benchmarks.records import Prediction
+from pargo.benchmarks.mme.lines import pair_up, read_rows
+from pargo.benchmarks.mme.tasks import NUM_IMAGES, TASKS
+from pargo.benchmarks.records import Answered, Prediction
+from pargo.errors import PargoError
 
 OFFICIAL = "official"
+COLUMNS = ("image", "question", "ground truth", "response")
 _FIELD_BREAKS = str.maketrans("\t\n\r", "   ")  # one character for one: the parsers count characters
 
 
 def write(predictions: Iterable[Prediction], directory: Path) -> None:
     """Write `official/<task>.txt` as the official calculation.py reads it.
 
-    A line a question: `image TAB question TAB ground truth TAB response`. A tab or line break in a response becomes
-    a space.
+    A tab or line break in a response becomes a space.
     """
     folder = directory / OFFICIAL
     folder.mkdir()
@@ -28,3 +30,61 @@ def write(predictions: Iterable[Prediction], directory: Path) -> None:
             for item in group
         )
         (folder / f"{task}.txt").write_text(text, encoding="utf-8", newline="\n")
+
+
+def read(inputs: Sequence[Path], *, parser: str, partial: bool) -> list[Answered]:
+    """The answers of one folder of result files, in official order of tasks; responses as they are, with their space.
+
+    Other files than `.txt` are left alone, as the official tool does.
+
+    Args:
+        inputs: the folder.
+        parser: not needed here.
+        partial: accept fewer tasks than 14, and tasks with other numbers of images than MME's.
+
+    Raises:
+        PargoError: no folder; a `.txt` that is no task; tasks missing; a file that is not UTF-8, empty, without four
+            columns, whose ground truth is neither yes nor no, or whose lines do not pair up by image (`pair_up`).
+    """
+    if len(inputs) != 1 or not inputs[0].is_dir():
+        given = ", ".join(map(str, inputs)) or "nothing"
+        raise PargoError(f"mme takes one folder of result files <task>.txt, got {given}")
+    folder = inputs[0]
+    found = {path.stem: path for path in sorted(folder.iterdir()) if path.suffix == ".txt" and path.stem}
+    if unknown := sorted(found.keys() - set(TASKS)):
+        raise PargoError(f"{found[unknown[0]]}: not a task of MME; choices: {', '.join(TASKS)}")
+    missing = [task for task in TASKS if task not in found]
+    if not found or (missing and not partial):
+        raise PargoError(
+            f"{folder} lacks {len(missing)} of MME's {len(TASKS)} result files: "
+            f"{', '.join(f'{task}.txt' for task in missing)}" + ("" if not found else "; --partial scores the others")
+        )
+    return [answer for task in TASKS if task in found for answer in _read_task(found[task], task, complete=not partial)]
+
+
+def _read_task(path: Path, task: str, *, complete: bool) -> list[Answered]:
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise PargoError(f"cannot read {path}: {error.strerror}") from error
+    rows = read_rows(data, str(path), COLUMNS)
+    for number, (_, _, label, _) in enumerate(rows, start=1):
+        if label.lower() not in ("yes", "no"):
+            raise PargoError(f"{path}:{number}: ground truth {label!r}, expected Yes or No")
+    pairs = pair_up(rows, str(path))
+    if complete and len(pairs) != NUM_IMAGES[task]:
+        raise PargoError(
+            f"{path}: {len(pairs)} images, but MME's task {task} has {NUM_IMAGES[task]}; --partial scores those there"
+        )
+    return [
+        Answered(
+            id=f"{task}/{image}-{turn}",
+            task=task,
+            image=f"{task}/{image}",
+            question=question,
+            label=label,
+            answer=response,
+        )
+        for pair in pairs
+        for turn, (image, question, label, response) in enumerate(pair, start=1)
+    ]

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from pargo.benchmarks.mme.answers import OTHER, PREFIX_LENGTHS, parse, parse_prefix
+from pargo.benchmarks.mme.tasks import GROUPS, TASKS
 from pargo.benchmarks.records import Answered
 from pargo.benchmarks.summary import headline_record, task_record
 from pargo.errors import PargoError
@@ -40,7 +41,10 @@ def score(answers: Sequence[Answered], parser: str, samples: int) -> dict[str, A
             num_questions=len(answers),
         ),
         "tasks": {task: _task(task, correct, values, answers, parser, samples) for task in correct},
-        "figures": {"parsers": {name: total(image_values(mark(answers, name))) for name in PREFIX_LENGTHS}},
+        "figures": {
+            **group_scores(values),
+            "parsers": {name: total(image_values(mark(answers, name))) for name in PREFIX_LENGTHS},
+        },
         "counts": {"other": sum(parse(answer.answer, answer, parser) == OTHER for answer in answers)},
         "baselines": {
             "constant_answer": {
@@ -62,12 +66,15 @@ def mark(answers: Sequence[Answered], parser: str) -> Correct:
     """Which answers are right: `{task: {image: [first, second]}}`, 1 for right, in the order of the file.
 
     Raises:
-        PargoError: a label other than yes or no; an image whose two questions do not stand side by side, or that has
-            another number of questions. The official tool pairs lines by order alone and would go wrong silently.
+        PargoError: a task that MME does not have; a label other than yes or no; an image whose two questions do not
+            stand side by side, or that has another number of questions. The official tool pairs lines by order alone
+            and would go wrong silently.
     """
     prefix = PREFIX_LENGTHS[parser]
     correct: Correct = {}
     for (task, image), group in groupby(answers, key=lambda answer: (answer.task, answer.image)):
+        if task not in TASKS:
+            raise PargoError(f"image {image}: {task!r} is not a task of MME; choices: {', '.join(TASKS)}")
         marks = []
         for answer in group:
             if answer.label.lower() not in ("yes", "no"):
@@ -93,6 +100,12 @@ def image_values(correct: Mapping[str, Mapping[str, Sequence[int]]]) -> dict[str
         task: {image: (50.0 * sum(marks) + 100.0 * all(marks), 1.0) for image, marks in images.items()}
         for task, images in correct.items()
     }
+
+
+def group_scores(values: Groups) -> dict[str, float]:
+    """The official tool's sums: `perception` and `cognition`, each if any of its tasks is there, and `total`."""
+    parts = {name: {task: values[task] for task in tasks if task in values} for name, tasks in GROUPS.items()}
+    return {name: total(part) for name, part in parts.items() if part} | {"total": total(values)}
 
 
 def _task(

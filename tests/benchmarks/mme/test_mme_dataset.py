@@ -1,13 +1,16 @@
-"""MME's folder layout is read strictly, and its result files are what the official tool reads."""
+"""MME's flat folder layout is read strictly, and it is asked as its presets say."""
 
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from PIL import Image
 
-from pargo.benchmarks.mini_mme.dataset import TASKS, export, read_questions
-from pargo.benchmarks.records import Prediction
-from pargo.config.data import MiniMME
+from pargo.benchmarks.mme.dataset import read_questions
+from pargo.benchmarks.mme.prompt import PRESETS
+from pargo.benchmarks.mme.tasks import GROUPS, NUM_IMAGES, TASKS
+from pargo.benchmarks.prompts import SYSTEM
+from pargo.config.data import MME, MiniMME
 from pargo.data.images import open_images
 from pargo.data.mini_mme import write_mini_mme
 from pargo.errors import PargoError
@@ -112,31 +115,50 @@ def test_no_tasks_at_all(tmp_path):
 
 def test_fourteen_official_tasks():
     assert len(set(TASKS)) == len(TASKS) == 14
+    assert (*GROUPS["perception"], *GROUPS["cognition"]) == TASKS
+    assert sum(NUM_IMAGES.values()) == 1187  # 2374 questions
 
 
-def test_result_files_keep_every_line_whole(tmp_path):
-    answers = ["yes", "", "no\tyes", "No.\nBecause", "a\r\nb", "ja \u2028 nein"]
-    predictions = [
-        Prediction(
-            id=str(number),
-            task=("count", "OCR")[number // 4],
-            image=f"{('count', 'OCR')[number // 4]}/{number // 2}.png",
-            question=f"Is it {number}? Please answer yes or no.",
-            label=("Yes", "No")[number % 2],
-            prompt="",
-            answer=answer,
-            parsed="",
-            image_sha256="",
-        )
-        for number, answer in enumerate(answers)
-    ]
-    export(predictions, tmp_path)
-    assert sorted(path.name for path in (tmp_path / "official").iterdir()) == ["OCR.txt", "count.txt"]
-    with (tmp_path / "official" / "count.txt").open(encoding="utf-8", newline="\n") as file:
-        lines = [line.removesuffix("\n").split("\t") for line in file]
-    assert [line[0] for line in lines] == ["0.png", "0.png", "1.png", "1.png"]
-    assert lines[2] == ["1.png", "Is it 2? Please answer yes or no.", "Yes", "no yes"]
-    assert [line[3] for line in lines] == ["yes", "", "no yes", "No. Because"]
-    # as many characters as before, as the parsers count them
-    with (tmp_path / "official" / "OCR.txt").open(encoding="utf-8", newline="\n") as file:
-        assert [line.removesuffix("\n").split("\t")[3] for line in file] == ["a  b", "ja \u2028 nein"]
+class Characters:
+    """A tokenizer of single characters; texts begin with <s>."""
+
+    eos_token_id = 3
+
+    def __call__(self, text: str, add_special_tokens: bool = True) -> dict[str, list[int]]:
+        return {"input_ids": ([2] if add_special_tokens else []) + [ord(character) for character in text]}
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "tokens", "beams"),
+    [
+        ("official", "[image]\nIs it red? Please answer yes or no.", 4, 1),
+        ("compact", "[image]\nIs it red?", 4, 1),
+        (
+            "llava",
+            f"<s>{SYSTEM} USER: [image]\nIs it red? Please answer yes or no.\n"
+            "Answer the question using a single word or phrase. ASSISTANT:",
+            16,
+            1,
+        ),
+        (
+            "pargo_release",
+            f"<s>{SYSTEM} USER: <Img>[image]</Img> Is it red? Please answer yes or no.\n"
+            "Answer the question using a single word(Yes or No)\nASSISTANT: ",
+            100,
+            4,
+        ),
+    ],
+)
+def test_presets(tmp_path, name, text, tokens, beams):
+    write_pair(tmp_path, "count", "a", GOOD.replace("?", "? Please answer yes or no."))
+    question = read_questions(tmp_path, BENCHMARK)[0]
+    preset = PRESETS[name]
+    ids = preset.encode(Characters(), question)
+    assert "".join({-1: "[image]", 2: "<s>"}.get(token, chr(max(token, 0))) for token in ids) == text
+    assert (preset.max_new_tokens, preset.num_beams) == (tokens, beams)
+
+
+def test_every_preset_of_the_config_is_there():
+    for kind in (MME, MiniMME):
+        assert set(get_args(kind.model_fields["prompt"].annotation)) == set(PRESETS)
+        assert kind.model_fields["prompt"].default in PRESETS

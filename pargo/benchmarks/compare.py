@@ -1,0 +1,418 @@
+"""`pargo compare`: two runs side by side, by benchmark and by task, on the same images. Needs their score files alone.
+
+A run is one score file, a folder of one seed's score files, or a folder of `seed-<n>` folders (an arm).
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from pargo.benchmarks.summary import Rule, groups_of
+from pargo.config.base import Settings
+from pargo.errors import PargoError
+from pargo.report.statistics import (
+    DIGITS,
+    Groups,
+    bootstrap_difference,
+    bootstrap_p,
+    holm,
+    mcnemar_p,
+    mean_total,
+    percentile_interval,
+    total,
+)
+
+FEW_IMAGES = 20  # below, a bootstrap interval is known to be too narrow
+ALPHA = 0.05
+HEADS = ("A", "B", "A-B", "95 % interval", "p", "p Holm", "McNemar p", "Images", "Questions")
+TABLE_WIDTH = 96  # columns, below which numbers would be broken
+SEED_FOLDER = re.compile(r"seed-\d+")
+
+_ByImage = Mapping[str, Mapping[str, Sequence[float]]]  # task -> image -> numbers
+
+
+# Score records --------------------------------------------------------------------------------------------------------
+
+
+class _Part(Settings, extra="ignore", allow_inf_nan=False):
+    """What a comparison reads of a score record: see `pargo.benchmarks.score.score_answers`."""
+
+
+class _Headline(_Part):
+    name: str
+    rule: Rule
+    maximum: float
+    value: float | None
+    num_questions: int
+    num_images: int
+
+
+class _Task(_Part):
+    num_questions: int
+
+
+class _Record(_Part):
+    benchmark: str
+    parser: str
+    parser_version: int
+    headline: _Headline
+    tasks: dict[str, _Task]
+    values: dict[str, dict[str, tuple[float, float]]]
+    correct: dict[str, dict[str, tuple[float, ...]]]
+
+    @property
+    def is_graded(self) -> bool:
+        return self.headline.value is not None
+
+    def groups(self, task: str | None) -> Groups:
+        """What is bootstrapped: for the headline (None) or a task."""
+        return (
+            groups_of(self.values, self.headline.rule) if task is None else groups_of({task: self.values[task]}, "sum")
+        )
+
+    def num_questions(self, task: str | None) -> int:
+        return self.headline.num_questions if task is None else self.tasks[task].num_questions
+
+    def num_images(self, task: str | None) -> int:
+        return self.headline.num_images if task is None else len(self.values[task])
+
+    def marks(self, task: str | None) -> list[float]:
+        """1 for right and 0 for wrong of every question, in an order that is the same for the same questions."""
+        tasks = sorted(self.correct) if task is None else [task] if task in self.correct else []
+        return [mark for name in tasks for image in sorted(self.correct[name]) for mark in self.correct[name][image]]
+
+
+class _File(Settings):
+    """A score record, and the file it stands in."""
+
+    path: Path
+    record: _Record
+
+
+def _read(path: Path) -> _File:
+    try:
+        record = _Record.model_validate_json(path.read_bytes())
+    except OSError as error:
+        raise PargoError(f"cannot read {path}: {error.strerror}") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise PargoError(
+            f"{path} is not a score file of `pargo score`{f', {where}' if where else ''}: {first['msg']}"
+            " (files of older versions must be scored again)"
+        ) from None
+    if lost := sorted(record.values.keys() - record.tasks.keys()):
+        raise PargoError(f"{path} is not a score file of `pargo score`: `tasks` lacks {lost[0]!r} of `values`")
+    try:
+        for task in (None, *record.values) if record.is_graded else ():
+            total(record.groups(task))
+    except (PargoError, OverflowError) as error:
+        raise PargoError(f"{path}: {error}") from error
+    return _File(path=path, record=record)
+
+
+def _find(run: Path) -> list[dict[str, Path]]:
+    """For each seed of a run, its score files by name of the benchmark."""
+    if run.is_file():
+        return [{run.stem: run}]
+    if not run.is_dir():
+        raise PargoError(
+            f"{run} does not exist; expected a score file, or a folder of score files or of seed-<n> folders"
+        )
+    files = _score_files(run)
+    seeds = [folder for folder in sorted(run.iterdir()) if folder.is_dir() and SEED_FOLDER.fullmatch(folder.name)]
+    if files and seeds:
+        raise PargoError(f"{run} holds score files and seed-<n> folders; name one of them")
+    if not files and not seeds:
+        raise PargoError(f"{run} holds neither score files (*.json) nor seed-<n> folders")
+    by_seed = {folder: _score_files(folder) for folder in seeds} or {run: files}
+    for folder, found in by_seed.items():
+        for other, names in by_seed.items():
+            if lost := sorted(names.keys() - found.keys()):
+                raise PargoError(f"{folder} lacks {lost[0]}.json, which {other} holds")
+    if not all(by_seed.values()):
+        raise PargoError(f"the seed-<n> folders of {run} hold no score files (*.json)")
+    return list(by_seed.values())
+
+
+def _score_files(folder: Path) -> dict[str, Path]:
+    return {path.stem: path for path in sorted(folder.glob("*.json")) if path.is_file()}
+
+
+# What is found --------------------------------------------------------------------------------------------------------
+
+
+class McNemar(Settings):
+    """Exact McNemar test of right and wrong answers, question by question (whatever the benchmark's own score is)."""
+
+    only_a: int  # questions that A alone answers right
+    only_b: int
+    p: float
+    p_holm: float | None = None  # over all McNemar tests of the table
+
+
+class Row(Settings):
+    """One comparison: the headline of a benchmark (`task` None), or one of its tasks.
+
+    Where answers wait for a judge, in A or in B, all from `value_a` to `mcnemar` is None.
+    """
+
+    benchmark: str
+    task: str | None
+    score: str  # name of the headline, e.g. `accuracy`
+    maximum: float  # of the headline
+    num_images: int
+    num_questions: int
+    value_a: float | None = None  # mean over seeds
+    value_b: float | None = None
+    difference: float | None = None  # A - B
+    interval: tuple[float, float] | None = None  # 95 %, paired bootstrap by image
+    p: float | None = None  # two-sided, from the same draws: `pargo.report.statistics.bootstrap_p`
+    p_holm: float | None = None  # over all comparisons of the table
+    mcnemar: McNemar | None = None
+
+    @property
+    def label(self) -> str:
+        """For readers, e.g. `mme, total score` or `mme: count`."""
+        return f"{self.benchmark}, {self.score}" if self.task is None else f"{self.benchmark}: {self.task}"
+
+
+class Comparison(Settings):
+    """Two runs, the table of all their comparisons, and what has to be said about it."""
+
+    run_a: str
+    run_b: str
+    seeds_a: int
+    seeds_b: int
+    samples: int
+    rows: tuple[Row, ...]
+    only_a: tuple[str, ...]  # benchmarks that B lacks
+    only_b: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+def compare(run_a: Path, run_b: Path, samples: int) -> Comparison:
+    """Compare two runs on all benchmarks that both have.
+
+    Benchmarks are matched by file name; two single files are matched whatever their names. Several seeds of a run are
+    averaged, over the same images. A benchmark with one task has no row for it, as its headline says the same.
+
+    Raises:
+        PargoError: no such run, no benchmark in both, a file that is no score file, or two files by other parsers, of
+            other benchmarks, or about other images or questions; names both files.
+    """
+    if samples < 1:
+        raise PargoError(f"{samples} bootstrap draws; at least 1 is needed")
+    found_a, found_b = _find(run_a), _find(run_b)
+    if run_a.is_file() and run_b.is_file() and run_a.stem != run_b.stem:
+        name = _read(run_a).record.benchmark
+        found_a, found_b = [{name: run_a}], [{name: run_b}]
+    names_a, names_b = found_a[0].keys(), found_b[0].keys()
+    if not names_a & names_b:
+        raise PargoError(
+            f"nothing to compare: {run_a} holds {', '.join(sorted(names_a))}; "
+            f"{run_b} holds {', '.join(sorted(names_b))}"
+        )
+    rows: list[Row] = []
+    waiting: list[str] = []
+    for name in sorted(names_a & names_b):
+        side_a, side_b = ([_read(files[name]) for files in found] for found in (found_a, found_b))
+        for file in (*side_a, *side_b):
+            _check_same(side_a[0], file)
+        waiting += [f"Not graded: {file.path}" for file in (*side_a, *side_b) if not file.record.is_graded]
+        rows += _rows(name, [file.record for file in side_a], [file.record for file in side_b], samples)
+    rows = _adjusted(rows)
+    return Comparison(
+        run_a=run_a.as_posix(),
+        run_b=run_b.as_posix(),
+        seeds_a=len(found_a),
+        seeds_b=len(found_b),
+        samples=samples,
+        rows=tuple(rows),
+        only_a=tuple(sorted(names_a - names_b)),
+        only_b=tuple(sorted(names_b - names_a)),
+        notes=(*waiting, *_notes(rows, len(found_a), len(found_b), samples)),
+    )
+
+
+def _check_same(first: _File, other: _File) -> None:
+    """Raise PargoError unless both records are of the same benchmark, parser, images and questions."""
+    files, a, b = f"{first.path} and {other.path}", first.record, other.record
+    for what, one, two in (
+        ("benchmark", a.benchmark, b.benchmark),
+        ("parser", a.parser, b.parser),
+        (f"version of the parser {a.parser!r}", a.parser_version, b.parser_version),
+        ("rule of the headline", a.headline.rule, b.headline.rule),
+    ):
+        if one != two:
+            raise PargoError(f"{files} differ in their {what}: {one} and {two}")
+    if not (a.is_graded and b.is_graded):
+        return
+    _check_same_images(files, a.values, b.values)
+    _check_same_images(files, a.correct, b.correct)
+    for task in (None, *a.values):
+        if a.num_questions(task) != b.num_questions(task):
+            raise PargoError(
+                f"{files} have different numbers of questions{f' in task {task!r}' if task else ''}: "
+                f"{a.num_questions(task)} and {b.num_questions(task)}"
+            )
+
+
+def _check_same_images(files: str, first: _ByImage, other: _ByImage) -> None:
+    if lost := sorted(first.keys() ^ other.keys()):
+        raise PargoError(f"{files} have different tasks: {', '.join(lost)} not in both")
+    for task in first:
+        one, two = first[task], other[task]
+        if lost := sorted(one.keys() ^ two.keys()):
+            raise PargoError(
+                f"{files} have different images in task {task!r}: {len(lost)} are not in both, e.g. {lost[0]!r}"
+            )
+        for image in one:
+            if len(one[image]) != len(two[image]):
+                raise PargoError(
+                    f"{files} have different numbers of questions about image {image!r} in task {task!r}: "
+                    f"{len(one[image])} and {len(two[image])}"
+                )
+
+
+def _rows(name: str, side_a: Sequence[_Record], side_b: Sequence[_Record], samples: int) -> Iterator[Row]:
+    """The headline and the tasks of one benchmark; Holm's correction comes later (`_adjusted`)."""
+    first = side_a[0]
+    graded = all(record.is_graded for record in (*side_a, *side_b))
+    tasks = list(first.values) if graded and len(first.values) > 1 else []
+    for task in (None, *tasks):
+        row = Row(
+            benchmark=name,
+            task=task,
+            score=first.headline.name,
+            maximum=first.headline.maximum,
+            num_images=first.num_images(task),
+            num_questions=first.num_questions(task),
+        )
+        if graded:
+            a, b = ([record.groups(task) for record in side] for side in (side_a, side_b))
+            draws, value_a, value_b = bootstrap_difference(a, b, samples), mean_total(a), mean_total(b)
+            found: dict[str, Any] = {
+                "value_a": value_a,
+                "value_b": value_b,
+                "difference": round(value_a - value_b, DIGITS),
+            }
+            found |= {"interval": percentile_interval(draws), "p": bootstrap_p(draws)}
+            if len(side_a) == len(side_b) == 1:
+                found["mcnemar"] = _mcnemar(side_a[0].marks(task), side_b[0].marks(task))
+            row = row.model_copy(update=found)
+        yield row
+
+
+def _mcnemar(marks_a: Sequence[float], marks_b: Sequence[float]) -> McNemar | None:
+    """None where answers have partial grades, or are not marked one by one."""
+    if not marks_a or not {*marks_a, *marks_b} <= {0, 1}:
+        return None
+    pairs = Counter(zip(marks_a, marks_b, strict=True))
+    only_a, only_b = pairs[1, 0], pairs[0, 1]
+    return McNemar(only_a=only_a, only_b=only_b, p=mcnemar_p(only_a, only_b))
+
+
+def _adjusted(rows: Sequence[Row]) -> list[Row]:
+    """The rows with Holm's correction over all of them; McNemar tests are a table of their own."""
+    rows = list(rows)
+    tested = [index for index, row in enumerate(rows) if row.p is not None]
+    for index, p in zip(tested, holm([rows[index].p or 0.0 for index in tested]), strict=True):
+        rows[index] = rows[index].model_copy(update={"p_holm": p})
+    tests = [(index, row.mcnemar) for index, row in enumerate(rows) if row.mcnemar]
+    for (index, test), p in zip(tests, holm([test.p for _, test in tests]), strict=True):
+        rows[index] = rows[index].model_copy(update={"mcnemar": test.model_copy(update={"p_holm": p})})
+    return rows
+
+
+def _notes(rows: Sequence[Row], seeds_a: int, seeds_b: int, samples: int) -> Iterator[str]:
+    """What a reader of the table must know."""
+    tested = [row for row in rows if row.p is not None]
+    if max(seeds_a, seeds_b) > 1:
+        yield (
+            f"Values are means over seeds ({seeds_a} of A, {seeds_b} of B); intervals and p values are about the images"
+            " and do not contain the spread over seeds. No McNemar tests: they compare one answer with one answer."
+        )
+    elif lost := sorted({row.benchmark for row in tested if row.mcnemar is None}):
+        yield f"No McNemar test of {', '.join(lost)}: answers are not marked right (1) or wrong (0) one by one."
+    if few := [row.label for row in tested if row.num_images < FEW_IMAGES]:
+        yield f"Fewer than {FEW_IMAGES} images, so intervals are too narrow and p values too small: {', '.join(few)}."
+    if tested and (smallest := 2 * len(tested) / (samples + 1)) > ALPHA:
+        yield (
+            f"With {samples:,} draws and {len(tested)} comparisons no p after Holm is below {min(1, smallest):.2g}; "
+            "draw more samples."
+        )
+
+
+# For readers ----------------------------------------------------------------------------------------------------------
+
+
+def render(comparison: Comparison, width: int = 120) -> str:
+    """The comparison as plain text of at most `width` columns: a table, or without room for it a paragraph a row."""
+    text = io.StringIO()
+    console = Console(file=text, width=width, color_system=None)
+    cells = [_cells(row) for row in comparison.rows]
+    rows: list[Text | Table] = [_table(cells)] if width >= TABLE_WIDTH else [_paragraph(row) for row in cells]
+    draws, rest = f"{comparison.samples:,} draws", "McNemar: exact, on right and wrong answers, not corrected."
+    # Text throughout, since a name in brackets would be read as a style
+    for part in (
+        Text(f"A: {comparison.run_a}"),
+        Text(f"B: {comparison.run_b}"),
+        *rows,
+        Text(f"Interval: 95 %, paired bootstrap by image, {draws}; p: two-sided, from the same draws."),
+        Text(f"p Holm: corrected for all comparisons above. {rest}"),
+        *map(Text, comparison.notes),
+        *(Text(f"Only in A: {name}") for name in comparison.only_a),
+        *(Text(f"Only in B: {name}") for name in comparison.only_b),
+    ):
+        console.print(part, overflow="fold")
+    return text.getvalue()
+
+
+def _table(rows: Sequence[Sequence[str]]) -> Table:
+    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    table.add_column("Score", overflow="fold")
+    for head in HEADS:
+        table.add_column(head, justify="right", overflow="fold")
+    for cells in rows:
+        table.add_row(*map(Text, cells))
+    return table
+
+
+def _paragraph(cells: Sequence[str]) -> Text:
+    pairs = zip(HEADS, cells[1:], strict=True)
+    return Text(f"\n{cells[0]}: {'; '.join(f'{head} {cell}' for head, cell in pairs if cell)}\n")
+
+
+def _cells(row: Row) -> list[str]:
+    counts = [f"{row.num_images:,}", f"{row.num_questions:,}"]
+    if row.value_a is None or row.value_b is None or row.difference is None or row.interval is None:
+        return [row.label, *["not graded"] * 3, *[""] * 4, *counts]
+    digits = 4 if row.maximum <= 1 else 2
+    low, high = (f"{value:+.{digits}f}" for value in row.interval)
+    return [
+        row.label,
+        f"{row.value_a:.{digits}f}",
+        f"{row.value_b:.{digits}f}",
+        f"{row.difference:+.{digits}f}",
+        f"{low} to {high}",
+        _p(row.p),
+        _p(row.p_holm),
+        _p(row.mcnemar.p if row.mcnemar else None),
+        *counts,
+    ]
+
+
+def _p(value: float | None) -> str:
+    return "" if value is None else "<0.0001" if value < 0.0001 else f"{value:.4f}"

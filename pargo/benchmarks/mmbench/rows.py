@@ -1,0 +1,82 @@
+"""A row of MMBench as a question, and which rows belong together: every rotation of the options is a row of its own."""
+
+from __future__ import annotations
+
+import re
+import string
+from collections.abc import Iterable
+from typing import Any
+
+from pargo.benchmarks.mmbench.tables import Row
+from pargo.benchmarks.records import Question
+from pargo.errors import PargoError
+
+LETTERS = "ABCD"
+L2_CATEGORY = "l2-category"
+NO_ANSWERS = "MMBench's test split has none published: its server scores the xlsx table"
+DETAILS = (L2_CATEGORY, "split", "source", "comment")
+ROTATION = 1_000_000  # rotation k of the row with index i has the index i + k * ROTATION
+_INDEX = re.compile(r"(\d{1,15})(?:\.0+)?", re.ASCII)
+
+
+def read_index(text: str, where: str) -> str:
+    """The index as an id; `12`, `12.0` and ` 12` are the same one. PargoError when it is no whole number."""
+    if found := _INDEX.fullmatch(text.strip()):
+        return str(int(found[1]))
+    raise PargoError(f"{where}: index {text!r}, expected a whole number")
+
+
+def number_of(question: Question) -> int:
+    """The index as a number; PargoError when the id is none."""
+    if read_index(question.id, f"question {question.id}") != question.id:
+        raise PargoError(f"question {question.id}: expected its index, written as a plain whole number, as id")
+    return int(question.id)
+
+
+def group_of(question: Question) -> str:
+    """The id of the main row: the question whose options this row rotates, which may be itself."""
+    return str(number_of(question) % ROTATION)
+
+
+def question_fields(row: Row) -> dict[str, Any]:
+    """The fields of a `Question`, but its image; the task is the leaf category.
+
+    Raises:
+        PargoError: no whole number as index, no category, no option, or an answer that is none of the options.
+    """
+    cells = row.cells
+    options: dict[str, str] = {}
+    for letter in string.ascii_uppercase:
+        if not cells.get(letter):
+            break
+        options[letter] = cells[letter]
+    label, category = cells.get("answer", "").strip(), cells["category"].strip()
+    if not options:
+        raise PargoError(f"{row.where}: option A is empty")
+    if label and label not in options:
+        raise PargoError(f"{row.where}: answer {label!r} is none of the row's options {', '.join(options)}")
+    if not category:
+        raise PargoError(f"{row.where}: empty category")
+    return {
+        "id": read_index(cells["index"], row.where),
+        "task": category,
+        "question": cells["question"],
+        "label": label,
+        "hint": cells.get("hint", ""),
+        "options": options,
+        "details": {name: cells[name].strip() for name in DETAILS if cells.get(name, "").strip()},
+    }
+
+
+def check_rows(rows: Iterable[Row]) -> None:
+    """Raise PargoError when an index is there twice, or when some rows have an l2-category and others none."""
+    seen: dict[str, str] = {}
+    with_l2: dict[bool, str] = {}
+    for row in rows:
+        index = read_index(row.cells["index"], row.where)
+        if index in seen:
+            raise PargoError(f"{row.where}: index {index} twice, first at {seen[index]}")
+        seen[index] = row.where
+        with_l2.setdefault(bool(row.cells.get(L2_CATEGORY, "").strip()), row.where)
+    if len(with_l2) > 1:
+        raise PargoError(f"{with_l2[False]}: empty {L2_CATEGORY}, while other rows have one ({with_l2[True]})")

@@ -1,0 +1,78 @@
+"""Answers find their labels by order, as in POPE's official tool, and all that both files tell must agree with it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pargo.benchmarks.seedbench.rows import Row, shorten
+from pargo.errors import PargoError
+
+ID = "question_id"
+# keys of a label line and of an answer line that hold the same thing; `question` is what evaluate.py's answers have
+SAME = (("image", "image"), ("text", "question"))
+
+
+def pair(
+    labels: Sequence[Row], answers: Sequence[Row], names: tuple[str, str], *, partial: bool
+) -> list[tuple[Row, Row]]:
+    """Each answer with its label.
+
+    Args:
+        labels, answers: lines of both files, at least one each.
+        names: of the two files.
+        partial: accept fewer answers than labels, if ids tell which.
+
+    Raises:
+        PargoError: another number of answers than of labels, an answer to a question that the labels do not have, or
+            an order that differs; names file and line.
+    """
+    with_ids = all(ID in row.record for row in (*labels, *answers))
+    if with_ids:
+        known = {row.identifier(ID) for row in labels}
+        for row in answers:
+            if row.identifier(ID) not in known:
+                raise PargoError(f"{row.where}: question {shorten(row.identifier(ID))} is not in {names[0]}")
+        if partial and len(answers) < len(labels):
+            labels = _asked(labels, answers)
+    if len(labels) != len(answers):
+        answered = {row.identifier(ID) for row in answers} if with_ids else set()
+        missing = [row for row in labels if row.identifier(ID) not in answered] if with_ids else []
+        raise PargoError(
+            f"{names[1]}: {len(answers)} answers to the {len(labels)} questions of {names[0]}"
+            + (f"; the first without one is {shorten(missing[0].identifier(ID))}" if missing else "")
+        )
+    pairs = list(zip(labels, answers, strict=True))
+    for label, answer in pairs:
+        if ID in label.record and ID in answer.record and label.identifier(ID) != answer.identifier(ID):
+            raise PargoError(_disordered(answer, ID, answer.identifier(ID), label.identifier(ID), label))
+    for own, other in SAME:
+        texts = {value for row in labels if isinstance(value := row.record.get(own), str)}
+        for label, answer in pairs:
+            expected, found = label.record.get(own), answer.record.get(other)
+            # another wording of the question is the user's affair; that of another line is not
+            if isinstance(found, str) and isinstance(expected, str) and found != expected and found in texts:
+                raise PargoError(_disordered(answer, other, found, expected, label))
+    return pairs
+
+
+def _asked(labels: Sequence[Row], answers: Sequence[Row]) -> list[Row]:
+    """The labels of the questions that were answered, if the answers are in the same order."""
+    asked = iter(answers)
+    waiting = next(asked, None)
+    kept: list[Row] = []
+    for label in labels:
+        if waiting is not None and label.identifier(ID) == waiting.identifier(ID):
+            kept.append(label)
+            waiting = next(asked, None)
+    if waiting is not None:
+        raise PargoError(
+            f"{waiting.where}: question {shorten(waiting.identifier(ID))} is not in the order of the labels"
+        )
+    return kept
+
+
+def _disordered(answer: Row, key: str, found: str, expected: str, label: Row) -> str:
+    return (
+        f"{answer.where}: `{key}` is {shorten(found)}, but {label.where} has {shorten(expected)}: answers belong to "
+        "labels by their order, so both files must have the same"
+    )

@@ -1,0 +1,126 @@
+"""POPE's files of answers: JSON Lines, a line a question, in the order of the labels; a file for each split."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from itertools import groupby
+from pathlib import Path
+
+from pargo.benchmarks.pope.pairing import ID, pair
+from pargo.benchmarks.pope.splits import SPLITS, SUFFIXES, label_of, split_of
+from pargo.benchmarks.records import Answered, Prediction
+from pargo.benchmarks.seedbench.rows import Row, json_lines, read_bytes, shorten
+from pargo.errors import PargoError
+
+OFFICIAL = "official"
+WHOLE = "all"  # task of files that do not say which split they are
+
+
+def write(predictions: Iterable[Prediction], directory: Path) -> None:
+    """Write `official/coco_pope_<split>_answers.json`, as the official evaluate.py reads it.
+
+    A line a question: `question_id`, `question` and `answer`, in the order of the predictions.
+    """
+    folder = directory / OFFICIAL
+    folder.mkdir()
+    ordered = sorted(predictions, key=lambda prediction: SPLITS.index(prediction.task))  # stable
+    for split, group in groupby(ordered, key=lambda prediction: prediction.task):
+        lines = (json.dumps(_line(item), ensure_ascii=False) + "\n" for item in group)
+        path = folder / f"coco_pope_{split}_answers.json"
+        path.write_text("".join(lines), encoding="utf-8", newline="\n")
+
+
+def _line(item: Prediction) -> dict[str, str | int]:
+    number = item.details[ID]
+    whole = number.isascii() and number.isdigit() and len(number) < 18 and str(int(number)) == number
+    return {ID: int(number) if whole else number, "question": item.question, "answer": item.answer}
+
+
+def read(inputs: Sequence[Path], *, parser: str, partial: bool) -> list[Answered]:
+    """The answers of official files, with their labels.
+
+    A label's line holds `label`, an answer's `answer`, or `text` where there is no `answer`. Both are paired by order,
+    and what else they tell of the question must agree (`pair`). The split is named by the file, or by `category` in
+    the labels' lines; files that do not tell it are one task.
+
+    Args:
+        inputs: labels and answers: two JSON Lines files, or two folders with a file for each split.
+        parser: name of the parser.
+        partial: score what was answered, though questions or splits have no answer.
+
+    Raises:
+        PargoError: files that do not belong together (`pair`), a label other than yes and no, an answer that is no
+            text; names file and line.
+    """
+    if len(inputs) != 2:
+        raise PargoError(f"pope takes two inputs, labels and answers, got {len(inputs)}")
+    labels, answers = inputs
+    if labels.is_dir() != answers.is_dir():
+        raise PargoError(f"{labels} and {answers}: one is a folder and the other is not, expected two of a kind")
+    if not labels.is_dir():
+        split, other = split_of(labels.name), split_of(answers.name)
+        if split and other and split != other:
+            raise PargoError(f"{answers} is named after split {other}, but {labels} after {split}")
+        return _read_pair(split or other, labels, answers, partial)
+    label_files, answer_files = _by_split(labels), _by_split(answers)
+    if extra := sorted(answer_files.keys() - label_files.keys()):
+        raise PargoError(f"{answer_files[extra[0]]}: {labels} has no labels of split {extra[0]}")
+    missing = [split for split in label_files if split not in answer_files]
+    if missing and not partial:
+        raise PargoError(f"{answers}: no answers to split {', '.join(missing)}, of which {labels} has labels")
+    return [
+        answer
+        for split in SPLITS
+        if split in answer_files
+        for answer in _read_pair(split, label_files[split], answer_files[split], partial)
+    ]
+
+
+def _by_split(folder: Path) -> dict[str, Path]:
+    found: dict[str, Path] = {}
+    for path in sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES):
+        split = split_of(path.name)
+        if not split:
+            raise PargoError(f"{path}: its name must hold one of {', '.join(SPLITS)}")
+        if split in found:
+            raise PargoError(f"{path}: {found[split]} is of split {split} as well, expected one file a split")
+        found[split] = path
+    if not found:
+        raise PargoError(f"{folder} holds no {' or '.join(SUFFIXES)} file, expected one for each split")
+    return found
+
+
+def _read_pair(split: str, labels: Path, answers: Path, partial: bool) -> list[Answered]:
+    rows, names = [json_lines(read_bytes(path), str(path)) for path in (labels, answers)], (str(labels), str(answers))
+    seen: Counter[str] = Counter()
+    found = []
+    for number, (label, answer) in enumerate(pair(rows[0], rows[1], names, partial=partial), start=1):
+        task = split or _category(label)
+        own = label.identifier(ID) if ID in label.record else str(number)
+        identifier = f"{task}/{own}"
+        seen[identifier] += 1
+        if seen[identifier] > 1:  # files of several splits, one after the other: order pairs them all the same
+            identifier = f"{identifier}#{seen[identifier]}"
+        found.append(
+            Answered(
+                id=identifier,
+                task=task,
+                image=label.text("image") if "image" in label.record else identifier,
+                question=label.text("text") if "text" in label.record else "",
+                label=label_of(label, "label"),
+                answer=answer.text("answer" if "answer" in answer.record else "text"),
+                details={ID: own},
+            )
+        )
+    return found
+
+
+def _category(label: Row) -> str:
+    if "category" not in label.record:
+        return WHOLE
+    category = label.text("category")
+    if category not in SPLITS:
+        raise PargoError(f"{label.where}: `category` is {shorten(category)}, expected {', '.join(SPLITS)}")
+    return category

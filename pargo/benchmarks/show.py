@@ -1,0 +1,64 @@
+"""A score record on the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+
+def show(record: Mapping[str, Any], console: Console | None = None) -> None:
+    """Print headline, tasks and all other figures of a record (`pargo.benchmarks.score.score_answers`)."""
+    console = console or Console()
+    line = record["headline"]
+    name = f"{record['benchmark']}, parser {record['parser']} (version {record['parser_version']})"
+    if line["value"] is None:
+        console.print(f"[bold]{name}: not graded[/bold]; {line['num_questions']} questions wait for a judge")
+    else:
+        low, high = line["interval"]
+        console.print(
+            f"[bold]{name}: {line['name']} {_number(line['value'])}[/bold] of {line['maximum']:g}, "
+            f"95 % interval {_number(low)} to {_number(high)}"
+        )
+        console.print(f"{line['num_questions']:,} questions, {line['num_images']:,} images", highlight=False)
+        console.print(_tasks(record["tasks"]))
+    for path, value in _flat(record["figures"]):
+        console.print(f"{path}: {_number(value)}", highlight=False)
+    if record["counts"]:
+        console.print(", ".join(f"{key} {value:,}" for key, value in _flat(record["counts"])), highlight=False)
+
+
+def _tasks(tasks: Mapping[str, Mapping[str, Any]]) -> Table:
+    plus = any(task["accuracy_plus"] is not None for task in tasks.values())
+    table = Table("task", box=None, pad_edge=False)
+    for head in ("score", "95 % interval", "accuracy", *(["accuracy+"] if plus else []), "questions", "unparseable"):
+        table.add_column(head, justify="right")
+    for name, task in tasks.items():
+        low, high = task["interval"]
+        table.add_row(
+            name,
+            _number(task["score"]),
+            f"{_number(low)} - {_number(high)}",
+            _number(task["accuracy"]),
+            *([_number(task["accuracy_plus"])] if plus else []),
+            f"{task['num_questions']:,}",
+            f"{task['unparseable']:,}",
+        )
+    return table
+
+
+def _flat(figures: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, float]]:
+    for name, value in figures.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{prefix}{name} / ")
+        else:
+            yield prefix + name, value
+
+
+def _number(value: float | None) -> str:
+    """Shares with three decimals, points with one."""
+    if value is None:
+        return "-"
+    return f"{value:.3f}" if abs(value) <= 1 else f"{value:.1f}".removesuffix(".0")

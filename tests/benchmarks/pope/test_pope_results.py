@@ -1,0 +1,280 @@
+"""Labels and answers belong together by order, which is checked; no bytes make the reader crash."""
+
+import contextlib
+import json
+import random
+
+import pytest
+from pope_files import SPLITS, label, lines, write
+
+from pargo.benchmarks.pope.results import write as write_results
+from pargo.benchmarks.records import PREDICTIONS, Prediction, write_predictions
+from pargo.benchmarks.score import score_files, to_json
+from pargo.errors import PargoError
+
+LABELS = [label(number) for number in range(12)]
+ANSWERS = [
+    {"question_id": row["question_id"], "prompt": row["text"], "text": ("Yes", "No, it")[row["question_id"] % 3 == 0]}
+    for row in LABELS
+]
+BARE = [{"question": row["prompt"], "answer": row["text"]} for row in ANSWERS]  # as evaluate.py's own examples
+
+
+def score(folder, labels, answers, **options):
+    """The score of two files, given as rows or bytes."""
+    paths = []
+    for name, value in (("labels.json", labels), ("answers.jsonl", answers)):
+        path = folder / name
+        path.write_bytes(value if isinstance(value, bytes) else lines(value))
+        paths.append(path)
+    record = score_files("pope", paths, samples=2, **options)
+    record.pop("inputs")
+    return record
+
+
+def change(rows: list[dict], number: int, **changes) -> list[dict]:
+    """The rows with one changed; ... takes a key away."""
+    found = [dict(row) for row in rows]
+    line = found[number] | changes
+    found[number] = {key: value for key, value in line.items() if value is not ...}
+    return found
+
+
+def swap(rows: list[dict], first: int, second: int) -> list[dict]:
+    found = list(rows)
+    found[first], found[second] = found[second], found[first]
+    return found
+
+
+def test_equal_in_every_spelling(tmp_path):
+    expected = score(tmp_path, LABELS, ANSWERS)
+    assert list(expected["tasks"]) == ["all"]
+    assert expected["headline"]["num_images"] == 2
+    spellings = [
+        (LABELS, [{"question_id": row["question_id"], "answer": row["text"]} for row in ANSWERS]),
+        (LABELS, [row | {"question_id": str(row["question_id"])} for row in ANSWERS]),
+        (LABELS, [row | {"question_id": float(row["question_id"])} for row in ANSWERS]),
+        (LABELS, BARE),
+        (LABELS, [row | {"image": own["image"]} for row, own in zip(ANSWERS, LABELS, strict=True)]),
+        (LABELS, [row | {"answer": row["text"], "text": row["prompt"]} for row in ANSWERS]),
+        (LABELS, lines(ANSWERS).replace(b"\n", b"\r\n")),
+        (LABELS, b"\xef\xbb\xbf" + lines(ANSWERS)),
+        (lines(LABELS).replace(b"\n", b"\r\n").removesuffix(b"\r\n"), ANSWERS),
+        (b"\xef\xbb\xbf" + lines(LABELS), ANSWERS),
+    ]
+    for labels, answers in spellings:
+        assert score(tmp_path, labels, answers) == expected
+    order = random.Random(1).sample(range(12), 12)
+    same = score(tmp_path, [LABELS[index] for index in order], [ANSWERS[index] for index in order])
+    assert {key: same[key] for key in ("headline", "tasks", "figures")} == {
+        key: expected[key] for key in ("headline", "tasks", "figures")
+    }
+
+
+def test_labels_alone_are_enough(tmp_path):
+    labels = [{"label": row["label"]} for row in LABELS]
+    record = score(tmp_path, labels, BARE)
+    assert record["figures"] == score(tmp_path, LABELS, ANSWERS)["figures"]
+    assert record["headline"]["num_images"] == 12  # unknown, so every question counts as an image
+
+
+def test_splits_by_name_and_by_category(tmp_path):
+    labels, answers = write(tmp_path / "coco_pope_popular.json", LABELS), write(tmp_path / "x.jsonl", ANSWERS)
+    assert list(score_files("pope", [labels, answers], samples=2)["tasks"]) == ["popular"]
+    labels, answers = write(tmp_path / "l.json", LABELS), write(tmp_path / "adversarial.jsonl", ANSWERS)
+    assert list(score_files("pope", [labels, answers], samples=2)["tasks"]) == ["adversarial"]
+    named = [row | {"category": SPLITS[index % 3]} for index, row in enumerate(LABELS)]
+    assert list(score(tmp_path, named, ANSWERS)["tasks"]) == list(SPLITS)
+    # all splits one after the other: ids begin anew, order pairs them all the same
+    record = score(tmp_path, LABELS * 3, ANSWERS * 3)
+    assert record["figures"]["all"]["tp"] == 3 * score(tmp_path, LABELS, ANSWERS)["figures"]["all"]["tp"]
+
+
+@pytest.mark.parametrize(
+    ("answers", "message"),
+    [
+        (b"", r"answers.jsonl is empty"),
+        (b"\xff", r"answers.jsonl: not UTF-8: invalid start byte at byte 0"),
+        (lines(ANSWERS) + b"\n", r"answers.jsonl:13: empty line, expected a JSON object"),
+        (lines(ANSWERS[:2]) + b"{\n", r"answers.jsonl:3: not valid JSON: "),
+        (b"[" * 100000, r"answers.jsonl:1: not valid JSON: "),
+        (lines(ANSWERS[:2]) + b"[]\n", r"answers.jsonl:3: \[\], expected a JSON object"),
+        (change(ANSWERS, 4, text=...), r"answers.jsonl:5: no `text`; there are 'question_id', 'prompt'"),
+        (change(ANSWERS, 4, text=None), r"answers.jsonl:5: `text` is None, expected a text"),
+        (change(ANSWERS, 4, answer=1), r"answers.jsonl:5: `answer` is 1, expected a text"),
+        (change(ANSWERS, 4, text=float("nan")), r"answers.jsonl:5: `text` is nan, expected a text"),
+        (change(ANSWERS, 4, question_id=None), r"answers.jsonl:5: `question_id` is None"),
+        (change(ANSWERS, 4, question_id=99), r"answers.jsonl:5: question '99' is not in .*labels.json"),
+        (change(ANSWERS, 4, question_id=4), r"answers.jsonl:5: `question_id` is '4', but .*labels.json:5 has '5'"),
+        (
+            ANSWERS[:-1],
+            r"answers.jsonl: 11 answers to the 12 questions of .*labels.json; the first without one is '12'",
+        ),
+        ([*ANSWERS, ANSWERS[3]], r"answers.jsonl: 13 answers to the 12 questions of .*labels.json"),
+        (BARE[:-1], r"answers.jsonl: 11 answers to the 12 questions of .*labels.json"),
+        (swap(ANSWERS, 2, 3), r"answers.jsonl:3: `question_id` is '4', but .*labels.json:3 has '3': answers belong to"),
+        (list(reversed(ANSWERS)), r"answers.jsonl:1: `question_id` is '12'"),
+        (swap(BARE, 2, 3), r"answers.jsonl:3: `question` is 'Is there a random thing 3 .*labels.json:3 has 'Is there"),
+        (
+            [row | {"image": LABELS[11 - index]["image"]} for index, row in enumerate(BARE)],
+            r"answers.jsonl:1: `image` is 'COCO_val2014_000000000001.jpg', but .*labels.json:1 has",
+        ),
+    ],
+)
+def test_bad_answers(tmp_path, answers, message):
+    with pytest.raises(PargoError, match=message):
+        score(tmp_path, LABELS, answers)
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        (b"", r"labels.json is empty"),
+        (b"\xfe", r"labels.json: not UTF-8"),
+        (change(LABELS, 4, label="Yes"), r"labels.json:5: `label` is 'Yes', expected yes or no"),
+        (change(LABELS, 4, label="maybe"), r"labels.json:5: `label` is 'maybe', expected yes or no"),
+        (change(LABELS, 4, label=1), r"labels.json:5: `label` is 1, expected a text"),
+        (change(LABELS, 4, label=...), r"labels.json:5: no `label`; there are 'question_id', 'image', 'text'"),
+        (change(LABELS, 4, image=None), r"labels.json:5: `image` is None"),
+        (
+            change(LABELS, 4, category="hard"),
+            r"labels.json:5: `category` is 'hard', expected random, popular, adversarial",
+        ),
+        (change(LABELS, 4, question_id=4), r"answers.jsonl:5: question '5' is not in .*labels.json"),
+        (swap(LABELS, 4, 5), r"answers.jsonl:5: `question_id` is '5', but .*labels.json:5 has '6'"),
+    ],
+)
+def test_bad_labels(tmp_path, labels, message):
+    with pytest.raises(PargoError, match=message):
+        score(tmp_path, labels, ANSWERS)
+
+
+def test_unreadable_answers_count_as_yes(tmp_path):
+    answers = [
+        row | {"text": text} for row, text in zip(ANSWERS, ["", "?", "\ud800", "\x00", *"abcdefgh"], strict=True)
+    ]
+    record = score(tmp_path, LABELS, answers)
+    assert record["figures"]["all"]["yes_ratio"] == 1
+    assert record["counts"] == {"neither_yes_nor_no": 12}
+
+
+def test_partial_needs_ids_and_order(tmp_path):
+    chosen = [ANSWERS[index] for index in (1, 4, 5, 9)]
+    record = score(tmp_path, LABELS, chosen, partial=True)
+    expected = score(tmp_path, [LABELS[index] for index in (1, 4, 5, 9)], chosen)
+    assert record == expected
+    with pytest.raises(PargoError, match=r"answers.jsonl:3: question '5' is not in the order of the labels"):
+        score(tmp_path, LABELS, swap(chosen, 1, 2), partial=True)
+    with pytest.raises(PargoError, match=r"4 answers to the 12 questions"):
+        score(tmp_path, LABELS, BARE[:4], partial=True)
+    with pytest.raises(PargoError, match=r"4 answers to the 12 questions of .*; the first without one is '1'"):
+        score(tmp_path, LABELS, chosen)
+
+
+def test_folders(tmp_path):
+    for split in SPLITS:
+        write(tmp_path / "labels" / f"coco_pope_{split}.json", LABELS)
+    write(tmp_path / "answers" / "random.jsonl", ANSWERS)
+    write(tmp_path / "answers" / "popular.jsonl", ANSWERS)
+    folders = [tmp_path / "labels", tmp_path / "answers"]
+    with pytest.raises(PargoError, match=r"answers: no answers to split adversarial, of which .*labels has labels"):
+        score_files("pope", folders)
+    assert list(score_files("pope", folders, samples=2, partial=True)["tasks"]) == ["random", "popular"]
+    (tmp_path / "labels" / "coco_pope_popular.json").unlink()
+    with pytest.raises(PargoError, match=r"popular.jsonl: .*labels has no labels of split popular"):
+        score_files("pope", folders)
+    write(tmp_path / "answers" / "random2.jsonl", ANSWERS)
+    with pytest.raises(PargoError, match=r"random2.jsonl: .*random.jsonl is of split random as well"):
+        score_files("pope", folders)
+    (tmp_path / "answers" / "random2.jsonl").rename(tmp_path / "answers" / "other.jsonl")
+    with pytest.raises(PargoError, match=r"other.jsonl: its name must hold one of random, popular, adversarial"):
+        score_files("pope", folders)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(PargoError, match=r"empty holds no .json or .jsonl file"):
+        score_files("pope", [tmp_path / "labels", tmp_path / "empty"])
+    with pytest.raises(PargoError, match=r"one is a folder and the other is not"):
+        score_files("pope", [tmp_path / "labels", tmp_path / "answers" / "random.jsonl"])
+    with pytest.raises(PargoError, match=r"random.jsonl is named after split random, but .*adversarial.json after"):
+        score_files("pope", [tmp_path / "labels" / "coco_pope_adversarial.json", tmp_path / "answers" / "random.jsonl"])
+    with pytest.raises(PargoError, match=r"pope takes two inputs, labels and answers, got 1"):
+        score_files("pope", folders[:1])
+
+
+def test_predictions_survive_their_official_files(tmp_path):
+    nasty = ["yes", "No.", "", "a\nb no c", "\u2028", "no\r\n", '"\\', "🙂", "n,o", "Yes. no", "not a", "NO"]
+    predictions = []
+    for split in reversed(SPLITS):
+        rows = [label(number, split) for number in range(12)]
+        write(tmp_path / "labels" / f"coco_pope_{split}.json", rows)
+        predictions += [
+            Prediction(
+                id=f"{split}/{row['question_id']}",
+                task=split,
+                image=row["image"],
+                question=row["text"],
+                label=row["label"],
+                details={"question_id": str(row["question_id"])},
+                answer=answer,
+                prompt="",
+                parsed="",
+                image_sha256="",
+            )
+            for row, answer in zip(rows, nasty, strict=True)
+        ]
+    write_results(predictions, tmp_path)
+    first = json.loads((tmp_path / "official" / "coco_pope_random_answers.json").read_text().split("\n")[0])
+    assert first == {"question_id": 1, "question": "Is there a random thing 0 in the image?", "answer": "yes"}
+    record = score_files("pope", [tmp_path / "labels", tmp_path / "official"], samples=20)
+    write_predictions(tmp_path / PREDICTIONS, predictions)
+    own = score_files("pope", [tmp_path], samples=20)
+    for part in (record, own):
+        part.pop("inputs")
+    assert record == own
+
+
+def mutate(rng: random.Random, data: bytes) -> bytes:
+    """Some bytes changed, cut, doubled or put in."""
+    content = bytearray(data)
+    for _ in range(rng.choice([1, 1, 1, 3])):
+        at = rng.randrange(len(content) + 1)
+        kind = rng.randrange(4)
+        if kind == 0:
+            content[at : at + 1] = rng.randbytes(1)
+        elif kind == 1:
+            del content[at : at + rng.randrange(20)]
+        elif kind == 2:
+            content[at:at] = content[at : at + rng.randrange(60)]
+        else:
+            words = [
+                b"NaN",
+                b'"\\ud800"',
+                b"\\ud800",
+                b"null",
+                b"{}",
+                b"[",
+                b"\n",
+                b"\r",
+                b"\x00",
+                b"\xef\xbb\xbf",
+                b"1",
+            ]
+            content[at:at] = rng.choice(words)
+    return bytes(content)
+
+
+def test_no_bytes_make_it_crash(tmp_path):
+    rng = random.Random(8)
+    kinds = [(lines(LABELS[:3]), lines(ANSWERS[:3])), (lines(LABELS[:3]), lines(BARE[:3]))]
+    names = [("a.json", "b.json"), ("random.json", "x"), ("popular.json", "c.jsonl")]
+    scored = 0
+    for case in range(2600):
+        contents, which = list(rng.choice(kinds)), rng.randrange(2)
+        contents[which] = rng.randbytes(rng.randrange(60)) if case % 10 == 0 else mutate(rng, contents[which])
+        paths = [tmp_path / name for name in rng.choice(names)]
+        for path, data in zip(paths, contents, strict=True):
+            path.write_bytes(data)
+        with contextlib.suppress(PargoError):
+            record = score_files("pope", paths, samples=2, partial=rng.random() < 0.5)
+            to_json(record).encode()
+            scored += 1
+    assert 100 < scored < 2500  # both ends are met often
