@@ -291,7 +291,7 @@ def test_partial_grades_have_no_mcnemar_test(tmp_path):
 
 
 def test_answers_without_marks_have_no_mcnemar_test(tmp_path):
-    files = [write(tmp_path / f"{i}.json", record(marks(i, {"x": 30}), correct={})) for i in (0, 1)]
+    files = [write(tmp_path / f"{i}.json", record(marks(i, {"x": 30})) | {"correct": {}}) for i in (0, 1)]
     row = compare(files[0], files[1], SAMPLES).rows[0]
     assert row.p is not None
     assert row.mcnemar is None

@@ -42,5 +42,5 @@ def _by_letter(answer: str, options: Mapping[str, str]) -> str:
 
 
 def _by_text(answer: str, options: Mapping[str, str]) -> str:
-    letters = [letter for letter, text in options.items() if text in answer]
+    letters = [letter for letter, text in options.items() if text.lower() in answer]
     return letters[0] if len(letters) == 1 else UNMATCHED

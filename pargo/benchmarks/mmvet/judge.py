@@ -97,6 +97,8 @@ def grade(answers: Sequence[Answered], judge: Judge, output: Path, prompt: Promp
     check_ids(answers, "answers to grade")
     if not answers:
         raise PargoError("no answers to grade")
+    if output.is_dir():
+        raise PargoError(f"{output} is a directory, expected a file to write")
     requests = [_request(answer, run, judge, prompt) for answer in answers for run in range(judge.num_runs)]
     reasons: dict[str, str] = {}
     replies = 0
@@ -110,7 +112,8 @@ def grade(answers: Sequence[Answered], judge: Judge, output: Path, prompt: Promp
                     reasons.setdefault(request.answer.id, reason)
     except PargoError as error:
         kept = sum(request.key in log.finished for request in requests)
-        raise PargoError(f"{error} ({kept} of {len(requests)} grades are kept; run again to go on)") from None
+        kept_words = f" ({kept} of {len(requests)} grades are kept; run again to go on)" if kept else ""
+        raise PargoError(f"{error}{kept_words}") from None
     grades = {}
     for answer in answers:
         if answer.id not in reasons:

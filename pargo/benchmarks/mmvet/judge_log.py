@@ -69,14 +69,22 @@ class GradeLog:
         return finished
 
     def add(self, record: Finished) -> None:
-        """Append a grade; it is on disk when this returns. After `close` nothing is written."""
+        """Append a grade; it is on disk when this returns. After the end of `with` nothing is written.
+
+        Raises:
+            PargoError: it cannot be written, e.g. to a full disk.
+        """
         line = json.dumps(record.model_dump(), ensure_ascii=True) + "\n"
         with self._lock:
-            if not self._file.closed:
+            if self._file.closed:
+                return
+            try:
                 self._file.write(line.encode())
                 self._file.flush()
                 os.fsync(self._file.fileno())
-                self.finished[record.request] = record
+            except OSError as error:
+                raise PargoError(f"cannot write {self._file.name}: {error.strerror}") from error
+            self.finished[record.request] = record
 
     def __enter__(self) -> GradeLog:
         return self

@@ -56,7 +56,7 @@ def _label_rows(entries: Sequence[Entry]) -> Iterator[tuple[Question, Row]]:
         first[split] = entry
         for row in json_lines(entry.read(), entry.where):
             image = PurePosixPath(row.text("image"))
-            stem = image.stem if image.suffix.lower() in IMAGE_SUFFIXES else image.name
+            stem = str(image.with_suffix("") if image.suffix.lower() in IMAGE_SUFFIXES else image)
             yield _question(row, split, stem, row.text("text"), label_of(row, "label")), row
 
 

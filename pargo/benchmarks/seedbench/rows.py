@@ -57,7 +57,7 @@ def shorten(value: object, length: int = 60) -> str:
 
 def clean(text: str) -> str:
     """The text with half surrogates, which JSON allows and UTF-8 does not, as replacement characters."""
-    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return text if text.isascii() else text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def read_bytes(path: Path) -> bytes:

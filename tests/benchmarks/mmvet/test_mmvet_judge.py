@@ -250,9 +250,9 @@ judge_files(Path(sys.argv[1]), Path(sys.argv[2]), Path(sys.argv[3]), judge)
 """
 
 
-@pytest.mark.parametrize("kind", [signal.SIGKILL, signal.SIGINT])
-def test_killed_in_the_middle_it_goes_on_without_asking_again(tmp_path, inputs, kind):
-    meta, results = inputs(218)
+@pytest.mark.parametrize(("kind", "count"), [(signal.SIGKILL, 218), (signal.SIGINT, 80)])
+def test_killed_in_the_middle_it_goes_on_without_asking_again(tmp_path, inputs, kind, count):
+    meta, results = inputs(count)
     output, well = tmp_path / "g.json", []
 
     def respond(identifier: str, count: int):
@@ -277,12 +277,12 @@ def test_killed_in_the_middle_it_goes_on_without_asking_again(tmp_path, inputs, 
             file.write(b'{"request": "half a li')
         well.append(True)
         before = server.asked.copy()
-        assert judge_files(meta, results, output, settings(server)) == Grading(218, {}, 158)
+        assert judge_files(meta, results, output, settings(server)) == Grading(count, {}, count - 60)
         again = server.asked - before
         assert not finished & again.keys()
         assert set(again.values()) == {1}
-    assert len(json.loads(output.read_text())) == 218
-    assert len(log_path(output).read_text().splitlines()) == 218
+    assert len(json.loads(output.read_text())) == count
+    assert len(log_path(output).read_text().splitlines()) == count
     assert no_key_in(tmp_path, said)
 
 
@@ -370,6 +370,8 @@ def test_inputs_that_cannot_be_graded(tmp_path, inputs):
         (tmp_path / "file").touch()
         with pytest.raises(PargoError, match="cannot write"):
             judge_files(meta, results, tmp_path / "file" / "g.json", judge)
+        with pytest.raises(PargoError, match="is a directory, expected a file to write"):
+            judge_files(meta, results, tmp_path, judge)
         assert server.num_requests == 0
 
 

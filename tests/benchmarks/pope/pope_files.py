@@ -22,7 +22,7 @@ def label(number: int, split: str = "random", **changes: Any) -> dict[str, Any]:
 
 
 def lines(rows: list[dict[str, Any]]) -> bytes:
-    return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows).encode()
+    return "".join(json.dumps(row) + "\n" for row in rows).encode()
 
 
 def write(path: Path, rows: list[dict[str, Any]]) -> Path:

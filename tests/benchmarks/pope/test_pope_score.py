@@ -164,9 +164,7 @@ def test_a_decided_answer_stays_what_it_is(start, rest):
 
 def test_some_answers_are_decided_and_some_are_not():
     assert all(is_decided(text, QUESTION) for text in ("Yes.", ".", "no way", "No, it", "It is not a"))
-    assert not any(
-        is_decided(text, QUESTION) for text in ("", "no", "no,", "yes", "yes, there", "no,t it", "It is not")
-    )
+    assert not any(is_decided(text, QUESTION) for text in ("", "no", "no,", "yes", "yes, there", "no,t", "It is not"))
 
 
 def answered(rows: list[tuple[str, str, str, str]]) -> list[Answered]:
