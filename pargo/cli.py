@@ -294,10 +294,15 @@ def compare(
     samples: Annotated[int, typer.Option(min=1, help="Bootstrap draws.")] = 10_000,
 ) -> None:
     """Compare the scores of two runs on the same images: paired intervals, p values, Holm's correction."""
-    from pargo.benchmarks import compare as comparing
+    from rich.console import Console
 
-    comparison = comparing.compare(run_a, run_b, samples)
-    typer.echo(comparing.to_json(comparison) if json else comparing.render(comparison))
+    from pargo.benchmarks.compare import compare as compare_runs
+    from pargo.benchmarks.compare_table import render
+    from pargo.benchmarks.score import to_json
+
+    comparison = compare_runs(run_a, run_b, samples)
+    text = to_json(comparison.model_dump(mode="json")) if json else render(comparison, Console().width)
+    typer.echo(text, nl=False)
 
 
 @app.command()

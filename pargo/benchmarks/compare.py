@@ -5,152 +5,26 @@ A run is one score file, a folder of one seed's score files, or a folder of `see
 
 from __future__ import annotations
 
-import io
-import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-from rich.box import SIMPLE_HEAD
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
-
-from pargo.benchmarks.summary import Rule, groups_of
+from pargo.benchmarks.score_file import ByImage, Record, ScoreFile, find_scores, read_score
 from pargo.config.base import Settings
 from pargo.errors import PargoError
 from pargo.report.statistics import (
     DIGITS,
-    Groups,
     bootstrap_difference,
     bootstrap_p,
     holm,
     mcnemar_p,
     mean_total,
     percentile_interval,
-    total,
 )
 
 FEW_IMAGES = 20  # below, a bootstrap interval is known to be too narrow
 ALPHA = 0.05
-HEADS = ("A", "B", "A-B", "95 % interval", "p", "p Holm", "McNemar p", "Images", "Questions")
-TABLE_WIDTH = 96  # columns, below which numbers would be broken
-SEED_FOLDER = re.compile(r"seed-\d+")
-
-_ByImage = Mapping[str, Mapping[str, Sequence[float]]]  # task -> image -> numbers
-
-
-# Score records --------------------------------------------------------------------------------------------------------
-
-
-class _Part(Settings, extra="ignore", allow_inf_nan=False):
-    """What a comparison reads of a score record: see `pargo.benchmarks.score.score_answers`."""
-
-
-class _Headline(_Part):
-    name: str
-    rule: Rule
-    maximum: float
-    value: float | None
-    num_questions: int
-    num_images: int
-
-
-class _Task(_Part):
-    num_questions: int
-
-
-class _Record(_Part):
-    benchmark: str
-    parser: str
-    parser_version: int
-    headline: _Headline
-    tasks: dict[str, _Task]
-    values: dict[str, dict[str, tuple[float, float]]]
-    correct: dict[str, dict[str, tuple[float, ...]]]
-
-    @property
-    def is_graded(self) -> bool:
-        return self.headline.value is not None
-
-    def groups(self, task: str | None) -> Groups:
-        """What is bootstrapped: for the headline (None) or a task."""
-        return (
-            groups_of(self.values, self.headline.rule) if task is None else groups_of({task: self.values[task]}, "sum")
-        )
-
-    def num_questions(self, task: str | None) -> int:
-        return self.headline.num_questions if task is None else self.tasks[task].num_questions
-
-    def num_images(self, task: str | None) -> int:
-        return self.headline.num_images if task is None else len(self.values[task])
-
-    def marks(self, task: str | None) -> list[float]:
-        """1 for right and 0 for wrong of every question, in an order that is the same for the same questions."""
-        tasks = sorted(self.correct) if task is None else [task] if task in self.correct else []
-        return [mark for name in tasks for image in sorted(self.correct[name]) for mark in self.correct[name][image]]
-
-
-class _File(Settings):
-    """A score record, and the file it stands in."""
-
-    path: Path
-    record: _Record
-
-
-def _read(path: Path) -> _File:
-    try:
-        record = _Record.model_validate_json(path.read_bytes())
-    except OSError as error:
-        raise PargoError(f"cannot read {path}: {error.strerror}") from error
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"]))
-        raise PargoError(
-            f"{path} is not a score file of `pargo score`{f', {where}' if where else ''}: {first['msg']}"
-            " (files of older versions must be scored again)"
-        ) from None
-    if lost := sorted(record.values.keys() - record.tasks.keys()):
-        raise PargoError(f"{path} is not a score file of `pargo score`: `tasks` lacks {lost[0]!r} of `values`")
-    try:
-        for task in (None, *record.values) if record.is_graded else ():
-            total(record.groups(task))
-    except (PargoError, OverflowError) as error:
-        raise PargoError(f"{path}: {error}") from error
-    return _File(path=path, record=record)
-
-
-def _find(run: Path) -> list[dict[str, Path]]:
-    """For each seed of a run, its score files by name of the benchmark."""
-    if run.is_file():
-        return [{run.stem: run}]
-    if not run.is_dir():
-        raise PargoError(
-            f"{run} does not exist; expected a score file, or a folder of score files or of seed-<n> folders"
-        )
-    files = _score_files(run)
-    seeds = [folder for folder in sorted(run.iterdir()) if folder.is_dir() and SEED_FOLDER.fullmatch(folder.name)]
-    if files and seeds:
-        raise PargoError(f"{run} holds score files and seed-<n> folders; name one of them")
-    if not files and not seeds:
-        raise PargoError(f"{run} holds neither score files (*.json) nor seed-<n> folders")
-    by_seed = {folder: _score_files(folder) for folder in seeds} or {run: files}
-    for folder, found in by_seed.items():
-        for other, names in by_seed.items():
-            if lost := sorted(names.keys() - found.keys()):
-                raise PargoError(f"{folder} lacks {lost[0]}.json, which {other} holds")
-    if not all(by_seed.values()):
-        raise PargoError(f"the seed-<n> folders of {run} hold no score files (*.json)")
-    return list(by_seed.values())
-
-
-def _score_files(folder: Path) -> dict[str, Path]:
-    return {path.stem: path for path in sorted(folder.glob("*.json")) if path.is_file()}
-
-
-# What is found --------------------------------------------------------------------------------------------------------
 
 
 class McNemar(Settings):
@@ -214,9 +88,9 @@ def compare(run_a: Path, run_b: Path, samples: int) -> Comparison:
     """
     if samples < 1:
         raise PargoError(f"{samples} bootstrap draws; at least 1 is needed")
-    found_a, found_b = _find(run_a), _find(run_b)
+    found_a, found_b = find_scores(run_a), find_scores(run_b)
     if run_a.is_file() and run_b.is_file() and run_a.stem != run_b.stem:
-        name = _read(run_a).record.benchmark
+        name = read_score(run_a).record.benchmark
         found_a, found_b = [{name: run_a}], [{name: run_b}]
     names_a, names_b = found_a[0].keys(), found_b[0].keys()
     if not names_a & names_b:
@@ -227,7 +101,7 @@ def compare(run_a: Path, run_b: Path, samples: int) -> Comparison:
     rows: list[Row] = []
     waiting: list[str] = []
     for name in sorted(names_a & names_b):
-        side_a, side_b = ([_read(files[name]) for files in found] for found in (found_a, found_b))
+        side_a, side_b = ([read_score(files[name]) for files in found] for found in (found_a, found_b))
         for file in (*side_a, *side_b):
             _check_same(side_a[0], file)
         waiting += [f"Not graded: {file.path}" for file in (*side_a, *side_b) if not file.record.is_graded]
@@ -246,7 +120,7 @@ def compare(run_a: Path, run_b: Path, samples: int) -> Comparison:
     )
 
 
-def _check_same(first: _File, other: _File) -> None:
+def _check_same(first: ScoreFile, other: ScoreFile) -> None:
     """Raise PargoError unless both records are of the same benchmark, parser, images and questions."""
     files, a, b = f"{first.path} and {other.path}", first.record, other.record
     for what, one, two in (
@@ -269,7 +143,7 @@ def _check_same(first: _File, other: _File) -> None:
             )
 
 
-def _check_same_images(files: str, first: _ByImage, other: _ByImage) -> None:
+def _check_same_images(files: str, first: ByImage, other: ByImage) -> None:
     if lost := sorted(first.keys() ^ other.keys()):
         raise PargoError(f"{files} have different tasks: {', '.join(lost)} not in both")
     for task in first:
@@ -286,7 +160,7 @@ def _check_same_images(files: str, first: _ByImage, other: _ByImage) -> None:
                 )
 
 
-def _rows(name: str, side_a: Sequence[_Record], side_b: Sequence[_Record], samples: int) -> Iterator[Row]:
+def _rows(name: str, side_a: Sequence[Record], side_b: Sequence[Record], samples: int) -> Iterator[Row]:
     """The headline and the tasks of one benchmark; Holm's correction comes later (`_adjusted`)."""
     first = side_a[0]
     graded = all(record.is_graded for record in (*side_a, *side_b))
@@ -353,66 +227,3 @@ def _notes(rows: Sequence[Row], seeds_a: int, seeds_b: int, samples: int) -> Ite
             f"With {samples:,} draws and {len(tested)} comparisons no p after Holm is below {min(1, smallest):.2g}; "
             "draw more samples."
         )
-
-
-# For readers ----------------------------------------------------------------------------------------------------------
-
-
-def render(comparison: Comparison, width: int = 120) -> str:
-    """The comparison as plain text of at most `width` columns: a table, or without room for it a paragraph a row."""
-    text = io.StringIO()
-    console = Console(file=text, width=width, color_system=None)
-    cells = [_cells(row) for row in comparison.rows]
-    rows: list[Text | Table] = [_table(cells)] if width >= TABLE_WIDTH else [_paragraph(row) for row in cells]
-    draws, rest = f"{comparison.samples:,} draws", "McNemar: exact, on right and wrong answers, not corrected."
-    # Text throughout, since a name in brackets would be read as a style
-    for part in (
-        Text(f"A: {comparison.run_a}"),
-        Text(f"B: {comparison.run_b}"),
-        *rows,
-        Text(f"Interval: 95 %, paired bootstrap by image, {draws}; p: two-sided, from the same draws."),
-        Text(f"p Holm: corrected for all comparisons above. {rest}"),
-        *map(Text, comparison.notes),
-        *(Text(f"Only in A: {name}") for name in comparison.only_a),
-        *(Text(f"Only in B: {name}") for name in comparison.only_b),
-    ):
-        console.print(part, overflow="fold")
-    return text.getvalue()
-
-
-def _table(rows: Sequence[Sequence[str]]) -> Table:
-    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
-    table.add_column("Score", overflow="fold")
-    for head in HEADS:
-        table.add_column(head, justify="right", overflow="fold")
-    for cells in rows:
-        table.add_row(*map(Text, cells))
-    return table
-
-
-def _paragraph(cells: Sequence[str]) -> Text:
-    pairs = zip(HEADS, cells[1:], strict=True)
-    return Text(f"\n{cells[0]}: {'; '.join(f'{head} {cell}' for head, cell in pairs if cell)}\n")
-
-
-def _cells(row: Row) -> list[str]:
-    counts = [f"{row.num_images:,}", f"{row.num_questions:,}"]
-    if row.value_a is None or row.value_b is None or row.difference is None or row.interval is None:
-        return [row.label, *["not graded"] * 3, *[""] * 4, *counts]
-    digits = 4 if row.maximum <= 1 else 2
-    low, high = (f"{value:+.{digits}f}" for value in row.interval)
-    return [
-        row.label,
-        f"{row.value_a:.{digits}f}",
-        f"{row.value_b:.{digits}f}",
-        f"{row.difference:+.{digits}f}",
-        f"{low} to {high}",
-        _p(row.p),
-        _p(row.p_holm),
-        _p(row.mcnemar.p if row.mcnemar else None),
-        *counts,
-    ]
-
-
-def _p(value: float | None) -> str:
-    return "" if value is None else "<0.0001" if value < 0.0001 else f"{value:.4f}"

@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import binomtest
 
-from pargo.benchmarks.compare import HEADS, Comparison, Row, compare, render
+from pargo.benchmarks.compare import Comparison, Row, compare
+from pargo.benchmarks.compare_table import HEADS, render
 from pargo.benchmarks.score import score_answers, to_json
 from pargo.benchmarks.summary import headline_record, shares, task_record
 from pargo.errors import PargoError

@@ -33,7 +33,7 @@ def score(answers: Sequence[Answered], parser: str, samples: int) -> dict[str, A
     groups, num_lost = group(answers)
     parsed = {answer.id: parse(answer.answer, answer, parser) for answer in answers}
     right = {answer.id: float(parsed[answer.id] == answer.label) for answer in answers}
-    circular = {key: float(right[rows[0].id]) for key, rows in groups.items()}
+    circular = {key: float(all(right[row.id] for row in rows)) for key, rows in groups.items()}
     leaves: dict[str, Groups] = defaultdict(dict)
     for key in sorted(groups, key=lambda key: (groups[key][0].task, int(key))):
         leaves[groups[key][0].task][key] = groups[key]
@@ -85,7 +85,7 @@ def group(answers: Sequence[Answered]) -> tuple[Groups, int]:
         found[group_of(answer)].append(answer)
     for rows in found.values():
         rows.sort(key=number_of)
-    groups = {key: rows for key, rows in found.items() if rows[0].id == key}
+    groups = {key: rows for key, rows in found.items() }
     if not groups:
         raise PargoError(f"none of {len(answers)} rows is a main row (index below 1,000,000), so no group counts")
     return groups, len(found) - len(groups)

@@ -281,6 +281,8 @@ def test_killed_in_the_middle_it_goes_on_without_asking_again(tmp_path, inputs, 
         again = server.asked - before
         assert not finished & again.keys()
         assert set(again.values()) == {1}
+        # the half line is gone, not part of the next one
+        assert judge_files(meta, results, output, settings(server)) == Grading(count, {}, 0)
     assert len(json.loads(output.read_text())) == count
     assert len(log_path(output).read_text().splitlines()) == count
     assert no_key_in(tmp_path, said)

@@ -6,6 +6,7 @@ import random
 from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -64,6 +65,16 @@ def test_equals_the_official_tool_on_anything_small(tmp_path, data, runs):
     assert_official(record, meta, grades, runs)
     every = [sum(grade["score"]) / runs for grade in grades.values()]
     assert record["headline"]["value"] == pytest.approx(sum(every) / len(every), abs=1e-12)
+
+
+def test_rounds_as_the_official_tool(tmp_path):
+    # numpy scales, rounds and scales back; Python rounds the very number
+    different = [score / 1000 for score in range(1000) if np.round(score / 10 + 0.05, 1) != round(score / 10 + 0.05, 1)]
+    meta = make_meta(1)
+    assert different
+    for score in different[:20]:
+        grades = {"v1_0": {"score": [score + 0.0005]}}
+        assert_official(scored(tmp_path, meta, grades), meta, grades, 1)
 
 
 def test_truth_table(tmp_path):
