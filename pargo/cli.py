@@ -265,13 +265,14 @@ def score(
     partial: Annotated[bool, typer.Option(help="Accept a part of the benchmark.")] = False,
     samples: Annotated[int, typer.Option(min=1, help="Bootstrap draws of the interval.")] = 2000,
     settings: Annotated[str | None, typer.Option(help="For `predictions`: what the stage reads of the config.")] = None,
+    grades: Annotated[Path | None, typer.Option(help="For `predictions`: directory of a judge's grades.")] = None,
     output: Annotated[Path | None, typer.Option(help="Write the record into this file.")] = None,
 ) -> None:
     """Score official result files or saved answers; needs no model."""
     if name == "predictions":
         if settings is None or output is None or len(inputs) != 1:
             raise PargoError("`score predictions` takes one directory, --settings and --output")
-        _run("pargo.benchmarks.score", settings, predictions=inputs[0], output=output)
+        _run("pargo.benchmarks.score", settings, predictions=inputs[0], output=output, grades=grades)
         return
     from pargo.benchmarks.score import score_files, to_json
     from pargo.benchmarks.show import show
@@ -284,6 +285,13 @@ def score(
         typer.echo(to_json(record), nl=False)
     else:
         show(record)
+
+
+@app.command()
+def grade(settings: SettingsText, predictions: Directory, output: Output, run_directory: RunDirectory) -> None:
+    """Let a judge model grade the answers to one benchmark."""
+    paths = {"predictions": predictions, "output": output, "run_directory": run_directory}
+    _run("pargo.benchmarks.mmvet.grade", settings, **paths)
 
 
 @app.command()
@@ -317,11 +325,17 @@ def judge(
     api_key_environment: Annotated[str, typer.Option(help="Environment variable of the key.")] = "OPENAI_API_KEY",
 ) -> None:
     """Let a judge model grade MM-Vet's answers; `pargo score mmvet META GRADES` then scores them."""
-    from pargo.benchmarks.mmvet.judge import Judge, judge_files
+    from pargo.benchmarks.mmvet.judge import judge_files
+    from pargo.config.judge import Judge
 
+    if not model:
+        raise PargoError("--model: expected the name of a model, got nothing")
     chosen = Judge(base_url=base_url, model=model, num_runs=runs, api_key_environment=api_key_environment)
-    judge_files(questions, results, output, chosen, prompt)
-    typer.echo(f"written: {output}")
+    grading = judge_files(questions, results, output, chosen, prompt)
+    typer.echo(f"written: {output}, {grading.graded} answers graded")
+    if grading.ungraded:
+        reasons = "; ".join(f"{name}: {reason}" for name, reason in grading.ungraded.items())
+        raise PargoError(f"{len(grading.ungraded)} answers are not graded and not in {output}: {reasons}")
 
 
 @app.command()

@@ -44,7 +44,8 @@ GROUPS = (
     Group(("caption",), ("caption",), ("caption",)),
     Group(("features",), ("features",), ("features",)),
     Group(("pretrain", "finetune"), ("pretrain", "finetune"), ("finetune",)),
-    Group(("evaluate",), ("evaluate", "attention"), ("evaluate", "attention")),
+    Group(("answer", "evaluate"), ("answer", "evaluate", "attention"), ("evaluate", "attention")),
+    Group(("grade",), ("grade",), ("grade",)),
     Group(("score",), ("score",), ("score",)),
     Group(("report",), ("report_tables", "report_figures", "report_page"), ("report_page",)),
 )

@@ -48,7 +48,7 @@ def answer_modules(kind: str) -> tuple[str, ...]:
 
 def score_modules(kind: str) -> tuple[str, ...]:
     """Modules whose source decides the score of answers to a benchmark."""
-    return "pargo.benchmarks.score", module(kind, "score")
+    return "pargo.benchmarks.score", *(module(kind, part) for part in ("results", "score"))
 
 
 def load(kind: str, part: Part) -> ModuleType:

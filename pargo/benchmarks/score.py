@@ -16,6 +16,7 @@ from pargo.files import sha256_file, write_atomic
 from pargo.layout import manifest_path
 from pargo.manifest import verify
 
+GRADES = "grades.json"
 SAMPLES = 2000  # bootstrap draws where no config says otherwise
 
 
@@ -26,17 +27,28 @@ class ScoreSettings(Settings):
     bootstrap_samples: Positive
 
 
-def run(settings: ScoreSettings, predictions: Path, output: Path) -> None:
+def run(settings: ScoreSettings, predictions: Path, output: Path, grades: Path | None = None) -> None:
     """Write the score of a predictions directory as JSON: see `score_answers`.
+
+    Args:
+        settings: see the class.
+        predictions: directory of the answers.
+        output: score file.
+        grades: directory of a judge's grades, for a benchmark that needs them.
 
     Raises:
         PargoError: predictions that differ from their manifest, or that the benchmark cannot score.
     """
-    verify(predictions)
-    benchmark, manifest = settings.benchmark, manifest_path(predictions)
-    answers = read_predictions(predictions / PREDICTIONS)
+    inputs = [predictions, *([grades] if grades else [])]
+    for directory in inputs:
+        verify(directory)
+    benchmark = settings.benchmark
+    answers: Sequence[Answered] = read_predictions(predictions / PREDICTIONS)
+    if grades:
+        answers = load(benchmark.kind, "results").add_grades(answers, grades / GRADES)
     record = score_answers(benchmark.kind, answers, benchmark.parser, settings.bootstrap_samples)
-    record["inputs"] = {manifest.as_posix(): sha256_file(manifest)}
+    manifests = map(manifest_path, inputs)
+    record["inputs"] = {manifest.as_posix(): sha256_file(manifest) for manifest in manifests}
     write_atomic(output, to_json(record))
 
 

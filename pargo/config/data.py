@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from pargo.config.base import Fraction, Name, Positive, Settings
+from pargo.config.judge import Judge
 
 
 class Dataset(Settings):
@@ -70,7 +71,7 @@ class SEEDBench(Settings):
     prompt: Literal["official", "llava", "compact"] = "llava"
     parser: Literal["letter", "ranking_sum", "ranking_mean"] = Field(
         "letter",
-        description="letter: the generated letter; ranking: the option of least loss, by the sum or mean over its tokens",
+        description="letter: the generated letter; ranking: the option of least loss, the sum or mean over its tokens",
     )
 
 
@@ -81,8 +82,9 @@ class MMVet(Settings):
     prompt: Literal["official", "llava", "compact"] = "official"
     parser: Literal["judge", "proxy"] = Field(
         "judge",
-        description="judge: grades of a judge model, `not graded` without them; proxy: words of the answer, for tests",
+        description="judge: grades of a judge model; proxy: words of the answer, never beside published numbers",
     )
+    judge: Judge | None = Field(None, description="without one the answers are exported and stay `not graded`")
 
 
 class POPE(Settings):

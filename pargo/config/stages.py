@@ -59,6 +59,10 @@ def score(config: Config, benchmark: str) -> dict[str, Any]:
     return {"benchmark": config.benchmarks[benchmark], "bootstrap_samples": config.report.bootstrap_samples}
 
 
+def grade(config: Config, benchmark: str) -> dict[str, Any]:
+    return {"judge": getattr(config.benchmarks[benchmark], "judge", None)}
+
+
 def attention(config: Config, arm: str) -> dict[str, Any]:
     split = next(iter(config.benchmarks.values())).split
     return {

@@ -52,6 +52,10 @@ class Chain:
             lambda files, settings: weights in files and settings.get("seed") == seed,
         )
 
+    def predictions(self) -> Node:
+        """The answers that were scored."""
+        return self._find("the file predictions.jsonl", lambda files, _: "predictions.jsonl" in files)
+
     def source(self, name: str) -> Node:
         """A downloaded or generated source by the name it has in the config."""
         return self._find(f"the source {name}", lambda _, settings: settings.get("id") == name)

@@ -20,6 +20,7 @@ from pargo.report.scores import Score, Scores
 from pargo.report.settings import ReportSettings
 
 COUNT = 3  # of each kind, per benchmark
+HALF = 0.5  # a grade above counts as right
 SIZE = 128  # pixels of a thumbnail
 
 
@@ -77,12 +78,12 @@ def _samples(settings: ReportSettings, scores: Scores, benchmark: str, arms: lis
 
 def _answers(score: Score) -> dict[str, tuple[Prediction, bool]]:
     """Each question's prediction, and whether the score counts it as right."""
-    directory = follow(score.path).nodes[0].directory
+    directory = follow(score.path).predictions().directory
     verify(directory)  # the chain holds for manifests; the answers shown must be those that were scored
     correct = score.data["correct"]
     marks = {(task, image): iter(values) for task, images in correct.items() for image, values in images.items()}
     return {
-        prediction.id: (prediction, bool(next(marks[prediction.task, prediction.image])))
+        prediction.id: (prediction, next(marks[prediction.task, prediction.image]) > HALF)
         for prediction in read_predictions(directory / PREDICTIONS)
     }
 

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import yaml
 
@@ -19,6 +20,7 @@ RESULTS = ("artifacts", "reports", "runs", "dvc.yaml", "dvc.lock", "dvc.params.y
 LIST_PENDING = """
 import json, sys
 from pathlib import Path
+from typing import ClassVar
 from pargo.versioning.graph import list_jobs
 print(json.dumps({job.name: job.wildcards.get("arm") for job in list_jobs(Path(sys.argv[1])) if job.reason}))
 """
@@ -29,6 +31,7 @@ class Project:
     """A copy of the project with its own git and DVC."""
 
     root: Path
+    KEY: ClassVar[str] = "a-key-that-must-not-be-kept"  # of a judge
 
     def run(self, *command: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Run a command in the project, with the project's own `pargo`."""
@@ -36,6 +39,7 @@ class Project:
             "PYTHONPATH": str(self.root),
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
             "COLUMNS": "200",
+            "OPENAI_API_KEY": self.KEY,
         }
         done = subprocess.run(command, cwd=self.root, env=environment, capture_output=True, text=True)
         assert not check or done.returncode == 0, f"{' '.join(command)}\n{done.stdout}\n{done.stderr}"

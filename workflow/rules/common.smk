@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
+from snakemake.io import Wildcards
 
 from pargo.benchmarks import answer_modules, score_modules
 from pargo.code import import_closure
@@ -154,6 +155,17 @@ def shards(wildcards):
     return [shard(*of, index) for index in range(number)] if number > 1 else []
 
 
+def grades(arm, seed, benchmark):
+    """Directory of a judge's grades."""
+    return layout.artifacts / "grades" / arm / f"seed-{seed}" / benchmark
+
+
+def judged(wildcards):
+    """The grades that a score reads; none where a rule scores, or where no judge is configured."""
+    of = (wildcards.arm, wildcards.seed, wildcards.benchmark)
+    return [grades(*of)] if getattr(experiment.benchmarks[wildcards.benchmark], "judge", None) else []
+
+
 def answers_from(wildcards):
     """What an evaluation reads: language model, model, questions with their images, and features."""
     return [
@@ -187,6 +199,7 @@ def artifact_directories():
             *(layout.features(part.source, part.split) for part in experiment.benchmarks.values()),
             *model_directories(),
             *(layout.predictions(*run, benchmark) for run in runs() for benchmark in experiment.benchmarks),
+            *(path for evaluation in evaluations() for path in (*shards(evaluation), *judged(evaluation))),
             *attention_directories(),
         }
     )
@@ -198,6 +211,15 @@ def artifact_directories():
 def runs():
     """All (arm, seed) pairs."""
     return [(arm, seed) for arm in experiment.arms for seed in experiment.seeds]
+
+
+def evaluations():
+    """Wildcards of all evaluations."""
+    return [
+        Wildcards(fromdict={"arm": arm, "seed": str(seed), "benchmark": benchmark})
+        for arm, seed in runs()
+        for benchmark in experiment.benchmarks
+    ]
 
 
 def score_files():

@@ -50,11 +50,33 @@ rule evaluate:
         "--executor {resources.executor} > {log} 2>&1"
 
 
+# a judge model grades what no rule can score
+rule grade:
+    input:
+        code=code("pargo.benchmarks.mmvet.grade"),
+        manifest=manifest(layout.predictions("{arm}", "{seed}", "{benchmark}")),
+        predictions=contents(layout.predictions("{arm}", "{seed}", "{benchmark}")),
+    output:
+        directory=directory(str(grades("{arm}", "{seed}", "{benchmark}"))),
+        manifest=manifest(grades("{arm}", "{seed}", "{benchmark}")),
+    log:
+        log_file("grade-{arm}-seed-{seed}-{benchmark}"),
+    params:
+        settings=settings(stages.grade),
+    shell:
+        "python -m pargo grade --settings {params.settings:q} --predictions {input.predictions} "
+        "--output {output.directory} "
+        f"--run-directory {run_directory('grade', '{wildcards.arm}', 'seed-{wildcards.seed}', '{wildcards.benchmark}')} "
+        "> {log} 2>&1"
+
+
 rule score:
     input:
         code=score_code,
+        manifests=lambda wildcards: [manifest(path) for path in judged(wildcards)],
         manifest=manifest(layout.predictions("{arm}", "{seed}", "{benchmark}")),
         predictions=contents(layout.predictions("{arm}", "{seed}", "{benchmark}")),
+        grades=lambda wildcards: [contents(path) for path in judged(wildcards)],
     output:
         report(
             str(layout.score("{arm}", "{seed}", "{benchmark}")),
@@ -67,6 +89,7 @@ rule score:
         log_file("score-{arm}-seed-{seed}-{benchmark}"),
     params:
         settings=settings(stages.score),
+        grades=lambda wildcards: repeated("--grades", judged(wildcards)),
     shell:
-        "python -m pargo score predictions --settings {params.settings:q} {input.predictions} "
+        "python -m pargo score predictions --settings {params.settings:q} {input.predictions} {params.grades} "
         "--output {output} > {log} 2>&1"

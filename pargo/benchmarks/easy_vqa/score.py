@@ -60,12 +60,12 @@ def baselines(answers: Sequence[Answered]) -> dict[str, dict[str, Any]]:
     for answer in answers:
         labels[answer.question][normalise(answer.label)] += 1
     overall: Counter[str] = sum(labels.values(), Counter())
-    answer = min(overall, key=lambda label: (-overall[label], label))
+    common = min(overall, key=lambda label: (-overall[label], label))
     best = sum(max(counter.values()) for counter in labels.values())
     return {
         "majority_answer": {
-            "value": overall[answer] / len(answers),
-            "how": f"`{answer}`, the most common answer of these questions, to every question",
+            "value": overall[common] / len(answers),
+            "how": f"`{common}`, the most common answer of these questions, to every question",
         },
         "majority_answer_by_question": {
             "value": best / len(answers),

@@ -71,8 +71,7 @@ def _texts(record: Prediction, columns: Sequence[str]) -> Iterator[str]:
         **record.details,
     }
     for name in columns:
-        text = own.get(name, "").replace("\r", "\n")
-        yield _NOT_IN_XML.sub(lambda found: " " if found[0].isspace() else "\ufffd", text)[:MAX_CELL]
+        yield _NOT_IN_XML.sub(lambda found: " " if found[0].isspace() else "\ufffd", own.get(name, ""))[:MAX_CELL]
 
 
 def _without_times(archive: io.BytesIO) -> bytes:

@@ -85,7 +85,7 @@ def group(answers: Sequence[Answered]) -> tuple[Groups, int]:
         found[group_of(answer)].append(answer)
     for rows in found.values():
         rows.sort(key=number_of)
-    groups = {key: rows for key, rows in found.items() }
+    groups = {key: rows for key, rows in found.items() if rows[0].id == key}
     if not groups:
         raise PargoError(f"none of {len(answers)} rows is a main row (index below 1,000,000), so no group counts")
     return groups, len(found) - len(groups)

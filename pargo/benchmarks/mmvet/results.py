@@ -55,20 +55,39 @@ def read(inputs: Sequence[Path], *, parser: str, partial: bool) -> list[Answered
     path = inputs[1]
     questions = read_meta(inputs[0])
     entries = parse_entries(read_text(path), str(path))
-    if not entries:
-        raise PargoError(f"{path} holds no grades")
-    for entry in entries:
-        if entry.key not in questions:
-            raise PargoError(f"{entry.where}: question {entry.key!r} is not in {inputs[0]}")
-    if not partial and (missing := [key for key in questions if key not in {entry.key for entry in entries}]):
-        raise PargoError(
-            f"{path}: nothing for question {missing[0]!r} of {inputs[0]} ({len(missing)} of {len(questions)} missing)"
-        )
+    _check_ids(entries, questions, str(path), str(inputs[0]), partial=partial)
     if isinstance(entries[0].value, str):
         return [_answer(entry, questions[entry.key]) for entry in entries]
     if parser == "proxy":
         raise PargoError(f"{path} holds grades, but the proxy reads answers: name the results file {{id: text}}")
     return _graded(entries, questions)
+
+
+def add_grades(answers: Sequence[Answered], path: Path) -> list[Answered]:
+    """The answers with the grades of a file in their `details`, as `read` has them.
+
+    Raises:
+        PargoError: an answer without grade, a grade without answer, or what `read` refuses; names file and line.
+    """
+    entries = parse_entries(read_text(path), str(path))
+    questions: dict[str, Question] = {answer.id: answer for answer in answers}
+    _check_ids(entries, questions, str(path), "the answers", partial=False)
+    graded = {answer.id: answer.details for answer in _graded(entries, questions)}
+    return [answer.model_copy(update={"details": graded[answer.id]}) for answer in answers]
+
+
+def _check_ids(
+    entries: Sequence[Entry], questions: dict[str, Question], path: str, where: str, *, partial: bool
+) -> None:
+    if not entries:
+        raise PargoError(f"{path} holds no grades")
+    for entry in entries:
+        if entry.key not in questions:
+            raise PargoError(f"{entry.where}: question {entry.key!r} is not in {where}")
+    if not partial and (missing := [key for key in questions if key not in {entry.key for entry in entries}]):
+        raise PargoError(
+            f"{path}: nothing for question {missing[0]!r} of {where} ({len(missing)} of {len(questions)} missing)"
+        )
 
 
 def _answer(entry: Entry, question: Question) -> Answered:
@@ -92,7 +111,8 @@ def _graded(entries: Sequence[Entry], questions: dict[str, Question]) -> list[An
         details = question.details | {"grade": repr(math.fsum(scores) / num_runs)}
         if num_runs > 1:
             details["grades"] = ",".join(map(repr, scores))
-        answers.append(Answered(**question.model_dump() | {"details": details}, answer=""))
+        fields = {name: getattr(question, name) for name in Question.model_fields}
+        answers.append(Answered(**fields | {"details": details}, answer=""))
     return answers
 
 
