@@ -18,7 +18,7 @@ from pargo.code import ROOT
 from pargo.errors import PargoError
 from pargo.versioning.graph import Job, list_jobs
 
-STAGES = ("download", "caption", "features", "pretrain", "finetune", "evaluate", "answer", "attention", "score", "report")
+STAGES = ("download", "caption", "features", "pretrain", "finetune", "evaluate", "answer", "attention", "grade", "score", "report")
 
 
 def pargo(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -85,13 +85,13 @@ def jobs() -> dict[str, Job]:
 
 
 def test_rules_commands_and_stages_have_one_name(jobs: dict[str, Job]) -> None:
-    assert {rule.partition("_")[0] for rule in jobs} == set(STAGES)
+    assert {rule.partition("_")[0] for rule in jobs} == set(STAGES) - {"grade"}  # micro has no judge
     for rule, job in jobs.items():
         name = {"score": "score predictions"}.get(rule, rule.replace("_", " "))
         assert job.command.startswith(f"python -m pargo {name} --settings ")
 
 
-@pytest.mark.parametrize("rule", [*STAGES[:-1], "report_tables", "report_figures", "report_page"])
+@pytest.mark.parametrize("rule", [*STAGES[:-3], "score", "report_tables", "report_figures", "report_page"])
 def test_command_of_a_rule_is_a_call_that_its_stage_takes(
     rule: str, jobs: dict[str, Job], monkeypatch: pytest.MonkeyPatch
 ) -> None:
