@@ -18,7 +18,19 @@ from pargo.code import ROOT
 from pargo.errors import PargoError
 from pargo.versioning.graph import Job, list_jobs
 
-STAGES = ("download", "caption", "features", "pretrain", "finetune", "evaluate", "answer", "attention", "grade", "score", "report")
+STAGES = (
+    "download",
+    "caption",
+    "features",
+    "pretrain",
+    "finetune",
+    "evaluate",
+    "answer",
+    "attention",
+    "grade",
+    "score",
+    "report",
+)
 
 
 def pargo(*arguments: str) -> subprocess.CompletedProcess[str]:

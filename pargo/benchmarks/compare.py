@@ -184,14 +184,19 @@ def _rows(name: str, side_a: Sequence[Record], side_b: Sequence[Record], samples
             }
             found |= {"interval": percentile_interval(draws), "p": bootstrap_p(draws)}
             if len(side_a) == len(side_b) == 1:
-                found["mcnemar"] = _mcnemar(side_a[0].marks(task), side_b[0].marks(task))
+                found["mcnemar"] = _mcnemar(side_a[0], side_b[0], task)
             row = row.model_copy(update=found)
         yield row
 
 
-def _mcnemar(marks_a: Sequence[float], marks_b: Sequence[float]) -> McNemar | None:
-    """None where answers have partial grades, or are not marked one by one."""
-    if not marks_a or not {*marks_a, *marks_b} <= {0, 1}:
+def _mcnemar(side_a: Record, side_b: Record, task: str | None) -> McNemar | None:
+    """None where answers have partial grades, are not marked one by one, or ask one question in several ways."""
+    marks_a, marks_b = side_a.marks(task), side_b.marks(task)
+    # MMBench's rotations: a question counts once, all its answers together
+    asked_once = side_a.headline.rule != "pooled" or sum(
+        pair[1] for images in side_a.groups(task).values() for pair in images.values()
+    ) == len(marks_a)
+    if not marks_a or not asked_once or not {*marks_a, *marks_b} <= {0, 1}:
         return None
     pairs = Counter(zip(marks_a, marks_b, strict=True))
     only_a, only_b = pairs[1, 0], pairs[0, 1]

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import torch
 import torch.nn.functional as F
 from accelerate import Accelerator
+from lmms_eval.api.instance import GenerationResult
 from lmms_eval.api.model import lmms
 from PIL import Image
 
@@ -106,16 +107,16 @@ class HarnessModel(lmms):
         decoding = [self._decoding(one.name, kwargs) for one, kwargs in zip(asked, settings, strict=True)]
         answers = [""] * len(requests)
         for batch in track(make_batches(decoding, self._lengths(asked), self.batch_size), "Answering (batches)"):
-            texts = self._generate([asked[index] for index in batch], decoding[batch[0]])
+            texts = self._answers([asked[index] for index in batch], decoding[batch[0]])
             for index, text in zip(batch, texts, strict=True):
                 answers[index] = cut(text, settings[index].get("until")).strip()
         return answers
 
-    def loglikelihood(self, requests: Sequence[Any]) -> list[tuple[float, bool]]:
-        """For each request the loss of its option, and whether greedy search would give it.
+    def loglikelihood(self, requests: Sequence[Any]) -> list[GenerationResult]:
+        """For each request the loss of its option, and whether greedy search would give it; `text` is this pair.
 
         The loss is the mean cross entropy of the option's tokens, in nats: lmms-eval chooses the least one, so its own
-        models return that, whatever the method is called.
+        models return that, whatever the method is called. A bare pair would be made a string by lmms-eval 0.7.3.
 
         Raises:
             InputError: an empty option, or one without its question (`acc_mutual_info`); see also `Asked.message`.
@@ -128,24 +129,24 @@ class HarnessModel(lmms):
             if not options[-1]:
                 raise InputError(f"{one.name}: an option is empty")
         lengths = [length + len(option) for length, option in zip(self._lengths(asked), options, strict=True)]
-        found = [(0.0, False)] * len(requests)
+        found: list[Any] = [None] * len(requests)
         for batch in track(make_batches([0] * len(requests), lengths, self.batch_size), "Ranking (batches)"):
-            ranked = self._rank([asked[index] for index in batch], [options[index] for index in batch])
-            for index, result in zip(batch, ranked, strict=True):
-                found[index] = result
+            ranked = self._losses([asked[index] for index in batch], [options[index] for index in batch])
+            for index, pair in zip(batch, ranked, strict=True):
+                found[index] = GenerationResult(pair)
         return found
 
     def generate_until_multi_round(self, requests: Sequence[Any]) -> list[str]:
         raise NotImplementedError("pargo answers one question at a time: tasks of several rounds are not supported")
 
     @torch.inference_mode()
-    def _generate(self, asked: Sequence[Asked], decoding: Decoding) -> list[str]:
+    def _answers(self, asked: Sequence[Asked], decoding: Decoding) -> list[str]:
         inputs = self._inputs(asked)
         ids = self.model.generate(**inputs, **decoding._asdict())
         return self.processor.batch_decode(ids[:, inputs["input_ids"].shape[1] :], skip_special_tokens=True)
 
     @torch.inference_mode()
-    def _rank(self, asked: Sequence[Asked], options: Sequence[str]) -> list[tuple[float, bool]]:
+    def _losses(self, asked: Sequence[Asked], options: Sequence[str]) -> list[tuple[float, bool]]:
         inputs, tokenizer = self._inputs(asked), self.processor.tokenizer
         # tokenized apart from the question, as in training
         answers = [tokenizer(f" {option}", add_special_tokens=False)["input_ids"] for option in options]

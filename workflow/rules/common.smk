@@ -6,7 +6,6 @@ import sys
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
-from snakemake.io import Wildcards
 
 from pargo.benchmarks import answer_modules, score_modules
 from pargo.code import import_closure
@@ -148,11 +147,10 @@ def shard(arm, seed, benchmark, number):
     return layout.artifacts / "answers" / arm / f"seed-{seed}" / f"{benchmark}-{number}"
 
 
-def shards(wildcards):
+def shards(arm, seed, benchmark):
     """All of them; none when one job answers all questions."""
-    number = experiment.arms[wildcards.arm].generation.num_shards
-    of = (wildcards.arm, wildcards.seed, wildcards.benchmark)
-    return [shard(*of, index) for index in range(number)] if number > 1 else []
+    number = experiment.arms[arm].generation.num_shards
+    return [shard(arm, seed, benchmark, index) for index in range(number)] if number > 1 else []
 
 
 def grades(arm, seed, benchmark):
@@ -160,10 +158,10 @@ def grades(arm, seed, benchmark):
     return layout.artifacts / "grades" / arm / f"seed-{seed}" / benchmark
 
 
-def judged(wildcards):
+def judged(arm, seed, benchmark):
     """The grades that a score reads; none where a rule scores, or where no judge is configured."""
-    of = (wildcards.arm, wildcards.seed, wildcards.benchmark)
-    return [grades(*of)] if getattr(experiment.benchmarks[wildcards.benchmark], "judge", None) else []
+    judge = getattr(experiment.benchmarks[benchmark], "judge", None)
+    return [grades(arm, seed, benchmark)] if judge else []
 
 
 def answers_from(wildcards):
@@ -199,7 +197,7 @@ def artifact_directories():
             *(layout.features(part.source, part.split) for part in experiment.benchmarks.values()),
             *model_directories(),
             *(layout.predictions(*run, benchmark) for run in runs() for benchmark in experiment.benchmarks),
-            *(path for evaluation in evaluations() for path in (*shards(evaluation), *judged(evaluation))),
+            *(path for of in evaluations() for path in (*shards(*of), *judged(*of))),
             *attention_directories(),
         }
     )
@@ -213,13 +211,14 @@ def runs():
     return [(arm, seed) for arm in experiment.arms for seed in experiment.seeds]
 
 
+def evaluation(wildcards):
+    """Arm, seed and benchmark of a job."""
+    return wildcards.arm, wildcards.seed, wildcards.benchmark
+
+
 def evaluations():
-    """Wildcards of all evaluations."""
-    return [
-        Wildcards(fromdict={"arm": arm, "seed": str(seed), "benchmark": benchmark})
-        for arm, seed in runs()
-        for benchmark in experiment.benchmarks
-    ]
+    """The same of all jobs."""
+    return [(*run, benchmark) for run in runs() for benchmark in experiment.benchmarks]
 
 
 def score_files():

@@ -28,9 +28,11 @@ rule answer:
 rule evaluate:
     input:
         code=answer_code,
-        manifests=lambda wildcards: [manifest(path) for path in [*answers_from(wildcards), *shards(wildcards)]],
+        manifests=lambda wildcards: [
+            manifest(path) for path in [*answers_from(wildcards), *shards(*evaluation(wildcards))]
+        ],
         directories=lambda wildcards: [contents(path) for path in answers_from(wildcards)],
-        shards=lambda wildcards: [contents(path) for path in shards(wildcards)],
+        shards=lambda wildcards: [contents(path) for path in shards(*evaluation(wildcards))],
     output:
         directory=directory(str(layout.predictions("{arm}", "{seed}", "{benchmark}"))),
         manifest=manifest(layout.predictions("{arm}", "{seed}", "{benchmark}")),
@@ -41,7 +43,7 @@ rule evaluate:
         executor=EXECUTOR,
     params:
         settings=settings(stages.evaluate),
-        answers=lambda wildcards: repeated("--answers", shards(wildcards)),
+        answers=lambda wildcards: repeated("--answers", shards(*evaluation(wildcards))),
     shell:
         "python -m pargo evaluate --settings {params.settings:q} --language {input.directories[0]} "
         "--model {input.directories[1]} --source {input.directories[2]} --features {input.directories[3]} "
@@ -73,10 +75,10 @@ rule grade:
 rule score:
     input:
         code=score_code,
-        manifests=lambda wildcards: [manifest(path) for path in judged(wildcards)],
+        manifests=lambda wildcards: [manifest(path) for path in judged(*evaluation(wildcards))],
         manifest=manifest(layout.predictions("{arm}", "{seed}", "{benchmark}")),
         predictions=contents(layout.predictions("{arm}", "{seed}", "{benchmark}")),
-        grades=lambda wildcards: [contents(path) for path in judged(wildcards)],
+        grades=lambda wildcards: [contents(path) for path in judged(*evaluation(wildcards))],
     output:
         report(
             str(layout.score("{arm}", "{seed}", "{benchmark}")),
@@ -89,7 +91,7 @@ rule score:
         log_file("score-{arm}-seed-{seed}-{benchmark}"),
     params:
         settings=settings(stages.score),
-        grades=lambda wildcards: repeated("--grades", judged(wildcards)),
+        grades=lambda wildcards: repeated("--grades", judged(*evaluation(wildcards))),
     shell:
         "python -m pargo score predictions --settings {params.settings:q} {input.predictions} {params.grades} "
         "--output {output} > {log} 2>&1"
