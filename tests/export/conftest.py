@@ -80,7 +80,7 @@ def _make(config: Config) -> None:
         answers = layout.predictions("pargo", 0, benchmark)
         settings = _settings(EvaluateSettings, evaluate(config, "pargo", benchmark))
         paths = {"language": language, "model": path, "source": layout.source("mini_mme"), "features": features_dir}
-        run_evaluate(settings, **paths, output=answers)
+        run_evaluate(settings, **paths, run_directory=Path("run") / benchmark, output=answers)
         run_score(_settings(ScoreSettings, score(config, benchmark)), answers, layout.score("pargo", 0, benchmark))
 
 

@@ -6,10 +6,10 @@ from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
+from pargo.benchmarks.archive import Files, open_files
 from pargo.benchmarks.mme.lines import pair_up, read_rows
 from pargo.benchmarks.mme.pairs import EXTENSIONS, Pair, check_pair, match_texts, parse_text
 from pargo.benchmarks.mme.tasks import TASKS
-from pargo.benchmarks.mme.tree import Files, open_files
 from pargo.errors import PargoError
 
 # the two folders of the tasks that are not flat

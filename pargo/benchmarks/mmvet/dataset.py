@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import zipfile
-import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
-from pargo.benchmarks.mmvet.files import decode
+from pargo.benchmarks.archive import Files, open_files
+from pargo.benchmarks.mmvet.files import decode, read_text
 from pargo.benchmarks.mmvet.hub import read_parquet
 from pargo.benchmarks.mmvet.meta import META, parse_meta
 from pargo.benchmarks.questions import image_extension, read_source, write_source
@@ -16,11 +15,6 @@ from pargo.config.data import MMVet
 from pargo.errors import PargoError
 
 EXTENSIONS = (".png", ".jpg", ".jpeg")
-# what a broken or unsupported zip raises
-_ZIP_ERRORS = (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError, OSError, ValueError)
-
-# path within a folder or zip -> its bytes
-Files = dict[str, Callable[[], bytes]]
 
 
 def import_files(paths: Sequence[Path], directory: Path) -> None:
@@ -52,22 +46,26 @@ def read_questions(source: Path, benchmark: MMVet) -> list[Question]:
 
 
 def _read_official(paths: Sequence[Path]) -> tuple[list[Question], dict[str, bytes]]:
+    folders = [path for path in paths if path.suffix != ".json"]
+    if len(paths) > 2 or len(folders) != 1:
+        raise PargoError(
+            f"mmvet is imported from {META} and its folder of images, from a folder or zip of both, or from parquet; "
+            f"got {', '.join(map(str, paths)) or 'nothing'}"
+        )
+    with open_files(folders[0]) as files:
+        return _read_files(paths, files)
+
+
+def _read_files(paths: Sequence[Path], files: Files) -> tuple[list[Question], dict[str, bytes]]:
     if len(paths) == 1:
-        files = _files(paths[0])
         found = sorted((path for path in files if PurePosixPath(path).name == META), key=lambda path: path.count("/"))
         if not found:
             raise PargoError(f"{paths[0]} holds no {META}")
         name, text = f"{paths[0]}/{found[0]}", decode(files[found[0]](), f"{paths[0]}/{found[0]}")
         base = found[0].removesuffix(META)
-    elif len(paths) == 2 and sum(path.suffix == ".json" for path in paths) == 1:
-        meta, images = sorted(paths, key=lambda path: path.suffix != ".json")
-        name, text = str(meta), decode(_read(meta), str(meta))
-        files, base = _files(images), ""
     else:
-        raise PargoError(
-            f"mmvet is imported from {META} and its folder of images, from a folder or zip of both, or from parquet; "
-            f"got {', '.join(map(str, paths)) or 'nothing'}"
-        )
+        meta = next(path for path in paths if path.suffix == ".json")
+        name, text, base = str(meta), read_text(meta), ""
     questions = list(parse_meta(text, name).values())
     found_images = {}
     for question in questions:
@@ -93,35 +91,3 @@ def _with_extensions(
         raise PargoError("two images have the same name but for its ending")
     renamed = [question.model_copy(update={"image": names[question.image]}) for question in questions]
     return renamed, ((names[name], data) for name, data in images.items())
-
-
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise PargoError(f"cannot read {path}: {error.strerror}") from error
-
-
-def _files(path: Path) -> Files:
-    """The files of a folder or of a zip, by their paths below it."""
-    if path.is_dir():
-        found = sorted(file for file in path.rglob("*") if file.is_file())
-        return {file.relative_to(path).as_posix(): lambda file=file: _read(file) for file in found}  # type: ignore[misc]
-    try:
-        with zipfile.ZipFile(path) as archive:
-            members = [item.filename for item in archive.infolist() if not item.is_dir()]
-    except _ZIP_ERRORS as error:
-        raise PargoError(f"{path}: neither a folder nor a zip that can be read: {error}") from None
-    return {
-        name: lambda name=name: _read_member(path, name)  # type: ignore[misc]
-        for name in members
-        if not name.startswith("__MACOSX/")
-    }
-
-
-def _read_member(path: Path, name: str) -> bytes:
-    try:
-        with zipfile.ZipFile(path) as archive:
-            return archive.read(name)
-    except _ZIP_ERRORS as error:
-        raise PargoError(f"{path}: cannot read {name}: {error}") from None

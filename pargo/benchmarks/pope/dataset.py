@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
+from pargo.benchmarks.official import Entry, OfficialFiles, UniqueImages, hub_image, parquet_rows
 from pargo.benchmarks.pope.splits import SPLITS, SUFFIXES, label_of, split_of
 from pargo.benchmarks.questions import read_source, write_source
 from pargo.benchmarks.records import Question
-from pargo.benchmarks.seedbench.files import Entry, OfficialFiles, UniqueImages, hub_image, parquet_rows
-from pargo.benchmarks.seedbench.rows import Row, json_lines, shorten
+from pargo.benchmarks.rows import Row, json_lines, shorten
 from pargo.config.data import POPE
 from pargo.errors import PargoError
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pargo.benchmarks.seedbench.rows import Row, shorten
+from pargo.benchmarks.rows import Row, shorten
 from pargo.errors import PargoError
 
 ID = "question_id"

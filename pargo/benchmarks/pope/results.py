@@ -11,7 +11,7 @@ from pathlib import Path
 from pargo.benchmarks.pope.pairing import ID, pair
 from pargo.benchmarks.pope.splits import SPLITS, SUFFIXES, label_of, split_of
 from pargo.benchmarks.records import Answered, Prediction
-from pargo.benchmarks.seedbench.rows import Row, json_lines, read_bytes, shorten
+from pargo.benchmarks.rows import Row, json_lines, read_bytes, shorten
 from pargo.errors import PargoError
 
 OFFICIAL = "official"

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from pargo.benchmarks.records import Question
-from pargo.benchmarks.seedbench.rows import Row, clean, decode, load_json, read_bytes, shorten
+from pargo.benchmarks.rows import Row, clean, decode, load_json, read_bytes, shorten
 from pargo.errors import PargoError
 
 LETTERS = "ABCD"

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
+from pargo.benchmarks.official import OfficialFiles, UniqueImages, hub_image, parquet_rows
 from pargo.benchmarks.questions import read_source, write_source
 from pargo.benchmarks.records import Question
+from pargo.benchmarks.rows import Row
 from pargo.benchmarks.seedbench.annotations import Collection, parse_json
-from pargo.benchmarks.seedbench.files import OfficialFiles, UniqueImages, hub_image, parquet_rows
-from pargo.benchmarks.seedbench.rows import Row
 from pargo.config.data import SEEDBench
 from pargo.errors import PargoError
 

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from pargo.benchmarks.records import Answered, Prediction, Question
+from pargo.benchmarks.rows import Row, clean, json_lines, read_bytes, shorten
 from pargo.benchmarks.seedbench.annotations import read_annotations
 from pargo.benchmarks.seedbench.answers import parse, rank
-from pargo.benchmarks.seedbench.rows import Row, clean, json_lines, read_bytes, shorten
 from pargo.errors import PargoError
 
 OFFICIAL = "official"

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import zipfile
-import zlib
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
@@ -12,11 +10,10 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
+from pargo.benchmarks.archive import open_files
 from pargo.benchmarks.questions import image_extension
-from pargo.benchmarks.seedbench.rows import Row, read_bytes, shorten
+from pargo.benchmarks.rows import Row, read_bytes, shorten
 from pargo.errors import PargoError
-
-BROKEN_ZIP = (zipfile.BadZipFile, zlib.error, OSError, RuntimeError, NotImplementedError, ValueError, EOFError)
 
 
 class Entry(NamedTuple):
@@ -56,14 +53,8 @@ class OfficialFiles:
         elif not path.exists():
             raise PargoError(f"{path} does not exist")
         elif path.suffix.lower() == ".zip":
-            try:
-                archive = self._open.enter_context(zipfile.ZipFile(path))
-            except BROKEN_ZIP as error:
-                raise PargoError(f"{path}: not a readable zip: {error}") from None
-            for info in archive.infolist():
-                if not info.is_dir():
-                    where = f"{path}/{info.filename}"
-                    yield Entry(info.filename, where, partial(_read_member, archive, info, where))
+            for name, read in self._open.enter_context(open_files(path)).items():
+                yield Entry(name, f"{path}/{name}", read)
         else:
             yield Entry(path.name, str(path), partial(read_bytes, path), path)
 
@@ -93,13 +84,6 @@ class OfficialFiles:
 
     def __exit__(self, *_: object) -> None:
         self._open.close()
-
-
-def _read_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, where: str) -> bytes:
-    try:
-        return archive.read(info)
-    except BROKEN_ZIP as error:
-        raise PargoError(f"{where}: cannot be read: {error}") from None
 
 
 def parquet_rows(entry: Entry) -> Iterator[Row]:
