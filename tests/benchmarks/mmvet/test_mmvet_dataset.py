@@ -180,8 +180,8 @@ def test_other_files(tmp_path, folder):
         ([folder, folder], r"mmvet is imported from"),
         ([tmp_path / "gone"], r"gone does not exist"),
         ([empty], r"empty holds no mm-vet\.json"),
-        ([text], r"a\.zip: neither a folder nor a zip that can be read"),
-        ([folder / "mm-vet.json"], r"mm-vet\.json: neither a folder nor a zip"),
+        ([text], r"a\.zip: neither a folder nor a zip"),
+        ([folder / "mm-vet.json"], r"mmvet is imported from mm-vet\.json and its folder of images"),
     ):
         with pytest.raises(PargoError, match=message):
             import_files(paths, tmp_path / "s" / "test")
