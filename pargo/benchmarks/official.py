@@ -1,19 +1,34 @@
-"""Official files as they come: alone, in folders or in zips, and the hub's parquet tables; with their images."""
+"""Official files as they come: alone, in folders or in zips. Nothing is unpacked, so no member is written anywhere."""
 
 from __future__ import annotations
 
-import hashlib
+import stat
+import struct
+import zipfile
+import zlib
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
-from pargo.benchmarks.archive import open_files
-from pargo.benchmarks.questions import image_extension
-from pargo.benchmarks.rows import Row, read_bytes, shorten
+from pargo.benchmarks.rows import is_hidden, read_bytes
 from pargo.errors import PargoError
+
+MAX_FILE_BYTES = 2**30  # of a zip's member, unpacked: the hub's tables have up to half a GiB
+MAX_ZIP_BYTES = 64 * 2**30  # unpacked; the largest, SEED-Bench's images, have less
+# a broken zip makes zipfile raise any of these
+BROKEN = (
+    zipfile.BadZipFile,
+    zlib.error,
+    struct.error,
+    OSError,
+    EOFError,
+    ValueError,
+    NotImplementedError,
+    RuntimeError,
+)
 
 
 class Entry(NamedTuple):
@@ -25,42 +40,24 @@ class Entry(NamedTuple):
     path: Path | None = None  # None inside a zip
 
 
-class OfficialFiles:
-    """All files of the given files, folders and zips; use as a context manager.
+class Files:
+    """The files of some files, folders and zips; `where` names these for errors."""
 
-    Raises:
-        PargoError: a path does not exist, or a zip is broken.
-    """
-
-    def __init__(self, paths: Sequence[Path]) -> None:
-        self.paths = ", ".join(map(str, paths))
-        self._open = ExitStack()
-        entries = [entry for path in paths for entry in self._entries(path)]
-        # hidden files and folders are not part of any benchmark; macOS adds some to zips
-        self.entries = [
-            entry
-            for entry in entries
-            if not any(part.startswith((".", "__MACOSX")) for part in PurePosixPath(entry.name).parts)
-        ]
+    def __init__(self, entries: Sequence[Entry], where: str) -> None:
+        self.entries = entries
+        self.where = where
+        self.by_path = {entry.name: entry for entry in entries}
         self._by_name: dict[str, list[Entry]] = defaultdict(list)
-        for entry in self.entries:
+        for entry in entries:
             self._by_name[PurePosixPath(entry.name).name].append(entry)
-
-    def _entries(self, path: Path) -> Iterator[Entry]:
-        if path.is_dir():
-            for file in sorted(file for file in path.rglob("*") if file.is_file()):
-                yield Entry(file.relative_to(path).as_posix(), str(file), partial(read_bytes, file), file)
-        elif not path.exists():
-            raise PargoError(f"{path} does not exist")
-        elif path.suffix.lower() == ".zip":
-            for name, read in self._open.enter_context(open_files(path)).items():
-                yield Entry(name, f"{path}/{name}", read)
-        else:
-            yield Entry(path.name, str(path), partial(read_bytes, path), path)
 
     def with_suffix(self, *suffixes: str) -> list[Entry]:
         """The files whose names end so, in order."""
         return [entry for entry in self.entries if PurePosixPath(entry.name).suffix.lower() in suffixes]
+
+    def named(self, name: str) -> list[Entry]:
+        """The files of this name, those nearest to the top first."""
+        return sorted(self._by_name.get(name, ()), key=lambda entry: entry.name.count("/"))
 
     def find(self, names: Sequence[str], where: str) -> bytes:
         """The bytes of the one file that has one of these names, or ends in one that is a path.
@@ -76,62 +73,76 @@ class OfficialFiles:
         ]
         if len(found) != 1:
             problem = f"{len(found)} files, e.g. {found[0].where} and {found[1].where}," if found else "no file"
-            raise PargoError(f"{where}: {problem} named {' or '.join(names)} in {self.paths}")
+            raise PargoError(f"{where}: {problem} named {' or '.join(names)} in {self.where}")
         return found[0].read()
 
-    def __enter__(self) -> OfficialFiles:
-        return self
 
-    def __exit__(self, *_: object) -> None:
-        self._open.close()
-
-
-def parquet_rows(entry: Entry) -> Iterator[Row]:
-    """The rows of a parquet file, a few at a time, since they hold images."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    number = 0
-    try:
-        with pq.ParquetFile(entry.path or pa.BufferReader(entry.read())) as file:
-            for batch in file.iter_batches(batch_size=64):
-                for record in batch.to_pylist():
-                    yield Row(f"{entry.where}: row {number}", record)
-                    number += 1
-    except (pa.ArrowException, OSError, ValueError) as error:
-        raise PargoError(f"{entry.where}: not a readable parquet file: {error}") from None
-
-
-def hub_image(row: Row) -> bytes:
-    """The bytes of a row's `image`: a struct {bytes, path}, or a list of one.
+@contextmanager
+def open_files(paths: Sequence[Path]) -> Iterator[Files]:
+    """All files of the given files, folders and zips; hidden files in them are left out.
 
     Raises:
-        PargoError: none, several, or one whose bytes are not in the file.
+        PargoError: a path that does not exist; a broken zip, or a member of one that leads out of it, is a symbolic
+            link, encrypted, packed in an unusual way, there twice, or too large.
     """
-    images = row.value("image")
-    images = images if isinstance(images, list) else [images]
-    if len(images) != 1 or not isinstance(images[0], dict) or not isinstance(images[0].get("bytes"), bytes):
-        raise PargoError(f"{row.where}: `image` must hold the bytes of one image, found {shorten(images)}")
-    return images[0]["bytes"]
+    with ExitStack() as stack:
+        entries = [entry for path in paths for entry in _entries(path, stack)]
+        yield Files(entries, ", ".join(map(str, paths)) or "nothing")
 
 
-class UniqueImages:
-    """Images by name, each written once, to `images/<name>.<extension of its bytes>`."""
+def _entries(path: Path, stack: ExitStack) -> Iterator[Entry]:
+    if path.is_dir():
+        for file in sorted(file for file in path.rglob("*") if file.is_file()):
+            name = file.relative_to(path).as_posix()
+            if not is_hidden(name):
+                yield Entry(name, str(file), partial(read_bytes, file), file)
+    elif not path.exists():
+        raise PargoError(f"{path} does not exist")
+    elif path.suffix.lower() == ".zip" or zipfile.is_zipfile(path):
+        yield from _members(path, stack)
+    else:
+        yield Entry(path.name, str(path), partial(read_bytes, path), path)
 
-    def __init__(self) -> None:
-        self.paths: dict[str, str] = {}
-        self._digests: dict[str, bytes] = {}
 
-    def add(self, name: str, data: bytes, where: str) -> list[tuple[str, bytes]]:
-        """Path and bytes to write: one image, or none where it is there already.
+def _members(path: Path, stack: ExitStack) -> Iterator[Entry]:
+    try:
+        archive = stack.enter_context(zipfile.ZipFile(path))
+    except BROKEN as error:
+        raise PargoError(f"{path}: not a readable zip: {error}") from None
+    seen: set[str] = set()
+    total = 0
+    for info in archive.infolist():
+        _check(info, path)
+        if info.is_dir():
+            continue
+        name = PurePosixPath(info.filename).as_posix()  # without ./ and //
+        if name in seen:
+            raise PargoError(f"{path}: {name!r} is there twice")
+        seen.add(name)
+        total += info.file_size
+        if total > MAX_ZIP_BYTES:
+            raise PargoError(f"{path}: {total:,} bytes unpacked or more, expected at most {MAX_ZIP_BYTES:,}")
+        if not is_hidden(name):
+            where = f"{path}/{name}"
+            yield Entry(name, where, partial(_read_member, archive, info, where))
 
-        Raises:
-            PargoError: the bytes are no image, or the name had others; begins with `where`.
-        """
-        digest = hashlib.sha256(data).digest()
-        if self._digests.setdefault(name, digest) != digest:
-            raise PargoError(f"{where}: image {name!r} is other than in an earlier row")
-        if name in self.paths:
-            return []
-        self.paths[name] = f"images/{name}{image_extension(data, f'{where}: image {name!r}')}"
-        return [(self.paths[name], data)]
+
+def _check(info: zipfile.ZipInfo, path: Path) -> None:
+    name = info.filename
+    if name.startswith("/") or ".." in PurePosixPath(name).parts or "\\" in name:
+        raise PargoError(f"{path}: {name!r} leads out of the archive")
+    if stat.S_ISLNK(info.external_attr >> 16):
+        raise PargoError(f"{path}: {name!r} is a symbolic link")
+    if info.flag_bits & 1:
+        raise PargoError(f"{path}: {name!r} is encrypted")
+    if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        raise PargoError(f"{path}: {name!r} is neither stored nor deflated")
+    if info.file_size > MAX_FILE_BYTES:
+        raise PargoError(f"{path}: {name!r} has {info.file_size:,} bytes, more than {MAX_FILE_BYTES:,}")
+
+
+def _read_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, where: str) -> bytes:
+    try:
+        return archive.read(info)  # stops at the size that was checked
+    except BROKEN as error:
+        raise PargoError(f"cannot read {where}: {error}") from None

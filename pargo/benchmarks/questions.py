@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
@@ -13,26 +14,62 @@ from pathlib import Path, PurePosixPath
 from PIL import Image, UnidentifiedImageError
 
 from pargo.benchmarks.records import Question, read_records, write_predictions
+from pargo.data.rgb import UNREADABLE, as_rgb
 from pargo.errors import PargoError
 
 QUESTIONS = "questions.jsonl"
-EXTENSIONS = {"JPEG": ".jpg", "PNG": ".png"}
+EXTENSIONS = {"JPEG": ".jpg", "MPO": ".jpg", "PNG": ".png"}  # MPO: JPEG files of some cameras
+
+
+def check_image(data: bytes, where: str) -> str:
+    """The format of an image, which is decoded as it will be for features.
+
+    Raises:
+        PargoError: the bytes are no image, or one that `pargo.data.rgb` refuses; names `where`.
+    """
+    try:
+        image = Image.open(io.BytesIO(data))
+    except UnidentifiedImageError:
+        raise PargoError(f"{where}: not an image: unknown format") from None
+    except UNREADABLE as error:
+        raise PargoError(f"{where}: not an image: {error}") from None
+    with image:
+        as_rgb(image, where)
+        return image.format or ""
 
 
 def image_extension(data: bytes, where: str) -> str:
     """`.jpg` or `.png`, from the bytes.
 
     Raises:
-        PargoError: the bytes are no image, or one of another format; begins with `where`.
+        PargoError: the bytes are no image (`check_image`), or one of another format; names `where`.
     """
-    try:
-        with Image.open(io.BytesIO(data)) as image:
-            kind = image.format
-    except (UnidentifiedImageError, OSError, Image.DecompressionBombError, ValueError, SyntaxError) as error:
-        raise PargoError(f"{where}: not an image: {error}") from None
+    kind = check_image(data, where)
     if kind not in EXTENSIONS:
-        raise PargoError(f"{where}: image format {kind}, expected one of {', '.join(EXTENSIONS)}")
+        raise PargoError(f"{where}: image format {kind}, expected one of JPEG, PNG")
     return EXTENSIONS[kind]
+
+
+class UniqueImages:
+    """Images by name, each written once, to `images/<name>.<extension of its bytes>`."""
+
+    def __init__(self) -> None:
+        self.paths: dict[str, str] = {}
+        self._digests: dict[str, bytes] = {}
+
+    def add(self, name: str, data: bytes, where: str) -> list[tuple[str, bytes]]:
+        """Path and bytes to write: one image, or none where it is there already.
+
+        Raises:
+            PargoError: the bytes are no image, or the name had others; begins with `where`.
+        """
+        digest = hashlib.sha256(data).digest()
+        if self._digests.setdefault(name, digest) != digest:
+            raise PargoError(f"{where}: image {name!r} is other than in an earlier row")
+        if name in self.paths:
+            return []
+        self.paths[name] = f"images/{name}{image_extension(data, f'{where}: image {name!r}')}"
+        return [(self.paths[name], data)]
 
 
 def write_source(directory: Path, questions: Iterable[Question], images: Iterable[tuple[str, bytes]]) -> None:

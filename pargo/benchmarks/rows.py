@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
 from pargo.errors import PargoError
@@ -68,13 +68,37 @@ def read_bytes(path: Path) -> bytes:
         raise PargoError(f"cannot read {path}: {error.strerror}") from None
 
 
+def read_text(path: Path) -> str:
+    """A file as text (`decode`); PargoError when it cannot be read or is not UTF-8."""
+    return decode(read_bytes(path), str(path))
+
+
+def is_hidden(name: str) -> bool:
+    """Whether a file or a folder above it is hidden, or one that macOS adds to zips: no part of any benchmark."""
+    return any(part.startswith(".") or part == "__MACOSX" for part in PurePosixPath(name).parts)
+
+
+def list_folder(folder: Path, *suffixes: str) -> list[Path]:
+    """What is in a folder and not hidden, of these endings, by name."""
+    return sorted(path for path in folder.iterdir() if path.suffix.lower() in suffixes and not is_hidden(path.name))
+
+
 def decode(data: bytes, where: str) -> str:
-    """UTF-8 as text, without a byte order mark, with `\\n` at the end of lines."""
+    """UTF-8 as text, without a byte order mark; PargoError, which begins with `where`, when it is none."""
     try:
-        text = data.decode("utf-8-sig")
+        return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise PargoError(f"{where}: not UTF-8: {error.reason} at byte {error.start}") from None
-    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def split_lines(data: bytes, where: str) -> list[str]:
+    """The lines of UTF-8, whose ends are those of Python's text files: `\\n`, `\\r\\n` or `\\r`; none of no text.
+
+    Raises:
+        PargoError: not UTF-8; begins with `where`.
+    """
+    text = decode(data, where).replace("\r\n", "\n").replace("\r", "\n")
+    return text.removesuffix("\n").split("\n") if text else []
 
 
 def load_json(text: str, where: str) -> Any:
@@ -91,11 +115,11 @@ def json_lines(data: bytes, name: str) -> list[Row]:
     Raises:
         PargoError: it is empty, not UTF-8, or has a line that is no JSON object; names file and line.
     """
-    text = decode(data, name).removesuffix("\n")
-    if not text.strip():
+    lines = split_lines(data, name)
+    if not any(line.strip() for line in lines):
         raise PargoError(f"{name} is empty")
     rows = []
-    for number, line in enumerate(text.split("\n"), start=1):
+    for number, line in enumerate(lines, start=1):
         where = f"{name}:{number}"
         if not line.strip():
             raise PargoError(f"{where}: empty line, expected a JSON object")

@@ -152,8 +152,8 @@ def test_a_headline_is_the_sum_or_mean_of_tasks_or_pools_them(rule, expected):
 
 
 @pytest.mark.parametrize("kind", sorted(PACKAGES))
-def test_imports_neither_torch_nor_pandas(kind):
-    heavy = ("torch", "pandas", "pyarrow", "transformers", "matplotlib", "scipy", "openpyxl", "openai")
+def test_imports_neither_torch_nor_pandas_nor_images(kind):
+    heavy = ("torch", "pandas", "pyarrow", "transformers", "matplotlib", "scipy", "openpyxl", "openai", "PIL")
     parts = ", ".join([*score_modules(kind), module(kind, "results")])
     code = f"import sys, {parts}; print([name for name in {heavy} if name in sys.modules])"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -7,10 +7,13 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from pargo.benchmarks.mmbench.hub import read_hub
 from pargo.benchmarks.mmbench.rows import LETTERS, check_rows, question_fields, read_index
-from pargo.benchmarks.mmbench.tables import Row, read_parquet, read_table
+from pargo.benchmarks.mmbench.tables import read_table
+from pargo.benchmarks.official import Entry, open_files
 from pargo.benchmarks.questions import image_extension, read_source, write_source
 from pargo.benchmarks.records import Question
+from pargo.benchmarks.rows import Row
 from pargo.config.data import MMBench
 from pargo.errors import PargoError
 
@@ -20,7 +23,7 @@ MAX_INDEX_CELL = 64  # characters; a shorter cell of the column `image` is the i
 
 
 def import_files(paths: Sequence[Path], directory: Path) -> None:
-    """Fill the split `directory` from official tables, or folders of such; several are read one after the other.
+    """Fill the split `directory` from official tables, alone, in folders or in zips; they are read one after the other.
 
     Args:
         paths: `MMBench_DEV_EN.tsv` and its like, or parquet files of `lmms-lab/MMBench` (en, cn, cc).
@@ -30,9 +33,11 @@ def import_files(paths: Sequence[Path], directory: Path) -> None:
         PargoError: a table that cannot be read, a row that is no question, or an image that is none; names file and
             line.
     """
-    rows = [row for path in _tables(paths) for row in _read(path)]
+    if not paths:
+        raise PargoError("no files of MMBench to import")
+    rows = [row for path in paths for row in _read(path)]
     check_rows(rows)
-    by_index = {read_index(row.cells["index"], row.where): row for row in rows}
+    by_index = {read_index(row.record["index"], row.where): row for row in rows}
     questions: list[Question] = []
     names: dict[str, str] = {}  # hash of an image -> its name: the older tables repeat it in every rotation
     images: dict[str, bytes] = {}
@@ -55,28 +60,27 @@ def read_questions(source: Path, benchmark: MMBench) -> list[Question]:
     return read_source(source / benchmark.split)
 
 
-def _tables(paths: Sequence[Path]) -> list[Path]:
-    found: list[Path] = []
-    for path in paths:
-        inside = sorted(file for file in path.rglob("*") if file.suffix in SUFFIXES) if path.is_dir() else [path]
-        if not inside:
-            raise PargoError(f"{path} holds no {' or '.join(SUFFIXES)} files")
-        found += inside
-    if not found:
-        raise PargoError("no files of MMBench to import")
-    return found
-
-
 def _read(path: Path) -> list[Row]:
-    if path.suffix not in SUFFIXES:
-        raise PargoError(f"{path}: not a file of MMBench; expected {' or '.join(SUFFIXES)}")
-    return read_parquet(path, COLUMNS) if path.suffix == ".parquet" else read_table(path, COLUMNS)
+    if path.is_file() and path.suffix.lower() not in (*SUFFIXES, ".zip"):
+        raise PargoError(f"{path}: not a file of MMBench; expected {' or '.join(SUFFIXES)}, a folder or a zip")
+    with open_files([path]) as files:
+        tables = files.with_suffix(*SUFFIXES)
+        if not tables:
+            raise PargoError(f"{path} holds no {' or '.join(SUFFIXES)} files")
+        return [row for table in tables for row in _read_entry(table)]
+
+
+def _read_entry(table: Entry) -> list[Row]:
+    if table.name.lower().endswith(".parquet"):
+        return read_hub(table, COLUMNS)
+    return read_table(table.read(), table.where, COLUMNS)
 
 
 def _image(row: Row, by_index: Mapping[str, Row]) -> bytes:
-    if row.image is not None:
-        return row.image
-    cell = row.cells.get("image", "").strip()
+    cell = row.record["image"]
+    if isinstance(cell, bytes):
+        return cell
+    cell = cell.strip()
     if not cell:
         raise PargoError(f"{row.where}: no image")
     if len(cell) > MAX_INDEX_CELL:
@@ -84,7 +88,8 @@ def _image(row: Row, by_index: Mapping[str, Row]) -> bytes:
     holder = by_index.get(read_index(cell, f"{row.where}: image cell"))
     if holder is None:
         raise PargoError(f"{row.where}: image is that of row {cell}, which is not in the table")
-    if holder.image is None and len(holder.cells.get("image", "").strip()) <= MAX_INDEX_CELL:
+    held = holder.record["image"]
+    if isinstance(held, str) and len(held.strip()) <= MAX_INDEX_CELL:
         raise PargoError(f"{row.where}: image is that of row {cell} ({holder.where}), which holds none itself")
     return _image(holder, by_index)
 

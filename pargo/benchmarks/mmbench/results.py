@@ -19,6 +19,7 @@ from pargo.benchmarks.mmbench.rows import (
 )
 from pargo.benchmarks.mmbench.tables import read_table
 from pargo.benchmarks.records import Answered, Prediction
+from pargo.benchmarks.rows import read_bytes
 from pargo.errors import PargoError
 
 OFFICIAL = "official"
@@ -99,9 +100,9 @@ def read(inputs: Sequence[Path], *, parser: str, partial: bool) -> list[Answered
         raise PargoError(
             f"mmbench takes one table (tsv, csv or xlsx) with {', '.join(COLUMNS)} and answer, got {names}"
         )
-    rows = read_table(inputs[0], COLUMNS)
+    rows = read_table(read_bytes(inputs[0]), str(inputs[0]), COLUMNS)
     check_rows(rows)
-    answers = [Answered(**question_fields(row), image="", answer=row.cells["prediction"]) for row in rows]
+    answers = [Answered(**question_fields(row), image="", answer=row.record["prediction"]) for row in rows]
     if open_rows := [row.where for row, answer in zip(rows, answers, strict=True) if not answer.label]:
         raise PargoError(
             f"{open_rows[0]}: no answer to score by ({len(open_rows)} of {len(rows)} rows have none); {NO_ANSWERS}"

@@ -7,8 +7,8 @@ import string
 from collections.abc import Iterable
 from typing import Any
 
-from pargo.benchmarks.mmbench.tables import Row
 from pargo.benchmarks.records import Question
+from pargo.benchmarks.rows import Row
 from pargo.errors import PargoError
 
 LETTERS = "ABCD"
@@ -44,7 +44,7 @@ def question_fields(row: Row) -> dict[str, Any]:
     Raises:
         PargoError: no whole number as index, no category, no option, or an answer that is none of the options.
     """
-    cells = row.cells
+    cells = row.record
     options: dict[str, str] = {}
     for letter in string.ascii_uppercase:
         if not cells.get(letter):
@@ -73,10 +73,10 @@ def check_rows(rows: Iterable[Row]) -> None:
     seen: dict[str, str] = {}
     with_l2: dict[bool, str] = {}
     for row in rows:
-        index = read_index(row.cells["index"], row.where)
+        index = read_index(row.record["index"], row.where)
         if index in seen:
             raise PargoError(f"{row.where}: index {index} twice, first at {seen[index]}")
         seen[index] = row.where
-        with_l2.setdefault(bool(row.cells.get(L2_CATEGORY, "").strip()), row.where)
+        with_l2.setdefault(bool(row.record.get(L2_CATEGORY, "").strip()), row.where)
     if len(with_l2) > 1:
         raise PargoError(f"{with_l2[False]}: empty {L2_CATEGORY}, while other rows have one ({with_l2[True]})")

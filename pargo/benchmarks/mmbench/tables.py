@@ -1,4 +1,4 @@
-"""MMBench's tables (tsv, csv, xlsx; of the hub: parquet) as rows of text that know their line.
+"""MMBench's tables (tsv, csv, xlsx) as rows of text that know their line.
 
 Cells are taken as they are written: an option may read `None`, `NA` or `null`.
 """
@@ -9,9 +9,10 @@ import csv
 import io
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
-from typing import Any, NamedTuple
+from pathlib import PurePath
+from typing import Any
 
+from pargo.benchmarks.rows import Row, decode
 from pargo.errors import PargoError
 
 DELIMITERS = {".tsv": "\t", ".csv": ","}
@@ -20,42 +21,29 @@ MAX_FIELD = 2**31 - 1  # csv refuses fields beyond 128 KiB by default; images ar
 _END = "\0end of table"
 
 
-class Row(NamedTuple):
-    """A row.
-
-    Attributes:
-        where: `file:line` (in xlsx and parquet: the row's number) for messages.
-        cells: column -> text; column names are lower case, but for the letters of options.
-        image: bytes of the image file, where the table holds them as such.
-    """
-
-    where: str
-    cells: dict[str, str]
-    image: bytes | None = None
-
-
-def read_table(path: Path, required: Sequence[str]) -> list[Row]:
+def read_table(data: bytes, where: str, required: Sequence[str]) -> list[Row]:
     """The rows of a table; blank rows are left out.
+
+    Args:
+        data: bytes of the file.
+        where: its name, whose ending says what it is.
+        required: columns. All names are lower case, but for the letters of options.
 
     Raises:
         PargoError: not a readable table, a required column that is missing, a column twice, a row with more or fewer
             cells than the header, or no rows.
     """
-    kind = path.suffix.lower()
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise PargoError(f"cannot read {path}: {error.strerror}") from error
+    kind = PurePath(where).suffix.lower()
     if kind in DELIMITERS:
-        lines = _delimited(path, data, DELIMITERS[kind])
+        lines = _delimited(where, data, DELIMITERS[kind])
     elif kind == ".xlsx":
-        lines = _excel(path, data)
+        lines = _excel(where, data)
     else:
-        raise PargoError(f"{path}: not a table that can be read; expected {', '.join((*DELIMITERS, '.xlsx'))}")
-    return _rows(path, lines, required)
+        raise PargoError(f"{where}: not a table that can be read; expected {', '.join((*DELIMITERS, '.xlsx'))}")
+    return _rows(where, lines, required)
 
 
-def _rows(path: Path, lines: Iterable[tuple[int, list[str]]], required: Sequence[str]) -> list[Row]:
+def _rows(path: str, lines: Iterable[tuple[int, list[str]]], required: Sequence[str]) -> list[Row]:
     header: list[str] = []
     rows = []
     for number, cells in lines:
@@ -88,11 +76,8 @@ def check_columns(names: Iterable[str], required: Sequence[str], where: str) -> 
     return columns
 
 
-def _delimited(path: Path, data: bytes, delimiter: str) -> Iterator[tuple[int, list[str]]]:
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise PargoError(f"{path}: not UTF-8: {error.reason} at byte {error.start}") from None
+def _delimited(path: str, data: bytes, delimiter: str) -> Iterator[tuple[int, list[str]]]:
+    text = decode(data, path)
     csv.field_size_limit(MAX_FIELD)
     # a quote that is never closed swallows the line added here
     reader = csv.reader(io.StringIO(f"{text}\n{_END}", newline=""), delimiter=delimiter)
@@ -110,14 +95,14 @@ def _delimited(path: Path, data: bytes, delimiter: str) -> Iterator[tuple[int, l
         yield start, cells
 
 
-def _excel(path: Path, data: bytes) -> Iterator[tuple[int, list[str]]]:
+def _excel(path: str, data: bytes) -> Iterator[tuple[int, list[str]]]:
     from openpyxl import load_workbook
 
     try:
         sheet = load_workbook(io.BytesIO(data), read_only=True, data_only=True).worksheets[0]
         sheet.reset_dimensions()  # what the file says of its size may be wrong
         rows = [
-            (number, [_text(value) for value in values])
+            (number, [cell_text(value) for value in values])
             for number, values in enumerate(sheet.iter_rows(values_only=True, max_row=MAX_ROWS), start=1)
         ]
     except Exception as error:  # openpyxl, zipfile and the XML parser have no common error
@@ -131,37 +116,10 @@ def _excel(path: Path, data: bytes) -> Iterator[tuple[int, list[str]]]:
         yield number, cells + [""] * (width - len(cells))
 
 
-def _text(value: Any) -> str:
+def cell_text(value: Any) -> str:
+    """A cell that is no text as one: `7` for 7.0, nothing for None."""
     if value is None:
         return ""
     if isinstance(value, float) and value.is_integer():
         return str(int(value))
     return str(value)
-
-
-def read_parquet(path: Path, required: Sequence[str]) -> list[Row]:
-    """The rows of a parquet file of the hub, where a missing text is null or `nan`.
-
-    Raises:
-        PargoError: not a readable parquet file, a required column that is missing, a column twice, or no rows.
-    """
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        table = pq.read_table(path)
-        values = [table.column(number).to_pylist() for number in range(table.num_columns)]
-    except (pa.ArrowException, OSError, ValueError, TypeError, KeyError, OverflowError) as error:
-        raise PargoError(f"{path}: not a readable parquet file: {type(error).__name__}: {error}") from None
-    columns = check_columns(table.column_names, required, str(path))
-    rows = []
-    for number, cells in enumerate(zip(*values, strict=True), start=1):
-        found = dict(zip(columns, cells, strict=True))
-        image = found.get("image")
-        data = image.get("bytes") if isinstance(image, dict) else image
-        texts = {name: _text(value) for name, value in found.items() if not isinstance(value, dict | bytes)}
-        texts = {name: "" if text == "nan" else text for name, text in texts.items()}
-        rows.append(Row(f"{path}:{number}", texts, data if isinstance(data, bytes) else None))
-    if not rows:
-        raise PargoError(f"{path} has no rows")
-    return rows

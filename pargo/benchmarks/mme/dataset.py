@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from pargo.benchmarks.mme.hub import read_hub
 from pargo.benchmarks.mme.pairs import LABELS, Pair, match_texts, parse_text
 from pargo.benchmarks.mme.release import read_release
 from pargo.benchmarks.mme.tasks import TASKS
+from pargo.benchmarks.official import open_files
+from pargo.benchmarks.questions import check_image
 from pargo.benchmarks.records import Question
 from pargo.config.data import MME
-from pargo.data.rgb import open_rgb
 from pargo.errors import PargoError
 
 
@@ -20,29 +21,18 @@ def import_files(paths: Sequence[Path], directory: Path) -> None:
 
     Args:
         paths: a folder or a zip: the official release, or that of ParGo (`Data_json` and `images`); or the hub's
-            parquet files, or a folder of them.
+            parquet files, or a folder or zip of them.
         directory: of one split.
 
     Raises:
         PargoError: other files, broken ones, an image without its two questions (Yes, then No), or a question
             without its image; names the file, and the line where there is one.
     """
-    parquet = _parquet_files(paths)
-    if parquet:
-        from pargo.benchmarks.mme.hub import read_hub
-
-        write_pairs(directory, read_hub(parquet))
-    elif len(paths) == 1 and paths[0].exists():
-        write_pairs(directory, read_release(paths[0]))
-    else:
-        given = ", ".join(map(str, paths)) or "nothing"
-        raise PargoError(f"MME comes as one folder or zip, or as parquet files; got {given}")
-
-
-def _parquet_files(paths: Sequence[Path]) -> list[Path]:
-    if len(paths) == 1 and paths[0].is_dir():
-        paths = list(paths[0].rglob("*.parquet"))
-    return sorted(paths) if all(path.suffix == ".parquet" for path in paths) else []
+    with open_files(paths) as files:
+        tables = sorted(files.with_suffix(".parquet"), key=lambda entry: entry.where)
+        if len(paths) != 1 and not tables:
+            raise PargoError(f"MME comes as one folder or zip, or as parquet files; got {files.where}")
+        write_pairs(directory, read_hub(tables) if tables else read_release(files))
 
 
 def write_pairs(directory: Path, pairs: Iterable[Pair]) -> None:
@@ -64,7 +54,7 @@ def write_pairs(directory: Path, pairs: Iterable[Pair]) -> None:
         for question in pair.questions:
             if any(character in question for character in "\t\n\r"):
                 raise PargoError(f"{pair.where}: question {question!r} holds a tab or line break")
-        open_rgb(io.BytesIO(pair.data), pair.where)
+        check_image(pair.data, pair.where)
         folder = directory / pair.task
         folder.mkdir(parents=True, exist_ok=True)
         (folder / pair.image).write_bytes(pair.data)

@@ -4,20 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from pargo.benchmarks.rows import split_lines
 from pargo.errors import PargoError
-
-
-def decode(data: bytes, where: str) -> str:
-    """UTF-8 text, with or without byte order mark; its line ends become newlines, as when Python reads a text file.
-
-    Raises:
-        PargoError: not UTF-8; begins with `where`.
-    """
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise PargoError(f"{where}: not UTF-8: {error.reason} at byte {error.start}") from None
-    return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def read_rows(data: bytes, where: str, columns: Sequence[str]) -> list[list[str]]:
@@ -26,10 +14,10 @@ def read_rows(data: bytes, where: str, columns: Sequence[str]) -> list[list[str]
     Raises:
         PargoError: not UTF-8, no lines, or a line with another number of columns; begins with `where` and the line.
     """
-    text = decode(data, where)
-    if not text:
+    lines = split_lines(data, where)
+    if not lines:
         raise PargoError(f"{where} is empty; expected a line a question: {', '.join(columns)}, between tabs")
-    rows = [line.split("\t") for line in text.removesuffix("\n").split("\n")]
+    rows = [line.split("\t") for line in lines]
     for number, row in enumerate(rows, start=1):
         if len(row) != len(columns):
             raise PargoError(

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import PurePosixPath
 from typing import NamedTuple
 
-from pargo.benchmarks.mme.lines import decode
+from pargo.benchmarks.rows import split_lines
 from pargo.errors import PargoError
 
 EXTENSIONS = (".png", ".jpg", ".jpeg")
@@ -53,7 +53,7 @@ def parse_text(data: bytes, where: str) -> tuple[str, str]:
     Raises:
         PargoError: not UTF-8, other lines or answers; begins with `where` and the line.
     """
-    lines = decode(data, where).removesuffix("\n").split("\n")
+    lines = split_lines(data, where)
     if len(lines) != len(LABELS):
         raise PargoError(f"{where}: {len(lines)} line(s), expected 2: `question TAB Yes` and `question TAB No`")
     rows = []

@@ -9,6 +9,7 @@ from pathlib import Path
 from pargo.benchmarks.mme.lines import pair_up, read_rows
 from pargo.benchmarks.mme.tasks import NUM_IMAGES, TASKS
 from pargo.benchmarks.records import Answered, Prediction
+from pargo.benchmarks.rows import list_folder, read_bytes
 from pargo.errors import PargoError
 
 OFFICIAL = "official"
@@ -35,7 +36,7 @@ def write(predictions: Iterable[Prediction], directory: Path) -> None:
 def read(inputs: Sequence[Path], *, parser: str, partial: bool) -> list[Answered]:
     """The answers of one folder of result files, in official order of tasks; responses as they are, with their space.
 
-    Other files than `.txt` are left alone, as the official tool does.
+    Hidden files and others than `.txt` are left alone.
 
     Args:
         inputs: the folder.
@@ -50,7 +51,7 @@ def read(inputs: Sequence[Path], *, parser: str, partial: bool) -> list[Answered
         given = ", ".join(map(str, inputs)) or "nothing"
         raise PargoError(f"mme takes one folder of result files <task>.txt, got {given}")
     folder = inputs[0]
-    found = {path.stem: path for path in sorted(folder.iterdir()) if path.suffix == ".txt" and path.stem}
+    found = {path.stem: path for path in list_folder(folder, ".txt")}
     if unknown := sorted(found.keys() - set(TASKS)):
         raise PargoError(f"{found[unknown[0]]}: not a task of MME; choices: {', '.join(TASKS)}")
     missing = [task for task in TASKS if task not in found]
@@ -63,11 +64,7 @@ def read(inputs: Sequence[Path], *, parser: str, partial: bool) -> list[Answered
 
 
 def _read_task(path: Path, task: str, *, complete: bool) -> list[Answered]:
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise PargoError(f"cannot read {path}: {error.strerror}") from error
-    rows = read_rows(data, str(path), COLUMNS)
+    rows = read_rows(read_bytes(path), str(path), COLUMNS)
     for number, (_, _, label, _) in enumerate(rows, start=1):
         if label.lower() not in ("yes", "no"):
             raise PargoError(f"{path}:{number}: ground truth {label!r}, expected Yes or No")

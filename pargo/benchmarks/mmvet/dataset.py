@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
-from pargo.benchmarks.archive import Files, open_files
-from pargo.benchmarks.mmvet.files import decode, read_text
-from pargo.benchmarks.mmvet.hub import read_parquet
+from pargo.benchmarks.mmvet.hub import read_hub
 from pargo.benchmarks.mmvet.meta import META, parse_meta
+from pargo.benchmarks.official import Files, open_files
 from pargo.benchmarks.questions import image_extension, read_source, write_source
 from pargo.benchmarks.records import Question
+from pargo.benchmarks.rows import decode, read_bytes
 from pargo.config.data import MMVet
 from pargo.errors import PargoError
 
@@ -22,22 +22,16 @@ def import_files(paths: Sequence[Path], directory: Path) -> None:
 
     Args:
         paths: `mm-vet.json` and the folder or zip of images; or one folder or zip that holds both (`mm-vet.json`, and
-            `images/` beside it); or the hub's parquet files, or a folder of them.
+            `images/` beside it); or the hub's parquet files, or a folder or zip of them.
         directory: see `pargo.benchmarks.questions`.
 
     Raises:
         PargoError: other files, an entry that is no question, or a question without its image; names file and line.
     """
-    for path in paths:
-        if not path.exists():
-            raise PargoError(f"{path} does not exist")
-    if len(paths) == 1 and paths[0].is_dir() and (tables := sorted(paths[0].rglob("*.parquet"))):
-        paths = tables
-    if paths and all(path.suffix == ".parquet" for path in paths):
-        questions, images = read_parquet(paths)
-    else:
-        questions, images = _read_official(paths)
-    write_source(directory, *_with_extensions(questions, images))
+    with open_files(paths) as files:
+        tables = files.with_suffix(".parquet")
+        questions, images = read_hub(tables) if tables else _read_official(paths, files)
+        write_source(directory, *_with_extensions(questions, images))
 
 
 def read_questions(source: Path, benchmark: MMVet) -> list[Question]:
@@ -45,35 +39,30 @@ def read_questions(source: Path, benchmark: MMVet) -> list[Question]:
     return read_source(source / benchmark.split)
 
 
-def _read_official(paths: Sequence[Path]) -> tuple[list[Question], dict[str, bytes]]:
+def _read_official(paths: Sequence[Path], files: Files) -> tuple[list[Question], dict[str, bytes]]:
     folders = [path for path in paths if path.suffix != ".json"]
     if len(paths) > 2 or len(folders) != 1:
         raise PargoError(
             f"mmvet is imported from {META} and its folder of images, from a folder or zip of both, or from parquet; "
-            f"got {', '.join(map(str, paths)) or 'nothing'}"
+            f"got {files.where}"
         )
-    with open_files(folders[0]) as files:
-        return _read_files(paths, files)
-
-
-def _read_files(paths: Sequence[Path], files: Files) -> tuple[list[Question], dict[str, bytes]]:
     if len(paths) == 1:
-        found = sorted((path for path in files if PurePosixPath(path).name == META), key=lambda path: path.count("/"))
+        found = files.named(META)
         if not found:
-            raise PargoError(f"{paths[0]} holds no {META}")
-        name, text = f"{paths[0]}/{found[0]}", decode(files[found[0]](), f"{paths[0]}/{found[0]}")
-        base = found[0].removesuffix(META)
+            raise PargoError(f"{files.where} holds no {META}")
+        where, data, base = found[0].where, found[0].read(), found[0].name.removesuffix(META)
     else:
         meta = next(path for path in paths if path.suffix == ".json")
-        name, text, base = str(meta), read_text(meta), ""
-    questions = list(parse_meta(text, name).values())
-    found_images = {}
+        where, data, base = str(meta), read_bytes(meta), ""
+    questions = list(parse_meta(decode(data, where), where).values())
+    images = {}
     for question in questions:
-        places = [path for path in (f"{base}images/{question.image}", f"{base}{question.image}") if path in files]
-        if not places:
-            raise PargoError(f"{name}: question {question.id}: no image {question.image!r} in {paths[-1]}")
-        found_images[question.image] = files[places[0]]()
-    return questions, found_images
+        places = [f"{base}images/{question.image}", f"{base}{question.image}"]
+        found = [files.by_path[place] for place in places if place in files.by_path]
+        if not found:
+            raise PargoError(f"{where}: question {question.id}: no image {question.image!r} in {files.where}")
+        images[question.image] = found[0].read()
+    return questions, images
 
 
 def _with_extensions(

@@ -6,8 +6,8 @@ import re
 from pathlib import Path
 from typing import NamedTuple
 
-from pargo.benchmarks.mmvet.files import read_text
 from pargo.benchmarks.records import Question
+from pargo.benchmarks.rows import read_text
 from pargo.errors import PargoError
 from pargo.files import sha256_text
 

@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
-from pargo.benchmarks.official import Entry, OfficialFiles, UniqueImages, hub_image, parquet_rows
+from pargo.benchmarks.official import Entry, open_files
+from pargo.benchmarks.parquet import hub_image, parquet_rows
 from pargo.benchmarks.pope.splits import SPLITS, SUFFIXES, label_of, split_of
-from pargo.benchmarks.questions import read_source, write_source
+from pargo.benchmarks.questions import UniqueImages, read_source, write_source
 from pargo.benchmarks.records import Question
 from pargo.benchmarks.rows import Row, json_lines, shorten
 from pargo.config.data import POPE
 from pargo.errors import PargoError
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
+COLUMNS = ("question_id", "image", "question", "answer", "image_source", "category")  # of the hub
 
 
 def import_files(paths: Sequence[Path], directory: Path) -> None:
@@ -28,16 +30,16 @@ def import_files(paths: Sequence[Path], directory: Path) -> None:
         PargoError: no questions, two files of one split, an id twice in a split, a broken file, or an image that is
             missing or ambiguous.
     """
-    with OfficialFiles(paths) as files:
+    with open_files(paths) as files:
         tables = files.with_suffix(".parquet")
         labels = [entry for entry in files.with_suffix(*SUFFIXES) if split_of(PurePosixPath(entry.name).name)]
         if not tables and not labels:
-            raise PargoError(f"no parquet, and no JSON named after {', '.join(SPLITS)}, in {files.paths}")
+            raise PargoError(f"no parquet, and no JSON named after {', '.join(SPLITS)}, in {files.where}")
         rows = _hub_rows(tables) if tables else _label_rows(labels)
 
         def read(row: Row) -> bytes:
             if tables:
-                return hub_image(row)
+                return hub_image(row).data
             name = row.text("image")
             return files.find([name], f"{row.where}: image {name!r}")
 
@@ -62,7 +64,7 @@ def _label_rows(entries: Sequence[Entry]) -> Iterator[tuple[Question, Row]]:
 
 def _hub_rows(entries: Sequence[Entry]) -> Iterator[tuple[Question, Row]]:
     for entry in entries:
-        for row in parquet_rows(entry):
+        for row in parquet_rows(entry, COLUMNS):
             split = row.text("category")
             if split not in SPLITS:
                 raise PargoError(f"{row.where}: `category` is {shorten(split)}, expected {', '.join(SPLITS)}")

@@ -11,7 +11,7 @@ from pathlib import Path
 from pargo.benchmarks.pope.pairing import ID, pair
 from pargo.benchmarks.pope.splits import SPLITS, SUFFIXES, label_of, split_of
 from pargo.benchmarks.records import Answered, Prediction
-from pargo.benchmarks.rows import Row, json_lines, read_bytes, shorten
+from pargo.benchmarks.rows import Row, json_lines, list_folder, read_bytes, shorten
 from pargo.errors import PargoError
 
 OFFICIAL = "official"
@@ -80,7 +80,7 @@ def read(inputs: Sequence[Path], *, parser: str, partial: bool) -> list[Answered
 
 def _by_split(folder: Path) -> dict[str, Path]:
     found: dict[str, Path] = {}
-    for path in sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES):
+    for path in list_folder(folder, *SUFFIXES):
         split = split_of(path.name)
         if not split:
             raise PargoError(f"{path}: its name must hold one of {', '.join(SPLITS)}")

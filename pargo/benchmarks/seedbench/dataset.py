@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
-from pargo.benchmarks.official import OfficialFiles, UniqueImages, hub_image, parquet_rows
-from pargo.benchmarks.questions import read_source, write_source
+from pargo.benchmarks.official import open_files
+from pargo.benchmarks.parquet import hub_image, parquet_rows
+from pargo.benchmarks.questions import UniqueImages, read_source, write_source
 from pargo.benchmarks.records import Question
 from pargo.benchmarks.rows import Row
 from pargo.benchmarks.seedbench.annotations import Collection, parse_json
@@ -14,6 +15,19 @@ from pargo.config.data import SEEDBench
 from pargo.errors import PargoError
 
 OFFICIAL_NAME = "SEED-Bench.json"
+COLUMNS = (  # of the hub
+    "question_id",
+    "image",
+    "data_type",
+    "data_id",
+    "question",
+    "choice_a",
+    "choice_b",
+    "choice_c",
+    "choice_d",
+    "answer",
+    "question_type_id",
+)
 EXTENSIONS = ("", ".jpg", ".jpeg", ".png", ".JPG", ".JPEG", ".PNG")
 # The hub's tables have no names of dimensions. These are those of the official JSON; an older version of it had the
 # names of 3 and 4 the other way round, so a JSON that comes with the tables goes before.
@@ -42,24 +56,24 @@ def import_files(paths: Sequence[Path], directory: Path) -> None:
     Raises:
         PargoError: no questions, several JSON files, a broken file, or an image that is missing or ambiguous.
     """
-    with OfficialFiles(paths) as files:
+    with open_files(paths) as files:
         tables, jsons = files.with_suffix(".parquet"), files.with_suffix(".json")
         if len(jsons) > 1:
             jsons = [entry for entry in jsons if PurePosixPath(entry.name).name == OFFICIAL_NAME] or jsons
         if len(jsons) > 1 or not (jsons or tables):
             raise PargoError(
-                f"{len(jsons)} JSON files in {files.paths}, expected one {OFFICIAL_NAME}, or parquet tables"
+                f"{len(jsons)} JSON files in {files.where}, expected one {OFFICIAL_NAME}, or parquet tables"
             )
         rows, names = parse_json(jsons[0].read(), jsons[0].where) if jsons else ([], HUB_DIMENSIONS)
 
         def read(row: Row) -> bytes:
             if tables:
-                return hub_image(row)
+                return hub_image(row).data
             return files.find([row.identifier("data_id") + extension for extension in EXTENSIONS], row.where)
 
-        source: Iterable[Row] = (row for table in tables for row in parquet_rows(table)) if tables else rows
+        source: Iterable[Row] = (row for table in tables for row in parquet_rows(table, COLUMNS)) if tables else rows
         questions: list[Question] = []  # complete when the images are written
-        write_source(directory, questions, _images(source, names, read, questions, files.paths))
+        write_source(directory, questions, _images(source, names, read, questions, files.where))
 
 
 def _images(

@@ -148,6 +148,7 @@ def test_bad_image_is_refused_by_line(tmp_path, number, cell, message):
 
 def test_bad_files_are_refused(tmp_path):
     (tmp_path / "empty").mkdir()
+    (tmp_path / "a.json").touch()
     (tmp_path / "a.zip").touch()
     (tmp_path / "b.parquet").touch()
     pq.write_table(pa.table({"index": [1]}), tmp_path / "c.parquet")
@@ -160,11 +161,12 @@ def test_bad_files_are_refused(tmp_path):
     for paths, message in [
         ([], "no files of MMBench"),
         ([tmp_path / "empty"], r"empty holds no \.tsv or \.parquet files"),
-        ([tmp_path / "a.zip"], r"a\.zip: not a file of MMBench"),
-        ([tmp_path / "none.tsv"], r"cannot read .*none\.tsv: No such file"),
+        ([tmp_path / "a.json"], r"a\.json: not a file of MMBench"),
+        ([tmp_path / "a.zip"], r"a\.zip: not a readable zip"),
+        ([tmp_path / "none.tsv"], r"none\.tsv does not exist"),
         ([tmp_path / "b.parquet"], r"b\.parquet: not a readable parquet file"),
         ([tmp_path / "c.parquet"], r"c\.parquet: no column 'question'"),
-        ([tmp_path / "d.parquet"], r"d\.parquet:1: no image"),
+        ([tmp_path / "d.parquet"], r"d\.parquet: row 1: `image` must hold the bytes of one image"),
         ([tmp_path / "e.parquet"], r"e\.parquet has no rows"),
         ([table, table], r"index \d+ twice, first at .*tsv:2"),
     ]:

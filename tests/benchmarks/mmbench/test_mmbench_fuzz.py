@@ -75,7 +75,7 @@ def test_score(tmp_path, name, cases):
     assert 0 < scored < cases
 
 
-@pytest.mark.parametrize(("name", "cases"), [("t.tsv", 600), ("t.parquet", 300)])
+@pytest.mark.parametrize(("name", "cases"), [("t.tsv", 400), ("t.parquet", 200)])
 def test_import(tmp_path, name, cases):
     rng, path = random.Random(name), tmp_path / name
     if name == "t.tsv":

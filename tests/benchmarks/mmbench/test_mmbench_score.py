@@ -6,6 +6,7 @@ import random
 import re
 import time
 import zipfile
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -57,20 +58,20 @@ def check(record: dict, expected: dict) -> None:
 @pytest.mark.parametrize("suffix", [".tsv", ".xlsx"])
 def test_dev_split_of_v1_0_scores_as_in_the_official_tool(tmp_path, suffix):
     rows = dev_rows(seed=len(suffix) + ord(suffix[1]))
-    if suffix == ".xlsx":
+    leaves = {leaf: number for leaf, (_, number) in LEAVES.items()}
+    if suffix == ".xlsx":  # which takes long to write: some questions of each category
+        rows = [row for row in rows if int(row["index"]) % 1_000_000 % 4 == 0]
         rows = [{key: for_sheet(text) for key, text in row.items()} for row in rows]
+        leaves = Counter(row["category"] for row in rows if int(row["index"]) < 1_000_000)
     path = write_table(rows, tmp_path / f"table{suffix}")
     started = time.perf_counter()
     record = score_files("mmbench", [path], samples=200)
     print(f"\n{suffix}: {time.perf_counter() - started:.2f} s")
     check(record, official_tool(rows))
-    assert {leaf: task["num_images"] for leaf, task in record["tasks"].items()} == {
-        leaf: number for leaf, (_, number) in LEAVES.items()
-    }
-    assert (
-        sum(task["num_questions"] for task in record["tasks"].values()) == record["headline"]["num_questions"] == 4329
-    )
-    assert (record["counts"]["rows"], record["counts"]["groups_without_main_row"]) == (4329, 0)
+    assert {leaf: task["num_images"] for leaf, task in record["tasks"].items()} == leaves
+    num_questions = sum(task["num_questions"] for task in record["tasks"].values())
+    assert num_questions == record["headline"]["num_questions"] == len(rows)
+    assert (record["counts"]["rows"], record["counts"]["groups_without_main_row"]) == (len(rows), 0)
     assert record["counts"]["groups_with_missing_rotations"] == 0
     assert 0.005 < record["headline"]["value"] < record["figures"]["plain"] < 1
     json.dumps(record, allow_nan=False)

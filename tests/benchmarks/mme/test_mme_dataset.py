@@ -63,7 +63,7 @@ def test_line_ends_and_byte_order_marks_do_not_matter(tmp_path, text):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", r"a\.txt: 1 line\(s\), expected 2"),
+        ("", r"a\.txt: 0 line\(s\), expected 2"),
         ("Is it red?\tYes\n", r"a\.txt: 1 line\(s\), expected 2"),
         (GOOD + "Is it?\tNo\n", r"a\.txt: 3 line\(s\), expected 2"),
         (GOOD + "\n", r"a\.txt: 3 line\(s\), expected 2"),

@@ -119,12 +119,12 @@ def test_bad_images(tmp_path, changes, message):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"category": "hard"}, r"row 1: `category` is 'hard', expected random, popular, adversarial"),
-        ({"answer": "No"}, r"row 1: `answer` is 'No', expected yes or no"),
-        ({"image": None}, r"row 1: `image` must hold the bytes of one image, found \[None\]"),
-        ({"image": {"bytes": image_bytes(9), "path": None}}, r"row 1: image 'COCO.*0' is other than in an earlier row"),
-        ({"image_source": "../x"}, r"row 1: image '../x', expected the name of an image"),
-        ({"question_id": "1"}, r"row 1: question 'adversarial/1' again, the first is in .*row 0"),
+        ({"category": "hard"}, r"row 2: `category` is 'hard', expected random, popular, adversarial"),
+        ({"answer": "No"}, r"row 2: `answer` is 'No', expected yes or no"),
+        ({"image": None}, r"row 2: `image` must hold the bytes of one image, found \[None\]"),
+        ({"image": {"bytes": image_bytes(9), "path": None}}, r"row 2: image 'COCO.*0' is other than in an earlier row"),
+        ({"image_source": "../x"}, r"row 2: image '../x', expected the name of an image"),
+        ({"question_id": "1"}, r"row 2: question 'adversarial/1' again, the first is in .*row 1"),
     ],
 )
 def test_bad_hub_rows(tmp_path, change, message):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from pargo.errors import PargoError
@@ -18,22 +17,6 @@ class Entry(NamedTuple):
     key: str
     value: Any
     where: str
-
-
-def read_text(path: Path) -> str:
-    """A file as text, without byte order mark; PargoError when it cannot be read or is not UTF-8."""
-    try:
-        return decode(path.read_bytes(), str(path))
-    except OSError as error:
-        raise PargoError(f"cannot read {path}: {error.strerror}") from error
-
-
-def decode(data: bytes, name: str) -> str:
-    """Bytes of the file `name` as text, without byte order mark; PargoError when they are not UTF-8."""
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise PargoError(f"{name}: not UTF-8: {error.reason} at byte {error.start}") from None
 
 
 def parse_entries(text: str, name: str) -> list[Entry]:
