@@ -1,4 +1,4 @@
-"""The job list as DVC stages: pure functions from jobs to the content of dvc.yaml and dvc.params.yaml.
+"""The job list as DVC stages: pure functions from jobs to the content of dvc.yaml and dvc.params.json.
 
 One stage per job, named `<config>-<rule>-<wildcards>`. Config names hold no hyphen, so the part before the first one
 tells whose stage it is, and writing one config's stages leaves those of others as they are.
@@ -7,6 +7,7 @@ tells whose stage it is, and writing one config's stages leaves those of others 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -14,7 +15,8 @@ import yaml
 
 from pargo.versioning.graph import Job
 
-PARAMS_FILE = "dvc.params.yaml"
+# JSON, because DVC reads this file anew for every stage: 26 stages take its YAML reader 0.15 s, its JSON reader 0.7 ms
+PARAMS_FILE = "dvc.params.json"
 HEAD = "# Generated from the Snakemake graph by `pargo versions record`; do not edit.\n"
 
 
@@ -33,11 +35,21 @@ def stage_definition(config: str, job: Job) -> dict[str, Any]:
     for path in sorted(job.outputs):
         outs.append(path if path in job.directories else {path: {"cache": False}})
     return {
-        "cmd": job.command,
+        "cmd": single_spaced(job.command),
         "deps": sorted(job.inputs),
         "params": [{PARAMS_FILE: [stage_name(config, job)]}],
         "outs": outs,
     }
+
+
+def single_spaced(command: str) -> str:
+    """A command without gaps where an option is empty, but for what stands in quotes.
+
+    DVC breaks long commands of dvc.lock at a space and reads two spaces back as one: it would see a change.
+    """
+    parts = command.split("'")
+    parts[::2] = [re.sub(" {2,}", " ", part) for part in parts[::2]]
+    return "'".join(parts)
 
 
 def render_stages(config: str, jobs: Iterable[Job], existing: str) -> str:
@@ -48,9 +60,10 @@ def render_stages(config: str, jobs: Iterable[Job], existing: str) -> str:
 
 
 def render_params(config: str, jobs: Iterable[Job], existing: str) -> str:
-    """Text of dvc.params.yaml: each stage's resolved settings, with those of other configs left as they are."""
+    """Text of dvc.params.json: each stage's resolved settings, with those of other configs left as they are."""
     params = {stage_name(config, job): json.loads(job.settings) for job in jobs}
-    return HEAD + _dump(dict(sorted((_others(config, yaml.safe_load(existing) or {}) | params).items())))
+    every = dict(sorted((_others(config, json.loads(existing or "{}")) | params).items()))
+    return json.dumps(every, indent=1, ensure_ascii=False) + "\n"
 
 
 def render_lock(config: str, jobs: Iterable[Job], existing: str) -> str:

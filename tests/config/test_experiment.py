@@ -122,7 +122,7 @@ def test_error_in_what_arms_share_is_said_once(path: str) -> None:
 
 
 def test_one_word_chooses_a_projector() -> None:
-    config = parse_config(change("arms/pargo", {"projector": "qformer"}))
+    config = parse_config(change("arms/pargo", {"projector": "qformer", "generation": {"num_shards": 2}}))
     assert config.arms["pargo"].projector == config.projectors["qformer"]
     assert config.arms["pargo"] == config.arms["qformer"]
     # of two of a kind, the one that is named, with nothing of the other

@@ -5,7 +5,7 @@ from typing import Any
 import yaml
 
 from pargo.versioning.graph import Job
-from pargo.versioning.stages import render_lock, render_params, render_stages
+from pargo.versioning.stages import render_lock, render_params, render_stages, single_spaced
 
 
 def make_job(rule: str = "score", **changes: Any) -> Job:
@@ -23,13 +23,20 @@ def make_job(rule: str = "score", **changes: Any) -> Job:
     return Job(**(values | changes))
 
 
+def test_an_empty_option_leaves_no_gap() -> None:
+    """DVC reads two spaces at the break of a long line back as one."""
+    command = """python -m pargo score --settings '{"a":"two  spaces"}'  --grades   x 'y  z' """
+    expected = """python -m pargo score --settings '{"a":"two  spaces"}' --grades x 'y  z' """
+    assert single_spaced(command) == expected
+
+
 def test_stage_of_a_job() -> None:
     stages = yaml.safe_load(render_stages("micro", [make_job()], ""))["stages"]
     assert stages == {
         "micro-score-pargo-seed-0": {
             "cmd": "python -m pargo score --output artifacts/x/d",
             "deps": ["a", "b.manifest.json"],
-            "params": [{"dvc.params.yaml": ["micro-score-pargo-seed-0"]}],
+            "params": [{"dvc.params.json": ["micro-score-pargo-seed-0"]}],
             "outs": ["artifacts/x/d", {"artifacts/x/d.manifest.json": {"cache": False}}],
         }
     }
