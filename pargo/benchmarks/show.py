@@ -32,15 +32,16 @@ def show(record: Mapping[str, Any], console: Console | None = None) -> None:
 
 def _tasks(tasks: Mapping[str, Mapping[str, Any]]) -> Table:
     plus = any(task["accuracy_plus"] is not None for task in tasks.values())
-    table = Table("task", box=None, pad_edge=False)
-    for head in ("score", "95 % interval", "accuracy", *(["accuracy+"] if plus else []), "questions", "unparseable"):
-        table.add_column(head, justify="right")
+    table = Table(box=None, pad_edge=False)
+    table.add_column("task", no_wrap=True)
+    for head in ("score", "95 % interval", "acc", *(["acc+"] if plus else []), "n", "unparseable"):
+        table.add_column(head, justify="right", no_wrap=True)
     for name, task in tasks.items():
         low, high = task["interval"]
         table.add_row(
             name,
             _number(task["score"]),
-            f"{_number(low)} - {_number(high)}",
+            f"{_number(low)} to {_number(high)}",
             _number(task["accuracy"]),
             *([_number(task["accuracy_plus"])] if plus else []),
             f"{task['num_questions']:,}",
