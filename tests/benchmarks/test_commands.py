@@ -1,4 +1,4 @@
-"""`pargo score`, `compare` and `judge` as a person calls them: files in, numbers out, one clear line for what is wrong."""
+"""`pargo score`, `compare` and `judge` as a person calls them: files in, numbers out, one clear line for a fault."""
 
 from __future__ import annotations
 
