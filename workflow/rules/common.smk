@@ -3,6 +3,7 @@
 import inspect
 import os
 import sys
+from functools import cache
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
@@ -50,6 +51,7 @@ def contents(directory):
     return ancient(str(directory))
 
 
+@cache
 def code(*modules):
     """Source files of a stage: a change of them reruns it, a change of other files does not."""
     return [str(path) for path in import_closure(*modules)]
