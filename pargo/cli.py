@@ -325,12 +325,16 @@ def judge(
     api_key_environment: Annotated[str, typer.Option(help="Environment variable of the key.")] = "OPENAI_API_KEY",
 ) -> None:
     """Let a judge model grade MM-Vet's answers; `pargo score mmvet META GRADES` then scores them."""
+    from pydantic import ValidationError
+
     from pargo.benchmarks.mmvet.judge import judge_files
     from pargo.config.judge import Judge
 
-    if not model:
-        raise PargoError("--model: expected the name of a model, got nothing")
-    chosen = Judge(base_url=base_url, model=model, num_runs=runs, api_key_environment=api_key_environment)
+    try:
+        chosen = Judge(base_url=base_url, model=model, num_runs=runs, api_key_environment=api_key_environment)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise PargoError(f"{first['loc'][0]}: {first['msg']}") from None
     grading = judge_files(questions, results, output, chosen, prompt)
     typer.echo(f"written: {output}, {grading.graded} answers graded")
     if grading.ungraded:

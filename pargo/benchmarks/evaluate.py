@@ -180,18 +180,25 @@ def _predictions(
     settings: EvaluateSettings, source: Path, questions: Sequence[Question], answers: Mapping[str, Answer]
 ) -> list[Prediction]:
     benchmark = settings.benchmark
-    parse = load(benchmark.kind, "answers").parse
+    parts = load(benchmark.kind, "answers")
     preset = find_preset(load(benchmark.kind, "prompt").PRESETS, benchmark.prompt)
     images = open_images(source, benchmark.split)
     hashes = {
         image: hashlib.sha256(images.read(image)).hexdigest() for image in {question.image for question in questions}
     }
+
+    def parsed(question: Question) -> str:
+        answer = answers[question.id]
+        if answer.option_losses:
+            return parts.rank(answer.option_losses, benchmark.parser, f"question {question.id}")
+        return parts.parse(answer.text, question, benchmark.parser)
+
     return [
         Prediction(
             **question.model_dump(),
             prompt=preset.wording(question),
             answer=answers[question.id].text,
-            parsed=parse(answers[question.id].text, question, benchmark.parser),
+            parsed=parsed(question),
             image_sha256=hashes[question.image],
             option_losses=answers[question.id].option_losses,
         )

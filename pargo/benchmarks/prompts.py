@@ -55,9 +55,9 @@ class Preset:
             return tokenizer(text, add_special_tokens=False)["input_ids"]
 
         start = tokenizer("")["input_ids"][:1] if self.template != "compact" else []
-        # the newline of the compact template is apart from the question, as in training
+        # the compact template's newline is apart from the question, as in training; LLaVA reads on after the image
         text = self.wording(question) + after
-        parts = [between, text] if between == "\n" else [between + text]
+        parts = [between, text] if self.template == "compact" else [between + text]
         return [*start, *ids(before), IMAGE, *(token for part in parts for token in ids(part))]
 
     def stop_ids(self, tokenizer: Any) -> list[int]:

@@ -7,6 +7,7 @@ from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 
 def show(record: Mapping[str, Any], console: Console | None = None) -> None:
@@ -25,9 +26,11 @@ def show(record: Mapping[str, Any], console: Console | None = None) -> None:
         console.print(f"{line['num_questions']:,} questions, {line['num_images']:,} images", highlight=False)
         console.print(_tasks(record["tasks"]))
     for path, value in _flat(record["figures"]):
-        console.print(f"{path}: {_number(value)}", highlight=False)
+        console.print(f"{path}: {_number(value)}", highlight=False, markup=False)
     if record["counts"]:
-        console.print(", ".join(f"{key} {value:,}" for key, value in _flat(record["counts"])), highlight=False)
+        console.print(
+            ", ".join(f"{key} {value:,}" for key, value in _flat(record["counts"])), highlight=False, markup=False
+        )
 
 
 def _tasks(tasks: Mapping[str, Mapping[str, Any]]) -> Table:
@@ -39,7 +42,7 @@ def _tasks(tasks: Mapping[str, Mapping[str, Any]]) -> Table:
     for name, task in tasks.items():
         low, high = task["interval"]
         table.add_row(
-            name,
+            Text(name),  # a name in brackets is no style
             _number(task["score"]),
             f"{_number(low)} to {_number(high)}",
             _number(task["accuracy"]),

@@ -38,6 +38,7 @@ class MME(Settings):
     split: Literal["test"] = "test"
     prompt: Literal["official", "llava", "pargo_release", "compact"] = "official"
     parser: Literal["official", "pargo_release"] = "official"
+    partial: bool = Field(False, description="accept a part of the tasks or images")
 
 
 class MiniMME(MME):
@@ -45,6 +46,7 @@ class MiniMME(MME):
 
     kind: Literal["mini_mme"]  # type: ignore[assignment]
     prompt: Literal["official", "llava", "pargo_release", "compact"] = "compact"
+    partial: bool = True
 
 
 class EasyVQA(Settings):

@@ -60,6 +60,11 @@ class Config(Settings):
                     "fine-tuning continues the same adapters"
                 )
         for name, benchmark in self.benchmarks.items():
+            source = self.sources[benchmark.source]
+            if source.kind == "official" and source.benchmark != benchmark.kind:
+                raise ValueError(
+                    f"benchmarks.{name}.source: {benchmark.source!r} holds {source.benchmark}, not {benchmark.kind}"
+                )
             for dataset, chosen in self.datasets.items():
                 if (chosen.source, chosen.split) == (benchmark.source, benchmark.split):
                     raise ValueError(

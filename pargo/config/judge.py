@@ -3,16 +3,31 @@
 from __future__ import annotations
 
 from typing import Annotated
+from urllib.parse import urlsplit
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from pargo.config.base import Positive, Settings
 
 
-class Judge(Settings):
+def _check_url(url: str) -> str:
+    """Raise ValueError unless the address is http(s), with a host and nothing that may hold a secret."""
+    if set("@?#") & set(url):
+        raise ValueError("the address holds a user, a password or a query: keys belong in the environment")
+    try:
+        parts = urlsplit(url)
+        good = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port is None or parts.port > 0)
+    except ValueError:
+        good = False
+    if not good:
+        raise ValueError(f"{url!r:.100}: expected an address like https://host/v1")
+    return url
+
+
+class Judge(Settings, hide_input_in_errors=True):
     """The judge model. Its key is in no setting: only the name of the environment variable that holds it."""
 
-    base_url: str = Field(description="address of the API, often ending in /v1")
+    base_url: Annotated[str, AfterValidator(_check_url)] = Field(description="address of the API, often ending in /v1")
     model: Annotated[str, Field(min_length=1)]
     temperature: Annotated[float, Field(ge=0)] = 0.0
     max_tokens: Positive = Field(16, description="of a reply; models that think before they reply need more")

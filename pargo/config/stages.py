@@ -49,14 +49,14 @@ def finetune(config: Config, arm: str, seed: int) -> dict[str, Any]:
 def evaluate(config: Config, arm: str, benchmark: str) -> dict[str, Any]:
     experiment = config.arms[arm]
     return _model(config, arm) | {
-        "benchmark": config.benchmarks[benchmark],
+        "benchmark": _ungraded(config, benchmark),
         "lora": experiment.finetune.lora.adapter,
         "generation": experiment.generation,
     }
 
 
 def score(config: Config, benchmark: str) -> dict[str, Any]:
-    return {"benchmark": config.benchmarks[benchmark], "bootstrap_samples": config.report.bootstrap_samples}
+    return {"benchmark": _ungraded(config, benchmark), "bootstrap_samples": config.report.bootstrap_samples}
 
 
 def grade(config: Config, benchmark: str) -> dict[str, Any]:
@@ -83,6 +83,12 @@ def report(config: Config) -> dict[str, Any]:
         "benchmarks": config.benchmarks,
         "report": config.report,
     }
+
+
+def _ungraded(config: Config, benchmark: str) -> Any:
+    """A benchmark without its judge, who reads answers and does not change them."""
+    chosen = config.benchmarks[benchmark]
+    return chosen.model_copy(update={"judge": None}) if getattr(chosen, "judge", None) else chosen
 
 
 def _training(config: Config, train: Train, seed: int) -> dict[str, Any]:

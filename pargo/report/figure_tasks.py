@@ -46,6 +46,10 @@ class Panel:
 def tasks_figure(settings: ReportSettings, scores: Scores) -> Figure:
     """Points with 95 % intervals: MME-like benchmarks by task and in total, others as one accuracy."""
     panels = list(_panels(settings, scores))
+    if not panels:
+        figure = Figure(figsize=(4, 0.6))
+        figure.text(0.5, 0.5, "No benchmark of this configuration is graded.", ha="center", va="center")
+        return figure
     figure = Figure(figsize=(WIDTH, 3.6), layout="constrained")
     widths = [max(len(panel.positions), 1.25) for panel in panels]
     axes = figure.subplots(1, len(panels), width_ratios=widths, squeeze=False)[0]

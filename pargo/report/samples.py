@@ -72,8 +72,13 @@ def _samples(settings: ReportSettings, scores: Scores, benchmark: str, arms: lis
                 question=prediction.question,
                 label=prediction.label,
                 image=data_uri(images.load(prediction.image)),
-                answers=tuple(Answer(names[arm], answers[arm][key][0].answer, answers[arm][key][1]) for arm in arms),
+                answers=tuple(_shown(names[arm], *answers[arm][key]) for arm in arms),
             )
+
+
+def _shown(arm: str, prediction: Prediction, right: bool) -> Answer:
+    """Where options were ranked there is no text, but a choice."""
+    return Answer(arm, prediction.answer or prediction.parsed, right)
 
 
 def _answers(score: Score) -> dict[str, tuple[Prediction, bool]]:

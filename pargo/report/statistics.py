@@ -90,24 +90,38 @@ def bootstrap_difference(first: Sequence[Groups], second: Sequence[Groups], samp
 def bootstrap(runs: Sequence[Groups], samples: int, seed: int = 0) -> np.ndarray:
     """[samples, runs] scores, each over images drawn with replacement within every group, the same for all runs.
 
-    A ratio of a draw whose denominators sum to 0 counts as 0. The draws of a group depend on `seed`, its name and the
-    values of its images: not on the order of groups, images or runs, nor on the other groups.
+    Groups that share images are drawn together: an image that is drawn counts in all of them. A ratio of a draw whose
+    denominators sum to 0 counts as 0. The draws depend on `seed`, the groups' names and the values of their images: not
+    on the order of groups, images or runs, nor on groups about other images.
     """
     _check_same(runs)
     scores = np.zeros((samples, len(runs)))
-    for group in sorted(runs[0]):
-        scores += _resample([run[group] for run in runs], samples, np.random.default_rng([seed, *group.encode()]))
+    for names in _sharing_images(runs[0]):
+        rng = np.random.default_rng([seed, *"\0".join(names).encode()])
+        ratios = _resample([run[name] for run in runs for name in names], samples, rng)
+        scores += ratios.reshape(samples, len(runs), len(names)).sum(2)
     return scores
 
 
+def _sharing_images(groups: Groups) -> list[list[str]]:
+    """The groups by name, those about the same images together."""
+    sets: list[tuple[list[str], set[str]]] = []
+    for name in sorted(groups):
+        shared = [entry for entry in sets if not entry[1].isdisjoint(groups[name])]
+        names = sorted([name, *(other for entry in shared for other in entry[0])])
+        images = set(groups[name]).union(*(entry[1] for entry in shared))
+        sets = [entry for entry in sets if entry not in shared] + [(names, images)]
+    return [names for names, _ in sorted(sets, key=lambda entry: entry[0])]
+
+
 def _resample(runs: Sequence[Mapping[str, tuple[float, float]]], samples: int, rng: np.random.Generator) -> np.ndarray:
-    """[samples, runs] ratios of one group.
+    """[samples, runs] ratios over the same draws of all images; an image that a run lacks adds nothing to it.
 
     Images with the same values in all runs are alike, so how often each kind of image is drawn is all that matters:
     a multinomial draw over the few kinds, and not an index for every image.
     """
-    images = sorted(runs[0])
-    columns = [tuple(run[image][part] for image in images) for run in runs for part in (0, 1)]
+    images = sorted(set().union(*runs))
+    columns = [tuple(run.get(image, (0.0, 0.0))[part] for image in images) for run in runs for part in (0, 1)]
     distinct = sorted(set(columns))  # so that the order of the runs does not matter, nor a run that is given twice
     kinds, counts = zip(*sorted(Counter(zip(*distinct, strict=True)).items()), strict=True)
     values, shares = np.array(kinds, dtype=float), np.array(counts) / len(images)  # [kinds, distinct], [kinds]

@@ -154,7 +154,7 @@ def _parser_notes(settings: ReportSettings, scores: Scores, benchmark: str) -> I
     names = words.projectors(settings)
     for arm in settings.projectors:
         for score in scores[arm, benchmark]:
-            by_parser = score.data.get("parsers", {})
+            by_parser = score.data["figures"].get("parsers", {})
             if len(set(by_parser.values())) > 1:
                 values = (f"{words.in_words(parser).lower()} {value:.1f}" for parser, value in by_parser.items())
                 yield f"Parsers disagree for {names[arm]}, seed {score.seed}: {', '.join(values)}."

@@ -21,7 +21,7 @@ LOCK_FILE = ROOT / "dvc.lock"
 
 
 def generate(config: str, jobs: Sequence[Job]) -> dict[Path, str]:
-    """Content that dvc.yaml, dvc.params.json and dvc.lock should have; stages of other configs stay as they are."""
+    """Content that dvc.yaml, dvc-params.json and dvc.lock should have; stages of other configs stay as they are."""
     renderers = {
         STAGES_FILE: stages.render_stages,
         PARAMS_FILE: stages.render_params,

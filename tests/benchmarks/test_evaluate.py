@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+import yaml
 from safetensors.torch import save_file
 
 from pargo.benchmarks import answering, load
@@ -17,7 +18,7 @@ from pargo.benchmarks.saved import Answer, SavedAnswers
 from pargo.benchmarks.score import ScoreSettings
 from pargo.benchmarks.score import run as run_score
 from pargo.config.base import canonical_json
-from pargo.config.experiment import load_config
+from pargo.config.experiment import load_config, parse_config
 from pargo.config.generation import Generation
 from pargo.config.models import Adapter
 from pargo.config.stages import evaluate as stage_settings
@@ -27,7 +28,7 @@ from pargo.data.mini_mme import write_mini_mme
 from pargo.data.random_models import byte_tokenizer, write_random_language
 from pargo.data.shards import ShardWriter
 from pargo.data.template import IMAGE, MME_SUFFIX
-from pargo.errors import PargoError
+from pargo.errors import ConfigError, PargoError
 from pargo.manifest import publish, read_manifest, read_provenance
 from pargo.models.build import build_model, own_state_dict
 from pargo.models.vlm import PargoForConditionalGeneration
@@ -334,3 +335,36 @@ def test_settings_are_those_the_graph_passes():
     for benchmark in config.benchmarks:
         settings = EvaluateSettings.model_validate_json(canonical_json(stage_settings(config, "pargo", benchmark)))
         assert settings.benchmark == config.benchmarks[benchmark]
+
+
+class _Pieces:
+    """A tokenizer that begins texts with a token of its own and marks where each text begins, as Llama's does."""
+
+    def __call__(self, text: str, add_special_tokens: bool = True) -> dict[str, list[str]]:
+        return {"input_ids": (["<s>"] if add_special_tokens else []) + (["_", *text] if text else [])}
+
+
+def test_vicuna_is_read_on_after_the_image_and_compact_is_apart() -> None:
+    question = Question(id="q", task="t", image="i", question="Q?", label="")
+    vicuna = Preset(lambda question: question.question, "vicuna", max_new_tokens=1).encode(_Pieces(), question)
+    assert vicuna[0] == "<s>"
+    assert vicuna[vicuna.index(IMAGE) + 1 :] == ["_", "\n", *"Q? ASSISTANT:"]
+    compact = Preset(lambda question: question.question, "compact", max_new_tokens=1).encode(_Pieces(), question)
+    assert compact == [IMAGE, "_", "\n", "_", *"Q?"]
+
+
+def test_a_judge_does_not_make_a_model_answer_again() -> None:
+    data = yaml.safe_load(Path("config/micro.yaml").read_text())
+    data["sources"]["mmvet"] = {"kind": "official", "benchmark": "mmvet", "files": ["data/mm-vet"]}
+    data["benchmarks"]["mmvet"] = {"kind": "mmvet", "source": "mmvet"}
+    before = stage_settings(parse_config(data), "pargo", "mmvet")
+    data["benchmarks"]["mmvet"]["judge"] = {"base_url": "https://host/v1", "model": "m"}
+    assert stage_settings(parse_config(data), "pargo", "mmvet") == before
+
+
+def test_a_benchmark_of_another_kind_than_its_files_is_refused() -> None:
+    data = yaml.safe_load(Path("config/micro.yaml").read_text())
+    data["sources"]["files"] = {"kind": "official", "benchmark": "mmbench", "files": ["data/x.tsv"]}
+    data["benchmarks"]["seed"] = {"kind": "seedbench", "source": "files"}
+    with pytest.raises(ConfigError, match=r"benchmarks\.seed\.source: 'files' holds mmbench, not seedbench"):
+        parse_config(data)

@@ -28,7 +28,9 @@ from pargo.report.statistics import (
 def groups_of(seed: int, *sizes: int, shift: float = 0.0) -> dict:
     rng = np.random.default_rng(seed)
     return {
-        f"task{number}": {f"{i:03d}": (float(rng.normal(shift)), float(rng.integers(1, 4))) for i in range(size)}
+        f"task{number}": {
+            f"{number}-{i:03d}": (float(rng.normal(shift)), float(rng.integers(1, 4))) for i in range(size)
+        }
         for number, size in enumerate(sizes)
     }
 
@@ -163,7 +165,7 @@ def test_equal_scores_differ_by_zero_however_they_are_summed():
 
 
 def test_other_images_are_refused():
-    with pytest.raises(PargoError, match=r"different images in group 'task0': 2 are not in both, e\.g\. '004'"):
+    with pytest.raises(PargoError, match=r"different images in group 'task0': 2 are not in both, e\.g\. '0-004'"):
         difference([groups_of(0, 4)], [groups_of(0, 6)], 10)
     with pytest.raises(PargoError, match="different groups: task1"):
         difference([groups_of(0, 4)], [groups_of(0, 4, 4)], 10)
@@ -332,3 +334,26 @@ def test_holm_rejects_what_the_step_down_rule_rejects(p_values, alpha):
 def test_holm_refuses_what_is_no_probability(p):
     with pytest.raises(PargoError, match="p value"):
         holm([0.5, p])
+
+
+def test_groups_about_the_same_images_are_drawn_together():
+    """Three equal groups say no more than one of them: their mean has the interval of one."""
+    rng = np.random.default_rng(0)
+    images = {f"{number:03d}": (float(rng.random() < 0.6), 1.0) for number in range(80)}
+    one = estimate([{"a": images}], 2000).interval
+    shares = {image: (numerator / 3, denominator) for image, (numerator, denominator) in images.items()}
+    same = estimate([{"a": shares, "b": shares, "c": shares}], 2000).interval
+    assert same == pytest.approx(one, abs=0.02)
+    apart = {name: {f"{name}{image}": pair for image, pair in shares.items()} for name in "abc"}
+    low, high = estimate([apart], 2000).interval
+    assert (high - low) < 0.75 * (one[1] - one[0])  # 240 images say more
+
+
+def test_groups_may_share_a_part_of_their_images():
+    first = {"1": (1.0, 1.0), "2": (0.0, 1.0), "3": (1.0, 1.0)}
+    second = {"2": (0.0, 1.0), "3": (1.0, 1.0), "4": (1.0, 1.0)}
+    groups = {"x": first, "y": second, "z": {"5": (1.0, 2.0), "6": (1.0, 2.0)}}
+    found = bootstrap([groups], 4000).mean()
+    assert found == pytest.approx(total(groups), abs=0.05)
+    turned = {name: dict(reversed(groups[name].items())) for name in "zyx"}
+    assert (bootstrap([turned], 50) == bootstrap([groups], 50)).all()

@@ -1,4 +1,4 @@
-"""The committed dvc.yaml and dvc.params.json are what the graph gives: nobody edits them, and none is stale."""
+"""The committed dvc.yaml and dvc-params.json are what the graph gives: nobody edits them, and none is stale."""
 
 import pytest
 import yaml

@@ -28,6 +28,8 @@ def test_an_empty_option_leaves_no_gap() -> None:
     command = """python -m pargo score --settings '{"a":"two  spaces"}'  --grades   x 'y  z' """
     expected = """python -m pargo score --settings '{"a":"two  spaces"}' --grades x 'y  z' """
     assert single_spaced(command) == expected
+    quoted = """pargo download --settings '{"files":["it'"'"'s  here"]}'"""  # as shlex writes an apostrophe
+    assert single_spaced(quoted) == quoted
 
 
 def test_stage_of_a_job() -> None:
@@ -36,7 +38,7 @@ def test_stage_of_a_job() -> None:
         "micro-score-pargo-seed-0": {
             "cmd": "python -m pargo score --output artifacts/x/d",
             "deps": ["a", "b.manifest.json"],
-            "params": [{"dvc.params.json": ["micro-score-pargo-seed-0"]}],
+            "params": [{"dvc-params.json": ["micro-score-pargo-seed-0"]}],
             "outs": ["artifacts/x/d", {"artifacts/x/d.manifest.json": {"cache": False}}],
         }
     }

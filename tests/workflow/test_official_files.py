@@ -70,7 +70,7 @@ def official(project: Project, judge: str, tmp_path_factory: pytest.TempPathFact
         files = [path.relative_to(root).as_posix() for path in write(folder)]
         sources[f"sources__{name}"] = {"kind": "official", "benchmark": name, "files": files}
         benchmarks[f"benchmarks__{name}"] = {"kind": name, "source": name}
-    benchmarks["benchmarks__mme"]["prompt"] = "pargo_release"
+    benchmarks["benchmarks__mme"] |= {"prompt": "pargo_release", "partial": True}
     benchmarks["benchmarks__mmvet"]["judge"] = {"base_url": judge, "model": "judge"}
     benchmarks["benchmarks__mmvet_not_graded"] = {"kind": "mmvet", "source": "mmvet", "prompt": "compact"}
     benchmarks["benchmarks__seedbench_ranking"] = {"kind": "seedbench", "source": "seedbench", "parser": "ranking_mean"}
@@ -139,9 +139,18 @@ def test_runs_compare(official: Project) -> None:
 def test_second_run_has_nothing_to_do(official: Project) -> None:
     config = str(Path("runs/official.yaml"))
     assert official.pending(config) == {}
-    # another file in a benchmark's source is another source
-    path = official.root / "data/pope/coco_pope_random.json"
-    before = path.read_bytes()
-    path.write_bytes(before.replace(b"a random thing", b"a random item"))
-    assert "download-pope" in official.pending(config)
-    path.write_bytes(before)
+
+
+@pytest.mark.parametrize(
+    ("name", "path"),
+    [
+        ("pope", "coco_pope_random.json"),
+        ("mme", "MME_Benchmark_release_version/existence/000.txt"),  # deep in a folder, whose own time stays
+    ],
+)
+def test_another_file_is_another_source(official: Project, name: str, path: str) -> None:
+    file = official.root / "data" / name / path
+    before = file.read_bytes()
+    file.write_bytes(before.replace(b"Is th", b"is th"))
+    assert f"download-{name}" in official.pending("runs/official.yaml")
+    file.write_bytes(before)

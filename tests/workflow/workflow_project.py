@@ -16,7 +16,7 @@ from typing import ClassVar
 import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
-RESULTS = ("artifacts", "reports", "runs", "dvc.yaml", "dvc.lock", "dvc.params.json")
+RESULTS = ("artifacts", "reports", "runs", "dvc.yaml", "dvc.lock", "dvc-params.json")
 LIST_PENDING = """
 import json, sys
 from pathlib import Path

@@ -15,6 +15,7 @@ from pargo.config.base import canonical_json
 from pargo.config.experiment import parse_config
 from pargo.data.download import modules as download_modules
 from pargo.errors import ConfigError
+from pargo.files import sha256_text
 from pargo.layout import Layout, manifest_path
 from pargo.report.settings import FIGURES, TABLES
 
@@ -55,6 +56,12 @@ def contents(directory):
 def code(*modules):
     """Source files of a stage: a change of them reruns it, a change of other files does not."""
     return [str(path) for path in import_closure(*modules)]
+
+
+def listing(paths):
+    """A hash of names, sizes and times of the files below folders: Snakemake sees only a folder's own time."""
+    files = [file for path in paths for file in sorted(Path(path).rglob("*")) if file.is_file()]
+    return sha256_text(canonical_json([[str(file), file.stat().st_size, file.stat().st_mtime_ns] for file in files]))
 
 
 def settings(function):

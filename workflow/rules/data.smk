@@ -12,5 +12,6 @@ rule download:
         log_file("download-{source}"),
     params:
         settings=settings(stages.download),
+        files=lambda wildcards: listing(getattr(experiment.sources[wildcards.source], "files", ())),
     shell:
         "python -m pargo download --settings {params.settings:q} --output {output.directory} > {log} 2>&1"

@@ -25,8 +25,9 @@ def compact(question: Question) -> str:
 
 
 def llava(question: Question) -> str:
-    """LLaVA-1.5's wording, with its Chinese sentence after Chinese questions."""
-    return f"{compact(question)}\n{LETTER_CN if _CHINESE.search(question.question) else LETTER}"
+    """LLaVA-1.5's wording, with its Chinese sentence after what holds Chinese."""
+    text = compact(question)
+    return f"{text}\n{LETTER_CN if _CHINESE.search(text) else LETTER}"
 
 
 PRESETS = {

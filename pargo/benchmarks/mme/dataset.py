@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from pargo.benchmarks.mme.hub import read_hub
 from pargo.benchmarks.mme.pairs import LABELS, Pair, match_texts, parse_text
 from pargo.benchmarks.mme.release import read_release
-from pargo.benchmarks.mme.tasks import TASKS
+from pargo.benchmarks.mme.tasks import NUM_IMAGES, TASKS
 from pargo.benchmarks.official import open_files
 from pargo.benchmarks.questions import check_image
 from pargo.benchmarks.records import Question
@@ -68,8 +69,9 @@ def read_questions(source: Path, benchmark: MME) -> list[Question]:
     """All questions of `<source>/<split>/<task>/<image>.{png,jpg} + .txt`: official task order, images by name.
 
     Raises:
-        PargoError: unknown or no tasks; an image without its text or a text without its image; a text that is not
-            two lines `question TAB Yes` and `question TAB No`. Names the file and the line.
+        PargoError: unknown or no tasks; not all tasks with all images, unless `benchmark.partial`; an image without its
+            text or a text without its image; a text that is not two lines `question TAB Yes` and `question TAB No`.
+            Names the file and the line.
     """
     root = source / benchmark.split
     folders = sorted(path for path in root.iterdir() if path.is_dir()) if root.is_dir() else []
@@ -79,7 +81,15 @@ def read_questions(source: Path, benchmark: MME) -> list[Question]:
         if folder.name not in TASKS:
             raise PargoError(f"{folder}: not a task of MME; choices: {', '.join(TASKS)}")
     folders.sort(key=lambda folder: TASKS.index(folder.name))
-    return [question for folder in folders for question in _read_task(folder)]
+    questions = [question for folder in folders for question in _read_task(folder)]
+    if not benchmark.partial:
+        found = Counter(question.task for question in questions)
+        for task, number in NUM_IMAGES.items():
+            if found[task] != 2 * number:
+                raise PargoError(
+                    f"{root}: {found[task]} questions of {task}, MME has {2 * number}; `partial: true` accepts a part"
+                )
+    return questions
 
 
 def _read_task(folder: Path) -> list[Question]:

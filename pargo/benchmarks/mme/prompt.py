@@ -10,9 +10,9 @@ PRESETS = {
     "official": Preset(lambda question: question.question, "compact", max_new_tokens=4),
     # without the sentence that fine-tuning makes redundant
     "compact": Preset(lambda question: compact_question(question.question), "compact", max_new_tokens=4),
-    # LLaVA-1.5's evaluation
+    # as LLaVA-1.5 is asked: its own sentence in place of MME's
     "llava": Preset(
-        lambda question: f"{question.question}\nAnswer the question using a single word or phrase.",
+        lambda question: f"{compact_question(question.question)}\nAnswer the question using a single word or phrase.",
         "vicuna",
         max_new_tokens=16,
     ),

@@ -14,7 +14,7 @@ from pargo.errors import PargoError
 from pargo.manifest import publish, verify
 
 
-class GradeSettings(Settings):
+class GradeSettings(Settings, hide_input_in_errors=True):
     """What the stage reads of the config."""
 
     judge: Judge

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from typing import TYPE_CHECKING, Any, NamedTuple
-from urllib.parse import urlsplit
 
 from pargo.errors import PargoError
 
@@ -34,7 +33,6 @@ class Endpoint:
 
     def __init__(self, judge: Judge) -> None:
         self._judge = judge
-        check_url(judge.base_url)
         self._key = os.environ.get(judge.api_key_environment, "")
         if not self._key:
             raise PargoError(
@@ -99,16 +97,3 @@ class Endpoint:
         if status == 429:
             return "too many requests, or nothing left to spend (HTTP 429)"
         return f"HTTP {status}"
-
-
-def check_url(url: str) -> None:
-    """Raise PargoError unless the address is http(s), with a host and nothing that may hold a secret."""
-    try:
-        parts = urlsplit(url)
-        good = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port is None or parts.port > 0)
-    except ValueError:
-        good = False
-    if not good:
-        raise PargoError(f"judge's base_url {url!r:.100}, expected an address like https://host/v1")
-    if parts.username or parts.password or parts.query or parts.fragment:
-        raise PargoError("judge's base_url holds a user, a password or a query: keys belong in the environment")

@@ -44,7 +44,7 @@ def score(answers: Sequence[Answered], parser: str, samples: int) -> dict[str, A
     if len({len(grades) for grades in runs}) > 1:
         raise PargoError("questions are graded in different numbers of runs")
     correct: dict[str, dict[str, list[float]]] = {task: {} for task in _by_size(answer.task for answer in answers)}
-    pairs = sorted(zip(answers, runs, strict=True), key=lambda pair: (pair[0].image, pair[0].id))
+    pairs = sorted(zip(answers, runs, strict=True), key=lambda pair: pair[0].image)  # stable: the file's order
     for answer, grades in pairs:
         correct[answer.task].setdefault(answer.image, []).append(math.fsum(grades) / len(grades))
     values = shares(correct)

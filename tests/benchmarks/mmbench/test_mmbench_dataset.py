@@ -302,7 +302,7 @@ CHINESE = ENGLISH.model_copy(update={"question": "这是什么？", "hint": "", 
         (
             "llava",
             ENGLISH.model_copy(update={"hint": "", "options": {"A": "猫"}}),
-            "What is it?\nA. 猫\nAnswer with the option's letter from the given choices directly.",
+            "What is it?\nA. 猫\n请直接回答选项字母。",
         ),
         ("compact", ENGLISH, "Look.\nWhat is it?\nA. a cat\nB. None"),
     ],

@@ -135,8 +135,7 @@ class Characters:
         ("compact", "[image]\nIs it red?", 4, 1),
         (
             "llava",
-            f"<s>{SYSTEM} USER: [image]\nIs it red? Please answer yes or no.\n"
-            "Answer the question using a single word or phrase. ASSISTANT:",
+            f"<s>{SYSTEM} USER: [image]\nIs it red?\nAnswer the question using a single word or phrase. ASSISTANT:",
             16,
             1,
         ),
@@ -162,3 +161,11 @@ def test_every_preset_of_the_config_is_there():
     for kind in (MME, MiniMME):
         assert set(get_args(kind.model_fields["prompt"].annotation)) == set(PRESETS)
         assert kind.model_fields["prompt"].default in PRESETS
+
+
+def test_a_part_of_mme_is_refused_unless_it_is_named_so(tmp_path):
+    write_mini_mme(tmp_path, seed=1, images_per_task=1, image_size=32)
+    with pytest.raises(PargoError, match=r"2 questions of existence, MME has 60; `partial: true` accepts a part"):
+        read_questions(tmp_path, MME(kind="mme", source="mme"))
+    part = read_questions(tmp_path, MME(kind="mme", source="mme", partial=True))
+    assert part == read_questions(tmp_path, BENCHMARK)

@@ -17,7 +17,7 @@ from pargo.benchmarks.mme.tasks import NUM_IMAGES, TASKS
 from pargo.config.data import MME
 from pargo.errors import PargoError
 
-BENCHMARK = MME(kind="mme", source="mme")
+BENCHMARK = MME(kind="mme", source="mme", partial=True)
 NESTED = ("artwork", "celebrity", "landmark", "posters", "scene")  # with folders of their own for images and texts
 # task -> image name -> (bytes, question with answer Yes, question with answer No)
 Content = dict[str, dict[str, tuple[bytes, str, str]]]
