@@ -45,12 +45,13 @@ def llama(
     return model
 
 
-def both(model: LlamaForCausalLM, lengths: list[int], rows: list[int], recompute: bool = False) -> list[list[Tensor]]:
+def both(
+    model: LlamaForCausalLM, lengths: list[int], rows: list[int], recompute: bool = False, seed: int = 1
+) -> list[list[Tensor]]:
     """Hidden states and gradients: each sample alone through transformers' layers, and all in a row through ours."""
     decoder = model.model
-    x = torch.randn(sum(lengths), WIDTH, generator=torch.Generator().manual_seed(1)).to(
-        next(decoder.parameters()).dtype
-    )
+    x = torch.randn(sum(lengths), WIDTH, generator=torch.Generator().manual_seed(seed))
+    x = x.to(next(decoder.parameters()).dtype)
     wanted = torch.tensor(rows)
     results = []
     for ours in (False, True):
@@ -116,13 +117,18 @@ def test_no_token_sees_a_later_one():
 
 
 def test_bf16_is_as_close_to_float32_as_transformers_layers():
-    exact = both(llama(adapted=LAYERS), LENGTHS, list(range(24)))[0]
-    rounded = llama(adapted=LAYERS, dtype=torch.bfloat16)
+    """Over several inputs: the error of one small gradient is by chance half or twice that of the other."""
+    model, rounded = llama(adapted=LAYERS), llama(adapted=LAYERS, dtype=torch.bfloat16)
     compute_lora_in_model_precision(rounded)
-    theirs, ours = both(rounded, LENGTHS, list(range(24)))
-    for reference, other, own in zip(exact, theirs, ours, strict=True):
-        errors = [(tensor.float() - reference).norm() / reference.norm() for tensor in (other, own)]
-        assert errors[1] < 1.3 * errors[0] + 1e-3
+    errors = []
+    for seed in range(12):
+        exact = both(model, LENGTHS, list(range(24)), seed=seed)[0]
+        results = both(rounded, LENGTHS, list(range(24)), seed=seed)
+        errors.append([[(one.float() - e).norm() / e.norm() for one, e in zip(r, exact, strict=True)] for r in results])
+    theirs, ours = torch.tensor(errors).median(0).values
+    assert theirs.max() < 0.02
+    assert (ours < 1.5 * theirs).all()
+    assert ours.mean() < 1.05 * theirs.mean()
 
 
 def test_weights_stay_where_they_were():
