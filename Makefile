@@ -24,7 +24,7 @@ reproduce: setup  ## run the experiment (CONFIG=config/quick.yaml CORES=2)
 
 test: setup  ## run the whole test suite, the cheap checks first
 	@$(MAKE) --no-print-directory lint
-	@$(BIN)/python -m pytest
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --no-loadscope-reorder
 
 bench-projector: setup  ## speed and memory of ParGo against a plain version of it (40 min; writes reports/bench/)
 	@$(BIN)/python -m tests.bench.projector

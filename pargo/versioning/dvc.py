@@ -94,12 +94,15 @@ def restore(config_file: Path) -> None:
             f"{', '.join(different)}: not what the graph of {config_file} gives: the config, a rule or the code "
             "differs from what was recorded; check out the commit that recorded it"
         )
-    directories = sorted(path for job in jobs for path in job.directories)
-    with _repository() as repo:
+    # what `dvc pull` does for each of its targets, without reading dvc.yaml and dvc.lock anew for every one
+    with _stages(name) as recorded:
+        repo = recorded[0].repo
         if repo.config["core"].get("remote"):
-            repo.pull(targets=directories)
-        else:
-            repo.checkout(targets=directories)
+            needed = [objects for stage in recorded for objects in stage.get_used_objs().get(None, ())]
+            repo.cloud.pull(needed)
+        failed = [path for stage in recorded for path in stage.checkout().get("failed", [])]
+    if failed:
+        raise PargoError(f"not in DVC's cache, and no remote holds it: {', '.join(sorted(failed))}")
     if changes := _status(name):
         raise PargoError(
             "the files differ from the recorded versions: " + "; ".join(changes) + "; commit or undo your changes"
