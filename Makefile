@@ -5,7 +5,7 @@ CORES ?= 2
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help setup reproduce test lint format lock clean bench-projector bench-train bench-evaluate
+.PHONY: help setup reproduce test lint format lock clean bench-projector bench-train bench-evaluate bench-jobs
 
 help:  ## list the commands
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
@@ -24,7 +24,8 @@ reproduce: setup  ## run the experiment (CONFIG=config/quick.yaml CORES=2)
 
 test: setup  ## run the whole test suite, the cheap checks first
 	@$(MAKE) --no-print-directory lint
-	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --no-loadscope-reorder
+	@# three at a time on two cores: tests of jobs mostly wait
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 3 --no-loadscope-reorder
 
 bench-projector: setup  ## speed and memory of ParGo against a plain version of it (40 min; writes reports/bench/)
 	@$(BIN)/python -m tests.bench.projector
@@ -34,6 +35,9 @@ bench-train: setup  ## speed and memory of a training step against a plain one, 
 
 bench-evaluate: setup  ## questions/s in batches against one at a time, on the finished quick run (5 min; the same)
 	@$(BIN)/python -m tests.bench.evaluate
+
+bench-jobs: setup  ## what waiting for 100 jobs costs the head node, on a private SLURM (7 min; the same)
+	@$(BIN)/python -m tests.bench.jobs
 
 lint: setup  ## style and types
 	@$(BIN)/ruff check .

@@ -42,8 +42,8 @@ OptionalDirectory = Annotated[Path | None, typer.Option(help="Weights of the vis
 Files = Annotated[list[Path], typer.Option(help="File or directory of an earlier stage; may be repeated.")]
 OptionalFiles = Annotated[list[Path] | None, typer.Option(help="As above; there may be none.")]
 Executor = Annotated[
-    Literal["local", "inline"],
-    typer.Option(help="How the job runs: `local` as a job on this machine, `inline` in this process."),
+    str,
+    typer.Option(help="How the job runs: `local` on this machine, `inline` in this process, or path of a jobs file."),
 ]
 
 DEFAULT_CONFIG = Path("config/quick.yaml")
@@ -74,13 +74,16 @@ def _fail(error: PargoError, code: int) -> typing.NoReturn:
 def reproduce(
     config: ConfigFile = DEFAULT_CONFIG,
     profile: Annotated[Path | None, typer.Option(help="Snakemake profile: how jobs run, e.g. on a cluster.")] = None,
-    cores: Annotated[int, typer.Option(min=1, help="CPU cores to use.")] = 2,
+    cores: Annotated[int | None, typer.Option(min=1, help="CPU cores to use; default: the profile's.")] = None,
+    on_interrupt: Annotated[
+        Literal["ask", "detach", "cancel"], typer.Option(help="What Ctrl-C does with jobs that are running.")
+    ] = "ask",
     until: Annotated[str | None, typer.Option(metavar="STAGE", help="Stop after this stage.")] = None,
 ) -> None:
     """Run everything a config needs, record it with DVC and show the headline table."""
     from pargo.reproduce import reproduce as run
 
-    run(config, profile=profile, cores=cores, until=until)
+    run(config, profile=profile, cores=cores, until=until, on_interrupt=on_interrupt)
 
 
 @config_app.command("check")
@@ -104,6 +107,7 @@ def _run(module: str, settings: str, **arguments: Any) -> None:
 
 
 def _launch(
+    stage: str,
     function: str,
     settings: str,
     arguments: dict[str, Any],
@@ -116,16 +120,8 @@ def _launch(
 
     name = run_directory.as_posix()
     given = {"settings": settings, **arguments}
-    launch(function, given, name=name, run_directory=run_directory, executor=executor, modules=modules)
-
-
-def _answer_modules(settings: str) -> tuple[str, ...]:
-    """What an evaluation loads by name."""
-    import json
-
-    from pargo.benchmarks import answer_modules
-
-    return answer_modules(json.loads(settings)["benchmark"]["kind"])
+    how = {"executor": executor, "stage_name": stage}
+    launch(function, given, name=name, run_directory=run_directory, modules=modules, **how)
 
 
 def _parse(stage: Any, settings: str) -> Any:
@@ -159,9 +155,12 @@ def download(settings: SettingsText, output: Output) -> None:
 
 
 @app.command()
-def caption(settings: SettingsText, source: Directory, output: Output) -> None:
+def caption(
+    settings: SettingsText, source: Directory, output: Output, run_directory: RunDirectory, executor: Executor = "local"
+) -> None:
     """Build the captions of one dataset."""
-    _run("pargo.captions.build", settings, source=source, output=output)
+    paths = {"source": source, "output": output}
+    _launch("caption", "pargo.captions.build", settings, paths, run_directory, executor)
 
 
 @app.command()
@@ -176,7 +175,7 @@ def features(
     """Compute the frozen vision tower's features of one split."""
     # one thread: sums are split by thread, and the numbers must not depend on the machine's load
     paths = {"source": source, "vision": vision, "output": output}
-    _launch("pargo.models.features", settings, paths, run_directory, executor)
+    _launch("features", "pargo.models.features", settings, paths, run_directory, executor)
 
 
 @app.command()
@@ -196,7 +195,7 @@ def pretrain(
     if vision is not None:
         datasets |= {"images": _named(images or []), "vision": vision}
     paths = {"language": language, "output": output, "run_directory": run_directory}
-    _launch("pargo.train.pretrain", settings, datasets | paths, run_directory, executor)
+    _launch("pretrain", "pargo.train.pretrain", settings, datasets | paths, run_directory, executor)
 
 
 @app.command()
@@ -216,26 +215,7 @@ def finetune(
     if vision is not None:
         datasets |= {"vision": vision}
     paths = {"language": language, "pretrained": pretrained, "output": output, "run_directory": run_directory}
-    _launch("pargo.train.finetune", settings, datasets | paths, run_directory, executor)
-
-
-@app.command()
-def answer(
-    settings: SettingsText,
-    language: Directory,
-    model: Directory,
-    source: Directory,
-    features: Directory,
-    shard: Annotated[int, typer.Option(min=0, help="Number of this shard, from 0 on.")],
-    output: Output,
-    run_directory: RunDirectory,
-    executor: Executor = "local",
-) -> None:
-    """Answer a shard of the questions of one benchmark with one model."""
-    paths = {"language": language, "model": model, "source": source, "features": features, "output": output}
-    arguments = paths | {"shard": shard, "run_directory": run_directory}
-    function = "pargo.benchmarks.evaluate:answer"
-    _launch(function, settings, arguments, run_directory, executor, _answer_modules(settings))
+    _launch("finetune", "pargo.train.finetune", settings, datasets | paths, run_directory, executor)
 
 
 @app.command()
@@ -247,13 +227,38 @@ def evaluate(
     features: Directory,
     output: Output,
     run_directory: RunDirectory,
-    answers: OptionalFiles = None,
     executor: Executor = "local",
 ) -> None:
-    """Answer the questions of one benchmark with one model, or collect the answers of its shards."""
-    paths = {"language": language, "model": model, "source": source, "features": features, "output": output}
-    arguments: dict[str, Any] = paths | {"run_directory": run_directory, "answers": answers or []}
-    _launch("pargo.benchmarks.evaluate", settings, arguments, run_directory, executor, _answer_modules(settings))
+    """Answer the questions of one benchmark with one model; several jobs share them where the config says so."""
+    import json
+
+    from pargo.benchmarks import answer_modules
+    from pargo.benchmarks.evaluate import ANSWERS
+    from pargo.jobs.launcher import launch_array
+
+    read = json.loads(settings)
+    modules = answer_modules(read["benchmark"]["kind"])
+    number = read["generation"]["num_shards"]
+    paths: dict[str, Any] = {"language": language, "model": model, "source": source, "features": features}
+    answers: list[Path] = []
+    if number > 1:
+        shards = [run_directory / str(shard) for shard in range(number)]
+        answers = [shard / ANSWERS for shard in shards]
+        elements = [
+            {"settings": settings, **paths, "shard": index, "run_directory": shard}
+            for index, shard in enumerate(shards)
+        ]
+        launch_array(
+            "pargo.benchmarks.evaluate:answer",
+            elements,
+            run_directory=run_directory,
+            executor=executor,
+            modules=modules,
+            stage_name="evaluate",
+        )
+        executor = "inline"  # what is left needs no model
+    arguments = paths | {"output": output, "run_directory": run_directory, "answers": answers}
+    _launch("evaluate", "pargo.benchmarks.evaluate", settings, arguments, run_directory, executor, modules)
 
 
 @app.command()
@@ -366,6 +371,66 @@ def report_figures(
 def report_page(settings: SettingsText, scores: Files, tables: Directory, figures: Directory, output: Output) -> None:
     """Write the page for readers."""
     _run("pargo.report.page", settings, scores=scores, tables=tables, figures=figures, output=output)
+
+
+# Jobs -----------------------------------------------------------------------------------------------------------------
+
+
+@app.command()
+def jobs(
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Show the table anew every few seconds.")] = False,
+) -> None:
+    """List the jobs that wait or run, or ended unwatched."""
+    import time
+
+    from rich.console import Console
+    from rich.live import Live
+
+    from pargo.jobs.overview import find_jobs, render
+
+    console = Console(highlight=False)
+    found = find_jobs()
+    if not follow:
+        console.print(render(found) if found else "no jobs")
+        return
+    with Live(render(found), console=console, auto_refresh=False) as live:
+        while True:
+            time.sleep(3)
+            live.update(render(find_jobs()), refresh=True)
+
+
+@app.command()
+def logs(
+    job_id: Annotated[str, typer.Argument(metavar="ID", help="As `pargo jobs` shows it.")],
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until the job has ended.")] = False,
+) -> None:
+    """Print the log of a job."""
+    from pargo.jobs.overview import find_job
+    from pargo.jobs.overview import follow as text_of
+
+    job = find_job(job_id)
+    if follow:
+        for text in text_of(job):
+            typer.echo(text, nl=False)
+    elif job.log.exists():
+        typer.echo(job.log.read_text(encoding="utf-8", errors="replace"), nl=False)
+    else:
+        typer.echo("no log yet")
+
+
+@app.command()
+def cancel(
+    job_ids: Annotated[list[str] | None, typer.Argument(metavar="ID...", help="As `pargo jobs` shows them.")] = None,
+    all_jobs: Annotated[bool, typer.Option("--all", help="All of them.")] = False,
+) -> None:
+    """End jobs. What they saved stays, and the next run goes on from there."""
+    from pargo.jobs.overview import cancel as end
+    from pargo.jobs.overview import find_job, find_jobs
+
+    if bool(job_ids) == all_jobs:
+        raise PargoError("`cancel` takes ids, or --all")
+    for job in end(find_jobs() if all_jobs else [find_job(job_id) for job_id in job_ids or []]):
+        typer.echo(f"cancelled {job.record.job_id}: {job.stage} {job.arm}")
 
 
 # Models for others ----------------------------------------------------------------------------------------------------

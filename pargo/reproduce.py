@@ -10,15 +10,18 @@ import csv
 import fcntl
 import os
 import signal
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
+from typing import Literal
 
 from rich import box
 from rich.console import Console
+from rich.prompt import Prompt
 from rich.table import Table
 
 from pargo.code import ROOT
@@ -26,6 +29,9 @@ from pargo.config.experiment import load_config
 from pargo.config.stages import check_sources
 from pargo.display import Display, duration
 from pargo.errors import PargoError
+from pargo.jobs.launcher import ON_INTERRUPT
+from pargo.jobs.overview import Job, cancel, find_jobs
+from pargo.jobs.slurm import Slurm
 from pargo.layout import Layout
 from pargo.versioning.graph import DEFAULT_PROFILE, call_snakemake, list_jobs
 
@@ -44,7 +50,7 @@ GROUPS = (
     Group(("caption",), ("caption",), ("caption",)),
     Group(("features",), ("features",), ("features",)),
     Group(("pretrain", "finetune"), ("pretrain", "finetune"), ("finetune",)),
-    Group(("answer", "evaluate"), ("answer", "evaluate", "attention"), ("evaluate", "attention")),
+    Group(("evaluate",), ("evaluate", "attention"), ("evaluate", "attention")),
     Group(("grade",), ("grade",), ("grade",)),
     Group(("score",), ("score",), ("score",)),
     Group(("report",), ("report_tables", "report_figures", "report_page"), ("report_page",)),
@@ -52,14 +58,26 @@ GROUPS = (
 STAGES = tuple(stage for group in GROUPS for stage in group.stages)
 
 
-def reproduce(config_file: Path, *, profile: Path | None = None, cores: int = 2, until: str | None = None) -> None:
+OnInterrupt = Literal["ask", "detach", "cancel"]
+
+
+def reproduce(
+    config_file: Path,
+    *,
+    profile: Path | None = None,
+    cores: int | None = None,
+    until: str | None = None,
+    on_interrupt: OnInterrupt = "ask",
+) -> None:
     """Run what is missing or out of date, record it with DVC, and print the headline table.
 
     Args:
         config_file: config file; nothing runs when it is not valid.
         profile: directory of a Snakemake profile; the default runs on this machine.
-        cores: number of CPU cores for jobs.
+        cores: number of CPU cores for jobs; by default what the profile says.
         until: stage after which to stop, one of `STAGES`; nothing is recorded then.
+        on_interrupt: what Ctrl-C does with running jobs; `ask` where nobody can be asked: jobs of a cluster stay,
+            others are cancelled.
 
     Raises:
         ConfigError: the config cannot be run.
@@ -74,8 +92,14 @@ def reproduce(config_file: Path, *, profile: Path | None = None, cores: int = 2,
     layout = Layout(config.name)
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     os.chdir(ROOT)  # all paths of the layout are relative to it
+    # launchers leave their jobs when Ctrl-C reaches them; what becomes of the jobs is decided once, here
+    os.environ[ON_INTERRUPT] = "detach"
     with _only_driver(layout):
-        ran = _run_groups(config_file, console, profile=profile, cores=cores, until=until)
+        try:
+            ran = _run_groups(config_file, console, profile=profile, cores=cores, until=until)
+        except InterruptedRunError:
+            _settle(find_jobs(layout.runs), on_interrupt, console)
+            raise
         if until is not None:
             console.print(f"stopped after {until}: {_count(ran)}, {duration(time.monotonic() - started)}")
             return
@@ -104,7 +128,7 @@ def _only_driver(layout: Layout) -> Iterator[None]:
         yield
 
 
-def _run_groups(config_file: Path, console: Console, *, profile: Path, cores: int, until: str | None) -> int:
+def _run_groups(config_file: Path, console: Console, *, profile: Path, cores: int | None, until: str | None) -> int:
     """Run the groups that have something to do; the number of jobs run."""
     wanted = _groups(until)
     rules = [rule for group in wanted for rule in group.rules]
@@ -117,7 +141,7 @@ def _run_groups(config_file: Path, console: Console, *, profile: Path, cores: in
         count = sum(bool(job.reason) for job in list_jobs(config_file, until=group.last))
         if count == 0:
             continue
-        arguments = ["--until", *group.last, "--cores", str(cores)]
+        arguments = ["--until", *group.last, *(["--cores", str(cores)] if cores else [])]
         with Display(console, " and ".join(group.stages), count) as display, _noting_interrupt(display):
             try:
                 call_snakemake(config_file, *arguments, profile=profile, listener=display.listen)
@@ -125,13 +149,41 @@ def _run_groups(config_file: Path, console: Console, *, profile: Path, cores: in
                 if not display.num_failed and not display.interrupted:
                     raise
         if display.interrupted:
-            raise PargoError("interrupted; what is finished is kept, run again to continue")
+            raise InterruptedRunError("interrupted; what is finished is kept, run again to continue")
         if display.num_failed:
             raise PargoError(
                 f"{display.num_failed} of {count} jobs failed; what is finished is kept, run again to continue"
             )
         ran += count
     return ran
+
+
+class InterruptedRunError(PargoError):
+    """Ctrl-C."""
+
+
+def _settle(jobs: list[Job], on_interrupt: OnInterrupt, console: Console) -> None:
+    """Let running jobs be, or cancel them, as the person wants."""
+    running = [job for job in jobs if job.alive]
+    if not running:
+        return
+    for job in running:
+        console.print(f"still there: job {job.record.job_id}, {job.stage} {job.arm}, {job.state}")
+    clusters = all(job.record.backend == Slurm.name for job in running)
+    chosen: str = on_interrupt
+    if chosen == "ask" and sys.stdin.isatty():
+        question = "Leave them running (the next run finds them), or cancel them?"
+        try:
+            chosen = Prompt.ask(question, console=console, choices=["detach", "cancel"], default="detach")
+        except (KeyboardInterrupt, EOFError):
+            chosen = "detach"
+    elif chosen == "ask":
+        chosen = "detach" if clusters else "cancel"
+    if chosen == "detach":
+        console.print("left running; `pargo jobs` lists them, and the next run goes on with them")
+        return
+    for job in cancel(running):
+        console.print(f"cancelled job {job.record.job_id}")
 
 
 @contextmanager

@@ -2,19 +2,22 @@
 
 import os
 import tempfile
+from collections.abc import Iterator
 
 import pytest
+from private_slurm import Cluster, missing_programs
 
 # before anything measures; subprocesses inherit it
 os.environ["XDG_CACHE_HOME"] = tempfile.mkdtemp(prefix="pargo-tests-")
 
-TOGETHER = "tests/workflow/"  # these tests share a finished run
+# the tests of each share what is slow to make: a finished run, a cluster
+TOGETHER = ("tests/workflow/", "tests/slurm/")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """With pytest-xdist, one process begins with the slowest tests, and the other with the cheapest."""
+    """With pytest-xdist, a process each begins with the slowest folders, and another with the cheapest tests."""
     if "PYTEST_XDIST_WORKER" in os.environ:
-        items.sort(key=lambda item: not item.nodeid.startswith(TOGETHER))
+        items.sort(key=lambda item: (*(not item.nodeid.startswith(folder) for folder in TOGETHER),))
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -24,6 +27,23 @@ def pytest_xdist_make_scheduler(config, log):
 
     class ByFile(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
-            return TOGETHER if nodeid.startswith(TOGETHER) else nodeid.partition("::")[0]
+            return next((folder for folder in TOGETHER if nodeid.startswith(folder)), nodeid.partition("::")[0])
 
     return ByFile(config, log)
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[Cluster]:
+    """A private SLURM, where its programs are installed; the environment leads SLURM's commands to it."""
+    if missing := missing_programs():
+        pytest.skip(f"no SLURM here ({', '.join(missing)} missing): apt-get install slurm-wlm munge")
+    private = Cluster()
+    before = {name: os.environ.get(name) for name in ("SLURM_CONF", "PATH")}
+    try:
+        private.start()
+        os.environ.update({name: private.environment[name] for name in before})
+        yield private
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name, None) if value is None else os.environ.update({name: value})
+        private.stop()

@@ -25,7 +25,6 @@ STAGES = (
     "pretrain",
     "finetune",
     "evaluate",
-    "answer",
     "attention",
     "grade",
     "score",
@@ -109,11 +108,18 @@ def test_command_of_a_rule_is_a_call_that_its_stage_takes(
 ) -> None:
     calls: list[tuple[str, str, dict[str, Any]]] = []
     monkeypatch.setattr(cli, "_run", lambda module, settings, **paths: calls.append((module, settings, paths)))
-    monkeypatch.setattr(cli, "_launch", lambda function, settings, paths, *_: calls.append((function, settings, paths)))
+    monkeypatch.setattr(
+        cli, "_launch", lambda stage, function, settings, paths, *_: calls.append((function, settings, paths))
+    )
+    elements: list[dict[str, Any]] = []
+    monkeypatch.setattr("pargo.jobs.launcher.launch_array", lambda function, given, **_: elements.extend(given))
     job = jobs[rule]
     CliRunner().invoke(cli.app, shlex.split(job.command)[3:], catch_exceptions=False)
     ((function, settings, paths),) = calls
-
+    if rule == "evaluate":  # of the arm that has shards
+        shards = set(importlib.import_module("pargo.benchmarks.evaluate").answer.__annotations__) - {"return"}
+        assert [set(element) for element in elements] == [shards, shards]
+        assert [element["run_directory"] / "answers.jsonl" for element in elements] == paths["answers"]
     module, _, name = function.partition(":")
     stage = importlib.import_module(module)
     parsed = cli._parse(stage, settings)

@@ -1,6 +1,6 @@
 """Stage `evaluate`: a model answers the questions of a benchmark; its answers are kept, and scored by another stage.
 
-Several jobs can share the questions: stage `answer` answers one shard of the batches, `evaluate` then collects them.
+Several jobs can share the questions: each answers one shard of the batches (`answer`), and `run` collects them.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def run(
         features: directory of their features.
         run_directory: keeps the answers of a job that was ended, for the next one.
         output: artifact directory to publish.
-        answers: directories of all shards; no model is needed then.
+        answers: files of all shards; no model is needed then.
 
     Raises:
         PargoError: a broken benchmark, features of other images, weights that do not fit, or a shard is missing.
@@ -76,15 +76,15 @@ def run(
     inputs = [language, model, source, features]
     if answers:
         found: dict[str, Answer] = {}
-        for directory in answers:
-            found |= _read_shard(settings, inputs, directory / ANSWERS)
+        for path in answers:
+            found |= _read_shard(settings, inputs, path)
     else:
         found = _answer(settings, inputs, questions, run_directory / ANSWERS)
     if missing := [question.id for question in questions if question.id not in found]:
         raise PargoError(f"{len(missing)} questions have no answer, e.g. {missing[0]!r}: are all shards given?")
     predictions = _predictions(settings, source, questions, found)
     code = import_closure(*answer_modules(kind))
-    with publish(output, settings=settings, inputs=[*inputs, *answers], code=code) as directory:
+    with publish(output, settings=settings, inputs=inputs, code=code) as directory:
         write_predictions(directory / PREDICTIONS, predictions)
         load(kind, "results").write(predictions, directory)
 
@@ -96,20 +96,15 @@ def answer(
     source: Path,
     features: Path,
     run_directory: Path,
-    output: Path,
     shard: int,
 ) -> None:
-    """Stage `answer`: write `answers.jsonl` with the answers to one shard of `generation.num_shards`.
+    """Answer one shard of `generation.num_shards`; the answers stay in the run directory's `answers.jsonl`.
 
     Arguments and errors as of `run`.
     """
     questions = load(settings.benchmark.kind, "dataset").read_questions(source, settings.benchmark)
-    inputs = [language, model, source, features]
-    path = run_directory / ANSWERS
-    _answer(settings, inputs, questions, path, shard=shard, num_shards=settings.generation.num_shards)
-    code = import_closure(*answer_modules(settings.benchmark.kind))
-    with publish(output, settings=settings, inputs=inputs, code=code) as directory:
-        (directory / ANSWERS).write_bytes(path.read_bytes())
+    inputs, number = [language, model, source, features], settings.generation.num_shards
+    _answer(settings, inputs, questions, run_directory / ANSWERS, shard=shard, num_shards=number)
 
 
 def _spec(settings: EvaluateSettings, inputs: Sequence[Path]) -> str:

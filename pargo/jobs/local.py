@@ -2,64 +2,88 @@
 
 from __future__ import annotations
 
-import pickle
+import os
 import signal
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
 import submitit
-from submitit.core.utils import JobPaths
 
 from pargo.jobs.record import JobRecord
+from pargo.jobs.results import hand_over, submitted_id
 from pargo.jobs.stage import Stage
 
 TIMEOUT_MINUTES = 10 * 365 * 24 * 60  # submitit wants a limit; there is none
 GRACE = 5.0  # seconds for an interrupted job to clean up
 
-name = "local"
 
+class Local:
+    """Jobs as processes of this machine."""
 
-def submit(stage: Stage, run_directory: Path, spec: str) -> JobRecord:
-    """Start a stage as a job. Each job has a folder of its own: process ids, submitit's job ids, come again."""
-    number = 1 + max((int(path.name) for path in (run_directory / "jobs").glob("[0-9]*")), default=0)
-    folder = Path("jobs") / f"{number:04d}"
-    executor = submitit.AutoExecutor(run_directory / folder, cluster="local")
-    executor.update_parameters(timeout_min=TIMEOUT_MINUTES, stderr_to_stdout=True)
-    job = executor.submit(stage)
-    process = psutil.Process(int(job.job_id))
-    return JobRecord(spec, name, job.job_id, folder.as_posix(), _start(process))
+    name = "local"
+    poll = 0.25  # seconds between looks
 
+    def submit(self, stages: Sequence[Stage], folder: Path, tag: str) -> list[str]:
+        """Start stages; their process ids."""
+        executor = submitit.AutoExecutor(folder, cluster="local")
+        # submitit hides all GPUs that are not asked for
+        gpus = {} if not (visible := _gpus()) else {"gpus_per_node": len(visible), "local_visible_gpus": visible}
+        executor.update_parameters(timeout_min=TIMEOUT_MINUTES, stderr_to_stdout=True, **gpus)
+        return [executor.submit(stage).job_id for stage in stages]
 
-def paths(record: JobRecord, run_directory: Path) -> JobPaths:
-    """Where submitit puts the log and the result of a job."""
-    return JobPaths(run_directory / record.folder, job_id=record.job_id, task_id=0)
+    def find(self, record: JobRecord, folder: Path) -> str | None:
+        """The job of a submission that was cut short: submitit's process names its folder."""
+        for process in psutil.process_iter(["cmdline"]):
+            command = process.info["cmdline"] or []
+            if "submitit.local._local" in command and str(folder.absolute()) in command:
+                hand_over(folder, str(process.pid))
+                return str(process.pid)
+        return submitted_id(folder)
 
+    def started(self, job_id: str) -> float:
+        """What tells the job's process from a later one with its id."""
+        try:
+            return _start(psutil.Process(int(job_id)))
+        except psutil.NoSuchProcess:
+            return 0.0
 
-def is_alive(record: JobRecord) -> bool:
-    """Does the job's process still run? A zombie, and another process with its id, do not count."""
-    return _process(record) is not None
+    def is_alive(self, record: JobRecord) -> bool:
+        """Does the job's process still run? A zombie, and another process with its id, do not count."""
+        return _process(record) is not None
 
+    def state(self, record: JobRecord) -> str:
+        return "running" if self.is_alive(record) else "ended"
 
-def result(record: JobRecord, run_directory: Path) -> tuple[str, str | None] | None:
-    """`("success", the stage's return value)`, `("error", traceback)`, or None while there is neither."""
-    try:
-        return pickle.loads(paths(record, run_directory).result_pickle.read_bytes())  # noqa: S301 - our own file
-    except FileNotFoundError:
+    def cause(self, record: JobRecord) -> str:
+        """Why a job has no result."""
+        return "failed"
+
+    def late_result(self, record: JobRecord, run_directory: Path) -> tuple[str, str | None] | None:
+        """A result that came after the job had ended: here there is none."""
         return None
 
+    def cancel(self, records: Sequence[JobRecord]) -> None:
+        """Interrupt jobs and all their children, and kill what is left after some seconds."""
+        family = []
+        for controller in [process for record in records if (process := _process(record)) is not None]:
+            with suppress(psutil.NoSuchProcess):
+                family += [*controller.children(recursive=True), controller]
+        for process in family:
+            _send(process, signal.SIGINT)
+        _, alive = psutil.wait_procs(family, timeout=GRACE)
+        for process in alive:
+            _send(process, signal.SIGKILL)
+        psutil.wait_procs(alive, timeout=GRACE)
 
-def cancel(record: JobRecord) -> None:
-    """Interrupt the job and all its children, and kill what is left after some seconds."""
-    controller = _process(record)
-    if controller is None:
-        return
-    family = [*controller.children(recursive=True), controller]
-    for process in family:
-        _send(process, signal.SIGINT)
-    _, alive = psutil.wait_procs(family, timeout=GRACE)
-    for process in alive:
-        _send(process, signal.SIGKILL)
-    psutil.wait_procs(alive, timeout=GRACE)
+
+def _gpus() -> tuple[str, ...]:
+    """The GPUs that this process may use."""
+    chosen = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if chosen is not None:
+        return tuple(name for name in chosen.split(",") if name)
+    return tuple(sorted(path.name.removeprefix("nvidia") for path in Path("/dev").glob("nvidia[0-9]*")))
 
 
 def _send(process: psutil.Process, number: signal.Signals) -> None:

@@ -1,14 +1,15 @@
-"""The record of a submitted job, so that a later launcher finds it again."""
+"""What a run directory keeps of its job, so that a later launcher finds it again and knows what happened to it."""
 
 from __future__ import annotations
 
 import json
+import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from pargo.files import write_atomic
 
-RECORD = "job.json"
+RECORD, ATTEMPTS = "job.json", "attempts.jsonl"
 
 
 @dataclass(frozen=True)
@@ -18,16 +19,20 @@ class JobRecord:
     Args:
         spec: hash of what it does.
         backend: who runs it.
-        job_id: its name there.
+        tag: unique text that the back end knows the job by. It is on record before the job is submitted, so a
+            launcher that dies in between leaves a job that can be found.
         folder: submitit's files of this job, below the run directory.
-        started: when the job's process began, as the back end tells it: an id alone may be in use again.
+        job_id: its name at the back end; empty while it is being submitted.
+        started: when it was submitted: of a local job as its process tells, since a process id alone may be in use
+            again; else in seconds since the epoch.
     """
 
     spec: str
     backend: str
-    job_id: str
+    tag: str
     folder: str
-    started: float
+    job_id: str = ""
+    started: float = 0.0
 
     def write(self, run_directory: Path) -> None:
         """Save it, atomically."""
@@ -35,8 +40,59 @@ class JobRecord:
 
     @staticmethod
     def read(run_directory: Path) -> JobRecord | None:
-        """The record of the run directory's last job; None without one, or when it cannot be read."""
+        """The record of the run directory's last job; None without one, or when it is none.
+
+        Raises:
+            OSError: nobody can tell.
+        """
         try:
             return JobRecord(**json.loads((run_directory / RECORD).read_text(encoding="utf-8")))
-        except (OSError, ValueError, TypeError):
+        except (FileNotFoundError, NotADirectoryError, ValueError, TypeError):
             return None
+
+
+class Attempts:
+    """How the runs of a job ended so far, oldest first; the job itself and its launchers add to it.
+
+    Args:
+        run_directory: holds the list.
+    """
+
+    def __init__(self, run_directory: Path) -> None:
+        self._path = run_directory / ATTEMPTS
+
+    def add(self, job_id: str, cause: str) -> None:
+        """Note the end of a run: `timed out`, `preempted`, `failed`, ..."""
+        line = json.dumps({"job": job_id, "cause": cause, "time": round(time.time(), 1)}) + "\n"
+        with self._path.open("a", encoding="utf-8") as file:
+            file.write(line)
+
+    def add_once(self, job_id: str, cause: str) -> int:
+        """Note the end of a job, of which two launchers may tell; how many jobs ended so."""
+        if self.last(job_id) != cause:
+            self.add(job_id, cause)
+        return self.count(cause)
+
+    def last(self, job_id: str) -> str:
+        """How the job's last run ended; empty when nothing is noted."""
+        return next((entry["cause"] for entry in reversed(self.entries()) if entry.get("job") == job_id), "")
+
+    def count(self, cause: str) -> int:
+        """How many runs ended so."""
+        return sum(entry.get("cause") == cause for entry in self.entries())
+
+    def entries(self) -> list[dict]:
+        try:
+            lines = self._path.read_text(encoding="utf-8").splitlines()
+        except OSError:
+            return []
+        found = []
+        for line in lines:
+            try:
+                found.append(json.loads(line))
+            except ValueError:
+                continue  # cut off
+        return found
+
+    def clear(self) -> None:
+        self._path.unlink(missing_ok=True)

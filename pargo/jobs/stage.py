@@ -7,19 +7,23 @@ import importlib
 import json
 import os
 import typing
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from pargo.code import import_closure
 from pargo.config.base import Settings, canonical_json
+from pargo.config.jobs import Resources
 from pargo.errors import PargoError
 from pargo.files import sha256_file, sha256_text
+from pargo.jobs.slurm_job import SlurmJob, Terminated
 from pargo.layout import manifest_path
 from pargo.manifest import code_hash
 
 LOCK = "job.lock"
+ENDED = "ended by"  # how the message of a training begins that a signal ended
 
 
 @dataclass(frozen=True)
@@ -32,6 +36,7 @@ class Stage:
         arguments: the other arguments, mostly paths.
         run_directory: held by at most one running job (a file lock).
         modules: loaded by name, so that the imports of `module` do not tell of them.
+        resources: what the job was given; no part of what it does.
     """
 
     module: str
@@ -40,6 +45,12 @@ class Stage:
     arguments: Mapping[str, Any]
     run_directory: Path
     modules: tuple[str, ...] = ()
+    resources: Resources = field(default_factory=Resources)
+
+    @property
+    def name(self) -> str:
+        """For people, e.g. `pretrain-pargo-seed-0`."""
+        return "-".join(place(self.run_directory))
 
     @property
     def num_threads(self) -> int | None:
@@ -69,7 +80,31 @@ class Stage:
         )
 
     def __call__(self) -> str | None:
-        """Run the stage; the message of an expected failure (PargoError), or None."""
+        """Run the stage; the message of an expected failure (PargoError), or None.
+
+        As a job of SLURM that is warned or ended, it does not return: it is requeued, or ends without a result.
+        """
+        job = SlurmJob.current()
+        if job is None:
+            with self._alone():
+                return self._run()
+        with job.watched():
+            try:
+                if not job.begin():
+                    return None
+                job.join()
+                with self._alone() if job.rank == 0 else nullcontext():
+                    problem = self._run()
+            except Terminated:
+                problem = f"{ENDED} a signal"
+        # a training ends on all its ranks when one gets a signal
+        if problem is not None and (job.signals or problem.startswith(ENDED)):
+            problem = job.give_way(self.run_directory, self.resources)
+        return problem
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Hold the run directory: no two jobs run in it, whatever a scheduler believes of the first."""
         self.run_directory.mkdir(parents=True, exist_ok=True)
         with (self.run_directory / LOCK).open("w") as lock:
             try:
@@ -77,7 +112,7 @@ class Stage:
             except BlockingIOError:
                 print(f"another job is running in {self.run_directory}; waiting for it", flush=True)
                 fcntl.flock(lock, fcntl.LOCK_EX)
-            return self._run()
+            yield
 
     def _run(self) -> str | None:
         if self.num_threads is not None:
@@ -93,6 +128,12 @@ class Stage:
         except PargoError as error:
             return str(error)
         return None
+
+
+def place(run_directory: Path) -> tuple[str, ...]:
+    """What tells run directories apart: stage, arm, ... below `runs/<config>/`; else the last part of the path."""
+    parts = run_directory.parts
+    return parts[parts.index("runs") + 2 :] if "runs" in parts[:-2] else parts[-1:]
 
 
 def _paths(value: Any) -> list[Path]:

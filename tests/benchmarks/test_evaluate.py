@@ -305,15 +305,16 @@ def test_shards_give_the_answers_of_one_job(parts, tmp_path, num_shards):
     paths = {key: parts / name for key, name in names.items()}
     shards = [tmp_path / f"shard-{shard}" for shard in range(num_shards)]
     for number, shard in enumerate(shards):
-        answer(settings, **paths, run_directory=tmp_path / f"run-{number}", output=shard, shard=number)
-    sizes = [len(SavedAnswers.read(shard / ANSWERS).answers) for shard in shards]
+        answer(settings, **paths, run_directory=shard, shard=number)
+    files = [shard / ANSWERS for shard in shards]
+    sizes = [len(SavedAnswers.read(file).answers) for file in files]
     assert sum(sizes) == len(expected)
     assert max(sizes) - min(sizes) <= 3  # a batch
-    assert evaluate(parts, settings, tmp_path / "out", answers=shards) == expected
+    assert evaluate(parts, settings, tmp_path / "out", answers=files) == expected
     with pytest.raises(PargoError, match=r"questions have no answer, e\.g\. .*: are all shards given\?"):
-        evaluate(parts, settings, tmp_path / "part", answers=shards[1:])
+        evaluate(parts, settings, tmp_path / "part", answers=files[1:])
     with pytest.raises(PargoError, match="holds answers of another model, of other settings or by other code"):
-        evaluate(parts, make_settings(4, kind="mini_mme"), tmp_path / "other", answers=shards)
+        evaluate(parts, make_settings(4, kind="mini_mme"), tmp_path / "other", answers=files)
 
 
 def test_batches_depend_on_the_questions_alone():

@@ -17,7 +17,9 @@ import pytest
 from pargo.errors import PargoError
 from pargo.jobs import local
 from pargo.jobs.launcher import launch
+from pargo.jobs.local import Local
 from pargo.jobs.record import JobRecord
+from pargo.jobs.results import result
 from pargo.jobs.stream import LogStream, tail
 
 LAUNCHER = """
@@ -68,7 +70,7 @@ def start(runs) -> Iterator[Callable[[dict], subprocess.Popen]]:
         process.wait()
     record = JobRecord.read(runs)
     if record is not None:
-        local.cancel(record)
+        Local().cancel([record])
 
 
 def listen_to_interrupts() -> None:
@@ -111,7 +113,7 @@ def test_inline_is_the_same_without_a_job(kwargs, runs, monkeypatch):
 
 
 def test_an_unknown_executor_names_the_choices(kwargs, runs):
-    with pytest.raises(PargoError, match="'cloud' is not known; choices: inline, local"):
+    with pytest.raises(PargoError, match="'cloud' is not known; choices: inline, local, or the path of a jobs file"):
         launch("toy_stage", kwargs, name="toy", run_directory=runs, executor="cloud")
 
 
@@ -157,7 +159,7 @@ def test_a_job_that_finished_unwatched_is_harvested(kwargs, runs, start, tmp_pat
     first.kill()
     first.wait()
     kwargs["wait_for"].touch()
-    wait_until(lambda: local.result(JobRecord.read(runs), runs))
+    wait_until(lambda: result(JobRecord.read(runs), runs))
     launch("toy_stage", kwargs, name="toy", run_directory=runs)
     assert num_runs(kwargs) == 1
 
@@ -168,7 +170,7 @@ def test_a_finished_job_without_its_output_runs_again(kwargs, runs, start, tmp_p
     wait_until(lambda: num_runs(kwargs))
     first.kill()
     kwargs["wait_for"].touch()
-    wait_until(lambda: local.result(JobRecord.read(runs), runs))
+    wait_until(lambda: result(JobRecord.read(runs), runs))
     kwargs["output"].rmdir()
     launch("toy_stage", kwargs, name="toy", run_directory=runs)
     assert num_runs(kwargs) == 2
@@ -214,10 +216,10 @@ def test_interrupting_the_launcher_cancels_the_job_and_its_children(kwargs, runs
 
 def test_a_clock_that_is_set_does_not_lose_a_running_job(monkeypatch):
     process = psutil.Process()
-    record = JobRecord("spec", "local", str(process.pid), "jobs/0001", local._start(process))
+    record = JobRecord("spec", "local", "tag", "jobs/0001", str(process.pid), local._start(process))
     monkeypatch.setattr("psutil._pslinux.boot_time", lambda: 1e6)
-    assert local.is_alive(record)
-    assert not local.is_alive(replace(record, started=record.started - 1))
+    assert Local().is_alive(record)
+    assert not Local().is_alive(replace(record, started=record.started - 1))
 
 
 def test_the_log_is_read_in_whole_lines(tmp_path):

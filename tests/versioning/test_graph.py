@@ -25,7 +25,6 @@ def test_jobs_of_the_micro_config(jobs: list[Job]) -> None:
         "features": 2,
         "pretrain": 2,
         "finetune": 2,
-        "answer": 4,
         "evaluate": 4,
         "attention": 1,
         "score": 4,

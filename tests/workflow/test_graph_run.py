@@ -38,7 +38,7 @@ def test_everything_is_there(project: Project) -> None:
 
 def test_every_artifact_is_what_its_manifest_says(project: Project) -> None:
     manifests = list((project.root / "artifacts").rglob("*.manifest.json"))
-    assert len(manifests) == 20  # four of them the answers of shards
+    assert len(manifests) == 16
     for manifest in manifests:
         verify(manifest.with_name(manifest.name.removesuffix(".manifest.json")))
 
@@ -84,7 +84,7 @@ def test_projector_width_of_an_arm_reruns_that_arm_and_the_report(project: Proje
     variant = project.variant("width", projectors__qformer__hidden_size=48)
     pending = project.pending(variant)
     stages = {name.partition("-")[0] for name, arm in pending.items() if arm}
-    assert stages == {"pretrain", "finetune", "answer", "evaluate", "score"}
+    assert stages == {"pretrain", "finetune", "evaluate", "score"}
     assert {arm for arm in pending.values() if arm} == {"qformer"}
     assert {name for name, arm in pending.items() if not arm} == REPORT
 

@@ -11,8 +11,12 @@ rule caption:
         manifest=manifest(layout.captions("{dataset}")),
     log:
         log_file("caption-{dataset}"),
+    resources:
+        executor=EXECUTOR,
     params:
         settings=settings(stages.caption),
     shell:
         "python -m pargo caption --settings {params.settings:q} --source {input.source} "
-        "--output {output.directory} > {log} 2>&1"
+        "--output {output.directory} "
+        f"--run-directory {run_directory('caption', '{wildcards.dataset}')} "
+        "--executor {resources.executor} > {log} 2>&1"

@@ -39,7 +39,6 @@ wildcard_constraints:
     benchmark="[a-z][a-z0-9_]*",
     split="train|test",
     seed=r"\d+",
-    shard=r"\d+",
 
 
 def manifest(directory):
@@ -151,17 +150,6 @@ def score_code(wildcards):
     return code(*score_modules(experiment.benchmarks[wildcards.benchmark].kind))
 
 
-def shard(arm, seed, benchmark, number):
-    """Directory of the answers of one of several jobs that share the questions of a benchmark."""
-    return layout.artifacts / "answers" / arm / f"seed-{seed}" / f"{benchmark}-{number}"
-
-
-def shards(arm, seed, benchmark):
-    """All of them; none when one job answers all questions."""
-    number = experiment.arms[arm].generation.num_shards
-    return [shard(arm, seed, benchmark, index) for index in range(number)] if number > 1 else []
-
-
 def grades(arm, seed, benchmark):
     """Directory of a judge's grades."""
     return layout.artifacts / "grades" / arm / f"seed-{seed}" / benchmark
@@ -206,7 +194,7 @@ def artifact_directories():
             *(layout.features(part.source, part.split) for part in experiment.benchmarks.values()),
             *model_directories(),
             *(layout.predictions(*run, benchmark) for run in runs() for benchmark in experiment.benchmarks),
-            *(path for of in evaluations() for path in (*shards(*of), *judged(*of))),
+            *(path for of in evaluations() for path in judged(*of)),
             *attention_directories(),
         }
     )

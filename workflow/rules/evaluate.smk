@@ -1,38 +1,11 @@
 """Answers of every model on every benchmark, and their scores."""
 
 
-# one of several jobs that share the questions (generation.num_shards)
-rule answer:
+rule evaluate:
     input:
         code=answer_code,
         manifests=lambda wildcards: [manifest(path) for path in answers_from(wildcards)],
         directories=lambda wildcards: [contents(path) for path in answers_from(wildcards)],
-    output:
-        directory=directory(str(shard("{arm}", "{seed}", "{benchmark}", "{shard}"))),
-        manifest=manifest(shard("{arm}", "{seed}", "{benchmark}", "{shard}")),
-    log:
-        log_file("answer-{arm}-seed-{seed}-{benchmark}-{shard}"),
-    threads: lambda wildcards: experiment.arms[wildcards.arm].generation.num_threads
-    resources:
-        executor=EXECUTOR,
-    params:
-        settings=settings(stages.evaluate),
-    shell:
-        "python -m pargo answer --settings {params.settings:q} --language {input.directories[0]} "
-        "--model {input.directories[1]} --source {input.directories[2]} --features {input.directories[3]} "
-        "--shard {wildcards.shard} --output {output.directory} "
-        f"--run-directory {run_directory('answer', '{wildcards.arm}', 'seed-{wildcards.seed}', '{wildcards.benchmark}-{wildcards.shard}')} "
-        "--executor {resources.executor} > {log} 2>&1"
-
-
-rule evaluate:
-    input:
-        code=answer_code,
-        manifests=lambda wildcards: [
-            manifest(path) for path in [*answers_from(wildcards), *shards(*evaluation(wildcards))]
-        ],
-        directories=lambda wildcards: [contents(path) for path in answers_from(wildcards)],
-        shards=lambda wildcards: [contents(path) for path in shards(*evaluation(wildcards))],
     output:
         directory=directory(str(layout.predictions("{arm}", "{seed}", "{benchmark}"))),
         manifest=manifest(layout.predictions("{arm}", "{seed}", "{benchmark}")),
@@ -43,11 +16,10 @@ rule evaluate:
         executor=EXECUTOR,
     params:
         settings=settings(stages.evaluate),
-        answers=lambda wildcards: repeated("--answers", shards(*evaluation(wildcards))),
     shell:
         "python -m pargo evaluate --settings {params.settings:q} --language {input.directories[0]} "
         "--model {input.directories[1]} --source {input.directories[2]} --features {input.directories[3]} "
-        "{params.answers} --output {output.directory} "
+        "--output {output.directory} "
         f"--run-directory {run_directory('evaluate', '{wildcards.arm}', 'seed-{wildcards.seed}', '{wildcards.benchmark}')} "
         "--executor {resources.executor} > {log} 2>&1"
 
