@@ -41,7 +41,7 @@ def timed(run: Callable[[], None]) -> float:
 
 
 def peak_bytes(run: Callable[[], None]) -> int:
-    """Most memory in use above what is in use before: activations, and gradients of parameters."""
+    """Most memory in use above what is in use before; gradients that a first run leaves are in use before."""
     run()  # workspaces that stay are made now
     if torch.cuda.is_available():
         torch.cuda.reset_peak_memory_stats()

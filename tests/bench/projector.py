@@ -1,5 +1,9 @@
 """`make bench-projector`: ParGo against a plain BERT-style version of the same weights, and against its own floor.
 
+On a GPU ours is compiled by torch.compile, and everything is replayed as a CUDA graph: launching kernels from Python
+would take most of the time at these sizes, and say nothing about them. The plain version is measured as it is written
+and compiled as well.
+
 Everything is measured side by side in one run: each round times ours, the dense version and the floor (the matrix
 products of ours alone) one after the other, and ratios are taken round by round, so that a machine whose speed drifts
 does not matter. Nothing here is asserted: what was measured is written to reports/bench/.
@@ -9,7 +13,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
@@ -37,7 +41,10 @@ PASSES = ("forward", "forward + backward")
 
 @dataclass(frozen=True)
 class Case:
-    """One row: `speed` = dense / ours, `overhead` = ours / floor (times); `memory` = ours / dense (peak bytes)."""
+    """One row: `speed` = dense / ours, `overhead` = ours / floor (times); `memory` = ours / dense (peak bytes).
+
+    `speed_compiled`, of a dense version that is compiled as ours is, exists on a GPU alone.
+    """
 
     size: str
     masks: str
@@ -48,6 +55,7 @@ class Case:
     seconds: dict[str, float]
     bytes: dict[str, int]
     speed: Ratio
+    speed_compiled: Ratio | None
     overhead: Ratio
     memory: float
 
@@ -55,35 +63,47 @@ class Case:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="4 layers of 512, batch 8 only; writes nothing")
-    quick = parser.parse_args().quick
+    parser.add_argument("--batches", type=int, nargs="*", default=BATCHES)
+    parser.add_argument("--types", nargs="*", default=list(DTYPES), choices=DTYPES)
+    arguments = parser.parse_args()
     console = Console(soft_wrap=True)
     console.print(f"{hardware()}; {torch.get_num_threads()} threads")
     cases = []
-    for case in measure(quick):
+    sizes = list(SIZES)[: 1 if arguments.quick else None]
+    for case in measure(sizes, (8,) if arguments.quick else arguments.batches, arguments.types):
         cases.append(case)
         console.print(
             f"{case.size}, {case.masks}, batch {case.batch}, {case.dtype}, {case.work}: {case.speed} x faster than "
-            f"dense, {case.overhead} x its floor, {case.memory:.2f} of its memory",
+            f"dense ({case.speed_compiled or 'not'} compiled), {case.overhead} x its floor, {case.memory:.2f} of its "
+            "memory",
             highlight=False,
         )
-    if not quick:
-        write(cases)
-        console.print(f"written: {OUTPUT}/projector.json, .md, .svg, .png")
+        if not arguments.quick:
+            write(cases)
+    if not arguments.quick:
+        if not torch.cuda.is_available():
+            figure(cases)
+        console.print(f"written: {OUTPUT}/{stem()}.json and more")
 
 
-def measure(quick: bool) -> Iterator[Case]:
-    """All cases, one after the other."""
+def measure(sizes: Sequence[str], batches: Sequence[int], types: Sequence[str]) -> Iterator[Case]:
+    """All cases, one after the other; the masks of the release at batch 8 only."""
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    for size, (layers, width) in list(SIZES.items())[: 1 if quick else None]:
-        for masks in ("cascade", "release"):
-            for batch in (8,) if quick or masks == "release" else BATCHES:
-                for name, dtype in DTYPES.items():
-                    ours = projector(layers, width, masks).to(device, dtype)
+    for masks in ("cascade", "release"):
+        for size in sizes:
+            for batch in batches if masks == "cascade" else {8}.intersection(batches):
+                for dtype in types:
+                    ours = projector(*SIZES[size], masks).to(device, DTYPES[dtype])
                     dense = DenseParGo(ours)
-                    features = torch.randn(batch, NUM_PATCHES, FEATURE_SIZE, device=device, dtype=dtype)
+                    features = torch.randn(batch, NUM_PATCHES, FEATURE_SIZE, device=device, dtype=DTYPES[dtype])
                     for work in PASSES:
-                        runs = {"ours": bind(ours, features, work), "dense": bind(dense, features, work)}
-                        yield case(runs, size=size, masks=masks, batch=batch, dtype=name, work=work)
+                        floor = floor_of(bind(ours, features, work))
+                        ways = {"ours": ours, "dense": dense}
+                        if device == "cuda":
+                            torch.compiler.reset()
+                            ways = {"ours": torch.compile(ours), "dense": dense, "compiled": torch.compile(dense)}
+                        runs = {way: bind(module, features, work) for way, module in ways.items()}
+                        yield case(runs, floor, size=size, masks=masks, batch=batch, dtype=dtype, work=work)
 
 
 def projector(layers: int, width: int, masks: str) -> nn.Module:
@@ -112,15 +132,19 @@ def bind(module: nn.Module, features: Tensor, work: str) -> Callable[[], None]:
     def both() -> None:
         tokens = module(features)
         tokens.backward(torch.ones_like(tokens))
-        module.zero_grad()  # so that gradients count as memory of the next pass too
 
     return forward if work == PASSES[0] else both
 
 
-def case(runs: dict[str, Callable[[], None]], *, batch: int, **names: str) -> Case:
-    """Warm up, count memory, then time in rounds."""
+def case(runs: dict[str, Callable[[], None]], floor: Callable[[], None], *, batch: int, **names: str) -> Case:
+    """Warm up, count memory, then time in rounds.
+
+    Gradients are added to those of the pass before, so that the memory counted is that of activations.
+    """
     bytes_used = {name: peak_bytes(run) for name, run in runs.items()}
-    runs = runs | {"floor": floor_of(runs["ours"])}
+    runs = runs | {"floor": floor}
+    if torch.cuda.is_available():
+        runs = {name: graph(run) for name, run in runs.items()}
     for run in runs.values():
         run()
     seconds: dict[str, list[float]] = {name: [] for name in runs}
@@ -133,17 +157,36 @@ def case(runs: dict[str, Callable[[], None]], *, batch: int, **names: str) -> Ca
         seconds={name: median(values) for name, values in seconds.items()},
         bytes=bytes_used,
         speed=Ratio.of(seconds["dense"], seconds["ours"]),
+        speed_compiled=Ratio.of(seconds["compiled"], seconds["ours"]) if "compiled" in seconds else None,
         overhead=Ratio.of(seconds["ours"], seconds["floor"]),
         memory=bytes_used["ours"] / bytes_used["dense"],
         **names,
     )
 
 
+def graph(run: Callable[[], None]) -> Callable[[], None]:
+    """A function that does the same on the GPU, ten times, without Python."""
+    stream, captured = torch.cuda.Stream(), torch.cuda.CUDAGraph()
+    stream.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(stream):
+        for _ in range(3):
+            run()
+    torch.cuda.current_stream().wait_stream(stream)
+    with torch.cuda.graph(captured):
+        run()
+
+    def replay() -> None:
+        for _ in range(10):
+            captured.replay()
+
+    return replay
+
+
 # What is written ------------------------------------------------------------------------------------------------------
 
 
 def write(cases: list[Case]) -> None:
-    """`projector.json`, `.md`, and the figure."""
+    """The numbers and their table; after every case, so that an interrupted run leaves what it has."""
     record = {
         "hardware": hardware(),
         "threads": torch.get_num_threads(),
@@ -152,9 +195,13 @@ def write(cases: list[Case]) -> None:
         "tokens": [NUM_PARTIAL, NUM_GLOBAL],
         "cases": [asdict(case) for case in cases],
     }
-    write_atomic(OUTPUT / "projector.json", json.dumps(record, indent=1) + "\n")
-    write_atomic(OUTPUT / "projector.md", table(cases))
-    figure(cases)
+    write_atomic(OUTPUT / f"{stem()}.json", json.dumps(record, indent=1) + "\n")
+    write_atomic(OUTPUT / f"{stem()}.md", table(cases))
+
+
+def stem() -> str:
+    """Of the files: runs on a CPU and on a GPU are kept side by side."""
+    return "projector-gpu" if torch.cuda.is_available() else "projector"
 
 
 def table(cases: list[Case]) -> str:
@@ -165,14 +212,21 @@ def table(cases: list[Case]) -> str:
         f"{FEATURE_SIZE} channels, {NUM_PARTIAL} partial and {NUM_GLOBAL} global tokens, output {LANGUAGE_SIZE} wide. "
         "The dense version computes the same numbers with the same weights as BERT does, with masks over all tokens "
         "and patches. The floor is the time of our matrix products alone. Ratios are medians of paired rounds with "
-        "95 % bootstrap intervals; memory is the peak above what was in use before.",
+        "95 % bootstrap intervals; memory is the peak above what was in use before."
+        + (
+            " All are replayed as CUDA graphs, ours compiled by torch.compile; the dense version as it is written and "
+            "compiled as well."
+            if torch.cuda.is_available()
+            else ""
+        ),
         "",
-        "| projector | masks | batch | type | pass | dense / ours | ours / floor | memory ours / dense | rounds |",
-        "|---|---|---:|---|---|---:|---:|---:|---:|",
+        "| projector | masks | batch | type | pass | dense / ours | compiled dense / ours | ours / floor "
+        "| memory ours / dense | rounds |",
+        "|---|---|---:|---|---|---:|---:|---:|---:|---:|",
     ]
     lines += [
         f"| {c.size} | {c.masks} | {c.batch} | {c.dtype} | {c.work} "
-        f"| {c.speed} | {c.overhead} | {c.memory:.2f} | {c.rounds} |"
+        f"| {c.speed} | {c.speed_compiled or 'not measured'} | {c.overhead} | {c.memory:.2f} | {c.rounds} |"
         for c in cases
     ]
     return "\n".join(lines) + "\n"

@@ -225,13 +225,17 @@ def plain_loss(model: PargoForConditionalGeneration, batch: Batch) -> Tensor:
 
 def stepper(module: nn.Module, loss_of: Callable[[Batch], Tensor], steps: Steps) -> Callable[[int], None]:
     """A function that makes one optimizer step on the samples of a step's number."""
+    step, device = take_step(module, loss_of), next(module.parameters()).device
+    return lambda number: step(steps[number].batches[0].to(device), steps[number].supervised)
+
+
+def take_step(module: nn.Module, loss_of: Callable[[Batch], Tensor]) -> Callable[[Batch, int], None]:
+    """A function that makes one optimizer step on a batch and its number of supervised tokens."""
     parameters = [parameter for parameter in module.parameters() if parameter.requires_grad]
-    device = parameters[0].device
     optimizer = torch.optim.AdamW(parameters, lr=0.0, fused=True)
 
-    def step(number: int) -> None:
-        data = steps[number]
-        (loss_of(data.batches[0].to(device)) / data.supervised).backward()
+    def step(batch: Batch, supervised: int) -> None:
+        (loss_of(batch) / supervised).backward()
         torch.nn.utils.clip_grad_norm_(parameters, 1.0)
         optimizer.step()
         optimizer.zero_grad()

@@ -54,8 +54,8 @@ class DenseParGo(nn.Module):
         sizes = config.num_partial_tokens, config.num_global_tokens
         self.bypass = config.self_attention == "cascade"
         masks = [self_mask(span if self.bypass else None, *sizes) for span in config.cascade_spans]
-        self.is_global = (torch.arange(sum(sizes)) >= sizes[0]).unsqueeze(1)
         like = projector.query_tokens
+        self.is_global = (torch.arange(sum(sizes), device=like.device) >= sizes[0]).unsqueeze(1)
         self.self_masks = [_additive(mask, like) for mask in masks]
         self.cross_mask = _additive(cross_mask(projector.num_patches, *sizes, projector.groups.order), like)
         self.self_attentions = nn.ModuleList(_with_scores(layer, config.hidden_size) for layer in projector.layers)

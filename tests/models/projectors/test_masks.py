@@ -54,9 +54,11 @@ def test_blocks_hold_just_the_neighbours(num_tokens, data):
     span = data.draw(st.integers(1, num_tokens))
     blocks = Neighbours(span, num_tokens)
     seen = torch.zeros(num_tokens, num_tokens, dtype=torch.bool)
-    for block, (keys, hidden) in enumerate(zip(blocks.keys, blocks.hidden, strict=True)):
+    tokens = torch.arange(1, num_tokens + 1).view(1, -1, 1, 1)  # 0: no token
+    for block, (keys, hidden) in enumerate(zip(blocks.around(tokens).flatten(2)[0], blocks.hidden, strict=True)):
         for row, out_of_sight in enumerate(hidden):
-            seen[block * len(hidden) + row, keys[~out_of_sight]] = True
+            assert keys[~out_of_sight].all()
+            seen[block * len(hidden) + row, keys[~out_of_sight] - 1] = True
     assert torch.equal(seen, neighbour_mask(span, num_tokens))
     assert torch.equal(seen, self_mask(span, num_tokens, 0))
     assert (seen.sum(1) == span).all()
