@@ -513,6 +513,34 @@ def convert_language(
     typer.echo(f"written: {directory}")
 
 
+@app.command()
+def plan(
+    config: ConfigFile = DEFAULT_CONFIG,
+    jobs: Annotated[Path, typer.Option(help="Jobs file: how many GPUs a job has.")] = Path(
+        "workflow/profiles/paper/jobs.yaml"
+    ),
+    gpu: Annotated[str, typer.Option(help="Which one: A10, A100, H100, H200, L40S or RTX 4090.")] = "H100",
+    mfu: Annotated[float, typer.Option(min=0.01, max=1, help="Share of its peak in training.")] = 0.25,
+    decoding_mfu: Annotated[float, typer.Option(min=0.001, max=1, help="Share while answers are generated.")] = 0.02,
+) -> None:
+    """Show what a config will cost before anything runs: GPU-hours, time, storage and download by stage and arm."""
+    from rich.console import Console
+
+    from pargo.config.experiment import load_config
+    from pargo.config.jobs import load_jobs
+    from pargo.plan.jobs import Assumptions
+    from pargo.plan.jobs import plan as make_plan
+    from pargo.plan.show import render
+    from pargo.train.speed import PEAKS
+
+    if gpu not in PEAKS:
+        raise ConfigError(f"--gpu: {gpu!r} is not known; choices: {', '.join(sorted(PEAKS))}")
+    experiment, resources = load_config(config), load_jobs(jobs)
+    assumptions = Assumptions(gpu, PEAKS[gpu], mfu, decoding_mfu)
+    rows = make_plan(experiment, resources, assumptions)
+    Console().print(render(rows, resources, assumptions, f"{config}, jobs as in {jobs}"))
+
+
 # Versions -----------------------------------------------------------------------------------------------------------
 
 

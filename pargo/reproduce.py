@@ -25,14 +25,14 @@ from rich.prompt import Prompt
 from rich.table import Table
 
 from pargo.code import ROOT
-from pargo.config.experiment import load_config
-from pargo.config.stages import check_sources
+from pargo.config.experiment import Config, load_config
+from pargo.config.stages import check_sources, missing_files
 from pargo.display import Display, duration
 from pargo.errors import PargoError
 from pargo.jobs.launcher import ON_INTERRUPT
 from pargo.jobs.overview import Job, cancel, find_jobs
 from pargo.jobs.slurm import Slurm
-from pargo.layout import Layout
+from pargo.layout import Layout, manifest_path
 from pargo.versioning.graph import DEFAULT_PROFILE, call_snakemake, list_jobs
 
 
@@ -92,6 +92,7 @@ def reproduce(
     layout = Layout(config.name)
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     os.chdir(ROOT)  # all paths of the layout are relative to it
+    _check_files(config, layout)
     # launchers leave their jobs when Ctrl-C reaches them; what becomes of the jobs is decided once, here
     os.environ[ON_INTERRUPT] = "detach"
     with _only_driver(layout):
@@ -107,6 +108,19 @@ def reproduce(
         _snakemake_report(config_file, layout, console, fresh=ran > 0)
     _summary(layout, console)
     console.print(f"{_count(ran)}, {duration(time.monotonic() - started)}")
+
+
+def _check_files(config: Config, layout: Layout) -> None:
+    """Before anything runs: is everything there that only a person can fetch?"""
+    missing = missing_files(config, done=lambda source: manifest_path(layout.source(source)).exists())
+    if not missing:
+        return
+    lines = []
+    for name, paths in missing.items():
+        lines += [f"  sources.{name}: {path}" for path in paths]
+        if origin := getattr(config.sources[name], "origin", None):
+            lines.append(f"    from {origin}")
+    raise PargoError("these files have to be there first:\n" + "\n".join(lines))
 
 
 @contextmanager

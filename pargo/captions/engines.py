@@ -43,8 +43,16 @@ class AnnotationsEngine:
         return f"{number} shape{'' if count == 1 else 's'}: {', '.join(details)}."
 
 
+class ConversationEngine:
+    """The first answer of the stored conversation: for sources whose images come with captions."""
+
+    def caption(self, record: Mapping[str, Any], image: Callable[[], Image.Image]) -> str:
+        turns = record["conversation"]
+        return turns[0][1] if turns else ""
+
+
 def _join(*words: str | None) -> str:
     return " ".join(word for word in words if word)
 
 
-ENGINES: dict[str, Callable[[], Engine]] = {"annotations": AnnotationsEngine}
+ENGINES: dict[str, Callable[[], Engine]] = {"annotations": AnnotationsEngine, "conversation": ConversationEngine}

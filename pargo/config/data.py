@@ -28,7 +28,10 @@ class Quality(Settings):
 class Captions(Settings):
     """How captions are made for the datasets of the pretraining mixture."""
 
-    engine: Literal["annotations"] = "annotations"
+    engine: Literal["annotations", "conversation"] = Field(
+        "annotations",
+        description="annotations: put into words; conversation: the first answer of a source that has captions",
+    )
     quality: Quality = Quality()
 
 

@@ -42,6 +42,65 @@ class OfficialSource(Settings):
     files: Annotated[tuple[str, ...], Field(min_length=1)] = Field(
         description="files or folders, as the owner or the hub lays them out; relative to the project"
     )
+    gigabytes: Annotated[float, Field(gt=0)] | None = Field(None, description="about what has to be fetched")
+
+
+class LocalSource(Settings):
+    """Files that somebody put there; what is said of them is what `pargo plan` counts with."""
+
+    origin: str = Field(description="where the files come from: a repository of the hub, an address, a licence")
+    gigabytes: Annotated[float, Field(gt=0)] = Field(description="about what has to be fetched")
+
+
+class TimmSource(LocalSource):
+    """A vision tower's weights under timm's names; mean and std are those that timm states for the architecture."""
+
+    kind: Literal["timm"]
+    architecture: str = Field(description="timm model name")
+    weights: str = Field(description="a .safetensors file; relative to the project")
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        return (self.weights,)
+
+
+class LanguageShape(Settings):
+    """Sizes of a language model in Llama's layout; compared with its config.json when it is imported."""
+
+    hidden_size: Positive
+    intermediate_size: Positive
+    num_hidden_layers: Positive
+    num_attention_heads: Positive
+    num_key_value_heads: Positive
+    vocab_size: Positive
+
+
+class LanguageModelSource(LocalSource):
+    """A language model: a `.gguf` file, or the directory of an InternLM2 model or of one that transformers knows."""
+
+    kind: Literal["language_model"]
+    path: str = Field(description="relative to the project")
+    shape: LanguageShape
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        return (self.path,)
+
+
+class ConversationsSource(LocalSource):
+    """Images and conversations in LLaVA's layout: a list of `id`, `image` and `conversations` (from, value)."""
+
+    kind: Literal["conversations"]
+    annotations: Annotated[tuple[str, ...], Field(min_length=1)] = Field(description="JSON files")
+    images: str = Field(description="folder that the names of images start from")
+    num_images: Positive = Field(description="about how many")
+    asked_tokens: Positive = Field(description="about how many tokens of a conversation are questions")
+    answered_tokens: Positive = Field(description="about how many are answers")
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """Whose change imports it again; a million images are too many to look at every time."""
+        return self.annotations
 
 
 class RandomVisionSource(Settings):
@@ -62,6 +121,14 @@ class RandomLanguageSource(Settings):
 
 
 Source = Annotated[
-    WheelSource | ScenesSource | MiniMMESource | OfficialSource | RandomVisionSource | RandomLanguageSource,
+    WheelSource
+    | ScenesSource
+    | MiniMMESource
+    | OfficialSource
+    | TimmSource
+    | LanguageModelSource
+    | ConversationsSource
+    | RandomVisionSource
+    | RandomLanguageSource,
     Field(discriminator="kind"),
 ]

@@ -6,9 +6,12 @@ cannot read anything that Snakemake does not track. Each stage declares the same
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from pargo.config.experiment import Config
+from pargo.config.sources import Source
 from pargo.config.training import Train
 from pargo.data.sources import WHEELS
 from pargo.errors import ConfigError
@@ -28,6 +31,26 @@ def check_sources(config: Config) -> None:
     """Raise ConfigError when a package is not in the source table."""
     for source in config.sources:
         download(config, source)
+
+
+def files(source: Source) -> tuple[str, ...]:
+    """What a source reads that somebody put there, relative to the project."""
+    return getattr(source, "files", ())
+
+
+def missing_files(config: Config, done: Callable[[str], bool]) -> dict[str, list[str]]:
+    """What has to be put there first: files of local sources that do not exist, by source.
+
+    Args:
+        done: is this source imported already?
+    """
+    wanted = {
+        name: [*files(source), *([source.images] if source.kind == "conversations" else [])]
+        for name, source in config.sources.items()
+        if not done(name)
+    }
+    missing = {name: [path for path in paths if not Path(path).exists()] for name, paths in wanted.items()}
+    return {name: paths for name, paths in missing.items() if paths}
 
 
 def caption(config: Config, dataset: str) -> dict[str, Any]:

@@ -15,12 +15,15 @@ from pargo.benchmarks import load, module
 from pargo.code import import_closure
 from pargo.config.base import Name, Settings
 from pargo.config.sources import (
+    ConversationsSource,
+    LanguageModelSource,
     MiniMMESource,
     OfficialSource,
     RandomLanguageSource,
     RandomVisionSource,
     ScenesSource,
     Source,
+    TimmSource,
     WheelSource,
 )
 from pargo.data import wheel
@@ -109,6 +112,24 @@ def _official(source: OfficialSource, directory: Path) -> None:
     load(source.benchmark, "dataset").import_files([Path(path) for path in source.files], directory / "test")
 
 
+def _timm(source: TimmSource, directory: Path) -> None:
+    from pargo.data.importers.vision import import_timm
+
+    import_timm(Path(source.weights), source.architecture, directory)
+
+
+def _language_model(source: LanguageModelSource, directory: Path) -> None:
+    from pargo.data.importers.convert import import_language_model
+
+    import_language_model(Path(source.path), directory, source.shape.model_dump())
+
+
+def _conversations(source: ConversationsSource, directory: Path) -> None:
+    from pargo.data.importers.llava import import_conversations
+
+    import_conversations([Path(path) for path in source.annotations], Path(source.images), directory)
+
+
 def _random_vision(source: RandomVisionSource, directory: Path) -> None:
     from pargo.data.random_models import write_random_vision
 
@@ -130,6 +151,9 @@ MAKERS: dict[str, Callable[..., None]] = {
     "scenes": _scenes,
     "mini_mme": _mini_mme,
     "official": _official,
+    "timm": _timm,
+    "language_model": _language_model,
+    "conversations": _conversations,
     "random_vision": _random_vision,
     "random_language": _random_language,
 }

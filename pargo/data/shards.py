@@ -1,7 +1,7 @@
 """Shards: images and their records in plain tar files (webdataset layout) with an index for random access.
 
-`<id>.png` and `<id>.json` stand side by side in `shard-00000.tar`, ...; `index.parquet` says where each is, so that
-any sample is one read. Equal samples give equal bytes: no times, owners or modes enter.
+An image (`<id>.png` or `.jpg`) and its `<id>.json` stand side by side in `shard-00000.tar`, ...; `index.parquet` says
+where each is, so that any sample is one read. Equal samples give equal bytes: no times, owners or modes enter.
 """
 
 from __future__ import annotations
@@ -46,8 +46,8 @@ class ShardWriter:
         self.directory.mkdir(parents=True, exist_ok=True)
         return self
 
-    def write(self, image: bytes, record: Mapping[str, Any]) -> None:
-        """Append one sample: PNG bytes and its record, whose `id` names it.
+    def write(self, image: bytes, record: Mapping[str, Any], extension: str = "png") -> None:
+        """Append one sample: the bytes of an image file and its record, whose `id` names it.
 
         Raises:
             ValueError: the id was used before or holds other characters than letters, digits, `_` and `-`.
@@ -61,8 +61,8 @@ class ShardWriter:
             self._tar = tarfile.open(self._partial, "w", format=tarfile.USTAR_FORMAT)  # noqa: SIM115 - spans calls
         text = json.dumps(record, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode()
         row = {"id": identifier, "shard": self._name()}
-        for part, extension, data in (("image", "png", image), ("record", "json", text)):
-            info = tarfile.TarInfo(f"{identifier}.{extension}")  # all else stays at its fixed default
+        for part, suffix, data in (("image", extension, image), ("record", "json", text)):
+            info = tarfile.TarInfo(f"{identifier}.{suffix}")  # all else stays at its fixed default
             info.size = len(data)
             row[f"{part}_offset"] = self._tar.offset + tarfile.BLOCKSIZE
             row[f"{part}_size"] = len(data)

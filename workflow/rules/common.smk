@@ -63,6 +63,11 @@ def listing(paths):
     return sha256_text(canonical_json([[str(file), file.stat().st_size, file.stat().st_mtime_ns] for file in files]))
 
 
+def local_files(wildcards):
+    """What a source reads that somebody put there."""
+    return stages.files(experiment.sources[wildcards.source])
+
+
 def settings(function):
     """Parameter function of a rule: canonical JSON of what its stage reads of the config, by the rule's wildcards."""
     names = list(inspect.signature(function).parameters)[1:]

@@ -1,14 +1,15 @@
-"""`pargo convert-language`: language models from elsewhere as language sources."""
+"""Language models from elsewhere as language sources, in the graph and by `pargo convert-language`."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from pargo.data.importers.gguf import convert_gguf
 from pargo.data.importers.internlm2 import convert_internlm2
-from pargo.errors import PargoError
-from pargo.files import new_directory
+from pargo.errors import InputError, PargoError
+from pargo.files import new_directory, read_json
 
 
 def convert_language_model(source: Path, output: Path) -> None:
@@ -23,11 +24,43 @@ def convert_language_model(source: Path, output: Path) -> None:
         PargoError: the output exists, or the source is neither.
         InputError: weights that do not fit.
     """
-    if source.suffix == ".gguf" and source.is_file():
-        convert: Callable[[Path, Path], None] = convert_gguf
-    elif (source / "config.json").is_file():
-        convert = convert_internlm2
-    else:
-        raise PargoError(f"{source} is neither a .gguf file nor a directory with a config.json")
+    convert = _converter(source)
     with new_directory(output) as temporary:
         convert(source, temporary)
+
+
+def import_language_model(source: Path, output: Path, shape: Mapping[str, int]) -> None:
+    """Write a language model into a directory that exists: converted, or as it is where transformers knows it.
+
+    Args:
+        source: as of `convert_language_model`, or a directory that transformers loads.
+        shape: sizes that its config.json must state, by name.
+
+    Raises:
+        InputError: another size, or weights that do not fit.
+    """
+    if (source / "config.json").is_file() and read_json(source / "config.json").get("model_type") != "internlm2":
+        _copy(source, output)
+    else:
+        _converter(source)(source, output)
+    found = read_json(output / "config.json")
+    wrong = [f"{name} {found.get(name)}, not {size}" for name, size in shape.items() if found.get(name) != size]
+    if wrong:
+        raise InputError(f"{source} is another model than the config's shape says: {', '.join(wrong)}")
+
+
+def _converter(source: Path) -> Callable[[Path, Path], None]:
+    if source.suffix == ".gguf" and source.is_file():
+        return convert_gguf
+    if (source / "config.json").is_file():
+        return convert_internlm2
+    raise PargoError(f"{source} is neither a .gguf file nor a directory with a config.json")
+
+
+def _copy(source: Path, output: Path) -> None:
+    """Weights as safetensors, and the small files beside them; no pickles and no code."""
+    files = [path for pattern in ("*.safetensors", "*.json", "tokenizer.model") for path in source.glob(pattern)]
+    if not any(path.suffix == ".safetensors" for path in files):
+        raise InputError(f"{source} has no *.safetensors: save the model with save_pretrained of transformers")
+    for path in sorted(files):
+        shutil.copyfile(path, output / path.name)

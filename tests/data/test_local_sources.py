@@ -1,0 +1,207 @@
+"""Sources that somebody put there: towers, language models, conversations; and what is missing of them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import timm
+import torch
+from PIL import Image
+from safetensors.torch import load_file, save_file
+from test_shards import png
+
+from pargo.captions.engines import ENGINES
+from pargo.config.experiment import load_config
+from pargo.config.models import Language, Vision
+from pargo.config.stages import missing_files
+from pargo.data.download import DownloadSettings, run
+from pargo.data.random_models import write_random_language
+from pargo.data.shards import Shards
+from pargo.errors import InputError, PargoError
+from pargo.manifest import verify
+from pargo.models.language import load_language_model
+from pargo.models.vision import load_vision_tower
+
+STATED = {"origin": "made here", "gigabytes": 0.001}
+TOWER = "test_vit2"
+SHAPE = {"hidden_size": 16, "intermediate_size": 43, "num_hidden_layers": 1, "num_attention_heads": 2}
+
+
+def fetch(output: Path, **source) -> None:
+    run(DownloadSettings.model_validate({"id": "x", "source": STATED | source}), output)
+
+
+# Vision towers --------------------------------------------------------------------------------------------------------
+
+
+def test_timm_weights_become_a_tower(tmp_path):
+    torch.manual_seed(0)
+    weights = timm.create_model(TOWER, pretrained=False).state_dict()
+    save_file({name: tensor.contiguous() for name, tensor in weights.items()}, tmp_path / "model.safetensors")
+    fetch(tmp_path / "tower", kind="timm", architecture=TOWER, weights=str(tmp_path / "model.safetensors"))
+    verify(tmp_path / "tower")
+    stated = json.loads((tmp_path / "tower" / "config.json").read_text())
+    published = timm.get_pretrained_cfg(TOWER)
+    assert stated == {"architecture": TOWER, "mean": list(published.mean), "std": list(published.std)}
+    loaded = load_file(tmp_path / "tower" / "model.safetensors")
+    assert all(torch.equal(loaded[name], tensor) for name, tensor in weights.items())
+    size = timm.create_model(TOWER, pretrained=False).patch_embed.img_size[0]
+    vision = Vision(source="tower", architecture=TOWER, image_size=size, num_patches=16, feature_size=64)
+    with torch.inference_mode():
+        shape = _shape_of(TOWER, size)
+    vision = vision.model_copy(update={"num_patches": shape[0], "feature_size": shape[1]})
+    assert load_vision_tower(vision, tmp_path / "tower").config.architecture == TOWER
+
+
+def _shape_of(architecture: str, size: int) -> tuple[int, int]:
+    tower = timm.create_model(architecture, pretrained=False).eval()
+    (found,) = tower.forward_intermediates(torch.zeros(1, 3, size, size), indices=1, intermediates_only=True)
+    return found.shape[2] * found.shape[3], found.shape[1]
+
+
+def test_other_weights_than_the_architectures_are_listed(tmp_path):
+    weights = timm.create_model(TOWER, pretrained=False).state_dict()
+    weights["head.bias"] = torch.zeros(3)
+    weights["spare"] = torch.zeros(1)
+    save_file({name: tensor.contiguous() for name, tensor in weights.items()}, tmp_path / "model.safetensors")
+    with pytest.raises(InputError, match=r"(?s)head\.bias.*spare|spare.*head\.bias"):
+        fetch(tmp_path / "tower", kind="timm", architecture=TOWER, weights=str(tmp_path / "model.safetensors"))
+    assert not (tmp_path / "tower").exists()
+    with pytest.raises(InputError, match="no architecture 'nothing'"):
+        fetch(tmp_path / "tower", kind="timm", architecture="nothing", weights=str(tmp_path / "model.safetensors"))
+
+
+# Language models ------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def llama(tmp_path):
+    (tmp_path / "llama").mkdir()
+    write_random_language(tmp_path / "llama", hidden_size=16, num_layers=1, num_heads=2, seed=0)
+    return tmp_path / "llama"
+
+
+def shape_of(directory: Path) -> dict[str, int]:
+    found = json.loads((directory / "config.json").read_text())
+    names = (*SHAPE, "num_key_value_heads", "vocab_size")
+    return {name: found[name] for name in names}
+
+
+def test_a_directory_of_transformers_is_taken_as_it_is_without_code(tmp_path, llama):
+    (llama / "modeling_evil.py").write_text("raise SystemExit")
+    (llama / "pytorch_model.bin").write_bytes(b"pickle")
+    fetch(tmp_path / "lm", kind="language_model", path=str(llama), shape=shape_of(llama))
+    verify(tmp_path / "lm")
+    assert not [path.name for path in (tmp_path / "lm").iterdir() if path.suffix in (".py", ".bin")]
+    loaded = load_language_model(Language(source="lm", precision="fp32"), tmp_path / "lm")
+    before = load_language_model(Language(source="lm", precision="fp32"), llama)
+    assert all(torch.equal(a, b) for a, b in zip(loaded.parameters(), before.parameters(), strict=True))
+
+
+def test_another_shape_than_stated_is_refused(tmp_path, llama):
+    with pytest.raises(InputError, match="hidden_size 16, not 32"):
+        fetch(tmp_path / "lm", kind="language_model", path=str(llama), shape=shape_of(llama) | {"hidden_size": 32})
+    assert not (tmp_path / "lm").exists()
+
+
+def test_no_language_model_there(tmp_path):
+    shape = SHAPE | {"num_key_value_heads": 2, "vocab_size": 10}
+    with pytest.raises(PargoError, match=r"neither a \.gguf file nor a directory"):
+        fetch(tmp_path / "lm", kind="language_model", path=str(tmp_path / "nothing"), shape=shape)
+    (tmp_path / "pickled").mkdir()
+    (tmp_path / "pickled" / "config.json").write_text('{"model_type": "llama"}')
+    with pytest.raises(InputError, match=r"no \*\.safetensors"):
+        fetch(tmp_path / "lm", kind="language_model", path=str(tmp_path / "pickled"), shape=shape)
+
+
+# Conversations --------------------------------------------------------------------------------------------------------
+
+
+def entry(image: str | None = "a/1.png", *turns: tuple[str, str]) -> dict:
+    turns = turns or (("<image>\nWhat is it?", "A dot."),)
+    said = [{"from": who, "value": text} for turn in turns for who, text in zip(("human", "gpt"), turn, strict=True)]
+    return ({} if image is None else {"image": image}) | {"id": "any", "conversations": said}
+
+
+@pytest.fixture
+def images(tmp_path):
+    (tmp_path / "images" / "a").mkdir(parents=True)
+    (tmp_path / "images" / "a" / "1.png").write_bytes(png(1))
+    Image.new("RGB", (9, 5), "red").save(tmp_path / "images" / "2.jpg")
+    return tmp_path / "images"
+
+
+def bring(tmp_path: Path, images: Path, *entries: object) -> Path:
+    (tmp_path / "list.json").write_text(json.dumps(list(entries)))
+    fetch(
+        tmp_path / "out",
+        kind="conversations",
+        annotations=(str(tmp_path / "list.json"),),
+        images=str(images),
+        num_images=2,
+        asked_tokens=3,
+        answered_tokens=4,
+    )
+    return tmp_path / "out"
+
+
+def test_conversations_become_shards(tmp_path, images):
+    long = entry("2.jpg", ("Is it red?\n<image>", "Yes"), ("And blue?", "No"))
+    output = bring(tmp_path, images, entry(), entry(None), long)
+    verify(output)
+    shards = Shards(output / "train")
+    assert shards.ids == ["0000000", "0000002"]
+    assert shards.record("0000002")["conversation"] == [["Is it red?", "Yes"], ["And blue?", "No"]]
+    assert shards.record("0000002")["file"] == "2.jpg"
+    assert shards.read("0000000") == png(1)
+    assert shards.load("0000002").size == (9, 5)
+    assert json.loads((output / "counts.json").read_text()) == {"samples": 2, "without_image": 1}
+    assert ENGINES["conversation"]().caption(shards.record("0000000"), None) == "A dot."
+
+
+@pytest.mark.parametrize(
+    ("bad", "message"),
+    [
+        (entry("../secret.png"), "leaves the folder"),
+        (entry("/etc/passwd.png"), "leaves the folder"),
+        (entry("list.json"), "none of .gif"),
+        (entry("gone.png"), "entry 1: cannot read .*gone.png: No such file"),
+        ({"image": "2.jpg", "conversations": [{"from": "gpt", "value": "x"}]}, "from human and gpt in turn"),
+        ({"image": "2.jpg"}, "from human and gpt in turn"),
+        ("text", "expected a list of entries"),
+    ],
+)
+def test_a_bad_entry_is_named_and_nothing_is_left(tmp_path, images, bad, message):
+    with pytest.raises(PargoError, match=message):
+        bring(tmp_path, images, entry(), bad)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_damaged_image_is_named(tmp_path, images):
+    (images / "2.jpg").write_bytes((images / "2.jpg").read_bytes()[:200])
+    with pytest.raises(InputError, match=r"cannot read image .*2\.jpg \(.*entry 0\)"):
+        bring(tmp_path, images, entry("2.jpg"))
+
+
+def test_a_list_without_any_image_is_refused(tmp_path, images):
+    with pytest.raises(InputError, match="no entry has an image"):
+        bring(tmp_path, images, entry(None))
+
+
+# The paper's ----------------------------------------------------------------------------------------------------------
+
+
+def test_what_is_missing_is_known_before_anything_runs(tmp_path, monkeypatch):
+    config = load_config("config/paper.yaml")
+    monkeypatch.chdir(tmp_path)
+    missing = missing_files(config, done=lambda name: name == "internlm2_7b")
+    assert set(missing) == set(config.sources) - {"internlm2_7b"}
+    assert missing["short_captions"] == [
+        "data/LLaVA-Pretrain/blip_laion_cc_sbu_558k.json",
+        "data/LLaVA-Pretrain/images",
+    ]
+    Path("data/benchmarks/mm-vet").mkdir(parents=True)
+    assert "mmvet" not in missing_files(config, done=lambda name: False)
+    assert missing_files(load_config(Path(__file__).parents[2] / "config/quick.yaml"), done=lambda name: False) == {}

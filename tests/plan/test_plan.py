@@ -1,0 +1,187 @@
+"""The plan: its counts against operations counted on real models, its sums, and what it says it rests on."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import timm
+import torch
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.flop_counter import FlopCounterMode
+from transformers import LlamaConfig, LlamaForCausalLM
+from typer.testing import CliRunner
+
+from pargo.cli import app
+from pargo.code import ROOT
+from pargo.config.experiment import load_config
+from pargo.config.jobs import Jobs, load_jobs
+from pargo.config.models import Adapter
+from pargo.config.sources import LanguageShape
+from pargo.errors import InputError
+from pargo.models.language import add_lora
+from pargo.plan.flops import LanguageCost, make_projector, tower_flops
+from pargo.plan.jobs import BENCHMARKS, Assumptions, plan
+from pargo.plan.show import render
+
+SHAPE = LanguageShape(
+    hidden_size=32,
+    intermediate_size=80,
+    num_hidden_layers=3,
+    num_attention_heads=4,
+    num_key_value_heads=2,
+    vocab_size=100,
+)
+LORA = Adapter(rank=4, alpha=8, target_modules=("q_proj", "k_proj", "v_proj"))
+ASSUMED = Assumptions("H100", 1e15, 0.25, 0.02)
+PAPER_JOBS = ROOT / "workflow/profiles/paper/jobs.yaml"
+
+
+def llama(adapter: Adapter | None) -> LlamaForCausalLM:
+    model = LlamaForCausalLM(LlamaConfig(**SHAPE.model_dump(), tie_word_embeddings=False)).requires_grad_(False)
+    model.set_attn_implementation("eager")
+    if adapter is not None:
+        add_lora(model, adapter, seed=0)
+    return model
+
+
+def counted(model: LlamaForCausalLM, tokens: int, *, backward: bool) -> int:
+    """Operations of all tokens through layers and head. Eager attention makes all pairs, twice what is causal."""
+    embeddings = torch.randn(1, tokens, SHAPE.hidden_size, requires_grad=backward)
+    with FlopCounterMode(display=False) as counter:
+        logits = model(inputs_embeds=embeddings, use_cache=False).logits
+        if backward:
+            logits.sum().backward()
+    return counter.get_total_flops()
+
+
+@pytest.mark.parametrize("adapter", [None, LORA, LORA.model_copy(update={"target_modules": "all-linear"})])
+def test_language_counts_are_those_of_the_real_model(adapter):
+    cost, model, tokens = LanguageCost(SHAPE), llama(adapter), 12
+    causal = 2.0 * tokens * tokens * SHAPE.hidden_size * SHAPE.num_hidden_layers
+    # eager attention: scores and mixing over all pairs, and rotary angles as a product
+    rotary = counted(model, tokens, backward=False) - cost.forward(tokens, tokens, adapter) - causal
+    assert 0 <= rotary <= 2 * tokens * SHAPE.hidden_size
+    training = cost.training(tokens, tokens, adapter, checkpointing=False) + 3 * causal
+    assert counted(model, tokens, backward=True) == pytest.approx(training + rotary, abs=1)
+    again = cost.training(tokens, tokens, adapter, checkpointing=True)
+    assert again - cost.training(tokens, tokens, adapter, checkpointing=False) == pytest.approx(
+        2.0 * tokens * cost.weights + causal
+    )
+
+
+def test_language_weights_are_those_of_the_real_model():
+    cost, model = LanguageCost(SHAPE), llama(LORA)
+    names = {name: parameter.numel() for name, parameter in model.named_parameters()}
+    assert cost.adapter_weights(LORA) == sum(size for name, size in names.items() if "lora_" in name)
+    linear = sum(size for name, size in names.items() if "proj" in name and "lora_" not in name)
+    assert cost.weights == linear
+    assert cost.head == names["lm_head.weight"]
+
+
+@pytest.mark.parametrize(("architecture", "size"), [("test_vit2", 64), ("test_efficientnet", 64)])
+def test_tower_counts_are_those_of_the_real_tower(architecture, size):
+    options = {"img_size": size} if architecture == "test_vit2" else {}
+    tower = timm.create_model(architecture, pretrained=False, **options).eval()
+    # the CPU's own attention kernel is not among those that torch counts
+    with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter, torch.inference_mode():
+        tower.forward_features(torch.zeros(1, 3, size, size))
+    assert tower_flops(architecture, size) == counter.get_total_flops() > 0
+
+
+def test_the_papers_plan_has_every_stage_of_every_arm():
+    config, jobs = load_config(ROOT / "config/paper.yaml"), load_jobs(PAPER_JOBS)
+    rows = plan(config, jobs, ASSUMED)
+    for stage in ("pretrain", "finetune", "evaluate"):
+        assert [row.what for row in rows if row.stage == stage] == list(config.arms)
+    assert {row.what for row in rows if row.stage == "download"} == set(config.sources)
+    assert sum(row.download for row in rows) == pytest.approx(278.8e9)
+    by_name = {(row.stage, row.what): row for row in rows}
+    pargo, mlp = by_name["pretrain", "pargo"], by_name["pretrain", "mlp"]
+    # by hand: (304 + 12 + 215) tokens through 6.98 billion weights, 215 of them through the head, thrice the
+    # projector and once the tower; 3 seeds of a million samples
+    cost = LanguageCost(config.sources["internlm2_7b"].shape)
+    assert cost.weights == 32 * (4096 * (4096 + 1024 + 1024 + 4096) + 3 * 4096 * 14336)
+    sample = 4 * 531 * cost.weights + 4 * 215 * cost.head + 6 * 531**2 * 4096 * 32
+    sample += 3 * make_projector(config.arms["pargo"].projector, config.vision, 4096).flops()
+    sample += tower_flops(config.vision.architecture, 336)
+    assert pargo.flops == pytest.approx(3 * 999_936 * sample)
+    assert pargo.gpu_seconds == pytest.approx(pargo.flops / 1e15 / 0.25)
+    assert pargo.wall_seconds == pytest.approx(pargo.gpu_seconds / 3 / 8)
+    assert mlp.flops < pargo.flops  # 144 tokens instead of 304
+    evaluation = by_name["evaluate", "pargo"]
+    assert evaluation.jobs == 3 * len(config.benchmarks)
+    assert evaluation.work == f"{2 * 2374 + 2 * 4329 + 14232 + 218 + 9000:,} questions"
+    assert by_name["features", "seedbench test"].storage == BENCHMARKS["seedbench"][1] * 576 * 1024 * 2
+    assert {row.basis for row in rows} == {"stated", "not stated", "not reckoned", "assumed"}
+
+
+def test_checkpoints_and_models_take_the_space_of_what_is_trained():
+    config, jobs = load_config(ROOT / "config/paper.yaml"), load_jobs(PAPER_JOBS)
+    row = next(row for row in plan(config, jobs, ASSUMED) if (row.stage, row.what) == ("pretrain", "mlp"))
+    trained = (4096 * 4096 + 4096) + (4096 * 4096 + 4096)
+    assert row.storage == 4 * trained * 3
+    assert row.transient == 12 * trained * 2 * 3
+
+
+@pytest.fixture
+def quick(tmp_path, monkeypatch):
+    """The quick config in a folder where its language model has been imported."""
+    monkeypatch.chdir(tmp_path)
+    directory = Path("artifacts/quick/sources/smollm2_135m_instruct")
+    directory.mkdir(parents=True)
+    (directory / "config.json").write_text(json.dumps(SHAPE.model_dump()))
+    return load_config(ROOT / "config/quick.yaml")
+
+
+def test_a_run_that_was_measured_counts_before_what_is_assumed(quick):
+    directory = Path("runs/quick/finetune/pargo/seed-0")
+    directory.mkdir(parents=True)
+    steps = [json.dumps({"step": n, "samples": 4, "seconds": 0.5}) for n in range(30)]
+    (directory / "timing.jsonl").write_text("\n".join(steps) + '\n{"step": 31, "sam')
+    rows = {(row.stage, row.what): row for row in plan(quick, Jobs(), ASSUMED)}
+    measured, other = rows["finetune", "pargo"], rows["finetune", "qformer"]
+    assert measured.basis == "measured"
+    assert measured.wall_seconds == quick.arms["pargo"].finetune.num_samples / 8
+    assert measured.gpu_seconds is None  # none was asked for
+    assert (other.basis, other.wall_seconds) == ("", None)
+    assert other.flops > 0
+    on_gpus = Jobs(stages={"pretrain": {"gpus_per_node": 4}, "finetune": {"gpus_per_node": 4}})
+    rows = {(row.stage, row.what): row for row in plan(quick, on_gpus, ASSUMED)}
+    assert rows["finetune", "pargo"].gpu_seconds == 4 * measured.wall_seconds
+    assert rows["finetune", "qformer"].basis == "assumed"
+
+
+def test_too_few_measured_steps_say_nothing(quick):
+    directory = Path("runs/quick/pretrain/pargo/seed-0")
+    directory.mkdir(parents=True)
+    (directory / "timing.jsonl").write_text('{"step": 1, "samples": 4, "seconds": 0.5}\n' * 5)
+    assert all(row.basis != "measured" for row in plan(quick, Jobs(), ASSUMED))
+
+
+def test_a_language_model_that_is_not_there_yet_is_named(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match="sizes of smollm2_135m_instruct are not known before it is there"):
+        plan(load_config(ROOT / "config/quick.yaml"), Jobs(), ASSUMED)
+
+
+def test_the_command_says_what_is_assumed(monkeypatch):
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setenv("COLUMNS", "160")
+    shown = CliRunner().invoke(app, ["plan", "--config", "config/paper.yaml", "--gpu", "A100", "--mfu", "0.3"])
+    assert shown.exit_code == 0, shown.output
+    for text in ("30% of the 312 TFLOP/s", "one A100", "assumed", "278.8 GB", "Not counted: queues", "999,936 samples"):
+        assert text in shown.output.replace("\n", " ")
+
+
+def test_an_unknown_gpu_is_refused_with_the_choices(monkeypatch):
+    monkeypatch.chdir(ROOT)
+    shown = CliRunner().invoke(app, ["plan", "--config", "config/paper.yaml", "--gpu", "abacus"])
+    assert shown.exit_code
+    assert "choices: A10, A100, H100" in str(shown.exception)
+
+
+def test_nothing_reckoned_is_said(quick):
+    rows = plan(quick, Jobs(), ASSUMED)
+    assert "No time is reckoned" in str(render(rows, Jobs(), ASSUMED, "x").renderables[1])
