@@ -28,7 +28,7 @@ from pargo.data.template import IGNORE_INDEX, IMAGE, Encoded
 from pargo.files import write_atomic
 from pargo.machine import hardware, versions
 from pargo.models.configuration import RELEASED_PROJECTOR, PargoConfig
-from pargo.models.language import add_lora
+from pargo.models.language import add_lora, resolve_precision
 from pargo.models.projectors import build_projector
 from pargo.models.vision import PargoVisionConfig, VisionTower
 from pargo.models.vlm import PargoForConditionalGeneration, PargoModel, Parts
@@ -71,13 +71,14 @@ class Case:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--batch", type=int, nargs="*", default=[4, 16], help="samples of a step")
+    on_gpu = torch.cuda.is_available()
+    parser.add_argument("--batch", type=int, nargs="*", default=[8] if on_gpu else [4], help="samples of a step")
     parser.add_argument("--rounds", type=int, default=7)
     arguments = parser.parse_args()
     console = Console(soft_wrap=True)
     console.print(f"{hardware()}; {torch.get_num_threads()} threads")
     cases = []
-    for language in LANGUAGES if torch.cuda.is_available() else ["SmolLM2-135M"]:
+    for language in LANGUAGES if on_gpu else ["SmolLM2-135M"]:
         for stage in TEXTS:
             for batch in arguments.batch:
                 case = measure(language, stage, batch, arguments.rounds)
@@ -89,7 +90,7 @@ def main() -> None:
                     f"{case.memory:.2f} of the plain memory",
                     highlight=False,
                 )
-    console.print(f"written: {OUTPUT}/train-paper.json, .md")
+    console.print(f"written: {OUTPUT}/{stem()}.json, .md")
 
 
 def measure(language: str, stage: str, batch: int, rounds: int) -> Case:
@@ -104,8 +105,9 @@ def measure(language: str, stage: str, batch: int, rounds: int) -> Case:
     objective = Objective(ours, fused=attention == "fused")
     if attention != "fused":
         ours.language_model.set_attn_implementation(attention)
-    tower = VisionTower(TOWER).to(device, torch.bfloat16 if device == "cuda" else torch.float32).eval()
-    pixels = torch.randn(batch, 3, 336, 336, device=device, dtype=next(tower.parameters()).dtype)
+    precision = resolve_precision("auto")
+    tower = VisionTower(TOWER).to(device, precision).eval()
+    pixels = torch.randn(batch, 3, 336, 336, device=device, dtype=precision)
 
     def with_encoder(data: Batch) -> Tensor:
         with torch.no_grad():
@@ -187,15 +189,20 @@ def utilisation(model: PargoModel, batches: list[Batch], seconds: float) -> floa
 
 
 def write(cases: list[Case]) -> None:
-    """`train-paper.json` and `.md`, after every case, so that an interrupted run leaves what it has."""
+    """The numbers and their table, after every case, so that an interrupted run leaves what it has."""
     record = {
         "hardware": hardware(),
         "versions": versions(),
         "time": time.strftime("%Y-%m-%d"),
         "cases": [asdict(case) for case in cases],
     }
-    write_atomic(OUTPUT / "train-paper.json", json.dumps(record, indent=1) + "\n")
-    write_atomic(OUTPUT / "train-paper.md", table(cases))
+    write_atomic(OUTPUT / f"{stem()}.json", json.dumps(record, indent=1) + "\n")
+    write_atomic(OUTPUT / f"{stem()}.md", table(cases))
+
+
+def stem() -> str:
+    """Of the files: runs on a CPU and on a GPU are kept side by side."""
+    return "train-paper-gpu" if torch.cuda.is_available() else "train-paper"
 
 
 def table(cases: list[Case]) -> str:
