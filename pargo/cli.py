@@ -149,9 +149,9 @@ def _named(pairs: list[str]) -> dict[str, Path]:
 
 
 @app.command()
-def download(settings: SettingsText, output: Output) -> None:
-    """Fetch or generate one source."""
-    _run("pargo.data.download", settings, output=output)
+def download(settings: SettingsText, output: Output, run_directory: RunDirectory) -> None:
+    """Fetch, generate or import one source."""
+    _run("pargo.data.download", settings, output=output, run_directory=run_directory)
 
 
 @app.command()
@@ -538,7 +538,7 @@ def plan(
     experiment, resources = load_config(config), load_jobs(jobs)
     assumptions = Assumptions(gpu, PEAKS[gpu], mfu, decoding_mfu)
     rows = make_plan(experiment, resources, assumptions)
-    Console().print(render(rows, resources, assumptions, f"{config}, jobs as in {jobs}"))
+    Console().print(render(rows, assumptions, f"{config}, jobs as in {jobs}"))
 
 
 # Versions -----------------------------------------------------------------------------------------------------------

@@ -112,14 +112,19 @@ def reproduce(
 
 def _check_files(config: Config, layout: Layout) -> None:
     """Before anything runs: is everything there that only a person can fetch?"""
-    missing = missing_files(config, done=lambda source: manifest_path(layout.source(source)).exists())
+
+    def done(source: str) -> bool:
+        directory = layout.source(source)
+        return directory.exists() and manifest_path(directory).exists()  # a clone has manifests alone
+
+    missing = missing_files(config, done)
     if not missing:
         return
     lines = []
     for name, paths in missing.items():
         lines += [f"  sources.{name}: {path}" for path in paths]
-        if origin := getattr(config.sources[name], "origin", None):
-            lines.append(f"    from {origin}")
+        if estimate := getattr(config.sources[name], "estimate", None):
+            lines.append(f"    from {estimate.origin}")
     raise PargoError("these files have to be there first:\n" + "\n".join(lines))
 
 

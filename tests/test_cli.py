@@ -133,7 +133,7 @@ def test_command_of_a_rule_is_a_call_that_its_stage_takes(
 
 
 def test_settings_of_another_stage_are_refused() -> None:
-    done = pargo("download", "--settings", '{"id":"x"}', "--output", "nowhere")
+    done = pargo("download", "--settings", '{"id":"x"}', "--output", "nowhere", "--run-directory", "nowhere")
     assert done.returncode == 1
     assert "DownloadSettings" in done.stderr
     assert "Traceback" not in done.stderr

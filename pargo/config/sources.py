@@ -34,7 +34,23 @@ class MiniMMESource(Settings):
     seed: int = Field(1, description="must differ from the seed of any training scenes")
 
 
-class OfficialSource(Settings):
+class Estimate(Settings):
+    """What `pargo plan` counts with before the files are there; nothing else reads it."""
+
+    origin: str = Field(description="where the files come from")
+    gigabytes: Annotated[float, Field(gt=0)] = Field(description="to be fetched")
+    num_images: Positive | None = None
+    asked_tokens: Positive | None = Field(None, description="of a conversation, in questions")
+    answered_tokens: Positive | None = Field(None, description="of a conversation, in answers")
+
+
+class LocalSource(Settings):
+    """Files that somebody put there."""
+
+    estimate: Estimate | None = Field(None, description="about what the files are, for `pargo plan`")
+
+
+class OfficialSource(LocalSource):
     """Official files of a benchmark, which its owner gives out; never downloaded by this project."""
 
     kind: Literal["official"]
@@ -42,21 +58,14 @@ class OfficialSource(Settings):
     files: Annotated[tuple[str, ...], Field(min_length=1)] = Field(
         description="files or folders, as the owner or the hub lays them out; relative to the project"
     )
-    gigabytes: Annotated[float, Field(gt=0)] | None = Field(None, description="about what has to be fetched")
-
-
-class LocalSource(Settings):
-    """Files that somebody put there; what is said of them is what `pargo plan` counts with."""
-
-    origin: str = Field(description="where the files come from: a repository of the hub, an address, a licence")
-    gigabytes: Annotated[float, Field(gt=0)] = Field(description="about what has to be fetched")
 
 
 class TimmSource(LocalSource):
-    """A vision tower's weights under timm's names; mean and std are those that timm states for the architecture."""
+    """A vision tower's weights as timm publishes them, with the mean and std that it states for them."""
 
     kind: Literal["timm"]
     architecture: str = Field(description="timm model name")
+    tag: str = Field(description="which of the architecture's published weights: what follows the dot in timm's name")
     weights: str = Field(description="a .safetensors file; relative to the project")
 
     @property
@@ -93,9 +102,6 @@ class ConversationsSource(LocalSource):
     kind: Literal["conversations"]
     annotations: Annotated[tuple[str, ...], Field(min_length=1)] = Field(description="JSON files")
     images: str = Field(description="folder that the names of images start from")
-    num_images: Positive = Field(description="about how many")
-    asked_tokens: Positive = Field(description="about how many tokens of a conversation are questions")
-    answered_tokens: Positive = Field(description="about how many are answers")
 
     @property
     def files(self) -> tuple[str, ...]:
@@ -132,3 +138,8 @@ Source = Annotated[
     | RandomLanguageSource,
     Field(discriminator="kind"),
 ]
+
+
+def files(source: Source) -> tuple[str, ...]:
+    """What a source reads that somebody put there, relative to the project."""
+    return getattr(source, "files", ())

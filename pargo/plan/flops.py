@@ -4,27 +4,29 @@ from __future__ import annotations
 
 from functools import cache
 
-import timm
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from pargo.config.models import Adapter, Vision
 from pargo.config.projectors import Projector
 from pargo.config.sources import LanguageShape
+from pargo.errors import InputError
 from pargo.models.projectors import build_projector
 from pargo.models.projectors.base import ProjectorBase
+from pargo.models.vision import VisionTower, vision_config
 
 
 @cache
-def tower_flops(architecture: str, image_size: int) -> int:
-    """Of the vision tower for one image; counted on a model without memory."""
+def tower_flops(vision: Vision) -> int:
+    """Of the vision tower for one image; counted on a tower without memory.
+
+    Raises:
+        InputError: timm has no such architecture.
+    """
     with torch.device("meta"):
-        # only towers of a fixed grid take, and need, the size of the image
-        probe = timm.create_model(architecture, pretrained=False)
-        sized = hasattr(probe, "patch_embed")
-        tower = timm.create_model(architecture, pretrained=False, **({"img_size": image_size} if sized else {})).eval()
+        tower = VisionTower(vision_config(vision)).eval()
         with FlopCounterMode(display=False) as counter, torch.inference_mode():
-            tower.forward_features(torch.empty(1, 3, image_size, image_size))
+            tower(torch.empty(1, 3, vision.image_size, vision.image_size))
     return int(counter.get_total_flops())
 
 
@@ -67,8 +69,14 @@ class LanguageCost:
         return self.shape.vocab_size * self.shape.hidden_size
 
     def adapter_weights(self, adapter: Adapter) -> int:
-        """Of LoRA on its target modules."""
-        chosen = self._linears if adapter.target_modules == "all-linear" else adapter.target_modules
+        """Of LoRA on its target modules.
+
+        Raises:
+            InputError: a module that Llama's layers do not have.
+        """
+        chosen = list(self._linears) if adapter.target_modules == "all-linear" else adapter.target_modules
+        if isinstance(chosen, str) or not set(chosen) <= set(self._linears):
+            raise InputError(f"lora.target_modules: {chosen!r} cannot be counted; choices: {', '.join(self._linears)}")
         sums = sum(sum(self._linears[name]) for name in chosen)
         return self.shape.num_hidden_layers * adapter.rank * sums
 
@@ -82,7 +90,8 @@ class LanguageCost:
         low_rank = self.adapter_weights(adapter) if adapter else 0
         total = 4.0 * tokens * self.weights + 6.0 * tokens * low_rank + 4.0 * answered * self.head
         total += 3.0 * self._attention(tokens)
-        return total + (2.0 * tokens * self.weights + self._attention(tokens) if checkpointing else 0.0)
+        again = 2.0 * tokens * (self.weights + low_rank) + self._attention(tokens)
+        return total + (again if checkpointing else 0.0)
 
     def _attention(self, tokens: int) -> float:
         """Scores and mixed values of causal attention."""

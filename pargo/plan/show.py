@@ -9,13 +9,12 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from pargo.config.jobs import Jobs
 from pargo.plan.jobs import Assumptions, Row
 
 ORDER = ("features", "pretrain", "finetune", "evaluate")  # stages that wait for each other
 
 
-def render(rows: Sequence[Row], jobs: Jobs, assumptions: Assumptions, title: str) -> Group:
+def render(rows: Sequence[Row], assumptions: Assumptions, title: str) -> Group:
     """Table, sums, and the assumptions in words."""
     table = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left", show_footer=True)
     for name, footer in (
@@ -29,9 +28,9 @@ def render(rows: Sequence[Row], jobs: Jobs, assumptions: Assumptions, title: str
         ("download", _size(sum(row.download for row in rows))),
         ("storage", _size(sum(row.storage for row in rows))),
         ("checkpoints", _size(sum(row.transient for row in rows))),
-        ("time is", ""),
+        ("basis", ""),
     ):
-        right = name not in ("stage", "what", "work of a job", "time is")
+        right = name not in ("stage", "what", "work of a job", "basis")
         table.add_column(name, footer=footer, justify="right" if right else "left", no_wrap=name in ("stage", "what"))
     stage = None
     for row in rows:
@@ -49,31 +48,28 @@ def render(rows: Sequence[Row], jobs: Jobs, assumptions: Assumptions, title: str
             _size(row.download),
             _size(row.storage),
             _size(row.transient),
-            row.basis,
+            row.basis.partition(" on ")[0],
         )
-    return Group(table, Text(_notes(rows, jobs, assumptions)))
+    return Group(table, Text(_notes(rows, assumptions)))
 
 
-def _notes(rows: Sequence[Row], jobs: Jobs, assumptions: Assumptions) -> str:
-    longest = {stage: [row.wall_seconds for row in rows if row.stage == stage] for stage in ORDER}
-    times = {stage: [second for second in found if second is not None] for stage, found in longest.items()}
+def _notes(rows: Sequence[Row], assumptions: Assumptions) -> str:
     lines = []
-    if any(times.values()):
-        all_at_once = sum(max(found, default=0.0) for found in times.values())
-        lines.append(f"Wall time if all jobs of a stage run at once: {_duration(all_at_once)}.")
-    measured = sum(row.basis == "measured" for row in rows)
+    timed = [row for row in rows if row.stage in ORDER]
+    if all(row.wall_seconds is not None for row in timed):
+        stages = ([row.wall_seconds or 0.0 for row in timed if row.stage == stage] for stage in ORDER)
+        seconds = sum(max(found, default=0.0) for found in stages)
+        lines.append(f"Wall time if all jobs of a stage run at once: {_duration(seconds)}.")
+    measured = sorted({row.basis for row in rows if row.basis.startswith("measured")})
     if any(row.basis == "assumed" for row in rows):
         lines.append(
             f"assumed: counted operations at {assumptions.utilisation:.0%} of the {assumptions.peak / 1e12:,.0f} "
             f"TFLOP/s (bf16, dense, data sheet) of one {assumptions.gpu}, {assumptions.decoding:.0%} while answers are "
-            "generated; lengths of texts as the config states them."
+            "generated. Lengths of texts: as the config estimates them, or typical ones."
         )
     elif not measured:
-        lines.append(
-            "No time is reckoned: the jobs file asks for no GPU, and no run of this config is there to measure."
-        )
-    if measured:
-        lines.append(f"measured ({measured} rows): samples per second of the runs of this config on this machine.")
+        lines.append("No time is reckoned: the jobs file asks for no GPU, and no run with these settings is there.")
+    lines += [f"{basis}: by a run with these settings, the slowest of its seeds." for basis in measured]
     lines.append("stated: about what the config or the table of packages says; storage holds it once more.")
     lines.append(
         "Not counted: queues, start-up, reading data, captions and scores (CPU), and what a failed job repeats. "

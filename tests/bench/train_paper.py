@@ -65,8 +65,7 @@ class Case:
     speed: Ratio
     speed_with_encoder: Ratio
     memory: float
-    mfu: float | None
-    mfu_plain: float | None
+    mfu: dict[str, float] | None
 
 
 def main() -> None:
@@ -143,8 +142,7 @@ def measure(language: str, stage: str, batch: int, rounds: int) -> Case:
         speed=Ratio.of(seconds["plain"], seconds["ours"]),
         speed_with_encoder=Ratio.of(seconds["plain, encoder"], seconds["ours"]),
         memory=memory["ours"] / memory["plain"],
-        mfu=utilisation(ours, packed[1:], sum(seconds["ours"])),
-        mfu_plain=utilisation(ours, packed[1:], sum(seconds["plain"])),  # of the same useful work
+        mfu=utilisation(ours, packed[1:], {name: median(values) for name, values in seconds.items()}),
     )
 
 
@@ -179,13 +177,14 @@ def run(step: Callable[[Batch, int], None], batches: list[Batch], device: str, n
     step(data, int((data.labels != IGNORE_INDEX).sum()))
 
 
-def utilisation(model: PargoModel, batches: list[Batch], seconds: float) -> float | None:
-    """Model FLOPs utilisation where the peak is known; padding is no useful work."""
+def utilisation(model: PargoModel, batches: list[Batch], seconds: dict[str, float]) -> dict[str, float] | None:
+    """Model FLOPs utilisation of each way where the peak is known, of a mean step; padding is no useful work."""
     peak = peak_flops()
     if peak is None:
         return None
     pairs = [(data.input_ids.numel(), int((data.labels != IGNORE_INDEX).sum())) for data in batches]
-    return sum(step_flops(model, *pair) for pair in pairs) / seconds / peak
+    flops = sum(step_flops(model, *pair) for pair in pairs) / len(pairs)
+    return {name: flops / taken / peak for name, taken in seconds.items()}
 
 
 def write(cases: list[Case]) -> None:
@@ -217,20 +216,20 @@ def table(cases: list[Case]) -> str:
         "above what was in use before a step.",
         "",
         "| language model | stage | batch | tokens | layers | samples/s | padded | plain / ours | with encoder / ours "
-        "| memory ours / plain | MFU ours | MFU plain | rounds |",
-        "|---|---|---:|---:|---|---:|---:|---:|---:|---:|---:|---:|---:|",
+        "| memory ours / plain | MFU ours | padded | plain | rounds |",
+        "|---|---|---:|---:|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|",
     ]
     lines += [
         f"| {c.language} | {c.stage} | {c.batch} | {c.tokens:,} | {c.attention} | {c.batch / c.seconds['ours']:.1f} "
         f"| {c.batch / c.seconds['ours, padded']:.1f} | {c.speed} | {c.speed_with_encoder} | {c.memory:.2f} "
-        f"| {percent(c.mfu)} | {percent(c.mfu_plain)} | {c.rounds} |"
+        f"| {' | '.join(percent(c.mfu, way) for way in ('ours', 'ours, padded', 'plain'))} | {c.rounds} |"
         for c in cases
     ]
     return "\n".join(lines) + "\n"
 
 
-def percent(share: float | None) -> str:
-    return "not known" if share is None else f"{share:.1%}"
+def percent(shares: dict[str, float] | None, way: str) -> str:
+    return "not known" if shares is None else f"{shares[way]:.1%}"
 
 
 if __name__ == "__main__":

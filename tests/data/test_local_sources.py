@@ -13,10 +13,11 @@ from safetensors.torch import load_file, save_file
 from test_shards import png
 
 from pargo.captions.engines import ENGINES
+from pargo.config.base import canonical_json
 from pargo.config.experiment import load_config
 from pargo.config.models import Language, Vision
-from pargo.config.stages import missing_files
-from pargo.data.download import DownloadSettings, run
+from pargo.config.stages import download, missing_files
+from pargo.data.download import DownloadSettings, listing, run
 from pargo.data.random_models import write_random_language
 from pargo.data.shards import Shards
 from pargo.errors import InputError, PargoError
@@ -24,13 +25,12 @@ from pargo.manifest import verify
 from pargo.models.language import load_language_model
 from pargo.models.vision import load_vision_tower
 
-STATED = {"origin": "made here", "gigabytes": 0.001}
-TOWER = "test_vit2"
+TOWER, TAG = "test_vit2", "r160_in1k"
 SHAPE = {"hidden_size": 16, "intermediate_size": 43, "num_hidden_layers": 1, "num_attention_heads": 2}
 
 
 def fetch(output: Path, **source) -> None:
-    run(DownloadSettings.model_validate({"id": "x", "source": STATED | source}), output)
+    run(DownloadSettings.model_validate({"id": "x", "source": source}), output)
 
 
 # Vision towers --------------------------------------------------------------------------------------------------------
@@ -40,10 +40,10 @@ def test_timm_weights_become_a_tower(tmp_path):
     torch.manual_seed(0)
     weights = timm.create_model(TOWER, pretrained=False).state_dict()
     save_file({name: tensor.contiguous() for name, tensor in weights.items()}, tmp_path / "model.safetensors")
-    fetch(tmp_path / "tower", kind="timm", architecture=TOWER, weights=str(tmp_path / "model.safetensors"))
+    fetch(tmp_path / "tower", kind="timm", architecture=TOWER, tag=TAG, weights=str(tmp_path / "model.safetensors"))
     verify(tmp_path / "tower")
     stated = json.loads((tmp_path / "tower" / "config.json").read_text())
-    published = timm.get_pretrained_cfg(TOWER)
+    published = timm.get_pretrained_cfg(f"{TOWER}.{TAG}")
     assert stated == {"architecture": TOWER, "mean": list(published.mean), "std": list(published.std)}
     loaded = load_file(tmp_path / "tower" / "model.safetensors")
     assert all(torch.equal(loaded[name], tensor) for name, tensor in weights.items())
@@ -67,10 +67,18 @@ def test_other_weights_than_the_architectures_are_listed(tmp_path):
     weights["spare"] = torch.zeros(1)
     save_file({name: tensor.contiguous() for name, tensor in weights.items()}, tmp_path / "model.safetensors")
     with pytest.raises(InputError, match=r"(?s)head\.bias.*spare|spare.*head\.bias"):
-        fetch(tmp_path / "tower", kind="timm", architecture=TOWER, weights=str(tmp_path / "model.safetensors"))
+        fetch(tmp_path / "tower", kind="timm", architecture=TOWER, tag=TAG, weights=str(tmp_path / "model.safetensors"))
     assert not (tmp_path / "tower").exists()
+    with pytest.raises(InputError, match=f"no weights 'other' of {TOWER}; choices: {TAG}"):
+        fetch(tmp_path / "tower", kind="timm", architecture=TOWER, tag="other", weights="any")
     with pytest.raises(InputError, match="no architecture 'nothing'"):
-        fetch(tmp_path / "tower", kind="timm", architecture="nothing", weights=str(tmp_path / "model.safetensors"))
+        fetch(
+            tmp_path / "tower",
+            kind="timm",
+            architecture="nothing",
+            tag=TAG,
+            weights=str(tmp_path / "model.safetensors"),
+        )
 
 
 # Language models ------------------------------------------------------------------------------------------------------
@@ -112,7 +120,13 @@ def test_no_language_model_there(tmp_path):
         fetch(tmp_path / "lm", kind="language_model", path=str(tmp_path / "nothing"), shape=shape)
     (tmp_path / "pickled").mkdir()
     (tmp_path / "pickled" / "config.json").write_text('{"model_type": "llama"}')
-    with pytest.raises(InputError, match=r"no \*\.safetensors"):
+    with pytest.raises(InputError, match="hidden_size None, not 16"):
+        fetch(tmp_path / "lm", kind="language_model", path=str(tmp_path / "pickled"), shape=shape)
+    (tmp_path / "pickled" / "config.json").write_text(json.dumps({"model_type": "llama"} | shape))
+    with pytest.raises(InputError, match=r"no model\*\.safetensors"):
+        fetch(tmp_path / "lm", kind="language_model", path=str(tmp_path / "pickled"), shape=shape)
+    (tmp_path / "pickled" / "config.json").write_text("[]")
+    with pytest.raises(InputError, match="expected a mapping"):
         fetch(tmp_path / "lm", kind="language_model", path=str(tmp_path / "pickled"), shape=shape)
 
 
@@ -140,20 +154,17 @@ def bring(tmp_path: Path, images: Path, *entries: object) -> Path:
         kind="conversations",
         annotations=(str(tmp_path / "list.json"),),
         images=str(images),
-        num_images=2,
-        asked_tokens=3,
-        answered_tokens=4,
     )
     return tmp_path / "out"
 
 
 def test_conversations_become_shards(tmp_path, images):
-    long = entry("2.jpg", ("Is it red?\n<image>", "Yes"), ("And blue?", "No"))
+    long = entry("2.jpg", ("Is it red?\n<image>", "Yes"), ("And\nblue?", "No,\n\nit is not."))
     output = bring(tmp_path, images, entry(), entry(None), long)
     verify(output)
     shards = Shards(output / "train")
     assert shards.ids == ["0000000", "0000002"]
-    assert shards.record("0000002")["conversation"] == [["Is it red?", "Yes"], ["And blue?", "No"]]
+    assert shards.record("0000002")["conversation"] == [["Is it red?", "Yes"], ["And\nblue?", "No, it is not."]]
     assert shards.record("0000002")["file"] == "2.jpg"
     assert shards.read("0000000") == png(1)
     assert shards.load("0000002").size == (9, 5)
@@ -166,14 +177,25 @@ def test_conversations_become_shards(tmp_path, images):
     [
         (entry("../secret.png"), "leaves the folder"),
         (entry("/etc/passwd.png"), "leaves the folder"),
-        (entry("list.json"), "none of .gif"),
-        (entry("gone.png"), "entry 1: cannot read .*gone.png: No such file"),
+        (entry("link.png"), "leaves the folder"),
+        (entry("list.json"), "no name that ends in one of .gif"),
+        (entry(["2.jpg"]), "no name that ends in one of"),
+        (entry("gone.png"), "entry 1: cannot read image 'gone.png'"),
+        (entry("a\0.png"), "entry 1: cannot read image"),
+        (entry("folder.png"), "no file of at most"),
         ({"image": "2.jpg", "conversations": [{"from": "gpt", "value": "x"}]}, "from human and gpt in turn"),
         ({"image": "2.jpg"}, "from human and gpt in turn"),
+        ({"image": "2.jpg", "conversations": {"from": "human"}}, "from human and gpt in turn"),
+        ({"image": "2.jpg", "conversations": ["text"]}, "from human and gpt in turn"),
+        (entry("2.jpg", ("Is it?", None)), "a text as the value of every turn"),
+        (entry("2.jpg", ("Is it?", "\ud800")), "a text as the value of every turn"),
         ("text", "expected a list of entries"),
     ],
 )
 def test_a_bad_entry_is_named_and_nothing_is_left(tmp_path, images, bad, message):
+    (tmp_path / "outside.png").write_bytes(png(2))
+    (images / "link.png").symlink_to(tmp_path / "outside.png")
+    (images / "folder.png").mkdir()
     with pytest.raises(PargoError, match=message):
         bring(tmp_path, images, entry(), bad)
     assert not (tmp_path / "out").exists()
@@ -202,6 +224,33 @@ def test_what_is_missing_is_known_before_anything_runs(tmp_path, monkeypatch):
         "data/LLaVA-Pretrain/blip_laion_cc_sbu_558k.json",
         "data/LLaVA-Pretrain/images",
     ]
+    unused = config.model_copy(update={"datasets": {"instructions": config.datasets["instructions"]}})
+    assert "short_captions" not in missing_files(unused, done=lambda name: False)
     Path("data/benchmarks/mm-vet").mkdir(parents=True)
     assert "mmvet" not in missing_files(config, done=lambda name: False)
     assert missing_files(load_config(Path(__file__).parents[2] / "config/quick.yaml"), done=lambda name: False) == {}
+
+
+def test_imported_files_may_be_deleted_but_not_changed(tmp_path, images):
+    """What Snakemake compares of a local source: `pargo.data.download.listing`."""
+    one = str(images / "2.jpg")
+    settings = {"kind": "conversations", "annotations": (str(tmp_path / "list.json"),), "images": str(images)}
+    (tmp_path / "list.json").write_text(json.dumps([entry()]))
+    paths, runs = settings["annotations"], tmp_path / "runs"
+    before = listing(paths, runs)
+    run(DownloadSettings.model_validate({"id": "x", "source": settings}), tmp_path / "out", run_directory=runs)
+    assert listing(paths, runs) == before != listing([one])
+    (tmp_path / "list.json").write_text(json.dumps([entry(), entry()]))
+    assert listing(paths, runs) != before
+    (tmp_path / "list.json").unlink()
+    assert listing(paths, runs) == before
+    assert listing(paths) == listing([]) == ""
+    assert listing([str(images)]) not in ("", listing([one]))
+
+
+def test_a_better_estimate_imports_nothing_again():
+    config = load_config("config/paper.yaml")
+    source = config.sources["instructions"]
+    better = source.model_copy(update={"estimate": source.estimate.model_copy(update={"gigabytes": 80.0})})
+    changed = config.model_copy(update={"sources": config.sources | {"instructions": better}})
+    assert canonical_json(download(config, "instructions")) == canonical_json(download(changed, "instructions"))

@@ -6,7 +6,6 @@ import json
 from pathlib import Path
 
 import pytest
-import timm
 import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
@@ -15,12 +14,15 @@ from typer.testing import CliRunner
 
 from pargo.cli import app
 from pargo.code import ROOT
+from pargo.config.base import canonical_json
 from pargo.config.experiment import load_config
 from pargo.config.jobs import Jobs, load_jobs
-from pargo.config.models import Adapter
+from pargo.config.models import Adapter, Vision
 from pargo.config.sources import LanguageShape
+from pargo.config.stages import finetune
 from pargo.errors import InputError
 from pargo.models.language import add_lora
+from pargo.models.vision import VisionTower, vision_config
 from pargo.plan.flops import LanguageCost, make_projector, tower_flops
 from pargo.plan.jobs import BENCHMARKS, Assumptions, plan
 from pargo.plan.show import render
@@ -65,10 +67,10 @@ def test_language_counts_are_those_of_the_real_model(adapter):
     assert 0 <= rotary <= 2 * tokens * SHAPE.hidden_size
     training = cost.training(tokens, tokens, adapter, checkpointing=False) + 3 * causal
     assert counted(model, tokens, backward=True) == pytest.approx(training + rotary, abs=1)
-    again = cost.training(tokens, tokens, adapter, checkpointing=True)
-    assert again - cost.training(tokens, tokens, adapter, checkpointing=False) == pytest.approx(
-        2.0 * tokens * cost.weights + causal
-    )
+    # activation checkpointing makes the layers' forward pass again, and not the head's
+    again = cost.training(tokens, tokens, adapter, checkpointing=True) + 4 * causal
+    layers = cost.forward(tokens, 0, adapter) + causal
+    assert again == pytest.approx(training + layers)
 
 
 def test_language_weights_are_those_of_the_real_model():
@@ -80,14 +82,14 @@ def test_language_weights_are_those_of_the_real_model():
     assert cost.head == names["lm_head.weight"]
 
 
-@pytest.mark.parametrize(("architecture", "size"), [("test_vit2", 64), ("test_efficientnet", 64)])
-def test_tower_counts_are_those_of_the_real_tower(architecture, size):
-    options = {"img_size": size} if architecture == "test_vit2" else {}
-    tower = timm.create_model(architecture, pretrained=False, **options).eval()
+@pytest.mark.parametrize("architecture", ["test_vit2", "test_efficientnet"])
+def test_tower_counts_are_those_of_the_real_tower(architecture):
+    vision = Vision(source="x", architecture=architecture, image_size=64, num_patches=16, feature_size=64)
+    tower = VisionTower(vision_config(vision)).eval()
     # the CPU's own attention kernel is not among those that torch counts
     with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter, torch.inference_mode():
-        tower.forward_features(torch.zeros(1, 3, size, size))
-    assert tower_flops(architecture, size) == counter.get_total_flops() > 0
+        tower(torch.zeros(1, 3, 64, 64))
+    assert tower_flops(vision) == counter.get_total_flops() > 0
 
 
 def test_the_papers_plan_has_every_stage_of_every_arm():
@@ -105,7 +107,7 @@ def test_the_papers_plan_has_every_stage_of_every_arm():
     assert cost.weights == 32 * (4096 * (4096 + 1024 + 1024 + 4096) + 3 * 4096 * 14336)
     sample = 4 * 531 * cost.weights + 4 * 215 * cost.head + 6 * 531**2 * 4096 * 32
     sample += 3 * make_projector(config.arms["pargo"].projector, config.vision, 4096).flops()
-    sample += tower_flops(config.vision.architecture, 336)
+    sample += tower_flops(config.vision)
     assert pargo.flops == pytest.approx(3 * 999_936 * sample)
     assert pargo.gpu_seconds == pytest.approx(pargo.flops / 1e15 / 0.25)
     assert pargo.wall_seconds == pytest.approx(pargo.gpu_seconds / 3 / 8)
@@ -135,29 +137,62 @@ def quick(tmp_path, monkeypatch):
     return load_config(ROOT / "config/quick.yaml")
 
 
-def test_a_run_that_was_measured_counts_before_what_is_assumed(quick):
-    directory = Path("runs/quick/finetune/pargo/seed-0")
-    directory.mkdir(parents=True)
-    steps = [json.dumps({"step": n, "samples": 4, "seconds": 0.5}) for n in range(30)]
-    (directory / "timing.jsonl").write_text("\n".join(steps) + '\n{"step": 31, "sam')
+def trained(config, stage: str, arm: str, hardware: str, **changes) -> None:
+    """What a finished training leaves, its first ten steps made twice."""
+    model, run = Path(f"artifacts/quick/models/{arm}/seed-0/{stage}"), Path(f"runs/quick/{stage}/{arm}/seed-0")
+    for directory in (model, run):
+        directory.mkdir(parents=True)
+    settings = json.loads(canonical_json(finetune(config, arm, 0)))
+    settings["train"] |= changes
+    (model / "provenance.json").write_text(json.dumps({"settings": settings, "hardware": hardware}))
+    steps = [*range(1, 11), *range(1, config.arms[arm].finetune.num_steps + 1)]
+    (run / "timing.jsonl").write_text("".join(json.dumps({"step": n, "seconds": 0.5}) + "\n" for n in steps))
+
+
+def test_a_run_with_these_settings_counts_before_what_is_assumed(quick):
+    num_steps = quick.arms["pargo"].finetune.num_steps
+    trained(quick, "finetune", "pargo", "2 x EPYC")
     rows = {(row.stage, row.what): row for row in plan(quick, Jobs(), ASSUMED)}
     measured, other = rows["finetune", "pargo"], rows["finetune", "qformer"]
-    assert measured.basis == "measured"
-    assert measured.wall_seconds == quick.arms["pargo"].finetune.num_samples / 8
-    assert measured.gpu_seconds is None  # none was asked for
+    assert measured.basis == "measured on 2 x EPYC"
+    assert measured.wall_seconds == num_steps * 0.5
+    assert measured.gpu_seconds is None  # it had none
     assert (other.basis, other.wall_seconds) == ("", None)
     assert other.flops > 0
-    on_gpus = Jobs(stages={"pretrain": {"gpus_per_node": 4}, "finetune": {"gpus_per_node": 4}})
-    rows = {(row.stage, row.what): row for row in plan(quick, on_gpus, ASSUMED)}
-    assert rows["finetune", "pargo"].gpu_seconds == 4 * measured.wall_seconds
+    assert "measured on 2 x EPYC" in str(render(list(rows.values()), ASSUMED, "x").renderables[1])
+
+
+def test_gpu_hours_are_those_of_the_gpus_that_ran(quick):
+    trained(quick, "finetune", "pargo", "16 x Xeon; 4 x NVIDIA H100")
+    on_eight = Jobs(stages={"finetune": {"gpus_per_node": 8}})
+    rows = {(row.stage, row.what): row for row in plan(quick, on_eight, ASSUMED)}
+    measured = rows["finetune", "pargo"]
+    assert measured.gpu_seconds == 4 * measured.wall_seconds
     assert rows["finetune", "qformer"].basis == "assumed"
 
 
-def test_too_few_measured_steps_say_nothing(quick):
-    directory = Path("runs/quick/pretrain/pargo/seed-0")
-    directory.mkdir(parents=True)
-    (directory / "timing.jsonl").write_text('{"step": 1, "samples": 4, "seconds": 0.5}\n' * 5)
-    assert all(row.basis != "measured" for row in plan(quick, Jobs(), ASSUMED))
+def test_a_run_with_other_settings_says_nothing(quick):
+    trained(quick, "finetune", "pargo", "2 x EPYC", learning_rate=1.0)
+    assert not any(row.basis.startswith("measured") for row in plan(quick, Jobs(), ASSUMED))
+
+
+def test_beams_and_their_answers_come_from_the_prompt():
+    config, jobs = load_config(ROOT / "config/paper.yaml"), load_jobs(PAPER_JOBS)
+    only = {name: config.benchmarks[name] for name in ("mme", "mme_release")}
+    beams = only["mme"].model_copy(update={"prompt": "pargo_release"})
+    costs = {}
+    for name, benchmark in {"greedy": only["mme"], "beams": beams}.items():
+        chosen = config.model_copy(update={"benchmarks": {"mme": benchmark}})
+        costs[name] = next(row.flops for row in plan(chosen, jobs, ASSUMED) if row.stage == "evaluate")
+    cost, adapter = LanguageCost(config.sources["internlm2_7b"].shape), config.arms["pargo"].finetune.lora
+    token = cost.forward(1, 1, adapter)
+    assert costs["beams"] - costs["greedy"] == pytest.approx(3 * 2374 * token * (4 * 100 - 2))
+
+
+@pytest.mark.parametrize("modules", [r".*_proj", ("q_proj", "wqkv")])
+def test_adapters_that_cannot_be_counted_are_named(modules):
+    with pytest.raises(InputError, match=r"target_modules: .* cannot be counted; choices: q_proj, k_proj"):
+        LanguageCost(SHAPE).adapter_weights(LORA.model_copy(update={"target_modules": modules}))
 
 
 def test_a_language_model_that_is_not_there_yet_is_named(tmp_path, monkeypatch):
@@ -184,4 +219,4 @@ def test_an_unknown_gpu_is_refused_with_the_choices(monkeypatch):
 
 def test_nothing_reckoned_is_said(quick):
     rows = plan(quick, Jobs(), ASSUMED)
-    assert "No time is reckoned" in str(render(rows, Jobs(), ASSUMED, "x").renderables[1])
+    assert "No time is reckoned" in str(render(rows, ASSUMED, "x").renderables[1])

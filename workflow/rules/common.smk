@@ -13,6 +13,8 @@ from pargo.code import import_closure
 from pargo.config import stages
 from pargo.config.base import canonical_json
 from pargo.config.experiment import parse_config
+from pargo.config.sources import files as source_files
+from pargo.data.download import listing
 from pargo.data.download import modules as download_modules
 from pargo.errors import ConfigError
 from pargo.files import sha256_text
@@ -57,15 +59,9 @@ def code(*modules):
     return [str(path) for path in import_closure(*modules)]
 
 
-def listing(paths):
-    """A hash of names, sizes and times of the files below folders: Snakemake sees only a folder's own time."""
-    files = [file for path in paths for file in sorted(Path(path).rglob("*")) if file.is_file()]
-    return sha256_text(canonical_json([[str(file), file.stat().st_size, file.stat().st_mtime_ns] for file in files]))
-
-
-def local_files(wildcards):
-    """What a source reads that somebody put there."""
-    return stages.files(experiment.sources[wildcards.source])
+def local_files(source):
+    """Which files of a local source are or were imported: a change imports them again, but they may also be deleted."""
+    return listing(source_files(experiment.sources[source]), Path(run_directory("download", source)))
 
 
 def settings(function):

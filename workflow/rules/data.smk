@@ -4,8 +4,6 @@
 rule download:
     input:
         code=lambda wildcards: code(*download_modules(experiment.sources[wildcards.source])),
-        # those that are there: a dry run needs none, and the stage names what is missing
-        files=lambda wildcards: [path for path in local_files(wildcards) if Path(path).exists()],
     output:
         directory=directory(str(layout.source("{source}"))),
         manifest=manifest(layout.source("{source}")),
@@ -13,6 +11,7 @@ rule download:
         log_file("download-{source}"),
     params:
         settings=settings(stages.download),
-        files=lambda wildcards: listing(local_files(wildcards)),
+        files=lambda wildcards: local_files(wildcards.source),
     shell:
-        "python -m pargo download --settings {params.settings:q} --output {output.directory} > {log} 2>&1"
+        "python -m pargo download --settings {params.settings:q} --output {output.directory} "
+        f"--run-directory {run_directory('download', '{wildcards.source}')} > {{log}} 2>&1"

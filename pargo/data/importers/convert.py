@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 from pargo.data.importers.gguf import convert_gguf
 from pargo.data.importers.internlm2 import convert_internlm2
@@ -39,11 +40,22 @@ def import_language_model(source: Path, output: Path, shape: Mapping[str, int]) 
     Raises:
         InputError: another size, or weights that do not fit.
     """
-    if (source / "config.json").is_file() and read_json(source / "config.json").get("model_type") != "internlm2":
-        _copy(source, output)
+    path = source / "config.json"
+    if path.is_file():
+        config = read_json(path)
+        if not isinstance(config, dict):
+            raise InputError(f"{path}: expected a mapping")
+        _check_shape(source, config, shape)  # before gigabytes are written
+        convert: Callable[[Path, Path], None] = convert_internlm2 if config.get("model_type") == "internlm2" else _copy
     else:
-        _converter(source)(source, output)
-    found = read_json(output / "config.json")
+        convert = _converter(source)
+    convert(source, output)
+    _check_shape(source, read_json(output / "config.json"), shape)
+
+
+def _check_shape(source: Path, found: Mapping[str, Any], shape: Mapping[str, int]) -> None:
+    """As transformers does, a model that does not name its key-value heads has as many as query heads."""
+    found = {"num_key_value_heads": found.get("num_attention_heads")} | dict(found)
     wrong = [f"{name} {found.get(name)}, not {size}" for name, size in shape.items() if found.get(name) != size]
     if wrong:
         raise InputError(f"{source} is another model than the config's shape says: {', '.join(wrong)}")
@@ -58,9 +70,10 @@ def _converter(source: Path) -> Callable[[Path, Path], None]:
 
 
 def _copy(source: Path, output: Path) -> None:
-    """Weights as safetensors, and the small files beside them; no pickles and no code."""
-    files = [path for pattern in ("*.safetensors", "*.json", "tokenizer.model") for path in source.glob(pattern)]
-    if not any(path.suffix == ".safetensors" for path in files):
-        raise InputError(f"{source} has no *.safetensors: save the model with save_pretrained of transformers")
-    for path in sorted(files):
+    """Weights as transformers names them in safetensors, and the small files beside them; no pickles and no code."""
+    weights = sorted(source.glob("model*.safetensors"))
+    if not weights:
+        raise InputError(f"{source} has no model*.safetensors: save the model with save_pretrained of transformers")
+    small = [path for pattern in ("*.json", "*.txt", "tokenizer.model") for path in sorted(source.glob(pattern))]
+    for path in (*weights, *small):
         shutil.copyfile(path, output / path.name)

@@ -32,19 +32,23 @@ def import_efficientnet_lite0(files: Path, output: Path) -> None:
     save_vision_tower(output, LITE0, rename_in_order(weights, reference), mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))
 
 
-def import_timm(path: Path, architecture: str, output: Path) -> None:
-    """Weights that timm published, with the mean and std that it states for the architecture.
+def import_timm(path: Path, architecture: str, tag: str, output: Path) -> None:
+    """Weights that timm published, with the mean and std that it states for them.
 
     Raises:
-        InputError: no such architecture, no safetensors, or weights of another one; each difference is listed.
+        InputError: no such architecture or tag, no safetensors, or weights of another architecture; each difference is
+            listed.
     """
     if not timm.is_model(architecture):
         raise InputError(f"timm has no architecture {architecture!r}")
+    tags = [name.partition(".")[2] for name in timm.list_pretrained(f"{architecture}.*")]
+    if tag not in tags:
+        raise InputError(f"timm has no weights {tag!r} of {architecture}; choices: {', '.join(sorted(tags)) or 'none'}")
     weights = read_weights(path)
     with torch.device("meta"):
         reference = timm.create_model(architecture, pretrained=False).state_dict()
     check_names_and_shapes(str(path), weights, {name: tensor.shape for name, tensor in reference.items()})
-    published = timm.get_pretrained_cfg(architecture)
+    published = timm.get_pretrained_cfg(f"{architecture}.{tag}")
     save_vision_tower(output, architecture, weights, mean=published.mean, std=published.std)
 
 
