@@ -5,7 +5,7 @@ CORES ?= 2
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help setup reproduce test lint format lock clean bench-projector bench-train bench-train-paper bench-evaluate bench-jobs
+.PHONY: help setup reproduce test lint format lock clean bench-projector bench-train bench-evaluate bench-jobs
 
 help:  ## list the commands
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
@@ -30,11 +30,9 @@ test: setup  ## run the whole test suite, the cheap checks first
 bench-projector: setup  ## speed and memory of ParGo against a plain version of it (40 min; writes reports/bench/)
 	@$(BIN)/python -m tests.bench.projector
 
-bench-train: setup  ## speed and memory of a training step against a plain one, on the quick run's data (15 min; the same)
-	@$(BIN)/python -m tests.bench.train
-
-bench-train-paper: setup  ## the same at the paper's size, with random weights; on a GPU also a 7B model (10 min)
+bench-train: setup  ## speed and memory of a training step against a plain one, at quick's and the paper's size (20 min)
 	@$(BIN)/python -m tests.bench.train_paper
+	@$(BIN)/python -m tests.bench.train
 
 bench-evaluate: setup  ## questions/s in batches against one at a time, on the finished quick run (5 min; the same)
 	@$(BIN)/python -m tests.bench.evaluate

@@ -1,8 +1,8 @@
-"""`make bench-train-paper`: our training step against the plain one at the paper's size, with random weights.
+"""`make bench-train`, second half: our training step against the plain one at the paper's size, with random weights.
 
 The released ParGo (304 tokens of 576 patches) on language models of SmolLM2-135M's shape, and on a GPU also of a 7B
 Llama's, which InternLM2-7B resembles. Speed does not depend on what the weights are, so there is nothing to download;
-text lengths are drawn as stated in `TEXTS`. What is compared is what `bench-train` compares; the plain step also with
+text lengths are drawn as stated in `TEXTS`. What is compared is what `tests.bench.train` compares; the plain step also with
 the vision encoder in its loop, where ours reads stored features. Nothing is asserted: results go to reports/bench/.
 """
 
@@ -208,7 +208,7 @@ def table(cases: list[Case]) -> str:
     lines = [
         "# The training step at the paper's size",
         "",
-        f"`make bench-train-paper` on {hardware()}, torch {versions()['torch']}. Random weights in bf16, trained parts "
+        f"`make bench-train` on {hardware()}, torch {versions()['torch']}. Random weights in bf16, trained parts "
         "in float32; the released ParGo with 304 tokens; text lengths as in the bench's source. Plain: transformers' "
         "layers with sdpa on a padded batch and `labels=` (logits of the whole vocabulary at every position). With "
         "encoder: EVA-02-CLIP-L/14-336 runs in the plain step, where ours reads stored features. MFU counts tokens "
