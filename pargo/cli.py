@@ -538,7 +538,8 @@ def plan(
     experiment, resources = load_config(config), load_jobs(jobs)
     assumptions = Assumptions(gpu, PEAKS[gpu], mfu, decoding_mfu)
     rows = make_plan(experiment, resources, assumptions)
-    Console().print(render(rows, assumptions, f"{config}, jobs as in {jobs}"))
+    # a number that is cut is worse than a line that wraps
+    Console(width=max(Console().width, 116)).print(render(rows, assumptions, f"{config}, jobs as in {jobs}"))
 
 
 # Versions -----------------------------------------------------------------------------------------------------------

@@ -15,42 +15,41 @@ ORDER = ("features", "pretrain", "finetune", "evaluate")  # stages that wait for
 
 
 def render(rows: Sequence[Row], assumptions: Assumptions, title: str) -> Group:
-    """Table, sums, and the assumptions in words."""
-    table = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left", show_footer=True)
+    """What has to be fetched, what has to be computed, and the assumptions in words."""
+    fetched, computed = (Table(box=box.SIMPLE_HEAD, show_footer=True, pad_edge=False, padding=(0, 1)) for _ in range(2))
+    for name, footer in (
+        ("source", "all"),
+        ("download", _size(sum(row.download for row in rows))),
+        ("basis", ""),
+    ):
+        fetched.add_column(name, footer=footer, justify="right" if name == "download" else "left", no_wrap=True)
     for name, footer in (
         ("stage", "all"),
         ("what", ""),
         ("jobs", str(sum(row.jobs for row in rows if row.flops))),
-        ("work of a job", ""),
-        ("PFLOP", _number(sum(row.flops for row in rows) / 1e15)),
+        ("each", ""),
         ("GPU-hours", _hours(_sum(row.gpu_seconds for row in rows))),
-        ("longest job", ""),
-        ("download", _size(sum(row.download for row in rows))),
+        ("longest", ""),
         ("storage", _size(sum(row.storage for row in rows))),
         ("checkpoints", _size(sum(row.transient for row in rows))),
         ("basis", ""),
     ):
-        right = name not in ("stage", "what", "work of a job", "basis")
-        table.add_column(name, footer=footer, justify="right" if right else "left", no_wrap=name in ("stage", "what"))
-    stage = None
+        left = name in ("stage", "what", "basis")
+        computed.add_column(name, footer=footer, justify="left" if left else "right", no_wrap=True)
+    stage = "download"
     for row in rows:
-        if stage not in (None, row.stage) and row.stage in ("caption", "pretrain"):
-            table.add_section()
+        basis = row.basis.partition(" on ")[0]
+        if row.stage == "download":
+            fetched.add_row(row.what, _size(row.download), basis)
+            continue
+        if stage != row.stage and row.stage == "pretrain":
+            computed.add_section()
         stage = row.stage
-        table.add_row(
-            row.stage,
-            row.what,
-            str(row.jobs) if row.flops else "",
-            row.work,
-            _number(row.flops / 1e15),
-            _hours(row.gpu_seconds),
-            _duration(row.wall_seconds),
-            _size(row.download),
-            _size(row.storage),
-            _size(row.transient),
-            row.basis.partition(" on ")[0],
-        )
-    return Group(table, Text(_notes(rows, assumptions)))
+        count = str(row.jobs) if row.flops else ""
+        sizes = _size(row.storage), _size(row.transient)
+        times = _hours(row.gpu_seconds), _duration(row.wall_seconds)
+        computed.add_row(row.stage, row.what, count, row.work, *times, *sizes, basis)
+    return Group(Text(title, style="bold"), fetched, computed, Text(_notes(rows, assumptions)))
 
 
 def _notes(rows: Sequence[Row], assumptions: Assumptions) -> str:
@@ -70,7 +69,7 @@ def _notes(rows: Sequence[Row], assumptions: Assumptions) -> str:
     elif not measured:
         lines.append("No time is reckoned: the jobs file asks for no GPU, and no run with these settings is there.")
     lines += [f"{basis}: by a run with these settings, the slowest of its seeds." for basis in measured]
-    lines.append("stated: about what the config or the table of packages says; storage holds it once more.")
+    lines.append("stated: about what the config or the table of packages says; storage counts it once more.")
     lines.append(
         "Not counted: queues, start-up, reading data, captions and scores (CPU), and what a failed job repeats. "
         "checkpoints: at most, and freed when a training is done."
@@ -81,10 +80,6 @@ def _notes(rows: Sequence[Row], assumptions: Assumptions) -> str:
 def _sum(values: object) -> float | None:
     known = [value for value in values if value is not None]  # type: ignore[attr-defined]
     return sum(known) if known else None
-
-
-def _number(value: float) -> str:
-    return f"{value:,.0f}" if value >= 10 else f"{value:.2g}" if value else ""
 
 
 def _hours(seconds: float | None) -> str:

@@ -2,8 +2,9 @@
 
 The released ParGo (304 tokens of 576 patches) on language models of SmolLM2-135M's shape, and on a GPU also of a 7B
 Llama's, which InternLM2-7B resembles. Speed does not depend on what the weights are, so there is nothing to download;
-text lengths are drawn as stated in `TEXTS`. What is compared is what `tests.bench.train` compares; the plain step also with
-the vision encoder in its loop, where ours reads stored features. Nothing is asserted: results go to reports/bench/.
+text lengths are drawn as stated in `TEXTS`. What is compared is what `tests.bench.train` compares; the plain step also
+with the vision encoder in its loop, where ours reads stored features. Nothing is asserted: results go to
+reports/bench/.
 """
 
 from __future__ import annotations
