@@ -539,7 +539,7 @@ def plan(
     assumptions = Assumptions(gpu, PEAKS[gpu], mfu, decoding_mfu)
     rows = make_plan(experiment, resources, assumptions)
     # a number that is cut is worse than a line that wraps
-    Console(width=max(Console().width, 116)).print(render(rows, assumptions, f"{config}, jobs as in {jobs}"))
+    Console(width=max(Console().width, 126)).print(render(rows, assumptions, f"{config}, jobs as in {jobs}"))
 
 
 # Versions -----------------------------------------------------------------------------------------------------------
