@@ -48,7 +48,7 @@ class Slurm:
     def __init__(self, jobs: Jobs | None = None, resources: Resources | None = None) -> None:
         self._jobs, self._resources = jobs or Jobs(), resources or Resources()
         self._queue = shared_queue(self._jobs.poll_seconds)
-        self.poll = min(self._jobs.poll_seconds, 5.0)  # of the log; the queue is asked less often
+        self.poll = min(self._jobs.poll_seconds, 10.0)  # of the log; the queue is asked less often
 
     def submit(self, stages: Sequence[Stage], folder: Path, tag: str) -> list[str]:
         """Submit a stage, or several as an array; their job ids.
