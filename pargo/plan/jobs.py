@@ -134,6 +134,8 @@ class _Planner:
         adapter = train.lora  # type: ignore[attr-defined]
         projector = make_projector(experiment.projector, self.config.vision, self.language.shape.hidden_size)
         asked, answered = self._text(train)
+        if stage == "pretrain":
+            asked = 0  # captions alone
         flops = 3.0 * projector.flops()
         flops += self.language.training(
             projector.num_tokens + asked + answered, answered, adapter, checkpointing=train.activation_checkpointing
