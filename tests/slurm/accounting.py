@@ -38,11 +38,13 @@ class AccountingCluster(Cluster):
     """A `Cluster` that keeps accounts."""
 
     def __init__(self, port: int, dbd_port: int) -> None:
-        super().__init__(
-            AccountingStorageType="accounting_storage/slurmdbd",
-            AccountingStorageHost="localhost",
-            AccountingStoragePort=str(dbd_port),
-        )
+        super().__init__()
+        with (self.root / "slurm.conf").open("a") as file:
+            file.write(
+                "AccountingStorageType=accounting_storage/slurmdbd\n"
+                f"AccountingStorageHost=localhost\nAccountingStoragePort={dbd_port}\n"
+                f"AccountingStoragePass={self.root}/munge/socket\n"  # of munge it is the socket
+            )
         user = subprocess.check_output(["id", "-un"], text=True).strip()
         config = self.root / "slurmdbd.conf"
         config.write_text(SLURMDBD.format(root=self.root, user=user, port=port, dbd_port=dbd_port))
@@ -55,7 +57,7 @@ class AccountingCluster(Cluster):
         self.run("mariadb-install-db", "--no-defaults", f"--user={self._user}", f"--datadir={data}")
         self._serve(
             *("mariadbd", "--no-defaults", f"--user={self._user}", f"--datadir={data}", f"--socket={socket}"),
-            *("--bind-address=127.0.0.1", f"--port={self._port}", "--skip-log-bin"),
+            *("--bind-address=127.0.0.1", f"--port={self._port}", "--skip-log-bin", "--skip-name-resolve"),
         )
         as_root = ("mariadb", "--no-defaults", f"--socket={socket}", "--user=root", "--execute")
         ready = "CREATE DATABASE accounting; CREATE USER slurm@'%'; GRANT ALL ON accounting.* TO slurm@'%'"
@@ -64,16 +66,16 @@ class AccountingCluster(Cluster):
         super().start()
 
     def start_controller(self) -> None:
-        # its account has to be there before the controller, which asks for it once
-        if not self._is_known():
+        if not (self.root / "slurmdbd.pid").exists():
+            # munged, which it needs, runs only now; and a controller without its database ends at once
             self._serve("slurmdbd", "-D")
-            wait_until(self._is_known, 60, "slurmdbd")
+            wait_until(self._answers, 60, "slurmdbd")
             self.run("sacctmgr", "--immediate", "add", "cluster", "test")
         super().start_controller()
 
-    def _is_known(self) -> bool:
-        done = subprocess.run(("sacctmgr", "-n", "show", "config"), env=self.environment, capture_output=True)
-        return done.returncode == 0
+    def _answers(self) -> bool:
+        asked = ("sacctmgr", "--noheader", "show", "cluster")
+        return subprocess.run(asked, env=self.environment, capture_output=True).returncode == 0
 
     def accounted(self, job_id: str) -> list[str]:
         """States of a job and its steps, as the database has them."""
