@@ -7,6 +7,7 @@ from pathlib import Path
 
 from pargo.config.jobs import Resources
 from pargo.errors import PargoError
+from pargo.jobs.finished import forget
 from pargo.jobs.record import RECORD, Attempts, JobRecord
 from pargo.jobs.results import paths, result
 from pargo.jobs.stream import tail
@@ -53,6 +54,7 @@ def harvest(
         if outcome == ("success", None):
             if mine and not keep:
                 (run_directory / RECORD).unlink(missing_ok=True)
+                forget(run_directory)
             if mine:
                 attempts.clear()
             return True

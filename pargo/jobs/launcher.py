@@ -22,6 +22,7 @@ from typing import Any
 from pargo.config.base import Settings, canonical_json
 from pargo.config.jobs import LOCAL, Jobs, Resources, load_jobs
 from pargo.errors import PargoError
+from pargo.jobs.finished import forget
 from pargo.jobs.harvest import harvest
 from pargo.jobs.patience import patiently
 from pargo.jobs.record import RECORD, JobRecord
@@ -69,6 +70,7 @@ def launch(
         problem = stage()
         if problem is not None:
             raise PargoError(problem)
+        forget(run_directory)
         return
     with _terminable():
         patiently(lambda: run_directory.mkdir(parents=True, exist_ok=True))
@@ -140,6 +142,7 @@ def launch_array(
         for stage in stages:
             if problem := stage():
                 raise PargoError(problem)
+            forget(stage.run_directory)
         return
     with _terminable():
         patiently(lambda: run_directory.mkdir(parents=True, exist_ok=True))
@@ -183,6 +186,7 @@ def launch_array(
         # kept till now: a launcher that is killed, or fails, does not make the next one repeat what is done
         if not problems:
             (stage.run_directory / RECORD).unlink(missing_ok=True)
+            forget(stage.run_directory)
     if problems:
         raise PargoError(f"{name}: {len(problems)} of {len(stages)} failed, the first: {problems[0]}")
 

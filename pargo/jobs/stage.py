@@ -8,7 +8,7 @@ import json
 import os
 import typing
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from pargo.config.base import Settings, canonical_json
 from pargo.config.jobs import Resources
 from pargo.errors import PargoError
 from pargo.files import sha256_file, sha256_text
+from pargo.jobs.finished import keep
 from pargo.jobs.slurm_job import SlurmJob, Terminated
 from pargo.layout import manifest_path
 from pargo.manifest import code_hash
@@ -87,13 +88,16 @@ class Stage:
         job = SlurmJob.current()
         if job is None:
             with self._alone():
-                return self._run()
+                return self._run_and_keep()
         with job.watched():
             try:
                 if not job.begin():
                     return None
                 job.join()
-                with self._alone() if job.rank == 0 else nullcontext():
+                if job.rank == 0:
+                    with self._alone():
+                        problem = self._run_and_keep()
+                else:
                     problem = self._run()
             except Terminated:
                 problem = f"{ENDED} a signal"
@@ -113,6 +117,12 @@ class Stage:
                 print(f"another job is running in {self.run_directory}; waiting for it", flush=True)
                 fcntl.flock(lock, fcntl.LOCK_EX)
             yield
+
+    def _run_and_keep(self) -> str | None:
+        problem, output = self._run(), self.arguments.get("output")
+        if problem is None and isinstance(output, Path) and output.is_dir():
+            keep(output, self.run_directory)
+        return problem
 
     def _run(self) -> str | None:
         if self.num_threads is not None:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from pargo.config.jobs import Jobs, Resources
 from pargo.errors import PargoError
+from pargo.jobs.finished import give_back
 from pargo.jobs.local import Local
 from pargo.jobs.record import RECORD, Attempts, JobRecord
 from pargo.jobs.results import paths, result
@@ -85,7 +86,7 @@ def _usable(
         return owner, record
     if outcome is None:
         outcome = owner.late_result(record, stage.run_directory)
-    if outcome == ("success", None) and _output_exists(stage):
+    if outcome == ("success", None) and (_output_exists(stage) or _give_back(stage)):
         return owner, record
     if alive:  # somebody requeued a job that had ended
         owner.cancel([record])
@@ -97,6 +98,11 @@ def _usable(
 def _output_exists(stage: Stage) -> bool:
     output = stage.arguments.get("output")
     return output is None or Path(output).exists()
+
+
+def _give_back(stage: Stage) -> bool:
+    """Snakemake has deleted what a job published when no launcher was there."""
+    return give_back(Path(stage.arguments["output"]), stage.run_directory)
 
 
 def adopt(record: JobRecord, backend: Backend, name: str, run_directory: Path) -> JobRecord | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,11 +17,14 @@ import pytest
 
 from pargo.errors import PargoError
 from pargo.jobs import local
+from pargo.jobs.finished import FINISHED, give_back, keep
 from pargo.jobs.launcher import launch
 from pargo.jobs.local import Local
 from pargo.jobs.record import JobRecord
 from pargo.jobs.results import result
 from pargo.jobs.stream import LogStream, tail
+from pargo.layout import manifest_path
+from pargo.manifest import publish, verify
 
 LAUNCHER = """
 import json, sys
@@ -164,16 +168,56 @@ def test_a_job_that_finished_unwatched_is_harvested(kwargs, runs, start, tmp_pat
     assert num_runs(kwargs) == 1
 
 
-def test_a_finished_job_without_its_output_runs_again(kwargs, runs, start, tmp_path):
+def finish_alone(kwargs, runs, start, tmp_path):
+    """A job that ends when its launcher is dead."""
     kwargs["wait_for"] = tmp_path / "go"
     first = start(kwargs)
     wait_until(lambda: num_runs(kwargs))
     first.kill()
+    first.wait()
     kwargs["wait_for"].touch()
     wait_until(lambda: result(JobRecord.read(runs), runs))
+
+
+def test_a_finished_job_whose_output_snakemake_deleted_gets_it_back(kwargs, runs, start, tmp_path):
+    """Snakemake deletes outputs before it runs a rule again: here of a job that ended while no driver was there."""
+    finish_alone(kwargs, runs, start, tmp_path)
     kwargs["output"].rmdir()
     launch("toy_stage", kwargs, name="toy", run_directory=runs)
+    assert kwargs["output"].is_dir()
+    assert num_runs(kwargs) == 1
+    assert not (runs / FINISHED).exists()
+
+
+def test_a_finished_job_of_which_nothing_is_left_runs_again(kwargs, runs, start, tmp_path):
+    finish_alone(kwargs, runs, start, tmp_path)
+    kwargs["output"].rmdir()
+    shutil.rmtree(runs / FINISHED)
+    launch("toy_stage", kwargs, name="toy", run_directory=runs)
     assert num_runs(kwargs) == 2
+
+
+@pytest.mark.parametrize("can_link", [True, False])
+def test_an_artifact_comes_back_as_it_was_with_its_manifest(tmp_path, monkeypatch, can_link):
+    if not can_link:
+
+        def refuse(*paths):
+            raise OSError("another file system")
+
+        monkeypatch.setattr("os.link", refuse)
+    output, runs = tmp_path / "models" / "arm", tmp_path / "runs"
+    runs.mkdir()
+    with publish(output, settings={}) as directory:
+        (directory / "sub").mkdir()
+        (directory / "sub" / "weights").write_bytes(b"1234")
+    before = manifest_path(output).read_bytes()
+    keep(output, runs)
+    shutil.rmtree(output)
+    manifest_path(output).unlink()
+    assert give_back(output, runs)
+    verify(output)
+    assert manifest_path(output).read_bytes() == before
+    assert not give_back(output, runs)
 
 
 def test_a_killed_job_is_reported_and_submitted_again(kwargs, runs, start, tmp_path, capsys):

@@ -263,7 +263,14 @@ def test_killed_in_the_middle_it_goes_on_without_asking_again(tmp_path, inputs, 
 
     with judge_server(respond) as server:
         arguments = [sys.executable, "-c", SCRIPT, str(meta), str(results), str(output), server.url]
-        process = subprocess.Popen(arguments, env=dict(os.environ), stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        process = subprocess.Popen(
+            arguments,
+            env=dict(os.environ),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            # tests that run in the background of a shell have it ignored
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        )
         deadline = time.monotonic() + 60
         while server.num_requests <= 63 and time.monotonic() < deadline:
             time.sleep(0.01)
