@@ -7,7 +7,8 @@ import time
 from pathlib import Path
 
 PROGRESS = re.compile(r"^step \d+/\d+ |: \d+/\d+$")  # of training, of `pargo.progress`
-NOISE = re.compile(r"^submitit (INFO|WARNING) ")
+# what submitit says of itself, and what srun adds below the lines that tell why a process ended
+NOISE = re.compile(r"^submitit (INFO|WARNING) |^srun: (launch/slurm: |error: \S+: tasks? \S+: Exited with exit code )")
 INTERVAL = 30.0  # seconds between progress lines where nobody watches
 
 

@@ -277,3 +277,7 @@ def test_the_log_is_read_in_whole_lines(tmp_path):
     assert stream.read() == ["two", "step 1/9 a", "step 2/9 b"]
     assert stream.read(last=True) == ["end"]
     assert tail(path, 2) == ["step 2/9 b", "end"]
+    with path.open("ab") as file:
+        file.write(b"\nsrun: error: n1: task 0: Exited with exit code 1\nsrun: error: n[1-2]: tasks 0-1: Killed\n")
+        file.write(b"srun: launch/slurm: _step_signal: Terminating StepId=9.0\n")
+    assert tail(path, 2) == ["end", "srun: error: n[1-2]: tasks 0-1: Killed"]
