@@ -31,10 +31,15 @@ def give_back(output: Path, run_directory: Path) -> bool:
     kept = run_directory / FINISHED
     if not kept.is_dir():
         return False
+    # the second name goes last, and the artifact itself, by which others see that it is there, just before it
     output.parent.mkdir(parents=True, exist_ok=True)
-    (kept / "artifact").replace(output)
     if (kept / "manifest.json").exists():
-        (kept / "manifest.json").replace(manifest_path(output))
+        manifest_path(output).unlink(missing_ok=True)
+        _link(kept / "manifest.json", manifest_path(output))
+    temporary = output.with_name(f".{output.name}.back")
+    shutil.rmtree(temporary, ignore_errors=True)
+    shutil.copytree(kept / "artifact", temporary, copy_function=_link)
+    temporary.replace(output)
     forget(run_directory)
     return True
 
