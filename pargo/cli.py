@@ -155,12 +155,50 @@ def download(settings: SettingsText, output: Output, run_directory: RunDirectory
 
 
 @app.command()
+def fingerprint(
+    settings: SettingsText, source: Directory, output: Output, run_directory: RunDirectory, executor: Executor = "local"
+) -> None:
+    """Hash what the images of one split look like, to find those that are alike."""
+    paths = {"source": source, "output": output, "run_directory": run_directory}
+    _launch("fingerprint", "pargo.data.fingerprint", settings, paths, run_directory, executor)
+
+
+@app.command()
+def select(
+    settings: SettingsText,
+    fingerprints: Directory,
+    benchmarks: Named,
+    output: Output,
+    run_directory: RunDirectory,
+    executor: Executor = "local",
+) -> None:
+    """Choose the images of one dataset that are captioned: none twice, none of a benchmark."""
+    paths = {"fingerprints": fingerprints, "benchmarks": _named(benchmarks), "output": output}
+    _launch("select", "pargo.data.select", settings, paths, run_directory, executor)
+
+
+@app.command()
 def caption(
     settings: SettingsText, source: Directory, output: Output, run_directory: RunDirectory, executor: Executor = "local"
 ) -> None:
     """Build the captions of one dataset."""
     paths = {"source": source, "output": output}
     _launch("caption", "pargo.captions.build", settings, paths, run_directory, executor)
+
+
+@app.command("filter")
+def filter_captions(
+    settings: SettingsText,
+    source: Directory,
+    captions: Directory,
+    output: Output,
+    run_directory: RunDirectory,
+    scorer: Annotated[Path | None, typer.Option(help="Model that compares captions with images.")] = None,
+    executor: Executor = "local",
+) -> None:
+    """Keep the captions of one dataset that are good enough, with a card that counts the others by reason."""
+    paths = {"source": source, "captions": captions, "scorer": scorer, "output": output}
+    _launch("filter", "pargo.captions.filter", settings, paths, run_directory, executor)
 
 
 @app.command()

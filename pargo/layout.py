@@ -38,6 +38,15 @@ class Layout:
     def source(self, source: str) -> Path:
         return self.artifacts / "sources" / source
 
+    def fingerprints(self, source: str, split: str) -> Path:
+        return self.artifacts / "fingerprints" / f"{source}-{split}"
+
+    def selection(self, dataset: str) -> Path:
+        return self.artifacts / "selection" / dataset
+
+    def raw_captions(self, dataset: str) -> Path:
+        return self.artifacts / "raw_captions" / dataset
+
     def captions(self, dataset: str) -> Path:
         return self.artifacts / "captions" / dataset
 

@@ -45,9 +45,10 @@ class Group:
     last: tuple[str, ...]  # those rules that no other of the group needs: Snakemake takes only such in one --until
 
 
+CAPTIONS = ("fingerprint", "select", "caption", "filter")
 GROUPS = (
     Group(("download",), ("download",), ("download",)),
-    Group(("caption",), ("caption",), ("caption",)),
+    Group(CAPTIONS, CAPTIONS, ("filter",)),
     Group(("features",), ("features",), ("features",)),
     Group(("pretrain", "finetune"), ("pretrain", "finetune"), ("finetune",)),
     Group(("evaluate",), ("evaluate", "attention"), ("evaluate", "attention")),

@@ -20,7 +20,10 @@ from pargo.versioning.graph import Job, list_jobs
 
 STAGES = (
     "download",
+    "fingerprint",
+    "select",
     "caption",
+    "filter",
     "features",
     "pretrain",
     "finetune",

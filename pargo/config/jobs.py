@@ -11,7 +11,7 @@ from pydantic import Field, ValidationError, model_validator
 from pargo.config.base import Positive, Settings
 from pargo.errors import ConfigError
 
-StageName = Literal["caption", "features", "pretrain", "finetune", "evaluate"]
+StageName = Literal["fingerprint", "select", "caption", "filter", "features", "pretrain", "finetune", "evaluate"]
 DISTRIBUTED = ("pretrain", "finetune")  # stages that several processes can share
 Count = Annotated[int, Field(ge=0)]
 

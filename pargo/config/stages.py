@@ -51,8 +51,22 @@ def missing_files(config: Config, done: Callable[[str], bool]) -> dict[str, list
     return {name: paths for name, paths in missing.items() if paths}
 
 
+def fingerprint(config: Config, split: str) -> dict[str, Any]:
+    return {"split": split}
+
+
+def select(config: Config, dataset: str) -> dict[str, Any]:
+    return {"selection": config.datasets[dataset].selection or config.selection}
+
+
 def caption(config: Config, dataset: str) -> dict[str, Any]:
-    return {"split": config.datasets[dataset].split, "captions": config.captions}
+    chosen = config.datasets[dataset]
+    return {"split": chosen.split, "captions": chosen.captions or config.captions}
+
+
+def filter_captions(config: Config, dataset: str) -> dict[str, Any]:
+    chosen = config.datasets[dataset]
+    return {"split": chosen.split, "quality": chosen.quality or config.quality}
 
 
 def features(config: Config, split: str) -> dict[str, Any]:

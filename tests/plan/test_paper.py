@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
+from typing import get_args
 
 import yaml
 
 from pargo.code import ROOT
 from pargo.config.experiment import load_config
-from pargo.config.jobs import DISTRIBUTED, load_jobs
+from pargo.config.jobs import DISTRIBUTED, StageName, load_jobs
 from pargo.versioning.graph import list_jobs
 
 PAPER = ROOT / "config/paper.yaml"
@@ -56,7 +57,7 @@ def test_every_heavy_stage_runs_as_the_profile_says():
     jobs = load_jobs(PROFILE / "jobs.yaml")
     path = "'workflow/profiles/paper/jobs.yaml'"
     assert profile["set-resources"] == {
-        stage: {"executor": path} for stage in ("caption", "features", "pretrain", "finetune", "evaluate")
+        stage: {"executor": path} for stage in get_args(StageName)
     }
     for stage in DISTRIBUTED:
         arms = load_config(PAPER).arms.values()

@@ -21,7 +21,10 @@ def test_jobs_of_the_micro_config(jobs: list[Job]) -> None:
     counts = {rule: sum(job.rule == rule for job in jobs) for rule in {job.rule for job in jobs}}
     assert counts == {
         "download": 4,
+        "fingerprint": 2,  # of the scenes and of the benchmark
+        "select": 1,
         "caption": 1,
+        "filter": 1,
         "features": 2,
         "pretrain": 2,
         "finetune": 2,

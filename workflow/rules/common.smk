@@ -112,6 +112,33 @@ def caption_datasets():
     return sorted({name for arm in experiment.arms for name in mixture("pretrain", arm)})
 
 
+def dataset_source(dataset):
+    return layout.source(experiment.datasets[dataset].source)
+
+
+def benchmark_fingerprints():
+    """Fingerprints of the images of all benchmarks, by source and split."""
+    images = sorted({(part.source, part.split) for part in experiment.benchmarks.values()})
+    return {f"{source}-{split}": layout.fingerprints(source, split) for source, split in images}
+
+
+def fingerprints(dataset):
+    """A dataset's own, then those of the benchmarks."""
+    chosen = experiment.datasets[dataset]
+    return [layout.fingerprints(chosen.source, chosen.split), *benchmark_fingerprints().values()]
+
+
+def captioned_from(dataset):
+    return [dataset_source(dataset), layout.selection(dataset)]
+
+
+def filtered_from(dataset):
+    """Images, captions, and the model that compares them where there is one."""
+    quality = experiment.datasets[dataset].quality or experiment.quality
+    scorer = [layout.source(quality.scorer.source)] if quality.scorer else []
+    return [dataset_source(dataset), layout.raw_captions(dataset), *scorer]
+
+
 def caption_directories(arm):
     return {name: layout.captions(name) for name in mixture("pretrain", arm)}
 
@@ -190,6 +217,9 @@ def artifact_directories():
     return sorted(
         {
             *(layout.source(source) for source in sources),
+            *(layout.selection(dataset) for dataset in caption_datasets()),
+            *(path for dataset in caption_datasets() for path in fingerprints(dataset)),
+            *(layout.raw_captions(dataset) for dataset in caption_datasets()),
             *(layout.captions(dataset) for dataset in caption_datasets()),
             *(path for training in trainings for path in feature_directories(*training).values()),
             *(layout.features(part.source, part.split) for part in experiment.benchmarks.values()),
