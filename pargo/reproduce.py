@@ -31,6 +31,7 @@ from pargo.display import Display, duration
 from pargo.errors import PargoError
 from pargo.jobs.launcher import ON_INTERRUPT
 from pargo.jobs.overview import Job, cancel, find_jobs
+from pargo.jobs.partitions import check_profile
 from pargo.jobs.slurm import Slurm
 from pargo.layout import Layout, manifest_path
 from pargo.versioning.graph import DEFAULT_PROFILE, call_snakemake, list_jobs
@@ -94,6 +95,7 @@ def reproduce(
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     os.chdir(ROOT)  # all paths of the layout are relative to it
     _check_files(config, layout)
+    check_profile(profile)
     # launchers leave their jobs when Ctrl-C reaches them; what becomes of the jobs is decided once, here
     os.environ[ON_INTERRUPT] = "detach"
     with _only_driver(layout):

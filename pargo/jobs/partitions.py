@@ -5,9 +5,12 @@ from __future__ import annotations
 import re
 import subprocess
 from dataclasses import dataclass
+from pathlib import Path
 
-from pargo.config.jobs import Resources
-from pargo.errors import PargoError
+import yaml
+
+from pargo.config.jobs import Resources, load_jobs
+from pargo.errors import ConfigError, PargoError
 
 # partition (the default one has a star), nodes, CPUs and MB of a node, its generic resources, longest time
 FORMAT = "%P|%D|%c|%m|%G|%l"
@@ -95,3 +98,28 @@ def check(asked: Resources) -> None:
     number = sum(nodes.number for nodes in chosen if not nodes.lacks(asked))
     if number < asked.nodes:
         raise PargoError(f"the job asks for {asked.nodes} nodes; partition {name!r} has {number} such nodes")
+
+
+def check_profile(profile: Path) -> None:
+    """Refuse a Snakemake profile whose jobs SLURM could never run: now, not when their turn comes after days.
+
+    Args:
+        profile: its directory; `set-resources` names the jobs file of each heavy stage.
+
+    Raises:
+        ConfigError: a jobs file cannot be read, or no node has what a stage asks for.
+    """
+    path = profile / "profile.yaml"
+    given = yaml.safe_load(path.read_text(encoding="utf-8")) if path.exists() else None
+    for stage, resources in ((given or {}).get("set-resources") or {}).items():
+        # quoted twice: Snakemake evaluates it
+        executor = str(resources.get("executor", "")).strip("'\"")
+        if not executor.endswith((".yaml", ".yml")):
+            continue
+        jobs = load_jobs(Path(executor))
+        if jobs.backend != "slurm":
+            continue
+        try:
+            check(jobs.of(stage))
+        except PargoError as error:
+            raise ConfigError(f"{executor}: {stage}: {error}") from None

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from pargo.config.jobs import Resources
-from pargo.errors import PargoError
+from pargo.errors import ConfigError, PargoError
 from pargo.jobs import partitions
-from pargo.jobs.partitions import check, minutes
+from pargo.jobs.partitions import check, check_profile, minutes
 
 SINFO = """\
 cpu*|100|64|256000|(null)|2-00:00:00
@@ -59,3 +59,30 @@ def test_possible(asked):
 def test_impossible(asked, message):
     with pytest.raises(PargoError, match=message):
         check(Resources(**asked))
+
+
+@pytest.mark.parametrize(
+    ("stages", "message"),
+    [
+        ("{}", None),
+        ("{finetune: {partition: gpu, gpus_per_node: 4}}", None),
+        ("{finetune: {partition: gpu, gpus_per_node: 16}}", r"jobs\.yaml: finetune: the job asks for 16 GPUs per node"),
+        ("{evaluate: {partition: gpux}}", None),  # a stage that the profile runs on this machine
+    ],
+)
+def test_a_profile_is_checked_before_its_first_job(tmp_path, stages, message):
+    jobs = tmp_path / "jobs.yaml"
+    jobs.write_text(f"defaults: {{partition: cpu}}\nstages: {stages}\n")
+    executors = "".join(f"  {stage}: {{executor: \"'{jobs}'\"}}\n" for stage in ("pretrain", "finetune"))
+    (tmp_path / "profile.yaml").write_text(f"cores: 2\nset-resources:\n{executors}  download: {{mem_mb: 10}}\n")
+    if message is None:
+        check_profile(tmp_path)
+    else:
+        with pytest.raises(ConfigError, match=message):
+            check_profile(tmp_path)
+
+
+def test_a_profile_of_this_machine_needs_no_slurm(tmp_path):
+    (tmp_path / "profile.yaml").write_text("cores: 2\n")
+    check_profile(tmp_path)
+    check_profile(tmp_path / "absent")  # Snakemake says so itself
