@@ -29,6 +29,7 @@ SCHEMA = pa.schema(
     | {"sha256": pa.binary(32)}
 )
 _BLOCK = 4096  # ids that become Python strings at a time
+_GROUP = 1 << 16  # rows that are decoded at a time
 
 
 class Ids(Sequence[str]):
@@ -90,13 +91,13 @@ def write_index(directory: Path, table: pa.Table) -> None:
     Raises:
         InputError: an id comes twice.
     """
-    table = table.combine_chunks()
-    order = pc.sort_indices(table["id"])
-    _check_order(table["id"], order, str(directory), "a sample")
-    table = table.append_column("order", order.cast(pa.int32()))
+    ids = pa.concat_arrays(table["id"].chunks)
+    order = pc.sort_indices(ids).cast(pa.int32())
+    _check_order(ids, order, directory)
+    table = table.append_column("order", order)
     temporary = directory / f".{INDEX}"
     with temporary.open("wb") as file:
-        pq.write_table(table, file, use_dictionary=list(FILES), write_statistics=False)
+        pq.write_table(table, file, row_group_size=_GROUP, use_dictionary=list(FILES), write_statistics=False)
         file.flush()
         os.fsync(file.fileno())
     temporary.replace(directory / INDEX)
@@ -116,47 +117,48 @@ class Index:
         wanted = pa.schema([*SCHEMA, pa.field("order", pa.int32())])
         try:
             with pq.ParquetFile(path, read_dictionary=list(FILES), pre_buffer=False) as file:
-                found = file.schema_arrow
-                wrong = [name for name in wanted.names if name not in found.names]
-                if wrong:
-                    raise PargoError(
-                        f"{path} is of another layout: no column {', '.join(wrong)}; make the source again"
-                    )
-                columns = {name: _column(file, name) for name in wanted.names}
+                found = file.schema_arrow.names
+                if absent := ", ".join(name for name in wanted.names if name not in found):
+                    raise PargoError(f"{path} is of another layout: no column {absent}; make the source again")
+                ids, order = (_column(file, wanted.field(name), path) for name in ("id", "order"))
+                # first, as it needs as much memory as the other columns
+                _check_order(ids, order, path)
+                columns = {name: _column(file, wanted.field(name), path) for name in (*FILES, *NUMBERS, "sha256")}
         except (OSError, pa.ArrowException) as error:
             raise PargoError(f"{path} is damaged: {error}; make the source again") from error
-        for name, column in columns.items():
-            kind = column.type.value_type if name in FILES and pa.types.is_dictionary(column.type) else column.type
-            if kind != wanted.field(name).type or column.null_count:
-                raise PargoError(f"{path} is damaged: column {name} holds {kind} with {column.null_count} nulls")
-        order = columns["order"]
-        if len(order) and not 0 <= pc.min(order).as_py() <= pc.max(order).as_py() < len(order):
-            raise PargoError(f"{path} is damaged: its column order holds no row numbers; make the source again")
-        _check_order(columns["id"], order, str(path), "an id, or its order is wrong:")
-        self.ids = Ids(columns["id"], order.to_numpy())
-        self.numbers: dict[str, np.ndarray] = {name: columns[name].to_numpy() for name in NUMBERS}
+        self.ids = Ids(ids, _array(order))
+        self.numbers = {name: _array(columns[name]) for name in NUMBERS}
         if any(len(numbers) and numbers.min() < 0 for numbers in self.numbers.values()):
             raise PargoError(f"{path} is damaged: it holds negative places; make the source again")
         self.sha256: pa.FixedSizeBinaryArray = columns["sha256"]
         self.files = {name: columns[name] for name in FILES}
 
 
-def _column(file: pq.ParquetFile, name: str) -> pa.Array:
+def _column(file: pq.ParquetFile, field: pa.Field, path: Path) -> pa.Array:
     """One column in one piece; a column at a time, so that what decoding needs is freed before the next."""
-    column = file.read([name], use_threads=False).column(0)
-    if name in FILES:
-        column = column.unify_dictionaries()
-    return column.chunk(0) if column.num_chunks == 1 else pa.concat_arrays(column.chunks or [_empty(column.type)])
+    column = file.read([field.name], use_threads=False).column(0)
+    kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
+    if kind != field.type or column.null_count:
+        raise PargoError(f"{path} is damaged: column {field.name} holds {kind}, {column.null_count} nulls")
+    column = column.unify_dictionaries()
+    return pa.concat_arrays(column.chunks) if column.num_chunks else pa.array([], column.type)
 
 
-def _empty(kind: pa.DataType) -> pa.Array:
-    return pa.array([], kind)
+def _array(column: pa.Array) -> np.ndarray:
+    """The numbers of a column as they are in memory; `to_numpy` would import pandas, which takes 40 MB."""
+    return np.frombuffer(column.buffers()[1] or b"", column.type.to_pandas_dtype())[column.offset :][: len(column)]
 
 
-def _check_order(ids: pa.Array | pa.ChunkedArray, order: pa.Array, where: str, what: str) -> None:
-    """Raise InputError unless each id is greater than the one before it."""
-    ordered = ids.take(order)
-    right = pc.less(ordered.slice(0, max(len(ordered) - 1, 0)), ordered.slice(1))
-    if len(right) and not pc.all(right).as_py():
-        twice = ordered[pc.index(right, False).as_py()].as_py()
-        raise InputError(f"{where}: {what} is there twice: {twice!r}")
+def _check_order(ids: pa.Array, order: pa.Array, where: Path) -> None:
+    """Raise InputError unless `order` sorts the ids and each is there once."""
+    rows = _array(order)
+    if len(rows) and (rows.min() < 0 or rows.max() >= len(ids)):
+        raise InputError(f"{where} is damaged: its column order holds no row numbers; make the source again")
+    for start in range(0, len(order), _GROUP):
+        ordered = ids.take(order.slice(start, _GROUP + 1))
+        right = pc.less(ordered.slice(0, len(ordered) - 1), ordered.slice(1))
+        if len(right) and not pc.all(right).as_py():
+            row = pc.index(right, False).as_py()
+            if ordered[row] == ordered[row + 1]:
+                raise InputError(f"{where}: sample {ordered[row].as_py()!r} is there twice")
+            raise InputError(f"{where} is damaged: its column order does not sort the ids; make the source again")
