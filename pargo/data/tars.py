@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import tarfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
@@ -21,12 +22,15 @@ class CutOffError(Exception):
 
 @dataclass(frozen=True)
 class Member:
-    """A regular file in a tar: its name, where its bytes are, and how to read them."""
+    """A regular file in a tar: its name, and where its bytes are."""
 
     name: str
     offset: int
     size: int
-    read: Callable[[], bytes]
+
+    def read(self, tar: BinaryIO) -> bytes:
+        """Its bytes, wherever the tar is read now."""
+        return os.pread(tar.fileno(), self.size, self.offset)
 
 
 class _Header(tarfile.TarInfo):
@@ -38,43 +42,36 @@ class _Header(tarfile.TarInfo):
         return super()._proc_member(archive)  # type: ignore[misc]
 
 
-def members(path: Path) -> Iterator[Member]:
+def members(path: Path, file: BinaryIO) -> Iterator[Member]:
     """The regular files of a plain tar in their order; folders are passed over.
+
+    Args:
+        path: what an error calls it.
+        file: the tar, open for reading; members are read while the iteration goes on, or later.
 
     Raises:
         InputError: no plain tar, a damaged one, or one with a link, a device, another special file, a sparse file, a
             name that is absolute or leaves the folder, a header of more than 1 MiB, or data behind its end.
         CutOffError: at the end, if it ends before its end.
     """
-    with path.open("rb") as file:
-        size = path.stat().st_size
-        if size < tarfile.BLOCKSIZE:
-            raise CutOffError("it is shorter than a header")
-        try:
-            with tarfile.open(path, "r:", file, tarinfo=_Header) as archive:
-                while (info := archive.next()) is not None:
-                    archive.members.clear()  # type: ignore[attr-defined] # tarfile would keep every header
-                    _check(path, info)
-                    if info.offset_data + info.size > size:
-                        raise CutOffError(f"{info.name} ends beyond its end")
-                    if info.isreg():
-                        yield Member(info.name, info.offset_data, info.size, _reader(file, info))
-                end = archive.offset
-        except (tarfile.TarError, RecursionError, OverflowError) as error:
-            if isinstance(error, tarfile.ReadError) and "unexpected end" in str(error):
-                raise CutOffError("a file in it ends beyond its end") from error
-            raise InputError(f"{path} is no plain tar file, or damaged: {error}") from error
-        _check_end(path, file, end)
-
-
-def _reader(file: BinaryIO, info: tarfile.TarInfo) -> Callable[[], bytes]:
-    offset, size = info.offset_data, info.size
-
-    def read() -> bytes:
-        file.seek(offset)
-        return file.read(size)
-
-    return read
+    size = os.fstat(file.fileno()).st_size
+    if size < tarfile.BLOCKSIZE:
+        raise CutOffError("it is shorter than a header")
+    try:
+        with tarfile.open(path, "r:", file, tarinfo=_Header) as archive:
+            while (info := archive.next()) is not None:
+                archive.members.clear()  # type: ignore[attr-defined] # tarfile would keep every header
+                _check(path, info)
+                if info.offset_data + info.size > size:
+                    raise CutOffError(f"{info.name} ends beyond its end")
+                if info.isreg():
+                    yield Member(info.name, info.offset_data, info.size)
+            end = archive.offset
+    except (tarfile.TarError, RecursionError, OverflowError) as error:
+        if isinstance(error, tarfile.ReadError) and "unexpected end" in str(error):
+            raise CutOffError("a file in it ends beyond its end") from error
+        raise InputError(f"{path} is no plain tar file, or damaged: {error}") from error
+    _check_end(path, file, end)
 
 
 def _check(path: Path, info: tarfile.TarInfo) -> None:

@@ -70,9 +70,9 @@ def main() -> None:
     ]
     text = (
         f"# Shards: {arguments.samples:,} samples\n\n"
-        f"`make bench-shards` on {hardware()}: {written['shards']} tar files, {written['gigabytes']:.1f} GB, in the page "
-        f"cache; {arguments.accesses:,} samples drawn at random, images checked against their sha256. The worst of "
-        f"{arguments.opens} processes. Writing took {written['write_seconds']:.0f} s.\n\n"
+        f"`make bench-shards` on {hardware()}: {written['shards']} tar files, {written['gigabytes']:.1f} GB, in the "
+        f"page cache; {arguments.accesses:,} samples drawn at random, images checked against their sha256. The worst "
+        f"of {arguments.opens} processes. Writing took {written['write_seconds']:.0f} s.\n\n"
         "| | measured | wanted, at most |\n|:---|---:|---:|\n"
         + "".join(f"| {name} | {value} | {limit} |\n" for name, value, limit in rows)
     )

@@ -19,7 +19,7 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass, field
 from itertools import groupby
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -154,42 +154,49 @@ def index_tar(tar: Tar, work: Path) -> None:
     stamp, found = tar.stamp(), _Found()
     columns: dict[str, list[Any]] = {name: [] for name in SCHEMA.names}
     lines: list[bytes] = []
-    offset, seen, usual = 0, set[str](), None
-    for key, group, cut in _groups(tar.path, found):
-        suffixes = [suffix for suffix, _ in group]
-        usual = usual or sorted(suffixes)
-        try:
-            if cut and sorted(suffixes) != usual:
-                raise BrokenSampleError("cut off")
-            if key in seen:
-                raise BrokenSampleError("key is there twice")
-            seen.add(key)
-            member, digest, record = _sample(tar, key, group, found)
-        except BrokenSampleError as error:
-            found.broken.append({"tar": str(tar.path), "key": key, "reason": str(error)})
-            continue
-        line = json.dumps(record, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode()
-        row = (record["id"], str(tar.path), f"records/{tar.name}.jsonl", member.offset, member.size, offset, len(line))
-        for name, value in zip(SCHEMA.names, (*row, digest), strict=True):
-            columns[name].append(value)
-        lines.append(line + b"\n")
-        offset += len(line) + 1
-        found.samples += 1
-    metadata = {"stamp": json.dumps(stamp), "found": json.dumps(asdict(found))}
+    with tar.path.open("rb") as file:
+        offset = 0
+        for member, digest, record in _samples(tar, file, found):
+            line = json.dumps(record, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode()
+            place = (member.offset, member.size, offset, len(line))
+            row = (record["id"], str(tar.path), f"records/{tar.name}.jsonl", *place, digest)
+            for name, value in zip(SCHEMA.names, row, strict=True):
+                columns[name].append(value)
+            lines.append(line + b"\n")
+            offset += len(line) + 1
+    found.samples = len(lines)
+    metadata = {"stamp": json.dumps(stamp), "found": json.dumps(vars(found))}
     sink = pa.BufferOutputStream()
     pq.write_table(pa.table(columns, schema=SCHEMA.with_metadata(metadata)), sink)
     write_atomic(work / f"{tar.name}.jsonl", b"".join(lines))
     write_atomic(work / f"{tar.name}.parquet", sink.getvalue().to_pybytes())
 
 
-def _groups(path: Path, found: _Found) -> Iterator[_Group]:
+def _samples(tar: Tar, file: BinaryIO, found: _Found) -> Iterator[tuple[Member, bytes, dict[str, Any]]]:
+    """The usable samples; the others are listed."""
+    seen, usual = set[str](), None
+    for key, group, cut in _groups(tar.path, file, found):
+        suffixes = sorted(suffix for suffix, _ in group)
+        usual = usual or suffixes
+        try:
+            if cut and suffixes != usual:
+                raise BrokenSampleError("cut off")
+            if key in seen:
+                raise BrokenSampleError("key is there twice")
+            seen.add(key)
+            yield _sample(tar, file, key, group, found)
+        except BrokenSampleError as error:
+            found.broken.append({"tar": str(tar.path), "key": ascii(key)[1:-1], "reason": str(error)})
+
+
+def _groups(path: Path, file: BinaryIO, found: _Found) -> Iterator[_Group]:
     """(key, [(suffix, member)], is it the last before a cut?) of files that stand side by side with one key."""
     pending: _Group | None = None
     try:
-        for key, entries in groupby(members(path), _key):
+        for key, entries in groupby(members(path, file), _key):
             if pending is not None:
                 yield pending
-            pending = (key, [], True)
+            pending = (key, [], False)
             for entry in entries:
                 pending[1].append((entry.name.rpartition("/")[2].partition(".")[2].lower(), entry))
     except CutOffError as error:
@@ -205,7 +212,7 @@ def _key(member: Member) -> str:
 
 
 def _sample(
-    tar: Tar, key: str, group: Sequence[tuple[str, Member]], found: _Found
+    tar: Tar, file: BinaryIO, key: str, group: Sequence[tuple[str, Member]], found: _Found
 ) -> tuple[Member, bytes, dict[str, Any]]:
     """Where a sample's image is, the sha256 of its bytes, and its record."""
     files = dict(group)
@@ -224,8 +231,8 @@ def _sample(
     record = make_record(
         identifier,
         f"{tar.path.name}/{key}",
-        read_fields(files["json"].read()) if "json" in files else {},
-        files["txt"].read() if "txt" in files else None,
+        read_fields(files["json"].read(file)) if "json" in files else {},
+        files["txt"].read(file) if "txt" in files else None,
         origin=tar.origin,
         licence=tar.licence,
         nsfw=tar.nsfw,
@@ -233,7 +240,7 @@ def _sample(
         unknown=found.unknown_fields,
         missing=found.missing_fields,
     )
-    return image, hashlib.sha256(image.read()).digest(), record
+    return image, hashlib.sha256(image.read(file)).digest(), record
 
 
 def _counts(source: ImageShardsSource, tars: Sequence[Tar], found: Sequence[dict[str, Any]]) -> dict[str, Any]:
