@@ -239,7 +239,7 @@ def test_samples_before_the_cut_of_a_killed_writer_are_kept(tmp_path):
     path = write_tar(tmp_path / "a/0.tar", members, tarfile.USTAR_FORMAT)
     whole = path.read_bytes()
     for end, kept, cut in (
-        (whole.index(b"z.jpg") + 600, ["a-0-x", "a-0-y"], 1),  # in an image
+        (whole.index(b"z.jpg") + 600, ["a-0-x", "a-0-y"], 0),  # in an image: there is no sample yet
         (whole.index(b"z.json"), ["a-0-x", "a-0-y"], 1),  # an image without the rest
         (whole.index(b"z.jpg"), ["a-0-x", "a-0-y"], 0),  # behind a sample
         (whole.index(b"z.txt") + 1024, ["a-0-x", "a-0-y", "a-0-z"], 0),  # behind the last sample
