@@ -5,13 +5,14 @@ import io
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import tarfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
+import psutil
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -73,8 +74,8 @@ def bring(tmp_path: Path, **settings: object) -> tuple[Shards, dict, list[dict]]
 
 @pytest.fixture(autouse=True)
 def one_process(monkeypatch, request):
-    """Most tests index in this process; the pool itself has its own test."""
-    if "pool" not in request.keywords:
+    """Most tests index in this process, which starts faster; some take several, as users do."""
+    if "processes" not in request.node.name:
         monkeypatch.setattr(
             image_shards, "_index_all", lambda tars, work: [image_shards.index_tar(tar, work) for tar in tars]
         )
@@ -252,3 +253,179 @@ def test_samples_before_the_cut_of_a_killed_writer_are_kept(tmp_path):
         assert counts["broken"] == ({"cut off": 1} if cut else {})
         assert len(broken) == cut
         shutil.rmtree(tmp_path / "out")
+
+
+def test_what_img2dataset_says_of_itself_is_compared(tmp_path):
+    for number, (found, stated) in enumerate(((2, 2), (2, 3))):
+        members = [member for key in range(found) for member in files(f"{number}{key}")]
+        write_stats(write_tar(tmp_path / f"a/0000{number}.tar", members), stated, 10)
+    write_tar(tmp_path / "a/00002.tar", files("20"))
+    (tmp_path / "a/00002_stats.json").write_text("{")
+    (tmp_path / "a/00003_stats.json").write_text('{"successes": 9}')
+    _, counts, _ = bring(tmp_path)
+    assert counts["differences"] == [
+        {"tar": str(tmp_path / "a/00001.tar"), "found": 2, "stats": 3, "parquet": 3},
+        {"tar": str(tmp_path / "a/00002.tar"), "found": 1, "stats": "cannot be read"},
+        {"tar": str(tmp_path / "a/00003.tar"), "found": "no tar"},
+    ]
+
+
+def test_a_tar_that_changed_since_says_to_import_again(tmp_path):
+    path = write_tar(tmp_path / "a/0.tar", [*files("y", 1), *files("z", 2)], tarfile.USTAR_FORMAT)
+    shards, _, _ = bring(tmp_path)
+    whole = path.read_bytes()
+    row = shards.ids.index("a-0-y")
+    data = bytearray(whole)
+    data[shards._index.numbers["image_offset"][row] + 9] ^= 1
+    path.write_bytes(data)
+    assert shards.read("a-0-z") == jpeg(2)
+    message = rf"{path}: the image of sample 'a-0-y' has sha256 [0-9a-f]{{64}}, .*import the source again"
+    with pytest.raises(PargoError, match=message):
+        shards.read("a-0-y")
+    path.write_bytes(whole[:600])
+    with pytest.raises(PargoError, match=r"truncated: sample 'a-0-z'.*import the source again"):
+        Shards(shards.directory).read("a-0-z")
+    path.unlink()
+    with pytest.raises(PargoError, match=f"cannot read sample 'a-0-z': {path}: No such file"):
+        Shards(shards.directory).read("a-0-z")
+
+
+def test_folders_and_names_that_cannot_be_used(tmp_path):
+    (tmp_path / "a").mkdir()
+    with pytest.raises(InputError, match=r"holds no \.tar files"):
+        bring(tmp_path)
+    write_tar(tmp_path / "a/0.tar", [("x.txt", b"")])
+    with pytest.raises(InputError, match="no sample in 1 tars"):
+        bring(tmp_path)
+    write_tar(tmp_path / "a/a b.tar", [])
+    with pytest.raises(InputError, match=r"'a b\.tar' makes no ids"):
+        bring(tmp_path)
+    (tmp_path / "a/a b.tar").unlink()
+    os.mkfifo(tmp_path / "a/1.tar")
+    with pytest.raises(InputError, match=r"'1\.tar' is no file"):
+        bring(tmp_path)
+    with pytest.raises(ValueError, match="no such origin in shards: b"):
+        bring(tmp_path, licences={"b": "MIT"})
+
+
+def test_names_that_make_one_id_twice_are_refused(tmp_path):
+    write_tar(tmp_path / "a/x.tar", files("y-z"))
+    write_tar(tmp_path / "a/x-y.tar", files("z"))
+    with pytest.raises(InputError, match="'a-x-y-z' is there twice"):
+        bring(tmp_path)
+
+
+def test_an_import_goes_on_where_it_was_killed(tmp_path, monkeypatch):
+    tars = [write_tar(tmp_path / f"a/{number}.tar", files(f"{number}", number)) for number in range(4)]
+    done: list[str] = []
+    index_tar = image_shards.index_tar
+
+    def count(tar: image_shards.Tar, work: Path) -> None:
+        if len(done) == 3:
+            raise KeyboardInterrupt
+        index_tar(tar, work)
+        done.append(tar.path.name)
+
+    monkeypatch.setattr(image_shards, "index_tar", count)
+    with pytest.raises(KeyboardInterrupt):
+        bring(tmp_path)
+    assert not list((tmp_path / "out").iterdir())
+    write_tar(tars[1], files("9", 9))  # changed in between
+    (tmp_path / "work/a-0.parquet").write_bytes(b"half")  # not that it could be
+    done.clear()
+    monkeypatch.setattr(image_shards, "index_tar", lambda tar, work: (index_tar(tar, work), done.append(tar.path.name)))
+    shards, _, _ = bring(tmp_path)
+    assert done == ["0.tar", "1.tar", "3.tar"]
+    assert shards.ids == ["a-0-0", "a-1-9", "a-2-2", "a-3-3"]
+    shards.verify()
+    assert not (tmp_path / "work").exists()
+
+
+KILLED = """
+import os, sys
+from pathlib import Path
+from pargo.config.sources import ImageShardsSource
+from pargo.data import download
+from pargo.data.importers import image_shards
+index_tar, count = image_shards.index_tar, int(sys.argv[1])
+def index(tars, work):
+    for tar in tars[:count]:
+        index_tar(tar, work)
+    os.kill(os.getpid(), 9)
+image_shards._index_all = index
+source = ImageShardsSource(kind="image_shards", shards={"a": "a"})
+settings = download.DownloadSettings(id="pool", source=source)
+download.run(settings, Path("artifacts/pool"), run_directory=Path("runs/pool"))
+"""
+
+
+def test_the_stage_downloads_by_indexing_and_survives_kills(tmp_path, monkeypatch):
+    """With relative folders, as a config has them; equal pools give equal bytes, killed or not."""
+    monkeypatch.chdir(tmp_path)
+    for number in range(5):
+        write_tar(Path(f"a/{number}.tar"), [*files(f"{number}"), ("broken.txt", b"")])
+    paths = {"PYTHONPATH": str(Path(__file__).parents[2])}
+    for count in (2, 1, 0):
+        assert subprocess.run([sys.executable, "-c", KILLED, str(count)], env=os.environ | paths).returncode == -9
+    assert len(list(Path("runs/pool").rglob("*.parquet"))) == 3
+    assert not Path("artifacts/pool").exists()
+    settings = download.DownloadSettings(id="pool", source=ImageShardsSource(kind="image_shards", shards={"a": "a"}))
+    for run in ("pool", "other"):
+        download.run(settings, Path(f"artifacts/{run}"), run_directory=Path(f"runs/{run}"))
+        verify(Path(f"artifacts/{run}"))
+    first, second = (
+        {file.relative_to(root): file.read_bytes() for file in root.rglob("*") if file.is_file()}
+        for root in (Path("artifacts/pool"), Path("artifacts/other"))
+    )
+    unequal = {str(name) for name in first if first[name] != second[name]}
+    assert first.keys() == second.keys()
+    assert unequal <= {"run.json"}
+    assert Shards(Path("artifacts/pool/train")).ids == [f"a-{number}-{number}" for number in range(5)]
+
+
+def test_tars_are_indexed_by_several_processes(tmp_path):
+    """The pool itself: what it finds, and that an error of a worker is the import's."""
+    for number in range(3):
+        write_tar(tmp_path / f"a/{number}.tar", files(f"{number}", number))
+    shards, _, _ = bring(tmp_path)
+    shards.verify()
+    assert len(shards) == 3
+    write_tar(tmp_path / "a/9.tar", [ATTACKS["symbolic link"]])
+    with pytest.raises(InputError, match="is a link"):
+        bring(tmp_path)
+
+
+SLOW = """
+import os, sys, time
+from pathlib import Path
+from pargo.config.sources import ImageShardsSource
+from pargo.data.importers import image_shards
+def slow(tar, work):
+    (work / str(os.getpid())).touch()
+    time.sleep(60)
+slow.__module__, slow.__qualname__ = image_shards.__name__, "index_tar"
+image_shards.index_tar = slow
+if __name__ == "__main__":
+    source = ImageShardsSource(kind="image_shards", shards={"a": "a"})
+    image_shards.import_image_shards(source, Path("out"), Path("work"))
+"""
+
+
+def test_processes_end_with_an_import_that_is_killed(tmp_path):
+    write_tar(tmp_path / "a/0.tar", files("0"))
+    (tmp_path / "slow.py").write_text(SLOW)
+    paths = {"PYTHONPATH": str(Path(__file__).parents[2])}
+    parent = subprocess.Popen([sys.executable, "slow.py"], cwd=tmp_path, env=os.environ | paths)
+    work = tmp_path / "work"
+    wait_until(lambda: work.exists() and any(work.iterdir()))
+    worker = psutil.Process(int(next(work.iterdir()).name))
+    parent.kill()
+    parent.wait()
+    wait_until(lambda: not worker.is_running() or worker.status() == psutil.STATUS_ZOMBIE)
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    end = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.05)

@@ -111,7 +111,7 @@ def test_an_image_that_is_only_long_is_read():
 
 def test_one_pixel_is_an_image_and_none_is_not():
     assert load(encode(Image.new("RGB", (1, 1), RED))).getpixel((0, 0)) == RED
-    with pytest.raises(InputError, match="cannot read image|no pixels"):
+    with pytest.raises(InputError, match=r"cannot read image|no pixels"):
         load(png_header(0, 5))
 
 
@@ -191,21 +191,18 @@ def test_a_truncated_file_is_refused(kind, share):
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "GIF", "BMP"])
-def test_damage_anywhere_gives_an_image_or_an_error_that_names_it(kind):
+def test_damage_anywhere_gives_an_image_or_an_error_for_users(kind):
     whole, draw = encode(NOISE.resize((24, 24)), kind), random.Random(0)
     refused = 0
     for _ in range(400):
         data = bytearray(whole)
         for _ in range(draw.choice((1, 4, 30))):
-            data[draw.randrange(len(data)) if draw.random() < 0.5 else draw.randrange(min(60, len(data)))] = (
-                draw.randrange(256)
-            )
+            data[draw.randrange(draw.choice((60, len(data))))] = draw.randrange(256)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             try:
                 assert load(bytes(data)).mode == "RGB"
-            except InputError as error:
-                assert "the image" in str(error)
+            except InputError:
                 refused += 1
     assert refused > 20
 
@@ -220,7 +217,7 @@ def test_a_name_does_not_make_a_format(tmp_path):
     "data", [b"", b"\0" * 5000, b"no image", b"<svg xmlns='http://www.w3.org/2000/svg'/>", b"\xff\xd8\xff"]
 )
 def test_what_is_no_image_is_refused(data):
-    with pytest.raises(InputError, match="cannot read image the image: expected one of JPEG, PNG|cannot read image"):
+    with pytest.raises(InputError, match="cannot read image the image"):
         load(data)
 
 
@@ -296,18 +293,15 @@ def test_huge_metadata_is_passed_over_or_refused():
     image = Image.new("RGB", (4, 2), RED)
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     for data in (
-        encode(image, icc_profile=profile + bytes(4_000_000)),
         encode(image, "JPEG", icc_profile=profile + bytes(4_000_000)),
         encode(image, exif=b"Exif\0\0MM\0*\0\0\0\x08\0\0" + bytes(8_000_000)),
     ):
-        try:
-            found = load(data)
-        except InputError as error:
-            assert "too large" in str(error).lower()
-        else:
-            assert near(found.getpixel((0, 0)), RED, 2)
-            assert found.info == {}
+        found = load(data)
+        assert near(found.getpixel((0, 0)), RED, 2)
+        assert found.info == {}
+    with pytest.raises(InputError, match=r"cannot read image the image: .*too large"):
+        load(encode(image, icc_profile=profile + bytes(4_000_000)))
     text = PngInfo()
     text.add_text("comment", "x" * 50_000_000, zip=True)
-    with pytest.raises(InputError, match="cannot read image the image: .*too large"):
+    with pytest.raises(InputError, match=r"cannot read image the image: .*too large"):
         load(encode(image, pnginfo=text))

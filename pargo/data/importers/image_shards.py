@@ -13,6 +13,7 @@ import multiprocessing
 import os
 import re
 import shutil
+import threading
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -106,6 +107,8 @@ def _tars(source: ImageShardsSource) -> list[Tar]:
         paths = sorted(Path(folder).absolute().glob("*.tar"))
         if not paths:
             raise InputError(f"{folder} holds no .tar files: {origin} should be a folder as img2dataset writes it")
+        if wrong := [path.name for path in paths if not path.is_file()]:
+            raise InputError(f"{folder}: {wrong[0]!r} is no file")
         if wrong := [path.name for path in paths if not _STEM.fullmatch(path.stem)]:
             raise InputError(
                 f"{folder}: {wrong[0]!r} makes no ids: at most 40 letters, digits, '_' and '-' before .tar"
@@ -117,7 +120,7 @@ def _tars(source: ImageShardsSource) -> list[Tar]:
 
 def _index_all(tars: Sequence[Tar], work: Path) -> None:
     workers = min(len(os.sched_getaffinity(0)), len(tars))
-    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool:
+    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), _end_with_parent) as pool:
         futures = [pool.submit(index_tar, tar, work) for tar in tars]
         try:
             for future in track(as_completed(futures), "Indexing tars", len(tars)):
@@ -125,6 +128,12 @@ def _index_all(tars: Sequence[Tar], work: Path) -> None:
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
+
+
+def _end_with_parent() -> None:
+    """A worker whose parent was killed would wait for work for ever."""
+    if (parent := multiprocessing.parent_process()) is not None:
+        threading.Thread(target=lambda: (parent.join(), os._exit(1)), daemon=True).start()
 
 
 def _part(work: Path, tar: Tar) -> pa.Table | None:
