@@ -20,7 +20,7 @@ from PIL import Image
 
 from pargo.config.sources import ImageShardsSource
 from pargo.data import download
-from pargo.data.importers import image_shards
+from pargo.data.importers import image_shards, image_tar
 from pargo.data.importers.image_shards import import_image_shards
 from pargo.data.shards import Shards
 from pargo.errors import InputError, PargoError
@@ -137,7 +137,7 @@ BROKEN = {
     "key is no part of an id": [("x y.jpg", jpeg(1))],
     "key is there twice": [("y.jpg", jpeg(1))],
     "status is not success": [("x.jpg", jpeg(1)), ("x.json", b'{"status": "failed_to_resize"}')],
-    "file is too large": [("x.jpg", jpeg(1)), ("x.txt", b" " * (image_shards.MAX_TEXT + 1))],
+    "file is too large": [("x.jpg", jpeg(1)), ("x.txt", b" " * (image_tar.MAX_TEXT + 1))],
 }
 
 
@@ -159,7 +159,7 @@ def test_half_a_character_in_json_breaks_one_sample(tmp_path):
 
 
 def test_an_image_over_the_limit_is_left_out_unread(tmp_path, monkeypatch):
-    monkeypatch.setattr(image_shards, "MAX_IMAGE", 700)
+    monkeypatch.setattr(image_tar, "MAX_IMAGE", 700)
     big = ("x.png", b"x" * 701)
     write_tar(tmp_path / "a/0.tar", [*files("y"), big])
     _, counts, _ = bring(tmp_path)
@@ -308,6 +308,17 @@ def test_folders_and_names_that_cannot_be_used(tmp_path):
         bring(tmp_path, licences={"b": "MIT"})
 
 
+def test_a_disk_that_fails_names_the_tar(tmp_path, monkeypatch):
+    tar = write_tar(tmp_path / "a/0.tar", files("y"))
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(image_tar, "write_atomic", full)
+    with pytest.raises(PargoError, match=f"cannot index {tar}: .*No space left"):
+        bring(tmp_path)
+
+
 def test_names_that_make_one_id_twice_are_refused(tmp_path):
     write_tar(tmp_path / "a/x.tar", files("y-z"))
     write_tar(tmp_path / "a/x-y.tar", files("z"))
@@ -320,7 +331,7 @@ def test_an_import_goes_on_where_it_was_killed(tmp_path, monkeypatch):
     done: list[str] = []
     index_tar = image_shards.index_tar
 
-    def count(tar: image_shards.Tar, work: Path) -> None:
+    def count(tar: image_tar.Tar, work: Path) -> None:
         if len(done) == 3:
             raise KeyboardInterrupt
         index_tar(tar, work)
@@ -346,7 +357,7 @@ import os, sys
 from pathlib import Path
 from pargo.config.sources import ImageShardsSource
 from pargo.data import download
-from pargo.data.importers import image_shards
+from pargo.data.importers import image_shards, image_tar
 index_tar, count = image_shards.index_tar, int(sys.argv[1])
 def index(tars, work):
     for tar in tars[:count]:
@@ -399,7 +410,7 @@ SLOW = """
 import os, sys, time
 from pathlib import Path
 from pargo.config.sources import ImageShardsSource
-from pargo.data.importers import image_shards
+from pargo.data.importers import image_shards, image_tar
 def slow(tar, work):
     (work / str(os.getpid())).touch()
     time.sleep(60)

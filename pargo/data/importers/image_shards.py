@@ -1,13 +1,11 @@
 """Tar files of images as img2dataset and webdataset write them -> the split train, indexed where they lie.
 
-A sample is `<key>.jpg` (or jpeg, png, webp) with `<key>.json` and `<key>.txt`, each optional, side by side. Each tar is
-read once; the image stays there, the record is written anew in the form of all sources. What was found in a tar is
-kept until all are done, so that an import that was killed goes on with the next.
+Each tar is read once; the images stay there, the records are written anew in the form of all sources. What was found
+in a tar is kept until all are done, so that an import that was killed goes on with the next.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 import multiprocessing
 import os
@@ -15,53 +13,23 @@ import re
 import shutil
 import threading
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import asdict, dataclass, field
-from itertools import groupby
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pargo.code import import_closure
 from pargo.config.sources import ImageShardsSource
-from pargo.data.importers.image_record import BrokenSampleError, make_record, read_fields
-from pargo.data.shard_index import SCHEMA, write_index
-from pargo.data.shards import ID_PATTERN
-from pargo.data.tars import CutOffError, Member, members
+from pargo.data.importers.image_tar import Tar, index_tar, read_part
+from pargo.data.shard_index import write_index
 from pargo.errors import InputError, PargoError
-from pargo.files import write_atomic
 from pargo.manifest import code_hash
 from pargo.progress import track
 
-IMAGES = ("jpg", "jpeg", "png", "webp")
-MAX_IMAGE = 200_000_000  # bytes
-MAX_TEXT = 1_000_000  # bytes of a caption or of a JSON file
 _STEM = re.compile(r"[A-Za-z0-9_-]{1,40}")
-_Group = tuple[str, list[tuple[str, Member]], bool]
-
-
-@dataclass(frozen=True)
-class Tar:
-    """A tar to index, and what is said of its origin."""
-
-    path: Path
-    origin: str
-    licence: str | None
-    nsfw: str
-    watermark: str
-    code: str
-
-    @property
-    def name(self) -> str:
-        return f"{self.origin}-{self.path.stem}"
-
-    def stamp(self) -> dict[str, Any]:
-        """What a part was made of: another stamp makes it again."""
-        status = self.path.stat()
-        return asdict(self) | {"path": str(self.path), "size": status.st_size, "mtime_ns": status.st_mtime_ns}
 
 
 def import_image_shards(source: ImageShardsSource, output: Path, work: Path) -> None:
@@ -77,14 +45,14 @@ def import_image_shards(source: ImageShardsSource, output: Path, work: Path) -> 
     """
     tars = _tars(source)
     work.mkdir(parents=True, exist_ok=True)
-    todo = [tar for tar in tars if _part(work, tar) is None]
+    todo = [tar for tar in tars if read_part(work, tar) is None]
     if todo:
         _index_all(todo, work)
     records = output / "train" / "records"
     records.mkdir(parents=True)
     tables, found = [], []
     for tar in tars:
-        part = _part(work, tar)
+        part = read_part(work, tar)
         if part is None:
             raise PargoError(f"{tar.path} changed while it was imported: run the command again")
         tables.append(part)
@@ -92,7 +60,8 @@ def import_image_shards(source: ImageShardsSource, output: Path, work: Path) -> 
         shutil.copyfile(work / f"{tar.name}.jsonl", records / f"{tar.name}.jsonl")
     if not sum(map(len, tables)):
         raise InputError(f"{', '.join(source.shards.values())}: no sample in {len(tars)} tars")
-    write_index(output / "train", pa.concat_tables(table.replace_schema_metadata() for table in tables))
+    table = pa.concat_tables(table.replace_schema_metadata() for table in tables)
+    write_index(output / "train", table.unify_dictionaries())
     counts = _counts(source, tars, found)
     (output / "counts.json").write_text(json.dumps(counts, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     with (output / "broken.jsonl").open("w", encoding="utf-8") as file:
@@ -110,9 +79,7 @@ def _tars(source: ImageShardsSource) -> list[Tar]:
         if wrong := [path.name for path in paths if not path.is_file()]:
             raise InputError(f"{folder}: {wrong[0]!r} is no file")
         if wrong := [path.name for path in paths if not _STEM.fullmatch(path.stem)]:
-            raise InputError(
-                f"{folder}: {wrong[0]!r} makes no ids: at most 40 letters, digits, '_' and '-' before .tar"
-            )
+            raise InputError(f"{folder}: {wrong[0]!r} makes no ids: expected 1 to 40 of A-Z a-z 0-9 _ - before .tar")
         licence, fields = source.licences.get(origin), source.fields
         tars += [Tar(path, origin, licence, fields.nsfw, fields.watermark, code) for path in paths]
     return tars
@@ -139,122 +106,6 @@ def _end_with_parent() -> None:
             os._exit(1)
 
     threading.Thread(target=wait, daemon=True).start()
-
-
-def _part(work: Path, tar: Tar) -> pa.Table | None:
-    """What was found in a tar earlier, if it still holds."""
-    try:
-        table = pq.read_table(work / f"{tar.name}.parquet")
-        stamp = json.loads(table.schema.metadata[b"stamp"])
-    except (OSError, pa.ArrowException, KeyError, TypeError, ValueError):
-        return None
-    return table if stamp == tar.stamp() and (work / f"{tar.name}.jsonl").is_file() else None
-
-
-@dataclass
-class _Found:
-    """What is in one tar."""
-
-    samples: int = 0
-    broken: list[dict[str, str]] = field(default_factory=list)
-    unknown_fields: Counter[str] = field(default_factory=Counter)
-    missing_fields: Counter[str] = field(default_factory=Counter)
-    other_files: Counter[str] = field(default_factory=Counter)
-    cut_off: str | None = None
-
-
-def index_tar(tar: Tar, work: Path) -> None:
-    """Read a tar once; write its records and, as the last file, its rows of the index with what was found."""
-    stamp, found = tar.stamp(), _Found()
-    columns: dict[str, list[Any]] = {name: [] for name in SCHEMA.names}
-    lines: list[bytes] = []
-    with tar.path.open("rb") as file:
-        offset = 0
-        for member, digest, record in _samples(tar, file, found):
-            line = json.dumps(record, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode()
-            place = (member.offset, member.size, offset, len(line))
-            row = (record["id"], str(tar.path), f"records/{tar.name}.jsonl", *place, digest)
-            for name, value in zip(SCHEMA.names, row, strict=True):
-                columns[name].append(value)
-            lines.append(line + b"\n")
-            offset += len(line) + 1
-    found.samples = len(lines)
-    metadata = {"stamp": json.dumps(stamp), "found": json.dumps(vars(found))}
-    sink = pa.BufferOutputStream()
-    pq.write_table(pa.table(columns, schema=SCHEMA.with_metadata(metadata)), sink)
-    write_atomic(work / f"{tar.name}.jsonl", b"".join(lines))
-    write_atomic(work / f"{tar.name}.parquet", sink.getvalue().to_pybytes())
-
-
-def _samples(tar: Tar, file: BinaryIO, found: _Found) -> Iterator[tuple[Member, bytes, dict[str, Any]]]:
-    """The usable samples; the others are listed."""
-    seen, usual = set[str](), None
-    for key, group, cut in _groups(tar.path, file, found):
-        suffixes = sorted(suffix for suffix, _ in group)
-        usual = usual or suffixes
-        try:
-            if cut and suffixes != usual:
-                raise BrokenSampleError("cut off")
-            if key in seen:
-                raise BrokenSampleError("key is there twice")
-            seen.add(key)
-            yield _sample(tar, file, key, group, found)
-        except BrokenSampleError as error:
-            found.broken.append({"tar": str(tar.path), "key": ascii(key)[1:-1], "reason": str(error)})
-
-
-def _groups(path: Path, file: BinaryIO, found: _Found) -> Iterator[_Group]:
-    """(key, [(suffix, member)], is it the last before a cut?) of files that stand side by side with one key."""
-    pending: _Group | None = None
-    try:
-        for key, entries in groupby(members(path, file), _key):
-            if pending is not None:
-                yield pending
-            pending = (key, [], False)
-            for entry in entries:
-                pending[1].append((entry.name.rpartition("/")[2].partition(".")[2].lower(), entry))
-    except CutOffError as error:
-        found.cut_off = str(error)
-    if pending is not None:
-        yield pending[0], pending[1], found.cut_off is not None
-
-
-def _key(member: Member) -> str:
-    """webdataset's: the path up to the first dot of the file's name."""
-    folder, slash, name = member.name.removeprefix("./").rpartition("/")
-    return f"{folder}{slash}{name.partition('.')[0]}"
-
-
-def _sample(
-    tar: Tar, file: BinaryIO, key: str, group: Sequence[tuple[str, Member]], found: _Found
-) -> tuple[Member, bytes, dict[str, Any]]:
-    """Where a sample's image is, the sha256 of its bytes, and its record."""
-    files = dict(group)
-    images = [suffix for suffix, _ in group if suffix in IMAGES]
-    identifier = f"{tar.name}-{key.replace('/', '_')}"
-    if not ID_PATTERN.fullmatch(identifier):
-        raise BrokenSampleError("key is no part of an id")
-    if len(images) != 1 or len(files) != len(group):
-        raise BrokenSampleError("no image" if not images else "a file is there twice")
-    image, texts = files[images[0]], [files[suffix] for suffix in ("json", "txt") if suffix in files]
-    if image.size == 0:
-        raise BrokenSampleError("image is empty")
-    if image.size > MAX_IMAGE or any(text.size > MAX_TEXT for text in texts):
-        raise BrokenSampleError("file is too large")
-    found.other_files.update(ascii(suffix)[1:-1][:60] for suffix in files if suffix not in (*IMAGES, "json", "txt"))
-    record = make_record(
-        identifier,
-        f"{tar.path.name}/{key}",
-        read_fields(files["json"].read(file)) if "json" in files else {},
-        files["txt"].read(file) if "txt" in files else None,
-        origin=tar.origin,
-        licence=tar.licence,
-        nsfw=tar.nsfw,
-        watermark=tar.watermark,
-        unknown=found.unknown_fields,
-        missing=found.missing_fields,
-    )
-    return image, hashlib.sha256(image.read(file)).digest(), record
 
 
 def _counts(source: ImageShardsSource, tars: Sequence[Tar], found: Sequence[dict[str, Any]]) -> dict[str, Any]:
