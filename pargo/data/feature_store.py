@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import torch
@@ -17,7 +17,7 @@ FEATURES = "features.safetensors"
 IDS = "ids.json"
 
 
-def write_features(directory: Path, ids: list[str], batches: Iterable[Tensor]) -> None:
+def write_features(directory: Path, ids: Sequence[str], batches: Iterable[Tensor]) -> None:
     """Stream batches [b, N, Dv] of all images, in the order of `ids`, into a feature directory, as float16.
 
     Raises:
@@ -38,7 +38,7 @@ def write_features(directory: Path, ids: list[str], batches: Iterable[Tensor]) -
             written += len(half)
     if written != len(ids):
         raise ValueError(f"{written} features for {len(ids)} ids")
-    (directory / IDS).write_text(json.dumps(ids) + "\n", encoding="utf-8")
+    (directory / IDS).write_text(json.dumps(list(ids)) + "\n", encoding="utf-8")
 
 
 def _header(shape: tuple[int, ...]) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -18,7 +19,11 @@ EXTENSIONS = (".png", ".jpg", ".jpeg")
 class ImageSet(Protocol):
     """Images by id, in one fixed order."""
 
-    ids: list[str]
+    @property
+    def ids(self) -> Sequence[str]:
+        """All of them."""
+
+    def __contains__(self, identifier: object) -> bool: ...
 
     def load(self, identifier: str) -> Image.Image:
         """The image, RGB."""
@@ -33,8 +38,11 @@ class FolderImages:
     def __init__(self, directory: Path) -> None:
         self.directory = directory
         files = (path for path in directory.rglob("*") if path.suffix.lower() in EXTENSIONS)
-        self.ids = sorted(path.relative_to(directory).as_posix() for path in files)
+        self.ids: Sequence[str] = sorted(path.relative_to(directory).as_posix() for path in files)
         self._known = frozenset(self.ids)
+
+    def __contains__(self, identifier: object) -> bool:
+        return identifier in self._known
 
     def read(self, identifier: str) -> bytes:
         """The image file's bytes."""
@@ -57,7 +65,7 @@ def open_images(source: Path, split: str) -> ImageSet:
     if not directory.is_dir():
         splits = sorted(path.name for path in source.iterdir() if path.is_dir()) if source.is_dir() else []
         raise PargoError(f"{source} has no split {split!r}; choices: {', '.join(splits) or 'none'}")
-    images = Shards(directory) if (directory / INDEX).exists() else FolderImages(directory)
+    images: ImageSet = Shards(directory) if (directory / INDEX).exists() else FolderImages(directory)
     if not images.ids:
         raise PargoError(f"{directory} holds no images")
     return images

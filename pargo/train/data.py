@@ -85,10 +85,9 @@ class Pixels:
     def __init__(self, images: ImageSet, processor: PargoImageProcessor) -> None:
         self._images = images
         self._processor = processor
-        self._ids = frozenset(images.ids)
 
     def __contains__(self, name: str) -> bool:
-        return name in self._ids
+        return name in self._images
 
     def __getitem__(self, name: str) -> Tensor:
         """[3, H, W], float32.

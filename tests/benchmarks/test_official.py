@@ -117,7 +117,8 @@ def test_images_are_decoded_at_import():
         (b"", "^x: not an image: unknown format$"),
         (encode("PNG")[:300], "^cannot read image x: "),
         (encode("JPEG")[:-200], "^cannot read image x: "),
-        (encode("TIFF", "F"), "^image x has more than 8 bits a channel"),
+        (encode("TIFF"), "^x: not an image: unknown format$"),
+        (encode("PNG", "I;16"), "^image x has more than 8 bits a channel"),
     ):
         with pytest.raises(PargoError, match=message):
             image_extension(data, "x")

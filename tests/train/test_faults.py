@@ -201,6 +201,9 @@ class ImagesWithOneBroken:
         self.broken = self.ids[-1]
         self.processor = PargoImageProcessor(size={"height": 32, "width": 32})
 
+    def __contains__(self, identifier: object) -> bool:
+        return identifier in self.ids
+
     def read(self, identifier: str) -> bytes:
         buffer = io.BytesIO()
         Image.effect_noise((40, 40), 50).convert("RGB").save(buffer, "PNG")
