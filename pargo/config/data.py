@@ -6,8 +6,11 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from pargo.config.base import Fraction, Name, Positive, Settings
+from pargo.config.base import Name, Positive, Settings
+from pargo.config.captions import Captions
 from pargo.config.judge import Judge
+from pargo.config.quality import Quality
+from pargo.config.selection import Selection
 
 
 class Dataset(Settings):
@@ -15,24 +18,9 @@ class Dataset(Settings):
 
     source: Name
     split: Literal["train", "test"] = "train"
-
-
-class Quality(Settings):
-    """Caption filter; each rule counts what it drops."""
-
-    min_words: Positive = 3
-    max_words: Positive = 200
-    max_repetition: Fraction = Field(0.5, description="largest share of the words taken by one word")
-
-
-class Captions(Settings):
-    """How captions are made for the datasets of the pretraining mixture."""
-
-    engine: Literal["annotations", "conversation"] = Field(
-        "annotations",
-        description="annotations: put into words; conversation: the first answer of a source that has captions",
-    )
-    quality: Quality = Quality()
+    selection: Selection | None = Field(None, description="of its images; by default the config's")
+    captions: Captions | None = Field(None, description="how they are made; by default the config's")
+    quality: Quality | None = Field(None, description="of its captions; by default the config's")
 
 
 class MME(Settings):

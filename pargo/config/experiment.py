@@ -10,11 +10,14 @@ import yaml
 from pydantic import Field, ValidationError, model_validator
 
 from pargo.config.base import Name, Settings
-from pargo.config.data import Benchmark, Captions, Dataset
+from pargo.config.captions import Captions
+from pargo.config.data import Benchmark, Dataset
 from pargo.config.generation import Generation
 from pargo.config.models import Language, Vision
 from pargo.config.projectors import Projector
+from pargo.config.quality import Quality
 from pargo.config.report import Report
+from pargo.config.selection import Selection
 from pargo.config.sources import Source
 from pargo.config.training import Finetune, Pretrain
 from pargo.errors import ConfigError, InputError
@@ -39,7 +42,9 @@ class Config(Settings):
     language: Language
     projectors: dict[Name, Projector] = Field({}, description="an arm may name one of these as its projector")
     datasets: dict[Name, Dataset]
+    selection: Selection = Selection()
     captions: Captions = Captions()
+    quality: Quality = Quality()
     benchmarks: Annotated[dict[Name, Benchmark], Field(min_length=1)]
     arms: dict[Name, Experiment] = Field(min_length=1, description="in the file: named differences from `base`")
     report: Report

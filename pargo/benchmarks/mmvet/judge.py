@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from queue import Empty, SimpleQueue
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
-from pargo.benchmarks.mmvet.judge_client import Endpoint, Refused
+from pargo.benchmarks.mmvet.judge_client import JudgeClient, Refused
 from pargo.benchmarks.mmvet.judge_log import Finished, GradeLog
 from pargo.benchmarks.mmvet.judge_prompt import PROMPT, Prompt, parse_grade, read_prompt
 from pargo.benchmarks.mmvet.results import read
@@ -19,9 +17,7 @@ from pargo.config.judge import Judge
 from pargo.errors import PargoError
 from pargo.files import sha256_text, write_atomic
 from pargo.progress import track
-
-Item = TypeVar("Item")
-Result = TypeVar("Result")
+from pargo.threads import in_threads
 
 
 class Grading(NamedTuple):
@@ -126,21 +122,23 @@ def _ask(
     """Each request as it is done, why it has no grade (else empty), and how many replies that took."""
     if not requests:
         return []
-    endpoint = Endpoint(judge)
+    client = JudgeClient(judge)
 
     def work(request: _Request) -> tuple[_Request, str, int]:
-        return request, *_grade_one(endpoint, request, judge.max_replies, prompt.version, log)
+        return request, *_grade_one(client, request, judge.max_replies, prompt.version, log)
 
-    done = _in_threads(work, requests, judge.num_threads)
+    done = in_threads(work, requests, min(judge.num_threads, len(requests)))
     return track(done, "Judging (answers)", total=len(requests))
 
 
-def _grade_one(endpoint: Endpoint, request: _Request, max_replies: int, version: str, log: GradeLog) -> tuple[str, int]:
+def _grade_one(
+    client: JudgeClient, request: _Request, max_replies: int, version: str, log: GradeLog
+) -> tuple[str, int]:
     """Log the grade; why there is none (else empty), and how often the judge was asked."""
     content = ""
     for count in range(1, max_replies + 1):
         try:
-            content, model = endpoint.ask(request.text)
+            content, model, *_ = client.ask(request.text)
         except Refused as error:
             return str(error), count
         if (score := parse_grade(content)) is not None:
@@ -157,36 +155,3 @@ def _grade_one(endpoint: Endpoint, request: _Request, max_replies: int, version:
             )
             return "", count
     return f"no number from 0 to 1 in {max_replies} replies, the last {content!r:.60}", max_replies
-
-
-def _in_threads(work: Callable[[Item], Result], items: Sequence[Item], num_threads: int) -> Iterator[Result]:
-    """Results as they come, in any order; the first error ends it and is raised.
-
-    The threads are daemons: a request that hangs keeps neither an error nor an interruption waiting.
-    """
-    waiting: SimpleQueue[Item] = SimpleQueue()
-    found: SimpleQueue[Result | BaseException] = SimpleQueue()
-    stop = threading.Event()
-    for item in items:
-        waiting.put(item)
-
-    def loop() -> None:
-        while not stop.is_set():
-            try:
-                found.put(work(waiting.get_nowait()))
-            except Empty:
-                return
-            except BaseException as error:
-                found.put(error)
-                return
-
-    for _ in range(min(num_threads, len(items))):
-        threading.Thread(target=loop, daemon=True).start()
-    try:
-        for _ in items:
-            result = found.get()
-            if isinstance(result, BaseException):
-                raise result
-            yield result
-    finally:
-        stop.set()

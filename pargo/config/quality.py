@@ -1,0 +1,40 @@
+"""Which captions are good enough to train on. A rule whose threshold is null drops nothing."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from pargo.config.base import Fraction, Name, Positive, Settings
+
+
+class Scorer(Settings):
+    """A model like CLIP, which says how well a caption fits its image, sentence by sentence."""
+
+    source: Name = Field(description="of a model directory")
+    min_similarity: Annotated[float, Field(ge=-1, le=1)] = Field(description="cosine, mean over the sentences")
+    batch_size: Positive = 32
+
+
+class Quality(Settings):
+    """Rules of the caption filter, each counted by its name; the first that holds is the reason."""
+
+    truncated: bool = Field(True, description="drop what the model could not finish")
+    refusals: bool = Field(True, description="drop refusals, and talk about being a model or about the request")
+    min_words: Positive = 3
+    max_words: Positive = 400
+    max_repetition: Fraction = Field(0.5, description="largest share of the words taken by one word")
+    max_character_run: Positive | None = Field(10, description="one character in a row, at most")
+    max_repeated_ngrams: Fraction | None = Field(
+        0.3, description="share of the four-word sequences that came before in the caption; from 40 words on"
+    )
+    max_unseen: Fraction | None = Field(
+        0.02, description="share of words on what no image shows or a guess: sounds, smells, before and after"
+    )
+    languages: tuple[str, ...] | None = Field(None, description="codes such as en; null: any")
+    exact_duplicates: bool = Field(False, description="drop a text that another image has already")
+    near_duplicate_distance: Annotated[int, Field(ge=0, le=8)] | None = Field(
+        None, description="bits of 64 (SimHash of three-word sequences) in which a text differs from an earlier one"
+    )
+    scorer: Scorer | None = None
