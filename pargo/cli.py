@@ -179,11 +179,40 @@ def select(
 
 @app.command()
 def caption(
-    settings: SettingsText, source: Directory, output: Output, run_directory: RunDirectory, executor: Executor = "local"
+    settings: SettingsText,
+    source: Directory,
+    selection: Directory,
+    output: Output,
+    run_directory: RunDirectory,
+    executor: Executor = "local",
 ) -> None:
-    """Build the captions of one dataset."""
-    paths = {"source": source, "output": output}
-    _launch("caption", "pargo.captions.build", settings, paths, run_directory, executor)
+    """Caption the selected images of one dataset; several jobs share them where the config says so."""
+    import json
+
+    from pargo.captions.engines import caption_modules
+    from pargo.jobs.launcher import launch_array
+
+    chosen = json.loads(settings)["captions"]
+    number, modules = chosen["num_shards"], caption_modules(chosen["engine"]["kind"])
+    paths: dict[str, Any] = {"source": source, "selection": selection}
+    shards: list[Path] = []
+    if number > 1:
+        shards = [run_directory / str(shard) for shard in range(number)]
+        elements = [
+            {"settings": settings, **paths, "shard": index, "run_directory": shard}
+            for index, shard in enumerate(shards)
+        ]
+        launch_array(
+            "pargo.captions.build:caption_shard",
+            elements,
+            run_directory=run_directory,
+            executor=executor,
+            modules=modules,
+            stage_name="caption",
+        )
+        executor = "inline"  # what is left needs no server
+    arguments = paths | {"output": output, "run_directory": run_directory, "shards": shards}
+    _launch("caption", "pargo.captions.build", settings, arguments, run_directory, executor, modules)
 
 
 @app.command("filter")

@@ -1,26 +1,36 @@
-"""Stage `caption`: one caption per image of a source, filtered, with statistics and a dataset card."""
+"""Stage `caption`: one caption for each selected image, by one job or several that share the images.
+
+Results are on disk as they come (`pargo.captions.records`): a job that is killed goes on with the next image. What is
+good enough to train on, the stage `filter` decides.
+"""
 
 from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping
-from functools import partial
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from pargo.captions.card import card, statistics
-from pargo.captions.engines import ENGINES
-from pargo.captions.quality import reason_to_drop
+import pyarrow.parquet as pq
+
+from pargo.captions.engines import MODULES, caption_modules, make_engine
+from pargo.captions.records import RecordFile, read_rows
+from pargo.captions.samples import Failure, read_samples
 from pargo.code import import_closure
-from pargo.config.base import Settings
-from pargo.config.data import Captions
+from pargo.config.base import Settings, canonical_json
+from pargo.config.captions import Captions, OpenAIEngine
 from pargo.data.shards import Shards
 from pargo.errors import PargoError
-from pargo.manifest import publish
+from pargo.files import sha256_file, sha256_text
+from pargo.layout import manifest_path
+from pargo.manifest import code_hash, publish
 from pargo.progress import track
 
-NUM_EXAMPLES = 5
+RECORDS = "records.jsonl"
+SELECTED = "selected.parquet"
+# how a server is asked, not what: a change of these makes no other captions
+_HOW = {"base_url", "api_key_environment", "timeout", "num_threads", "max_tries", "max_wait", "max_outage"}
 
 
 class CaptionSettings(Settings):
@@ -30,45 +40,126 @@ class CaptionSettings(Settings):
     captions: Captions
 
 
-def run(settings: CaptionSettings, source: Path, output: Path) -> None:
-    """Caption one split of a source of shards.
+def run(
+    settings: CaptionSettings,
+    source: Path,
+    selection: Path,
+    output: Path,
+    run_directory: Path,
+    shards: Sequence[Path] = (),
+) -> None:
+    """Write `captions.jsonl` (see `pargo.captions.samples.Caption`), `failures.jsonl` (`id`, `reason`, `kind`), both in
+    the order of the selection, and `statistics.json`.
 
-    Writes `captions.jsonl` (`id`, `caption`), `dropped.jsonl` (`id`, `caption`, `reason`), `statistics.json` and the
-    card `README.md` to `output`; both lists are in the order of the source.
+    Args:
+        source: artifact with the images and their records.
+        selection: artifact that says which of them.
+        output: artifact to publish.
+        run_directory: keeps the results so far, where no jobs made them.
+        shards: run directories of the jobs that did, in order (`caption_shard`).
 
     Raises:
-        PargoError: the source has no such split, or the filter dropped every caption.
+        PargoError: more images stayed without a caption than `max_failures` allows (all results are kept), or the
+            engine cannot go on.
     """
-    engine = ENGINES[settings.captions.engine]()
-    shards = Shards(source / settings.split)
-    kept: list[dict[str, str]] = []
-    dropped: list[dict[str, str]] = []
-    for identifier in track(shards.ids, f"Captioning {source.name} {settings.split}"):
-        text = engine.caption(shards.record(identifier), partial(shards.load, identifier))
-        reason = reason_to_drop(text, settings.captions.quality)
-        if reason is None:
-            kept.append({"id": identifier, "caption": text})
-        else:
-            dropped.append({"id": identifier, "caption": text, "reason": reason})
-    reasons = Counter(row["reason"] for row in dropped)
-    if not kept:
-        counts = ", ".join(f"{reason} {count}" for reason, count in sorted(reasons.items()))
-        raise PargoError(f"{source}: the quality filter dropped all {len(dropped)} captions ({counts})")
-    captions = [row["caption"] for row in kept]
-    numbers = statistics(captions, reasons)
-    readme = card(
-        numbers,
-        source=source.name,
-        split=settings.split,
-        engine=settings.captions.engine,
-        examples=captions[:NUM_EXAMPLES],
-    )
-    with publish(output, settings=settings, inputs=[source], code=import_closure("pargo.captions.build")) as directory:
-        _write_lines(directory / "captions.jsonl", kept)
-        _write_lines(directory / "dropped.jsonl", dropped)
+    if not shards:
+        _caption(settings, source, _selected(selection), run_directory)
+        shards = [run_directory]
+    places = [{name: (place, size) for name, place, size in read_rows(shard / RECORDS)} for shard in shards]
+    counts: Counter[str] = Counter()
+    inputs, code = [source, selection], import_closure(*caption_modules(settings.captions.engine.kind))
+    with publish(output, settings=settings, inputs=inputs, code=code) as directory:
+        with (
+            (directory / "captions.jsonl").open("w", encoding="utf-8") as captions,
+            (directory / "failures.jsonl").open("w", encoding="utf-8") as failures,
+        ):
+            for row in _in_order(_selected(selection), shards, places):
+                is_failure = "kind" in row
+                counts[row["reason"].partition(":")[0] if is_failure else ""] += 1
+                print(json.dumps(row, ensure_ascii=False), file=failures if is_failure else captions)
+        captioned = counts.pop("", 0)
+        failed = sum(counts.values())
+        if failed > settings.captions.max_failures * (captioned + failed):
+            first = counts.most_common(1)[0]
+            raise PargoError(
+                f"{failed} of {captioned + failed} images have no caption, {first[1]} of them because: {first[0]}; "
+                f"max_failures puts up with {settings.captions.max_failures:.2%}. All results are kept: run again to "
+                "ask for what the server did not answer"
+            )
+        numbers = {"images": captioned + failed, "captions": captioned, "failures": dict(sorted(counts.items()))}
         (directory / "statistics.json").write_text(json.dumps(numbers, indent=1) + "\n", encoding="utf-8")
-        (directory / "README.md").write_text(readme, encoding="utf-8")
 
 
-def _write_lines(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
-    path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
+def caption_shard(settings: CaptionSettings, source: Path, selection: Path, shard: int, run_directory: Path) -> None:
+    """Caption one of `num_shards` parts of the selection into `records.jsonl` of the run directory.
+
+    Raises:
+        PargoError: the engine cannot go on; what is done is kept.
+    """
+    ids, number = _selected(selection), settings.captions.num_shards
+    _caption(settings, source, ids[len(ids) * shard // number : len(ids) * (shard + 1) // number], run_directory)
+
+
+def _caption(settings: CaptionSettings, source: Path, ids: Sequence[str], run_directory: Path) -> None:
+    """What is in the file of the run directory is not asked again."""
+    images = Shards(source / settings.split)
+    with RecordFile(run_directory / RECORDS, _spec(settings, source, ids)) as records:
+        waiting = [name for name in ids if name not in records.finished]
+        if not waiting:
+            return
+        if len(waiting) < len(ids):
+            print(f"going on after {len(ids) - len(waiting)} of {len(ids)} images", flush=True)
+        engine = make_engine(settings.captions.engine)
+        problems = 0
+        title = f"Captioning {source.name} {settings.split}"
+        for result in track(engine.caption(read_samples(images, waiting)), title, total=len(waiting)):
+            records.add(result)
+            if isinstance(result, Failure):
+                problems += 1
+                if problems <= 10:  # the rest is in the artifact
+                    print(f"{result.id}: {result.reason}", flush=True)
+
+
+def _selected(selection: Path) -> list[str]:
+    path = selection / SELECTED
+    if not path.is_file():
+        raise PargoError(f"{path} does not exist: the stage `select` has not run")
+    return pq.read_table(path, columns=["id"])["id"].to_pylist()
+
+
+def _spec(settings: CaptionSettings, source: Path, ids: Sequence[str]) -> str:
+    """Hash of all that the captions depend on.
+
+    Not of the code of an engine with a model: what was asked is in its settings, and a million captions are not asked
+    again for a comment. So the file stays when the artifact is made.
+    """
+    engine = settings.captions.engine
+    asked = engine.model_dump(exclude=_HOW if isinstance(engine, OpenAIEngine) else None)
+    made_here = engine.kind in ("annotations", "conversation")
+    code = code_hash(import_closure(MODULES[engine.kind])) if made_here else None
+    images = sha256_file(manifest_path(source))
+    return sha256_text(canonical_json([asked, settings.split, images, sha256_text("\n".join(ids)), code]))
+
+
+def _in_order(
+    ids: Sequence[str], shards: Sequence[Path], places: Sequence[dict[str, tuple[int, int]]]
+) -> Iterator[dict[str, Any]]:
+    """The results of all images, read from the files one by one.
+
+    Raises:
+        PargoError: an image has none.
+    """
+    files = [(shard / RECORDS).open("rb") for shard in shards]
+    try:
+        for name in ids:
+            for file, known in zip(files, places, strict=True):
+                if name in known:
+                    place, size = known[name]
+                    file.seek(place)
+                    yield json.loads(file.read(size))
+                    break
+            else:
+                raise PargoError(f"image {name!r} has neither a caption nor a failure; run the stage again")
+    finally:
+        for file in files:
+            file.close()

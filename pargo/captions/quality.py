@@ -1,14 +1,38 @@
-"""The caption filter: pure rules, each with a name under which it is counted."""
+"""The caption filter's rules on one caption: pure functions, each with a name under which it is counted."""
 
 from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import cache
+from typing import Any
 
-from pargo.config.data import Quality
+from pargo.config.quality import Quality
 
 WORD = re.compile(r"\w+(?:['-]\w+)*")
+NGRAM = 4
+LONG = 40  # words from which on repetition of sequences is looked at
+
+# The model speaks of itself, of the request, or of what it cannot do, where a caption should speak of the picture.
+REFUSALS = re.compile(
+    r"\b(as an? (ai|language|artificial|multimodal)\b|i('m| am) (sorry|unable|not able|just an?)\b|i apologi[sz]e"
+    r"|i (can(no|')t|could not|couldn't) (see|view|describe|help|assist|identify|provide|process|access)"
+    r"|(unable|not able) to (see|view|describe|display|assist|process)"
+    r"|(no|without an?) image (was|is|has been|provided)"
+    r"|(image|picture|photo|file) (that |which )?(you|you've|was) (provided|sent|uploaded|shared|attached)"
+    r"|please (provide|upload|share)|let me know if|here('s| is) (a|the|your) (detailed |short )?(caption|description)"
+    r"|sure[,!]|certainly[,!]|i hope this)",
+    re.IGNORECASE,
+)
+# What no still image shows, and words of guessing; phrases count by their words.
+UNSEEN = re.compile(
+    r"\b(probably|perhaps|maybe|presumably|possibly|likely|might be|may be|could be|seems? to be|appears? to be"
+    r"|suggest(s|ing)|impl(y|ies|ying)|indicat(es|ing)|outside (of )?the (frame|image|picture|photo)|out of frame"
+    r"|(can|could) (almost )?be heard|sounds? of|smell|scent|aroma|fragrance|moments? (before|after)|about to"
+    r"|(just|has|have) (finished|arrived|happened)|in the future|atmosphere of|sense of|feeling of|mood)\b",
+    re.IGNORECASE,
+)
 
 
 def words(caption: str) -> list[str]:
@@ -22,15 +46,66 @@ def repetition(caption: str) -> float:
     return max(Counter(found).values()) / len(found) if found else 0.0
 
 
+def character_run(caption: str) -> int:
+    """The most times that one character comes in a row."""
+    return max((len(match[0]) for match in re.finditer(r"(.)\1*", caption, re.DOTALL)), default=0)
+
+
+def repeated_ngrams(found: Sequence[str]) -> float:
+    """The share of the sequences of four words that came before; 0 in short captions."""
+    if len(found) < LONG:
+        return 0.0
+    grams = [tuple(found[place : place + NGRAM]) for place in range(len(found) - NGRAM + 1)]
+    return 1 - len(set(grams)) / len(grams)
+
+
+def unseen(caption: str) -> float:
+    """The share of the words that are on what no image shows, or guesses."""
+    found = words(caption)
+    return sum(len(words(match[0])) for match in UNSEEN.finditer(caption)) / len(found) if found else 0.0
+
+
+@cache
+def _identifier() -> Any:
+    from py3langid.langid import MODEL_FILE, LanguageIdentifier
+
+    return LanguageIdentifier.from_pickled_model(MODEL_FILE)
+
+
+def language(caption: str) -> str:
+    """Its most probable language, as a code of two letters. Unreliable below some ten words."""
+    return _identifier().classify(caption)[0]
+
+
+Row = dict[str, Any]
 # In this order; the first rule that holds is the reason for dropping a caption.
-RULES: dict[str, Callable[[str, Quality], bool]] = {
-    "empty": lambda caption, quality: not words(caption),
-    "too_short": lambda caption, quality: len(words(caption)) < quality.min_words,
-    "too_long": lambda caption, quality: len(words(caption)) > quality.max_words,
-    "repetitive": lambda caption, quality: repetition(caption) > quality.max_repetition,
+RULES: dict[str, Callable[[str, Row, Quality], bool]] = {
+    "empty": lambda caption, row, quality: not words(caption),
+    "truncated": lambda caption, row, quality: quality.truncated and row.get("finish_reason") == "length",
+    "refusal": lambda caption, row, quality: quality.refusals and bool(REFUSALS.search(caption)),
+    "too_short": lambda caption, row, quality: len(words(caption)) < quality.min_words,
+    "too_long": lambda caption, row, quality: len(words(caption)) > quality.max_words,
+    "character_run": lambda caption, row, quality: (
+        quality.max_character_run is not None and character_run(caption) > quality.max_character_run
+    ),
+    "repetitive": lambda caption, row, quality: repetition(caption) > quality.max_repetition,
+    "repeated_ngrams": lambda caption, row, quality: (
+        quality.max_repeated_ngrams is not None and repeated_ngrams(words(caption)) > quality.max_repeated_ngrams
+    ),
+    "unseen": lambda caption, row, quality: quality.max_unseen is not None and unseen(caption) > quality.max_unseen,
+    "language": lambda caption, row, quality: (
+        quality.languages is not None and language(caption) not in quality.languages
+    ),
 }
+# Rules that look at more than one caption, or at the image; applied after the others.
+LATE_RULES = ("duplicate", "near_duplicate", "dissimilar")
+ALL_RULES = (*RULES, *LATE_RULES)
 
 
-def reason_to_drop(caption: str, quality: Quality) -> str | None:
-    """The name of the first rule that drops the caption, or None for a caption to keep."""
-    return next((name for name, rule in RULES.items() if rule(caption, quality)), None)
+def reason_to_drop(caption: str, quality: Quality, row: Row | None = None) -> str | None:
+    """The name of the first rule that drops the caption, or None for a caption to keep.
+
+    Args:
+        row: what else is known of it (`finish_reason`).
+    """
+    return next((name for name, rule in RULES.items() if rule(caption, row or {}, quality)), None)

@@ -30,11 +30,11 @@ class Quality(Settings):
         0.3, description="share of the four-word sequences that came before in the caption; from 40 words on"
     )
     max_unseen: Fraction | None = Field(
-        0.02, description="share of words on what no image shows or a guess: sounds, smells, before and after"
+        None, description="share of words on what no image shows, or of guessing: sounds, smells, before and after"
     )
     languages: tuple[str, ...] | None = Field(None, description="codes such as en; null: any")
     exact_duplicates: bool = Field(False, description="drop a text that another image has already")
-    near_duplicate_distance: Annotated[int, Field(ge=0, le=8)] | None = Field(
-        None, description="bits of 64 (SimHash of three-word sequences) in which a text differs from an earlier one"
+    near_duplicate_distance: Annotated[int, Field(ge=0, le=96)] | None = Field(
+        None, description="bits of 256 (SimHash of three-word sequences) in which a text differs from an earlier one"
     )
     scorer: Scorer | None = None

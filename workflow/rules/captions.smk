@@ -47,7 +47,7 @@ rule select:
 
 rule caption:
     input:
-        code=code("pargo.captions.build"),
+        code=caption_code,
         manifests=lambda wildcards: [manifest(path) for path in captioned_from(wildcards.dataset)],
         directories=lambda wildcards: [contents(path) for path in captioned_from(wildcards.dataset)],
     output:

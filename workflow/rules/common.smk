@@ -9,6 +9,7 @@ from pathlib import Path
 from snakemake.exceptions import WorkflowError
 
 from pargo.benchmarks import answer_modules, score_modules
+from pargo.captions.engines import caption_modules
 from pargo.code import import_closure
 from pargo.config import stages
 from pargo.config.base import canonical_json
@@ -126,6 +127,12 @@ def fingerprints(dataset):
     """A dataset's own, then those of the benchmarks."""
     chosen = experiment.datasets[dataset]
     return [layout.fingerprints(chosen.source, chosen.split), *benchmark_fingerprints().values()]
+
+
+def caption_code(wildcards):
+    """Source files of a captioning: those of its own engine alone."""
+    chosen = experiment.datasets[wildcards.dataset].captions or experiment.captions
+    return code(*caption_modules(chosen.engine.kind))
 
 
 def captioned_from(dataset):

@@ -1,0 +1,25 @@
+"""Captions that say the same as an earlier one, in the same or nearly the same words."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+
+import numpy as np
+
+from pargo.captions.quality import words
+
+SHINGLE = 3  # words
+
+
+def text_hash(caption: str) -> bytes:
+    """Of its words alone: case, spaces and punctuation do not count."""
+    return hashlib.blake2b(" ".join(words(caption)).encode(), digest_size=16).digest()
+
+
+def simhash(found: Sequence[str]) -> bytes:
+    """256 bits of which near texts share most (Charikar, STOC 2002): the signs of a sum over sequences of three words."""
+    grams = {" ".join(found[place : place + SHINGLE]) for place in range(max(1, len(found) - SHINGLE + 1))}
+    digests = b"".join(hashlib.blake2b(gram.encode(), digest_size=32).digest() for gram in sorted(grams))
+    bits = np.unpackbits(np.frombuffer(digests, np.uint8).reshape(-1, 32), axis=1)
+    return np.packbits(2 * bits.sum(0, dtype=np.int64) > len(bits)).tobytes()

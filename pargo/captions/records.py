@@ -1,0 +1,135 @@
+"""Results as they come, a line each, so that a killed job goes on with the next image and nothing is paid for twice."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from pargo.captions.samples import Failure, Result
+from pargo.errors import PargoError
+
+SYNC_INTERVAL = 2.0  # seconds: what a machine that loses its power has to ask again; a killed process loses nothing
+
+
+class RecordFile:
+    """An append-only file of results of one kind of work.
+
+    Results of other work (another engine, prompt or sampling) are set aside under another name, never mixed or deleted.
+
+    Args:
+        path: of the file; made when missing.
+        spec: hash of all that a result depends on.
+
+    Attributes:
+        finished: ids that need not be asked again.
+
+    Raises:
+        PargoError: another process writes it, it cannot be written, or a line of it is damaged.
+    """
+
+    def __init__(self, path: Path, spec: str) -> None:
+        self.path = path
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = path.open("ab+")
+        except OSError as error:
+            raise PargoError(f"cannot write {path}: {error.strerror}") from error
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            self._file.close()
+            raise PargoError(f"{path} is in use: another process makes the same captions") from None
+        self._synced = time.monotonic()
+        try:
+            self.finished = self._open(spec)
+        except BaseException:
+            self._file.close()
+            raise
+
+    def _open(self, spec: str) -> set[str]:
+        """The ids in the file; without the unfinished last line of a killed process."""
+        self._file.seek(0)
+        header = self._file.readline()
+        if not header.endswith(b"\n"):
+            self._file.truncate(0)
+            header = b""
+        if header and _parse(header, self.path, 1).get("spec") != spec:
+            aside = self.path.with_name(f"{self.path.stem}.{time.time_ns()}{self.path.suffix}")
+            self.path.rename(aside)
+            print(f"settings changed: the captions so far are set aside in {aside}", flush=True)
+            self._file.close()
+            self._file = self.path.open("ab+")
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            header = b""
+        if not header:
+            self._append({"spec": spec})
+            return set()
+        finished: set[str] = set()
+        whole = self._file.tell()
+        for number, line in enumerate(self._file, start=2):
+            if not line.endswith(b"\n"):
+                break
+            whole += len(line)
+            row = _parse(line, self.path, number)
+            if row.get("kind") == "unavailable":
+                finished.discard(row["id"])
+            else:
+                finished.add(row["id"])
+        self._file.truncate(whole)
+        self._file.seek(0, os.SEEK_END)
+        return finished
+
+    def add(self, result: Result) -> None:
+        """Append a result; a kill of this process after this call does not lose it.
+
+        Raises:
+            PargoError: it cannot be written, e.g. to a full disk.
+        """
+        self._append(result.to_json())
+        if not isinstance(result, Failure) or result.kind == "permanent":
+            self.finished.add(result.id)
+
+    def _append(self, row: dict[str, Any]) -> None:
+        try:
+            self._file.write(json.dumps(row, ensure_ascii=True).encode() + b"\n")
+            self._file.flush()
+            if time.monotonic() - self._synced > SYNC_INTERVAL:
+                os.fsync(self._file.fileno())
+                self._synced = time.monotonic()
+        except OSError as error:
+            raise PargoError(f"cannot write {self.path}: {error.strerror}; what is written stays") from error
+
+    def __enter__(self) -> RecordFile:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        self._file.close()
+
+
+def read_rows(path: Path) -> Iterator[tuple[str, int, int]]:
+    """(id, place, length) of each result's line; a later line of an id replaces an earlier one."""
+    with path.open("rb") as file:
+        place = len(file.readline())
+        for number, line in enumerate(file, start=2):
+            yield _parse(line, path, number)["id"], place, len(line)
+            place += len(line)
+
+
+def _parse(line: bytes, path: Path, number: int) -> dict[str, Any]:
+    try:
+        row = json.loads(line)
+        if not isinstance(row, dict) or not (number == 1 or isinstance(row.get("id"), str)):
+            raise ValueError
+    except ValueError:
+        raise PargoError(f"{path}:{number}: damaged; remove the line, or the file to begin anew") from None
+    return row

@@ -1,0 +1,83 @@
+"""What goes into a caption engine and what comes out of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, Protocol
+
+from pargo.data.images import ImageSet
+from pargo.data.shards import Shards
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One image with its record; the image is read when somebody asks for it."""
+
+    id: str
+    record: Mapping[str, Any]
+    images: ImageSet
+
+
+@dataclass(frozen=True)
+class Caption:
+    """One caption and how it came about; what an engine without a model does not know is null.
+
+    Attributes:
+        model: as the server calls it.
+        revision: as the config says.
+        prompt: id of what was asked.
+        sampling: what was sent beside it.
+        finish_reason: why the model stopped; `length` means that it was cut off.
+        usage: tokens read and written, as the server counts them.
+        time: when it came, UTC.
+    """
+
+    id: str
+    caption: str
+    model: str | None = None
+    revision: str | None = None
+    prompt: str | None = None
+    sampling: Mapping[str, Any] | None = None
+    finish_reason: str | None = None
+    usage: Mapping[str, int] | None = None
+    time: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Failure:
+    """An image without a caption.
+
+    Attributes:
+        kind: `permanent` failures would be the same again; `unavailable` ones are tried again by the next run.
+    """
+
+    id: str
+    reason: str
+    kind: Literal["permanent", "unavailable"]
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+Result = Caption | Failure
+
+
+class Engine(Protocol):
+    """Makes captions."""
+
+    def caption(self, samples: Iterable[Sample]) -> Iterator[Result]:
+        """One result for each sample, in any order, as they come.
+
+        Raises:
+            PargoError: nothing more can be made now.
+        """
+
+
+def read_samples(shards: Shards, ids: Iterable[str]) -> Iterator[Sample]:
+    """Samples of a source, their records read one at a time."""
+    for identifier in ids:
+        yield Sample(identifier, shards.record(identifier), shards)
