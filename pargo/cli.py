@@ -193,7 +193,8 @@ def caption(
     from pargo.jobs.launcher import launch_array
 
     chosen = json.loads(settings)["captions"]
-    number, modules = chosen["num_shards"], caption_modules(chosen["engine"]["kind"])
+    engine = chosen["engine"]
+    number, modules = chosen["num_shards"], caption_modules(engine if isinstance(engine, str) else engine["kind"])
     paths: dict[str, Any] = {"source": source, "selection": selection}
     shards: list[Path] = []
     if number > 1:

@@ -67,7 +67,7 @@ def run(
         shards = [run_directory]
     places = [{name: (place, size) for name, place, size in read_rows(shard / RECORDS)} for shard in shards]
     counts: Counter[str] = Counter()
-    inputs, code = [source, selection], import_closure(*caption_modules(settings.captions.engine.kind))
+    inputs, code = [source, selection], import_closure(*caption_modules(settings.captions.engine_kind))
     with publish(output, settings=settings, inputs=inputs, code=code) as directory:
         with (
             (directory / "captions.jsonl").open("w", encoding="utf-8") as captions,
@@ -109,7 +109,7 @@ def _caption(settings: CaptionSettings, source: Path, ids: Sequence[str], run_di
             return
         if len(waiting) < len(ids):
             print(f"going on after {len(ids) - len(waiting)} of {len(ids)} images", flush=True)
-        engine = make_engine(settings.captions.engine)
+        engine = make_engine(settings.captions)
         problems = 0
         title = f"Captioning {source.name} {settings.split}"
         for result in track(engine.caption(read_samples(images, waiting)), title, total=len(waiting)):
@@ -134,9 +134,10 @@ def _spec(settings: CaptionSettings, source: Path, ids: Sequence[str]) -> str:
     again for a comment. So the file stays when the artifact is made.
     """
     engine = settings.captions.engine
-    asked = engine.model_dump(exclude=_HOW if isinstance(engine, OpenAIEngine) else None)
-    made_here = engine.kind in ("annotations", "conversation")
-    code = code_hash(import_closure(MODULES[engine.kind])) if made_here else None
+    if isinstance(engine, str):
+        asked, code = {"kind": engine}, code_hash(import_closure(MODULES[engine]))
+    else:
+        asked, code = engine.model_dump(exclude=_HOW if isinstance(engine, OpenAIEngine) else None), ""
     images = sha256_file(manifest_path(source))
     return sha256_text(canonical_json([asked, settings.split, images, sha256_text("\n".join(ids)), code]))
 

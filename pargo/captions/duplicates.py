@@ -18,7 +18,7 @@ def text_hash(caption: str) -> bytes:
 
 
 def simhash(found: Sequence[str]) -> bytes:
-    """256 bits of which near texts share most (Charikar, STOC 2002): the signs of a sum over sequences of three words."""
+    """256 bits of which near texts share most (Charikar, STOC 2002): signs of a sum over three-word sequences."""
     grams = {" ".join(found[place : place + SHINGLE]) for place in range(max(1, len(found) - SHINGLE + 1))}
     digests = b"".join(hashlib.blake2b(gram.encode(), digest_size=32).digest() for gram in sorted(grams))
     bits = np.unpackbits(np.frombuffer(digests, np.uint8).reshape(-1, 32), axis=1)

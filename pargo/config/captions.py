@@ -4,22 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import Discriminator, Field, Tag
 
 from pargo.config.base import Fraction, Positive, Settings
 from pargo.config.endpoint import Endpoint
-
-
-class AnnotationsEngine(Settings):
-    """Annotations, put into words; exact where the source is."""
-
-    kind: Literal["annotations"]
-
-
-class ConversationEngine(Settings):
-    """The first answer of a source that has captions."""
-
-    kind: Literal["conversation"]
 
 
 class Prompts(Settings):
@@ -76,21 +64,38 @@ class TransformersEngine(Settings):
     dtype: Literal["auto", "bfloat16", "float32"] = "auto"
 
 
+# engines without settings: annotations put into words, and the first answer of a source that has captions
+Word = Literal["annotations", "conversation"]
+
+
+def _tag(engine: Any) -> Any:
+    """Which of the classes; a bare word is an engine without settings."""
+    if isinstance(engine, str):
+        return "word"
+    return engine.get("kind") if isinstance(engine, dict) else getattr(engine, "kind", None)
+
+
 Engine = Annotated[
-    Annotated[AnnotationsEngine | ConversationEngine | OpenAIEngine | TransformersEngine, Field(discriminator="kind")],
-    BeforeValidator(lambda value: {"kind": value} if isinstance(value, str) else value),
+    Annotated[Word, Tag("word")]
+    | Annotated[OpenAIEngine, Tag("openai")]
+    | Annotated[TransformersEngine, Tag("transformers")],
+    Discriminator(_tag),
 ]
-
-
-def _annotations() -> Any:
-    return AnnotationsEngine(kind="annotations")
 
 
 class Captions(Settings):
     """Captions of a dataset."""
 
-    engine: Engine = Field(default_factory=_annotations, description="a bare word is its kind, without more settings")
+    engine: Engine = Field(
+        "annotations",
+        description="annotations: put into words; conversation: the first answer of a source that has captions; or a "
+        "model, with a kind: openai (a server) or transformers (a local directory)",
+    )
     num_shards: Positive = Field(1, description="jobs that share the images")
     max_failures: Fraction = Field(
         0.01, description="share of images without a caption that is put up with; more is an error, and all is kept"
     )
+
+    @property
+    def engine_kind(self) -> str:
+        return self.engine if isinstance(self.engine, str) else self.engine.kind

@@ -132,7 +132,7 @@ def fingerprints(dataset):
 def caption_code(wildcards):
     """Source files of a captioning: those of its own engine alone."""
     chosen = experiment.datasets[wildcards.dataset].captions or experiment.captions
-    return code(*caption_modules(chosen.engine.kind))
+    return code(*caption_modules(chosen.engine_kind))
 
 
 def captioned_from(dataset):

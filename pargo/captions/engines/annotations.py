@@ -6,7 +6,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from pargo.captions.samples import Caption, Result, Sample
-from pargo.config.captions import AnnotationsEngine
 
 NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 
@@ -18,7 +17,7 @@ class Engine:
     (null) is left out.
     """
 
-    def __init__(self, settings: AnnotationsEngine) -> None:
+    def __init__(self, settings: str) -> None:
         """There is nothing to set."""
 
     def caption(self, samples: Iterable[Sample]) -> Iterator[Result]:

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from pargo.captions.samples import Caption, Result, Sample
-from pargo.config.captions import ConversationEngine
 
 
 class Engine:
     """An image without an answer gets an empty caption."""
 
-    def __init__(self, settings: ConversationEngine) -> None:
+    def __init__(self, settings: str) -> None:
         """There is nothing to set."""
 
     def caption(self, samples: Iterable[Sample]) -> Iterator[Result]:

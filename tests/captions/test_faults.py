@@ -1,0 +1,183 @@
+"""Two thousand images through a server that goes wrong in every way, the captioning killed five times in between."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from caption_world import KEY, KEY_NAME, all_ids, server_settings, write_images, write_selection
+from fault_server import final
+
+from pargo.captions import build
+from pargo.captions.records import read_rows
+from pargo.errors import PargoError
+
+COUNT = 2000
+THREADS = 32
+CODE = """
+import sys
+from pathlib import Path
+from pargo.captions.build import CaptionSettings, run
+source, selection, output, runs = map(Path, sys.argv[2:])
+run(CaptionSettings.model_validate_json(sys.argv[1]), source, selection, output, runs)
+"""
+
+
+@pytest.fixture(autouse=True)
+def key(monkeypatch):
+    monkeypatch.setenv(KEY_NAME, KEY)
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+
+
+@pytest.fixture
+def serve(tmp_path):
+    """A function that starts a server which fails with this share of the requests, and gives its address."""
+    running = []
+
+    def start(share: float) -> str:
+        folder = tmp_path / f"server-{len(running)}"
+        folder.mkdir()
+        program = Path(__file__).parent / "fault_server.py"
+        running.append(subprocess.Popen([sys.executable, program, folder, str(share)]))
+        end = time.monotonic() + 20
+        while not (folder / "port").exists():
+            assert time.monotonic() < end, "the server did not start"
+            time.sleep(0.05)
+        return f"http://127.0.0.1:{(folder / 'port').read_text()}/v1"
+
+    yield start
+    for process in running:
+        process.kill()
+        process.wait()
+
+
+def requests(tmp_path: Path) -> Counter[str]:
+    return Counter((tmp_path / "server-0" / "requests").read_text().split())
+
+
+def records(runs: Path) -> int:
+    path = runs / build.RECORDS
+    return path.read_bytes().count(b"\n") if path.exists() else 0
+
+
+def test_every_image_ends_captioned_or_with_its_reason(tmp_path, serve):
+    damaged = (7, 1234)
+    write_images(tmp_path / "source", COUNT, damaged)
+    write_selection(tmp_path / "selection", all_ids(COUNT))
+    settings = server_settings(serve(0.15), num_threads=THREADS, timeout=1.0, max_failures=0.05)
+    command = [sys.executable, "-c", CODE, settings.model_dump_json()]
+    command += [str(tmp_path / name) for name in ("source", "selection", "out", "runs")]
+    log = (tmp_path / "log").open("wb")
+
+    for kill in range(5):
+        process = subprocess.Popen(command, stdout=log, stderr=log)
+        end = time.monotonic() + 60
+        while records(tmp_path / "runs") < (kill + 1) * COUNT // 7:
+            assert process.poll() is None, (tmp_path / "log").read_text()[-2000:]
+            assert time.monotonic() < end, "no progress"
+            time.sleep(0.02)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    done = subprocess.run(command, stdout=log, stderr=log, timeout=120)
+    text = (tmp_path / "log").read_text()
+    assert done.returncode == 0, text[-2000:]
+
+    captions = [json.loads(line) for line in (tmp_path / "out/captions.jsonl").read_text().splitlines()]
+    failures = {row["id"]: row for row in map(json.loads, (tmp_path / "out/failures.jsonl").read_text().splitlines())}
+    assert [row["id"] for row in captions] == [name for name in all_ids(COUNT) if name not in failures]
+    for row in captions:
+        assert row["caption"] in (f"A picture with number {int(row['id'])} in it.", "A picture with number")
+        assert row["finish_reason"] == ("stop" if row["caption"].endswith(".") else "length")
+        assert row["model"] == "vlm-2"
+        assert row["usage"] == {"prompt_tokens": 100, "completion_tokens": 9}
+    expected = {name: final(name) for name in all_ids(COUNT) if final(name)}
+    reasons = {"400": "refused: ", "empty": "empty reply"}
+    for name, fault in expected.items():
+        if int(name) not in damaged:
+            assert failures[name]["reason"].startswith(reasons.get(fault, f"finish reason {fault}"))
+            assert failures[name]["kind"] == "permanent"
+    for index in damaged:
+        assert failures[f"{index:06d}"]["reason"].startswith("cannot read image")
+    others = set(failures) - set(expected) - {f"{index:06d}" for index in damaged}
+    assert all(failures[name]["kind"] == "unavailable" for name in others)  # eight times bad luck
+    assert len(others) <= 2
+
+    # none was asked again but for a fault, or because a kill took the answers that were under way
+    asked = requests(tmp_path)
+    lines = Counter(name for name, _, _ in read_rows(tmp_path / "runs" / build.RECORDS))
+    assert set(lines) == set(all_ids(COUNT))
+    assert max(lines.values()) == 1 or others
+    answered_once = [name for name in all_ids(COUNT) if asked[name] == 1]
+    assert len(answered_once) > 0.75 * COUNT
+    assert sum(asked.values()) < COUNT * 1.25 + 5 * 2 * THREADS
+    assert KEY not in text
+    assert not any(KEY.encode() in path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
+
+
+def test_a_finished_part_is_not_asked_again(tmp_path, serve):
+    source, selection = write_images(tmp_path / "source", 20), write_selection(tmp_path / "selection", all_ids(20))
+    settings = server_settings(serve(0.0), num_shards=2)
+    shards = [tmp_path / "runs" / str(shard) for shard in range(2)]
+    for shard, folder in enumerate(shards):
+        build.caption_shard(settings, source, selection, shard, folder)
+    before = requests(tmp_path)
+    assert sum(before.values()) == 20
+    os.environ.pop(KEY_NAME)  # nothing is asked, so no key is needed
+    build.caption_shard(settings, source, selection, 0, shards[0])
+    build.run(settings, source, selection, tmp_path / "out", tmp_path / "runs", shards)
+    assert requests(tmp_path) == before
+    # another address of the same server, or more patience, makes no other captions
+    other = server_settings("http://127.0.0.1:9/v1", num_shards=2, timeout=9.0)
+    build.run(other, source, selection, tmp_path / "again", tmp_path / "runs", shards)
+    assert (tmp_path / "again/captions.jsonl").read_bytes() == (tmp_path / "out/captions.jsonl").read_bytes()
+
+
+def test_other_settings_ask_anew_and_lose_nothing(tmp_path, serve):
+    source, selection = write_images(tmp_path / "source", 5), write_selection(tmp_path / "selection", all_ids(5))
+    url = serve(0.0)
+    build.run(server_settings(url), source, selection, tmp_path / "out", tmp_path / "runs")
+    old = (tmp_path / "runs" / build.RECORDS).read_bytes()
+    build.run(server_settings(url, revision="2"), source, selection, tmp_path / "out", tmp_path / "runs")
+    assert set(requests(tmp_path).values()) == {2}
+    assert [path.read_bytes() for path in (tmp_path / "runs").glob("records.*.jsonl")] == [old]
+
+
+def test_a_server_that_is_gone_ends_the_job_and_keeps_what_is_done(tmp_path, serve):
+    source, selection = write_images(tmp_path / "source", 60), write_selection(tmp_path / "selection", all_ids(60))
+    settings = server_settings("http://127.0.0.1:9/v1", max_outage=2.0, max_tries=100, num_threads=4)
+    started = time.monotonic()
+    with pytest.raises(PargoError, match="the server has answered nobody for"):
+        build.run(settings, source, selection, tmp_path / "out", tmp_path / "runs")
+    assert time.monotonic() - started < 30
+    assert not (tmp_path / "out").exists()
+    build.run(server_settings(serve(0.0)), source, selection, tmp_path / "out", tmp_path / "runs")
+    assert (
+        len((tmp_path / "out/captions.jsonl").read_text().splitlines())
+        + len((tmp_path / "out/failures.jsonl").read_text().splitlines())
+        == 60
+    )
+
+
+def test_too_many_failures_are_an_error_and_asked_for_by_the_next_run(tmp_path, serve):
+    source = write_images(tmp_path / "source", 20, damaged=(3,))
+    selection = write_selection(tmp_path / "selection", all_ids(20))
+    url = serve(0.0)
+    with pytest.raises(PargoError, match=r"1 of 20 images have no caption, 1 of them because: cannot read image"):
+        build.run(server_settings(url), source, selection, tmp_path / "out", tmp_path / "runs")
+    assert not (tmp_path / "out").exists()
+    build.run(server_settings(url, max_failures=0.1), source, selection, tmp_path / "out", tmp_path / "runs")
+    assert max(requests(tmp_path).values()) == 1
+
+
+def test_no_key(tmp_path, monkeypatch):
+    monkeypatch.delenv(KEY_NAME)
+    source, selection = write_images(tmp_path / "source", 1), write_selection(tmp_path / "selection", all_ids(1))
+    with pytest.raises(PargoError, match=f"no key for the caption server: set {KEY_NAME}"):
+        build.run(server_settings("http://127.0.0.1:9/v1"), source, selection, tmp_path / "out", tmp_path / "runs")
