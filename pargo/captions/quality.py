@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Sequence
-from functools import cache
 from typing import Any
 
 from pargo.config.quality import Quality
@@ -65,16 +64,11 @@ def unseen(caption: str) -> float:
     return sum(len(words(match[0])) for match in UNSEEN.finditer(caption)) / len(found) if found else 0.0
 
 
-@cache
-def _identifier() -> Any:
-    from py3langid.langid import MODEL_FILE, LanguageIdentifier
-
-    return LanguageIdentifier.from_pickled_model(MODEL_FILE)
-
-
 def language(caption: str) -> str:
     """Its most probable language, as a code of two letters. Unreliable below some ten words."""
-    return _identifier().classify(caption)[0]
+    import py3langid  # only here: it reads its model
+
+    return py3langid.classify(caption)[0]
 
 
 Row = dict[str, Any]

@@ -56,9 +56,7 @@ def test_every_heavy_stage_runs_as_the_profile_says():
     profile = yaml.safe_load((PROFILE / "profile.yaml").read_text())
     jobs = load_jobs(PROFILE / "jobs.yaml")
     path = "'workflow/profiles/paper/jobs.yaml'"
-    assert profile["set-resources"] == {
-        stage: {"executor": path} for stage in get_args(StageName)
-    }
+    assert profile["set-resources"] == {stage: {"executor": path} for stage in get_args(StageName)}
     for stage in DISTRIBUTED:
         arms = load_config(PAPER).arms.values()
         ranks = jobs.of(stage).num_tasks

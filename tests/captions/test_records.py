@@ -1,0 +1,87 @@
+"""Results on disk as they come: nothing is lost by a kill, nothing mixed, nothing asked twice."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pargo.captions.records import RecordFile, read_rows
+from pargo.captions.samples import Caption, Failure
+from pargo.errors import PargoError
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "deep" / "records.jsonl"
+
+
+def test_what_is_finished_is_known_again(path):
+    with RecordFile(path, "spec") as records:
+        records.add(Caption("a", "ä caption"))
+        records.add(Failure("b", "refused: no", "permanent"))
+        records.add(Failure("c", "busy (6 tries)", "unavailable"))
+    with RecordFile(path, "spec") as records:
+        assert records.finished == {"a", "b"}
+        records.add(Caption("c", "at last"))
+    with RecordFile(path, "spec") as records:
+        assert records.finished == {"a", "b", "c"}
+    rows = {name: json.loads(path.read_bytes()[place : place + size]) for name, place, size in read_rows(path)}
+    assert [rows[name].get("caption") for name in "abc"] == ["ä caption", None, "at last"]
+
+
+@given(st.integers(0, 400))
+def test_a_file_cut_anywhere_keeps_its_whole_lines(tmp_path_factory, cut):
+    path = tmp_path_factory.mktemp("cut") / "records.jsonl"
+    with RecordFile(path, "spec") as records:
+        for name in "abc":
+            records.add(Caption(name, "text"))
+    data = path.read_bytes()
+    path.write_bytes(data[:cut])
+    whole = data[:cut].count(b"\n") - 1
+    with RecordFile(path, "spec") as records:
+        assert records.finished == set("abc"[: max(0, whole)])
+        records.add(Caption("d", "more"))
+    assert [name for name, _, _ in read_rows(path)] == [*"abc"[: max(0, whole)], "d"]
+
+
+def test_other_work_is_set_aside(path, capsys):
+    with RecordFile(path, "one") as records:
+        records.add(Caption("a", "text"))
+    old = path.read_bytes()
+    with RecordFile(path, "two") as records:
+        assert records.finished == set()
+    assert "set aside" in capsys.readouterr().out
+    (aside,) = [other for other in path.parent.iterdir() if other != path]
+    assert aside.read_bytes() == old
+
+
+def test_one_process_at_a_time(path):
+    with RecordFile(path, "spec"), pytest.raises(PargoError, match="in use: another process makes the same captions"):
+        RecordFile(path, "spec")
+    with RecordFile(path, "spec"):
+        pass
+
+
+def test_a_damaged_line_is_named(path):
+    with RecordFile(path, "spec") as records:
+        records.add(Caption("a", "text"))
+    with path.open("a") as file:
+        file.write("{nonsense\n")
+    with pytest.raises(PargoError, match=r"records\.jsonl:3: damaged"):
+        RecordFile(path, "spec")
+
+
+def test_a_full_disk(monkeypatch, path):
+    with RecordFile(path, "spec") as records:
+        records.add(Caption("a", "text"))
+        real = records._file
+        records._file = open("/dev/full", "ab", buffering=0)  # noqa: SIM115, PTH123
+        with pytest.raises(PargoError, match="No space left on device; what is written stays"):
+            records.add(Caption("b", "text"))
+        records._file.close()
+        records._file = real
+    with RecordFile(path, "spec") as records:
+        assert records.finished == {"a"}
