@@ -23,6 +23,7 @@ rule all:
         score_files(),
         table_files(),
         figure_files(),
+        [caption_report_files(dataset) for dataset in caption_datasets()],
         str(layout.page),
 
 

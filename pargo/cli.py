@@ -223,11 +223,10 @@ def filter_captions(
     captions: Directory,
     output: Output,
     run_directory: RunDirectory,
-    scorer: Annotated[Path | None, typer.Option(help="Model that compares captions with images.")] = None,
     executor: Executor = "local",
 ) -> None:
     """Keep the captions of one dataset that are good enough, with a card that counts the others by reason."""
-    paths = {"source": source, "captions": captions, "scorer": scorer, "output": output}
+    paths = {"source": source, "captions": captions, "output": output}
     _launch("filter", "pargo.captions.filter", settings, paths, run_directory, executor)
 
 
@@ -439,6 +438,14 @@ def report_figures(
 def report_page(settings: SettingsText, scores: Files, tables: Directory, figures: Directory, output: Output) -> None:
     """Write the page for readers."""
     _run("pargo.report.page", settings, scores=scores, tables=tables, figures=figures, output=output)
+
+
+@report_app.command("captions")
+def report_captions(
+    settings: SettingsText, captions: Directory, selection: Directory, source: Directory, output: Output
+) -> None:
+    """Write the dataset card of a caption set, its figure and a page of samples."""
+    _run("pargo.report.captions", settings, captions=captions, selection=selection, source=source, output=output)
 
 
 # Jobs -----------------------------------------------------------------------------------------------------------------

@@ -81,6 +81,9 @@ class Layout:
     def figure(self, name: str, extension: str) -> Path:
         return self.reports / "figures" / f"{name}.{extension}"
 
+    def caption_report(self, dataset: str, name: str) -> Path:
+        return self.reports / "captions" / dataset / name
+
     @property
     def page(self) -> Path:
         return self.reports / "index.html"

@@ -46,6 +46,7 @@ class Group:
     last: tuple[str, ...]  # those rules that no other of the group needs: Snakemake takes only such in one --until
 
 
+REPORT = ("report_captions", "report_tables", "report_figures", "report_page")
 CAPTIONS = ("fingerprint", "select", "caption", "filter")
 GROUPS = (
     Group(("download",), ("download",), ("download",)),
@@ -55,7 +56,7 @@ GROUPS = (
     Group(("evaluate",), ("evaluate", "attention"), ("evaluate", "attention")),
     Group(("grade",), ("grade",), ("grade",)),
     Group(("score",), ("score",), ("score",)),
-    Group(("report",), ("report_tables", "report_figures", "report_page"), ("report_page",)),
+    Group(("report",), REPORT, ("report_captions", "report_page")),
 )
 STAGES = tuple(stage for group in GROUPS for stage in group.stages)
 

@@ -82,7 +82,7 @@ def test_package_that_is_not_in_the_source_table(tmp_path: Path) -> None:
 def test_expected_failure_is_one_line_and_exits_with_1() -> None:
     done = pargo("reproduce", "--config", "config/micro.yaml", "--until", "training")
     assert done.returncode == 1
-    assert done.stderr.startswith("error: --until: 'training' is no stage; choices: download, caption,")
+    assert done.stderr.startswith("error: --until: 'training' is no stage; choices: download, fingerprint,")
     assert "Traceback" not in done.stderr
 
 
@@ -105,7 +105,10 @@ def test_rules_commands_and_stages_have_one_name(jobs: dict[str, Job]) -> None:
         assert job.command.startswith(f"python -m pargo {name} --settings ")
 
 
-@pytest.mark.parametrize("rule", [*STAGES[:-3], "score", "report_tables", "report_figures", "report_page"])
+REPORT = ("report_captions", "report_tables", "report_figures", "report_page")
+
+
+@pytest.mark.parametrize("rule", [*STAGES[:-3], "score", *REPORT])
 def test_command_of_a_rule_is_a_call_that_its_stage_takes(
     rule: str, jobs: dict[str, Job], monkeypatch: pytest.MonkeyPatch
 ) -> None:

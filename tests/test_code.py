@@ -8,7 +8,16 @@ import pytest
 from pargo.code import ROOT, import_closure
 
 TRAINING = ("pargo.train.pretrain", "pargo.train.finetune")
-STAGES = (*TRAINING, "pargo.captions.build", "pargo.data.download", "pargo.models.features", "pargo.benchmarks.score")
+STAGES = (
+    *TRAINING,
+    "pargo.data.download",
+    "pargo.data.fingerprint",
+    "pargo.data.select",
+    "pargo.captions.build",
+    "pargo.captions.filter",
+    "pargo.models.features",
+    "pargo.benchmarks.score",
+)
 
 
 def names(*modules: str) -> list[str]:
@@ -29,7 +38,7 @@ def test_no_stage_depends_on_the_command_line_or_the_whole_config(module: str) -
 
 def test_closure_holds_the_module_its_imports_and_their_packages() -> None:
     found = names("pargo.captions.build")
-    assert {"pargo/captions/build.py", "pargo/captions/quality.py", "pargo/captions/__init__.py"} <= set(found)
+    assert {"pargo/captions/build.py", "pargo/captions/records.py", "pargo/captions/__init__.py"} <= set(found)
     assert found == sorted(found)
 
 

@@ -37,23 +37,22 @@ class FilterSettings(Settings):
     quality: Quality
 
 
-def run(settings: FilterSettings, captions: Path, source: Path, output: Path, scorer: Path | None = None) -> None:
+def run(settings: FilterSettings, captions: Path, source: Path, output: Path) -> None:
     """Write `captions.jsonl` (`id`, `caption`), `dropped.jsonl` (`id`, `caption`, `reason`), both in the order of the
     captions, and `statistics.json` (see `pargo.captions.statistics`).
 
     Args:
         captions: artifact of the stage `caption`.
         source: artifact with the images and their records.
-        scorer: model directory, where the settings have a scorer.
 
     Raises:
         PargoError: a file cannot be read, or no caption is left.
     """
     shards = Shards(source / settings.split)
-    reasons = _reasons(settings.quality, captions, shards, scorer)
+    reasons = _reasons(settings.quality, captions, shards)
     numbers = Statistics()
-    inputs = [captions, source, *([scorer] if scorer else [])]
-    with publish(output, settings=settings, inputs=inputs, code=import_closure("pargo.captions.filter")) as directory:
+    inputs, code = [captions, source], import_closure("pargo.captions.filter")
+    with publish(output, settings=settings, inputs=inputs, code=code) as directory:
         with (
             (directory / "captions.jsonl").open("w", encoding="utf-8") as kept,
             (directory / "dropped.jsonl").open("w", encoding="utf-8") as dropped,
@@ -72,7 +71,7 @@ def run(settings: FilterSettings, captions: Path, source: Path, output: Path, sc
         (directory / "statistics.json").write_text(text + "\n", encoding="utf-8")
 
 
-def _reasons(quality: Quality, captions: Path, shards: Shards, scorer: Path | None) -> NDArray[np.int8]:
+def _reasons(quality: Quality, captions: Path, shards: Shards) -> NDArray[np.int8]:
     """For each caption the place of its rule in `ALL_RULES`, or `KEPT`."""
     reasons = []
     seen: set[bytes] = set()
@@ -93,11 +92,10 @@ def _reasons(quality: Quality, captions: Path, shards: Shards, scorer: Path | No
     if quality.scorer is not None:
         from pargo.captions.scorer import similarities
 
-        if scorer is None:
-            raise PargoError("quality.scorer: no model directory is given")
         kept = np.flatnonzero(found == KEPT)
         pairs = ((row["id"], row["caption"]) for code, row in zip(found, _rows(captions), strict=True) if code == KEPT)
-        scores = np.fromiter(similarities(scorer, pairs, shards, quality.scorer.batch_size), np.float64, len(kept))
+        cosines = similarities(Path(quality.scorer.directory), pairs, shards, quality.scorer.batch_size)
+        scores = np.fromiter(cosines, np.float64, len(kept))
         found[kept[scores < quality.scorer.min_similarity]] = ALL_RULES.index("dissimilar")
     return found
 

@@ -87,6 +87,14 @@ class Config(Settings):
                     )
         return self
 
+    @property
+    def used_sources(self) -> set[str]:
+        """What some job reads: not a source that merely stands by."""
+        stages = [train for arm in self.arms.values() for train in (arm.pretrain, arm.finetune)]
+        datasets = {name for train in stages for name in train.mixture}
+        parts = [*(self.datasets[name] for name in datasets), *self.benchmarks.values()]
+        return {self.vision.source, self.language.source, *(part.source for part in parts)}
+
     def _check_projector(self, where: str, projector: Projector) -> None:
         try:
             projector.check_patches(self.vision.num_patches)

@@ -6,13 +6,13 @@ from typing import Annotated
 
 from pydantic import Field
 
-from pargo.config.base import Fraction, Name, Positive, Settings
+from pargo.config.base import Fraction, Positive, Settings
 
 
 class Scorer(Settings):
     """A model like CLIP, which says how well a caption fits its image, sentence by sentence."""
 
-    source: Name = Field(description="of a model directory")
+    directory: str = Field(description="of a model that transformers can load; relative to the project")
     min_similarity: Annotated[float, Field(ge=-1, le=1)] = Field(description="cosine, mean over the sentences")
     batch_size: Positive = 32
 

@@ -40,12 +40,10 @@ def missing_files(config: Config, done: Callable[[str], bool]) -> dict[str, list
     Args:
         done: is this source imported already?
     """
-    used = {config.vision.source, config.language.source}
-    used |= {part.source for part in (*config.datasets.values(), *config.benchmarks.values())}
     wanted = {
         name: [*files(source), *([source.images] if source.kind == "conversations" else [])]
         for name, source in config.sources.items()
-        if name in used and not done(name)
+        if name in config.used_sources and not done(name)
     }
     missing = {name: [path for path in paths if not Path(path).exists()] for name, paths in wanted.items()}
     return {name: paths for name, paths in missing.items() if paths}
@@ -106,6 +104,10 @@ def attention(config: Config, arm: str) -> dict[str, Any]:
         "split": split,
         "count": config.report.attention_images,
     }
+
+
+def report_captions(config: Config, dataset: str) -> dict[str, Any]:
+    return {"config": config.name, "dataset": dataset, **caption(config, dataset)}
 
 
 def report(config: Config) -> dict[str, Any]:

@@ -96,12 +96,16 @@ class _Planner:
 
     def rows(self) -> Iterator[Row]:
         for name, source in self.config.sources.items():
+            if name not in self.config.used_sources:
+                continue  # stands by, to be named in a mixture
             size = _download(name, source)
             needed = size is None and source.kind == "official"
             basis = "not stated" if needed else "stated" if size else ""
             yield Row("download", name, download=size or 0.0, storage=size or 0.0, basis=basis)
         for name in sorted({name for arm in self.config.arms.values() for name in arm.pretrain.mixture}):
-            count = self._num_images(self.config.datasets[name].source)
+            dataset = self.config.datasets[name]
+            drawn = (dataset.selection or self.config.selection).num_images
+            count = drawn or self._num_images(dataset.source)
             yield Row("caption", name, work="" if count is None else f"{count:,} images", basis="not reckoned")
         yield from self._features()
         for arm in self.config.arms:

@@ -16,6 +16,7 @@ TABLES = (
     "numbers.tex",
     "cells.json",
 )
+CAPTION_REPORT = ("README.md", "lengths.svg", "lengths.png", "review.html")  # of pargo.report.captions, by dataset
 FIGURES = tuple(f"{figure}.{extension}" for figure in ("tasks", "loss", "attention") for extension in ("svg", "png"))
 
 

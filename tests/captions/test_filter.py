@@ -30,12 +30,12 @@ def write_captions(directory: Path, texts: list[str], failures: list[str] = (), 
     return directory
 
 
-def filtered(tmp_path: Path, texts: list[str], quality: Quality, name: str = "out", scorer=None, image=b"", **known):
+def filtered(tmp_path: Path, texts: list[str], quality: Quality, name: str = "out", image=b"", **known):
     source = write_source(tmp_path / f"{name}-source", [record() | {"origin": "web"}] * len(texts), image)
     captions = write_captions(
         tmp_path / f"{name}-captions", texts, ["refused: no", "refused: bad", "empty reply"], **known
     )
-    run(FilterSettings(split="train", quality=quality), captions, source, tmp_path / name, scorer)
+    run(FilterSettings(split="train", quality=quality), captions, source, tmp_path / name)
     return tmp_path / name
 
 
@@ -168,8 +168,8 @@ def test_a_scorer_drops_what_fits_its_image_least(tmp_path, clip):
 
     image = encode_png(render(draw_scene(0, 0), 64))
     texts = ["a red a blue", "blue red. a a red", "a a blue"]
-    quality = Quality(scorer=Scorer(source="clip", min_similarity=-1.0), max_repetition=1.0)
-    output = filtered(tmp_path, texts, quality, "all", clip, image)
+    quality = Quality(scorer=Scorer(directory=str(clip), min_similarity=-1.0), max_repetition=1.0)
+    output = filtered(tmp_path, texts, quality, "all", image)
     assert len(lines(output / "captions.jsonl")) == 3
     shards = Shards(tmp_path / "all-source" / "train")
     pairs = list(zip(shards.ids, texts, strict=True))
@@ -178,16 +178,13 @@ def test_a_scorer_drops_what_fits_its_image_least(tmp_path, clip):
     parts = list(similarities(clip, [("000001", "blue red."), ("000001", "a a red")], shards, 1))
     assert scores[1] == pytest.approx(sum(parts) / 2, abs=1e-5)
     middle = sorted(scores)[1]
-    quality = Quality(scorer=Scorer(source="clip", min_similarity=middle - 1e-4), max_repetition=1.0)
-    output = filtered(tmp_path, texts, quality, "some", clip, image)
+    quality = Quality(scorer=Scorer(directory=str(clip), min_similarity=middle - 1e-4), max_repetition=1.0)
+    output = filtered(tmp_path, texts, quality, "some", image)
     (row,) = lines(output / "dropped.jsonl")
     assert (row["reason"], row["id"]) == ("dissimilar", f"{scores.index(min(scores)):06d}")
 
 
 def test_no_scorer(tmp_path):
-    quality = Quality(scorer=Scorer(source="clip", min_similarity=0.1))
-    with pytest.raises(PargoError, match="no model directory is given"):
-        filtered(tmp_path, ["one red shape"], quality)
-    (tmp_path / "nothing").mkdir()
+    quality = Quality(scorer=Scorer(directory=str(tmp_path), min_similarity=0.1))
     with pytest.raises(PargoError, match=r"quality\.scorer: cannot load"):
-        filtered(tmp_path, ["one red shape"], quality, "other", tmp_path / "nothing")
+        filtered(tmp_path, ["one red shape"], quality)

@@ -47,7 +47,7 @@ def test_the_profile_of_the_project_is_valid():
             "stages.evaluate: 2 processes, but only pretrain and finetune",
         ),
         ({"stages": {"features": {"time_minutes": 1}}}, "signal_seconds is longer than time_minutes"),
-        ({"defaults": {"gpus_per_node": 4}}, "stages.caption: 4 processes, but only pretrain and finetune"),
+        ({"defaults": {"gpus_per_node": 4}}, "stages.fingerprint: 4 processes, but only pretrain and finetune"),
         ({"limit": 3}, r"limit: unknown key \(choices: array_limit, backend, defaults, poll_seconds, stages\)"),
         ({"backend": "cloud"}, "backend: 'cloud'"),
     ],

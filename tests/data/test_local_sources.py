@@ -12,8 +12,10 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 from test_shards import png
 
-from pargo.captions.engines import ENGINES
+from pargo.captions.engines import make_engine
+from pargo.captions.samples import read_samples
 from pargo.config.base import canonical_json
+from pargo.config.captions import Captions
 from pargo.config.experiment import load_config
 from pargo.config.models import Language, Vision
 from pargo.config.stages import download, missing_files
@@ -169,7 +171,8 @@ def test_conversations_become_shards(tmp_path, images):
     assert shards.read("0000000") == png(1)
     assert shards.load("0000002").size == (9, 5)
     assert json.loads((output / "counts.json").read_text()) == {"samples": 2, "without_image": 1}
-    assert ENGINES["conversation"]().caption(shards.record("0000000"), None) == "A dot."
+    (caption,) = make_engine(Captions(engine="conversation")).caption(read_samples(shards, ["0000000"]))
+    assert caption.caption == "A dot."
 
 
 @pytest.mark.parametrize(

@@ -97,8 +97,8 @@ def test_the_papers_plan_has_every_stage_of_every_arm():
     rows = plan(config, jobs, ASSUMED)
     for stage in ("pretrain", "finetune", "evaluate"):
         assert [row.what for row in rows if row.stage == stage] == list(config.arms)
-    assert {row.what for row in rows if row.stage == "download"} == set(config.sources)
-    assert sum(row.download for row in rows) == pytest.approx(278.8e9)
+    assert {row.what for row in rows if row.stage == "download"} == config.used_sources
+    assert sum(row.download for row in rows) == pytest.approx(1518.8e9)
     by_name = {(row.stage, row.what): row for row in rows}
     pargo, mlp = by_name["pretrain", "pargo"], by_name["pretrain", "mlp"]
     # by hand: (304 + 215) tokens through 6.98 billion weights, 215 of them through the head, thrice the
@@ -206,7 +206,7 @@ def test_the_command_says_what_is_assumed(monkeypatch):
     monkeypatch.setenv("COLUMNS", "160")
     shown = CliRunner().invoke(app, ["plan", "--config", "config/paper.yaml", "--gpu", "A100", "--mfu", "0.3"])
     assert shown.exit_code == 0, shown.output
-    for text in ("30% of the 312 TFLOP/s", "one A100", "assumed", "278.8 GB", "Not counted: queues", "999,936 samples"):
+    for text in ("30% of the 312 TFLOP/s", "one A100", "assumed", "1.5 TB", "Not counted: queues", "999,936 samples"):
         assert text in shown.output.replace("\n", " ")
 
 

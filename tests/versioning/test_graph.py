@@ -31,6 +31,7 @@ def test_jobs_of_the_micro_config(jobs: list[Job]) -> None:
         "evaluate": 4,
         "attention": 1,
         "score": 4,
+        "report_captions": 1,
         "report_tables": 1,
         "report_figures": 1,
         "report_page": 1,

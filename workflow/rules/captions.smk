@@ -80,9 +80,8 @@ rule filter:
         executor=EXECUTOR,
     params:
         settings=settings(stages.filter_captions),
-        scorer=lambda wildcards: repeated("--scorer", filtered_from(wildcards.dataset)[2:]),
     shell:
         "python -m pargo filter --settings {params.settings:q} --source {input.directories[0]} "
-        "--captions {input.directories[1]} {params.scorer} --output {output.directory} "
+        "--captions {input.directories[1]} --output {output.directory} "
         f"--run-directory {run_directory('filter', '{wildcards.dataset}')} "
         "--executor {resources.executor} > {log} 2>&1"

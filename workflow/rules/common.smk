@@ -20,7 +20,7 @@ from pargo.data.download import modules as download_modules
 from pargo.errors import ConfigError
 from pargo.files import sha256_text
 from pargo.layout import Layout, manifest_path
-from pargo.report.settings import FIGURES, TABLES
+from pargo.report.settings import CAPTION_REPORT, FIGURES, TABLES
 
 # jobs use the Python that runs Snakemake, also when its virtual environment is not activated
 os.environ.update(PATH=os.pathsep.join([os.path.dirname(sys.executable), *os.get_exec_path()]))
@@ -140,10 +140,7 @@ def captioned_from(dataset):
 
 
 def filtered_from(dataset):
-    """Images, captions, and the model that compares them where there is one."""
-    quality = experiment.datasets[dataset].quality or experiment.quality
-    scorer = [layout.source(quality.scorer.source)] if quality.scorer else []
-    return [dataset_source(dataset), layout.raw_captions(dataset), *scorer]
+    return [dataset_source(dataset), layout.raw_captions(dataset)]
 
 
 def caption_directories(arm):
@@ -289,6 +286,15 @@ def table_files():
 
 def figure_files():
     return [str(layout.reports / "figures" / name) for name in FIGURES]
+
+
+def reported_captions(dataset):
+    return [layout.captions(dataset), layout.selection(dataset), dataset_source(dataset)]
+
+
+def caption_report_files(dataset):
+    """Card, figure and samples of a dataset's captions."""
+    return [str(layout.caption_report(dataset, name)) for name in CAPTION_REPORT]
 
 
 def templates():

@@ -69,6 +69,30 @@ rule report_figures:
         f"{{params.attention}} --output {layout.reports}/figures > {{log}} 2>&1"
 
 
+rule report_captions:
+    input:
+        code=code("pargo.report.captions"),
+        templates=templates(),
+        manifests=lambda wildcards: [manifest(path) for path in reported_captions(wildcards.dataset)],
+        directories=lambda wildcards: [contents(path) for path in reported_captions(wildcards.dataset)],
+    output:
+        report(
+            str(layout.caption_report("{dataset}", CAPTION_REPORT[0])),
+            caption="../report/captions.rst",
+            category="Captions",
+            labels={"dataset": "{dataset}"},
+        ),
+        [str(layout.caption_report("{dataset}", name)) for name in CAPTION_REPORT[1:]],
+    log:
+        log_file("report-captions-{dataset}"),
+    params:
+        settings=settings(stages.report_captions),
+    shell:
+        "python -m pargo report captions --settings {params.settings:q} --captions {input.directories[0]} "
+        "--selection {input.directories[1]} --source {input.directories[2]} "
+        f"--output {layout.reports}/captions/{{wildcards.dataset}} > {{log}} 2>&1"
+
+
 rule report_page:
     input:
         code=code("pargo.report.page"),

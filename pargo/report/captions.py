@@ -1,0 +1,239 @@
+"""Stage `report captions`: what a caption set is made of, for people: a card, a figure, and samples to look at."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import io
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from pargo.captions.filter import read_lines
+from pargo.config.base import Name, Settings
+from pargo.config.captions import Captions
+from pargo.data.shards import Shards
+from pargo.errors import PargoError
+from pargo.files import read_json, write_atomic
+from pargo.report.style import GRAY, WIDTH, save, style
+
+# mean words per caption as their papers say [published]
+PUBLISHED = {"COCO": 11, "ShareGPT4V": 162, "DenseFusion": 191}
+NUM_SHOWN = 8  # captions of each kind on the review page
+THUMBNAIL = 160  # pixels
+
+
+class CaptionsReportSettings(Settings):
+    """What this stage reads."""
+
+    config: Name
+    dataset: Name
+    split: Literal["train", "test"]
+    captions: Captions
+
+
+def run(settings: CaptionsReportSettings, captions: Path, selection: Path, source: Path, output: Path) -> None:
+    """Write the files `pargo.report.settings.CAPTION_REPORT` into a directory.
+
+    Args:
+        captions: artifact of the stage `filter`.
+        selection: artifact of the stage `select`.
+        source: artifact with the images.
+        output: directory, e.g. `reports/quick/captions/scenes`.
+
+    Raises:
+        PargoError: a file cannot be read.
+    """
+    numbers, chosen = (read_json(path / "statistics.json") for path in (captions, selection))
+    shown = _shown(captions, settings.dataset)
+    write_atomic(output / "README.md", card(settings, chosen, numbers, [row["caption"] for row in shown["kept"]]))
+    with style():
+        save(lengths_figure(settings.dataset, numbers["words"]), output, "lengths")
+    write_atomic(output / "review.html", review(settings, numbers, shown, Shards(source / settings.split)))
+
+
+def card(
+    settings: CaptionsReportSettings, selection: Mapping[str, Any], numbers: Mapping[str, Any], examples: Sequence[str]
+) -> str:
+    """The dataset card, Markdown.
+
+    Args:
+        selection: statistics of the stage `select`.
+        numbers: statistics of the stage `filter`.
+        examples: captions to show.
+    """
+    engine = settings.captions.engine
+    made = f"engine `{settings.captions.engine_kind}`"
+    if not isinstance(engine, str):
+        made += f", model {_names(numbers['model'])}, revision {_names(numbers['revision'])}; prompts "
+        made += f"{_names(numbers['prompt'])}; sampling {engine.sampling.model_dump(exclude_none=True)}"
+    lines = [
+        f"# Captions of {settings.dataset}",
+        "",
+        f"Config `{settings.config}`, split {settings.split}. Made by {made}. Of {selection['images']:,} images "
+        f"{selection['selected']:,} were selected; {numbers['num_captions']:,} captions are kept, "
+        f"{numbers['num_distinct']:,} of them different. [Samples, kept and dropped](review.html).",
+        "",
+        "![Words per caption](lengths.png)",
+        "",
+        *_table("images that are not captioned, because", selection, "selected", "dropped"),
+        *_benchmarks(selection),
+        *_table("captions that are not kept, because", numbers, "kept", "dropped"),
+        *_failures(numbers["failures"]),
+        "| words per caption | |",
+        "|---|---:|",
+        *(f"| {key} | {_text(numbers['words'][key])} |" for key in ("min", "p5", "median", "mean", "p95", "max")),
+        "",
+        "| words per caption on | mean |",
+        "|---|---:|",
+        *(f"| {kind} | {_text(mean)} |" for kind, mean in numbers["details"].items()),
+        "",
+        f"Licences of the images, as their sources state them: {_names(numbers['licence'])}.",
+        "",
+        "## Known limits",
+        "",
+        "- Near duplicates are found by a hash of grey values: images that differ in colour alone count as alike, and "
+        "strongly cropped ones do not.",
+        "- Rules on texts know words, not truth: a fluent caption of something that is not in the image passes, unless "
+        "a scorer is configured.",
+        "- The words on position, colour, count and text are counted from short lists of English words.",
+        "",
+        "## Examples",
+        "",
+        *(f"- {_inline(example)}" for example in examples),
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _table(title: str, numbers: Mapping[str, Any], kept: str, dropped: str) -> list[str]:
+    """Reasons by origin; those that nothing was dropped for are named below."""
+    origins = numbers["origins"]
+    heads = [name or "all" for name in origins] if len(origins) > 1 else []
+    total = numbers[dropped]
+    used = [reason for reason, count in total.items() if count]
+    lines = [f"| {title} | {'all' if heads else 'number'} |" + "".join(f" {head} |" for head in heads)]
+    lines += ["|---|---:|" + "---:|" * len(heads)]
+    for reason in used:
+        cells = [origin[dropped][reason] for origin in origins.values()] if heads else []
+        numbers_of = "".join(f" {count:,} |" for count in cells)
+        lines.append(f"| {reason.replace('_', ' ')} | {total[reason]:,} |{numbers_of}")
+    cells = [origin[kept] for origin in origins.values()]
+    lines.append(f"| ({kept}) | {sum(cells):,} |" + ("".join(f" {count:,} |" for count in cells) if heads else ""))
+    unused = ", ".join(reason.replace("_", " ") for reason in total if reason not in used)
+    return [*lines, "", *([f"None for: {unused}.", ""] if unused else [])]
+
+
+def _benchmarks(selection: Mapping[str, Any]) -> list[str]:
+    found = ", ".join(f"{name} {count:,}" for name, count in selection["benchmarks"].items())
+    return [f"Contaminated, by benchmark: {found}.", ""] if found else []
+
+
+def _failures(failures: Mapping[str, int]) -> list[str]:
+    found = "; ".join(f"{_inline(reason)} {count:,}" for reason, count in failures.items())
+    return [f"Images for which the engine had no caption: {found}.", ""] if found else []
+
+
+def _names(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{_inline(name)} ({count:,})" for name, count in counts.items()) or "not stated"
+
+
+def _text(value: float | None) -> str:
+    return "-" if value is None else f"{value:g}"
+
+
+def _inline(text: str) -> str:
+    """Text that Markdown shows as it is, on one line."""
+    flat = " ".join(text.split())[:500]
+    return "".join(f"\\{char}" if char in "\\`*_{}[]<>#|" else char for char in flat)
+
+
+def lengths_figure(dataset: str, lengths: Mapping[str, Any]) -> Figure:
+    """Words per caption, beside the published means of other sets."""
+    figure = Figure(figsize=(WIDTH, 2.6), layout="constrained")
+    axis = figure.subplots()
+    values, counts = zip(*((int(length), count) for length, count in lengths["histogram"].items()), strict=True)
+    axis.hist(values, bins=_edges(values), weights=counts, color="C0", edgecolor="white", linewidth=0.4)
+    axis.set_title(f"Words per caption: {dataset}")
+    axis.set_xlabel("Words")
+    axis.set_ylabel("Captions")
+    axis.set_xlim(0, max(205, 1.05 * max(values)))
+    axis.set_ylim(0, 1.18 * axis.get_ylim()[1])
+    axis.yaxis.set_major_locator(MaxNLocator(integer=True))
+    mean = lengths["mean"]
+    _line(axis, mean, f"mean {mean:.3g}", "C0", 0.97, left=mean > 100)
+    for place, (name, published) in enumerate(PUBLISHED.items()):
+        _line(axis, published, f"{name} {published} [published]", GRAY, 0.97 - 0.11 * (place + 1), left=published > 100)
+    axis.spines[["top", "right"]].set_visible(False)
+    return figure
+
+
+def _line(axis: Axes, mean: float, text: str, color: str, height: float, *, left: bool) -> None:
+    """A vertical line with its text beside it, at a share of the axes' height."""
+    axis.axvline(mean, color=color, linewidth=0.9, linestyle="-" if color != GRAY else (0, (4, 2)))
+    place = axis.get_xaxis_transform()
+    side = "right" if left else "left"
+    axis.text(mean, height, f" {text} ", color=color, va="top", ha=side, fontsize=7.5, transform=place)
+
+
+def _edges(values: Sequence[int]) -> list[float]:
+    """One bin a length for short captions, some fifty bins for long ones."""
+    step = max(1, (max(values) - min(values)) // 50)
+    return [edge - 0.5 for edge in range(min(values), max(values) + step + 1, step)]
+
+
+# Review page ----------------------------------------------------------------------------------------------------------
+
+
+def _shown(captions: Path, seed: str) -> dict[str, list[dict[str, Any]]]:
+    """Some captions of each kind: kept, and dropped by each rule; always the same ones, wherever they stand."""
+    kinds: dict[str, list[tuple[bytes, dict[str, Any]]]] = {"kept": []}
+    for row in _all(captions):
+        rank = hashlib.sha256(f"{seed}/{row['id']}".encode()).digest()
+        some = kinds.setdefault(row.get("reason", "kept"), [])
+        some.append((rank, row))
+        if len(some) > 50 * NUM_SHOWN:
+            some.sort(key=lambda pair: pair[0])
+            del some[NUM_SHOWN:]
+    chosen = {kind: sorted(some, key=lambda pair: pair[0])[:NUM_SHOWN] for kind, some in kinds.items()}
+    return {kind: [row for _, row in some] for kind, some in chosen.items()}
+
+
+def _all(captions: Path) -> Iterator[dict[str, Any]]:
+    for name in ("captions.jsonl", "dropped.jsonl"):
+        yield from read_lines(captions / name)
+
+
+def review(
+    settings: CaptionsReportSettings,
+    numbers: Mapping[str, Any],
+    shown: Mapping[str, Sequence[Mapping[str, Any]]],
+    images: Shards,
+) -> str:
+    """The page of samples: one file, without scripts, and with every text escaped."""
+    environment = Environment(
+        loader=PackageLoader("pargo.report"), autoescape=True, undefined=StrictUndefined, keep_trailing_newline=True
+    )
+    groups = []
+    for kind, rows in shown.items():
+        count = numbers["num_captions"] if kind == "kept" else numbers["dropped"][kind]
+        cards = [{"id": row["id"], "caption": row["caption"], "image": _thumbnail(images, row["id"])} for row in rows]
+        groups.append({"kind": kind.replace("_", " "), "count": count, "cards": cards})
+    return environment.get_template("review.html.j2").render(settings=settings, groups=groups)
+
+
+def _thumbnail(images: Shards, identifier: str) -> str | None:
+    """A small JPEG as a data URI; None for an image that cannot be read."""
+    try:
+        image = images.load(identifier)
+    except PargoError:
+        return None
+    image.thumbnail((THUMBNAIL, THUMBNAIL))
+    file = io.BytesIO()
+    image.save(file, "JPEG", quality=80)
+    return f"data:image/jpeg;base64,{base64.b64encode(file.getvalue()).decode()}"
