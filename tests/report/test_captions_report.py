@@ -1,0 +1,127 @@
+"""The dataset card: every count of the stages is on it, texts cannot break it, the page needs nothing but itself."""
+
+from __future__ import annotations
+
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from pargo.captions.statistics import Statistics
+from pargo.config.captions import Captions, OpenAIEngine
+from pargo.data.scenes import draw_scene, encode_png, render
+from pargo.data.select import RULES
+from pargo.data.shards import ShardWriter
+from pargo.report.captions import CaptionsReportSettings, card, run
+from pargo.report.settings import CAPTION_REPORT
+
+NASTY = '<script>alert("x")</script> | `a` [b](http://x) \n# head'
+SETTINGS = CaptionsReportSettings(config="micro", dataset="scenes", split="train", captions=Captions())
+
+
+def selection(**origins: dict[str, int]) -> dict:
+    """Statistics of the stage select: by origin what was dropped, and `selected`."""
+    found = {
+        name: {
+            "images": sum(counts.values()),
+            "selected": counts.get("selected", 0),
+            "dropped": {rule: counts.get(rule, 0) for rule in RULES},
+        }
+        for name, counts in origins.items()
+    }
+    total = {rule: sum(origin["dropped"][rule] for origin in found.values()) for rule in RULES}
+    sums = {name: sum(origin[name] for origin in found.values()) for name in ("images", "selected")}
+    return {**sums, "dropped": total, "origins": found, "benchmarks": {"mme-test": 3}, "without_nsfw": {}}
+
+
+def numbers(*rows: tuple[str, str | None, dict]) -> dict:
+    counted = Statistics()
+    for caption, reason, known in rows:
+        counted.add(caption, reason, known)
+    return counted.result({"refused": 2})
+
+
+def test_the_card_of_a_set_by_a_server():
+    engine = OpenAIEngine(kind="openai", base_url="http://secret-host/v1", model="m")
+    settings = SETTINGS.model_copy(update={"captions": Captions(engine=engine)})
+    known = {"model": "vlm-2", "prompt": "scene-1", "licence": "CC BY"}
+    found = numbers(
+        ("a red dog", None, known | {"origin": "cc3m"}),
+        ("a dog", "too_short", known | {"origin": "cc3m"}),
+        ("one blue cat", None, known | {"origin": "web"}),
+    )
+    chosen = selection(cc3m={"selected": 2, "contaminated": 3, "too_small": 1234}, web={"selected": 1, "nsfw": 5})
+    text = card(settings, chosen, found, ["a red dog", NASTY])
+    for part in (
+        "| images that are not captioned, because | all | cc3m | web |",
+        "| too small | 1,234 | 1,234 | 0 |",
+        "| (selected) | 3 | 2 | 1 |",
+        "| too short | 1 | 1 | 0 |",
+        "Contaminated, by benchmark: mme-test 3.",
+        "Images for which the engine had no caption: refused 2.",
+        "model vlm-2 (3)",
+        "prompts scene-1 (3)",
+        "Licences of the images, as their sources state them: CC BY (3).",
+        "'temperature': 0.2",
+        "| color | 1 |",
+    ):
+        assert part in text
+    assert "secret-host" not in text
+    assert "\\<script\\>" in text
+    assert [line for line in text.splitlines() if line.startswith("# ")] == ["# Captions of scenes"]
+
+
+@pytest.fixture
+def artifacts(tmp_path) -> dict[str, Path]:
+    source, captions, chosen = (tmp_path / name for name in ("source", "captions", "selection"))
+    with ShardWriter(source / "train") as writer:
+        for index in range(30):
+            data = encode_png(render(draw_scene(0, index), 300)) if index else b"no image"
+            writer.write(data, {"id": f"{index:06d}", "conversation": []})
+    kept = [(f"{index:06d}", NASTY if index == 1 else f"a red dog {index}") for index in range(1, 30)]
+    counted = numbers(*((caption, None, {}) for _, caption in kept), ("", "empty", {}))
+    captions.mkdir()
+    chosen.mkdir()
+    lines = [json.dumps({"id": name, "caption": caption}) for name, caption in kept]
+    (captions / "captions.jsonl").write_text("\n".join(lines) + "\n")
+    (captions / "dropped.jsonl").write_text(json.dumps({"id": "000000", "caption": "", "reason": "empty"}) + "\n")
+    (captions / "statistics.json").write_text(json.dumps(counted))
+    (chosen / "statistics.json").write_text(json.dumps(selection(**{"": {"selected": 30}})))
+    return {"captions": captions, "selection": chosen, "source": source}
+
+
+class Page(HTMLParser):
+    """Tags and attributes of a page."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+
+    def handle_starttag(self, tag: str, attributes: list) -> None:
+        self.tags.append((tag, dict(attributes)))
+
+
+def test_the_files(artifacts, tmp_path):
+    for name in ("a", "b"):
+        run(SETTINGS, **artifacts, output=tmp_path / name)
+    assert {path.name for path in (tmp_path / "a").iterdir()} == set(CAPTION_REPORT)
+    for name in CAPTION_REPORT:
+        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+
+
+def test_the_page_of_samples(artifacts, tmp_path):
+    run(SETTINGS, **artifacts, output=tmp_path / "out")
+    text = (tmp_path / "out" / "review.html").read_text()
+    page = Page()
+    page.feed(text)
+    assert "script" not in {tag for tag, _ in page.tags}
+    policy = next(attributes for tag, attributes in page.tags if "http-equiv" in attributes)
+    assert policy["content"].startswith("default-src 'none'; img-src data:")
+    images = [attributes["src"] for tag, attributes in page.tags if tag == "img"]
+    assert len(images) == 8
+    assert all(image.startswith("data:image/jpeg;base64,") and len(image) < 40_000 for image in images)
+    assert "image cannot be read" in text
+    assert re.sub(r"\s+", " ", text).count('Dropped: empty <span class="count">(1)') == 1
+    assert "(29)" in text
