@@ -5,7 +5,7 @@ CORES ?= 2
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help setup reproduce test lint format lock clean bench-projector bench-train bench-evaluate bench-jobs bench-shards
+.PHONY: help setup reproduce test lint format lock clean bench-projector bench-train bench-evaluate bench-jobs bench-selection bench-captions bench-shards
 
 help:  ## list the commands
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
@@ -42,6 +42,12 @@ bench-jobs: setup  ## what waiting for 100 jobs costs the head node, on a privat
 
 bench-shards: setup  ## opening and reading a million samples (5 min; the same)
 	@$(BIN)/python -m tests.bench.shards
+
+bench-selection: setup  ## a million fingerprints selected; which changed copies are found (3 min; the same)
+	@$(BIN)/python -m tests.bench.selection
+
+bench-captions: setup  ## captions/s of a server that allows so many, against a plain client (2 min; the same)
+	@$(BIN)/python -m tests.bench.captions
 
 lint: setup  ## style and types
 	@$(BIN)/ruff check .
