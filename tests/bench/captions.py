@@ -65,8 +65,8 @@ def main() -> None:
     write_atomic(OUTPUT / "captions.json", json.dumps(record, indent=1) + "\n")
     text = (
         f"# Captions by a server\n\n`make bench-captions` on {record['hardware']}: {arguments.images} images of 512 x "
-        f"512 pixels a round, {arguments.rounds} rounds in turns; a server that takes {arguments.latency:g} s for a reply "
-        f"and answers {arguments.threads} requests at a time, so {record['allowed']:.0f} images/s at most.\n\n"
+        f"512 pixels a round, {arguments.rounds} rounds in turns; a server that takes {arguments.latency:g} s "
+        f"for a reply and {arguments.threads} at a time, so {record['allowed']:.0f} images/s at most.\n\n"
         "| | images/s, median | of what the server allows [95 %] |\n|:---|---:|---:|\n"
         f"| stage `caption`, engine `openai` | {record['stage']:.1f} | {record['stage_share']} |\n"
         f"| plain client, bodies ready, replies thrown away | {record['plain']:.1f} | {record['plain_share']} |\n\n"

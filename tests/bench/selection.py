@@ -205,18 +205,24 @@ def page(record: dict) -> str:
         + " | ".join(share(found["alike"], found["images"]) for found in kinds.values())
         + " |"
     )
-    return (
-        f"# Selection\n\n`make bench-selection` on {record['hardware']}.\n\n"
-        f"{run['samples']:,} fingerprints, a tenth of them near an earlier one, against {NUM_BENCHMARK:,} of "
-        f"benchmarks, with the default rules: {run['seconds']:.0f} s (wanted: at most 600), "
-        f"{run['memory_mb_peak']:.0f} MB at most in the process, {run['dropped']:,} of {run['planted']:,} planted near duplicates dropped.\n\n"
-        "Changed copies of benchmark images that are found (contamination within "
-        f"{selection.contamination_distance} of 256 bits, mirror images too; near duplicates within {selection.near_duplicate_distance}), % [95 %]:\n\n"
-        f"| copy | {heads} |\n|:---|" + "---:|" * len(kinds) + "\n" + "\n".join(rows) + "\n\n"
-        "The hash sees grey values at low frequencies: copies that are cut are missed, and drawings with the same "
-        "shapes at the same places in other colours are taken for copies. The photographs are overlapping crops of a few, so "
-        "some of them are alike indeed.\n"
+    speed_text = (
+        f"{run['samples']:,} fingerprints, a tenth near an earlier one, against {NUM_BENCHMARK:,} of benchmarks, "
+        f"with the default rules: {run['seconds']:.0f} s (wanted: at most 600), {run['memory_mb_peak']:.0f} MB at most,"
+        f" {run['dropped']:,} of {run['planted']:,} planted near duplicates dropped."
     )
+    title = (
+        "Changed copies of benchmark images that are found, % [95 %] (contaminated: within "
+        f"{selection.contamination_distance} of 256 bits, mirror images too; near duplicates: within "
+        f"{selection.near_duplicate_distance}):"
+    )
+    limits = (
+        "The hash sees grey values at low frequencies: copies that are cut are missed, and drawings with equal shapes "
+        "at the same places in other colours are taken for copies. The photographs are overlapping crops of a few, so "
+        "some of them are alike indeed."
+    )
+    table = f"| copy | {heads} |\n|:---|" + "---:|" * len(kinds) + "\n" + "\n".join(rows)
+    head = f"# Selection\n\n`make bench-selection` on {record['hardware']}."
+    return "\n\n".join([head, speed_text, title, table, limits]) + "\n"
 
 
 if __name__ == "__main__":
