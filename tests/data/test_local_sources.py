@@ -222,12 +222,13 @@ def test_what_is_missing_is_known_before_anything_runs(tmp_path, monkeypatch):
     config = load_config("config/paper.yaml")
     monkeypatch.chdir(tmp_path)
     missing = missing_files(config, done=lambda name: name == "internlm2_7b")
-    assert set(missing) == set(config.sources) - {"internlm2_7b"}
+    assert set(missing) == config.used_sources - {"internlm2_7b"}
     assert missing["short_captions"] == [
         "data/LLaVA-Pretrain/blip_laion_cc_sbu_558k.json",
         "data/LLaVA-Pretrain/images",
     ]
-    unused = config.model_copy(update={"datasets": {"instructions": config.datasets["instructions"]}})
+    assert "sharegpt4v_pt" in config.sources.keys() - missing.keys()  # it stands by, to be named in a mixture
+    unused = config.model_copy(update={"arms": {"pargo": config.arms["pargo"]}})
     assert "short_captions" not in missing_files(unused, done=lambda name: False)
     Path("data/benchmarks/mm-vet").mkdir(parents=True)
     assert "mmvet" not in missing_files(config, done=lambda name: False)

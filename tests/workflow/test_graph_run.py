@@ -38,7 +38,7 @@ def test_everything_is_there(project: Project) -> None:
 
 def test_every_artifact_is_what_its_manifest_says(project: Project) -> None:
     manifests = list((project.root / "artifacts").rglob("*.manifest.json"))
-    assert len(manifests) == 16
+    assert len(manifests) == 20
     for manifest in manifests:
         verify(manifest.with_name(manifest.name.removesuffix(".manifest.json")))
 
@@ -93,7 +93,7 @@ def test_edit_of_the_training_loop_keeps_data_and_features(project: Project) -> 
     with project.edited("pargo/train/loop.py"):
         stages = {name.partition("-")[0] for name in project.pending()}
     assert "pretrain" in stages
-    assert not stages & {"download", "caption", "features"}
+    assert not stages & {"download", "fingerprint", "select", "caption", "filter", "features"}
 
 
 def test_new_time_of_a_file_reruns_nothing(project: Project) -> None:
@@ -107,7 +107,7 @@ def test_repeated_stage_with_the_same_result_stops_there(project: Project) -> No
     shutil.rmtree(captions)
     captions.with_name("scenes.manifest.json").unlink()
     done = project.reproduce()
-    assert re.findall(r"done +(\w+)", done.stderr) == ["caption"]
+    assert re.findall(r"done +(\w+)", done.stderr) == ["filter"]
     assert project.git("status", "--porcelain") == ""  # byte for byte what it was
 
 

@@ -18,7 +18,7 @@ from pargo.jobs.record import JobRecord
 from pargo.manifest import RUN_RECORD
 
 PROFILE = Path("workflow/profiles/slurm")
-HEAVY = {"caption", "features", "pretrain", "finetune", "evaluate"}
+HEAVY = {"fingerprint", "select", "caption", "filter", "features", "pretrain", "finetune", "evaluate"}
 
 
 @pytest.fixture(scope="module")
