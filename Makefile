@@ -5,10 +5,11 @@ CORES ?= 2
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help setup reproduce test lint format lock clean bench-projector bench-train bench-evaluate bench-jobs bench-selection bench-captions bench-shards
+.PHONY: help setup reproduce test lint format lock clean
+.PHONY: bench-projector bench-train bench-evaluate bench-jobs bench-shards bench-selection bench-captions bench-serve-captions
 
 help:  ## list the commands
-	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
+	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 22
 
 setup: $(VENV)/.installed  ## create .venv and install the locked dependencies
 
@@ -48,6 +49,9 @@ bench-selection: setup  ## a million fingerprints selected; which changed copies
 
 bench-captions: setup  ## captions/s of a server that allows so many, against a plain client (2 min; the same)
 	@$(BIN)/python -m tests.bench.captions
+
+bench-serve-captions: setup  ## 100 images captioned over HTTP by the finished quick run's model (2 min; the same)
+	@$(BIN)/python -m tests.bench.serve_captions
 
 lint: setup  ## style and types
 	@$(BIN)/ruff check .
