@@ -1,0 +1,122 @@
+"""Unpack an archive that somebody else made: nothing outside the target, no links or devices, no bomb."""
+
+from __future__ import annotations
+
+import shutil
+import stat
+import tarfile
+import tempfile
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+from typing import IO, NamedTuple
+
+from pargo.errors import InputError
+
+BLOCK = 1 << 20
+MAX_BYTES = 1 << 40  # of all files together
+MAX_FILES = 5_000_000
+MAX_RATIO = 200  # unpacked / packed; images hardly shrink, text by some 10
+
+
+class _Member(NamedTuple):
+    name: str
+    size: int
+    key: object  # what the archive opens it by
+
+
+def unpack(
+    archive: Path,
+    directory: Path,
+    *,
+    max_bytes: int = MAX_BYTES,
+    max_files: int = MAX_FILES,
+    max_ratio: int = MAX_RATIO,
+) -> None:
+    """Unpack a zip or tar file (also compressed) into a new directory, which appears when it is complete.
+
+    Raises:
+        InputError: no such archive, a damaged one, or one that holds a name that leaves the directory, a link or
+            another special file, a name twice, or more files or bytes than allowed. Nothing is left of it.
+        FileExistsError: there is such a directory.
+    """
+    if directory.exists():
+        raise FileExistsError(directory)
+    directory.parent.mkdir(parents=True, exist_ok=True)
+    limit = min(max_bytes, max_ratio * archive.stat().st_size + BLOCK)
+    with tempfile.TemporaryDirectory(dir=directory.parent, prefix=f".{directory.name}-") as folder:
+        target = Path(folder) / "unpacked"
+        target.mkdir()
+        try:
+            if zipfile.is_zipfile(archive):
+                with zipfile.ZipFile(archive) as opened_zip:
+                    _write(archive, _zip(archive, opened_zip), opened_zip.open, target, limit, max_files)
+            else:
+                with tarfile.open(archive) as opened_tar:
+                    _write(archive, _tar(archive, opened_tar), opened_tar.extractfile, target, limit, max_files)
+        except (tarfile.TarError, zipfile.BadZipFile, zipfile.LargeZipFile, EOFError, OSError, ValueError) as error:
+            if isinstance(error, OSError) and error.errno is not None:
+                raise  # the disk's, not the archive's
+            raise InputError(f"{archive.name} is no archive, or damaged: {error}") from error
+        target.replace(directory)
+
+
+def _zip(archive: Path, opened: zipfile.ZipFile) -> Iterator[_Member]:
+    for info in opened.infolist():
+        kind = stat.S_IFMT(info.external_attr >> 16)
+        if info.is_dir():
+            continue
+        if kind not in (0, stat.S_IFREG):
+            raise InputError(f"{archive.name}: {info.filename!r} is a link or a special file; refused")
+        # a name is cut at its first zero byte; the whole one is looked at
+        yield _Member(info.orig_filename, info.file_size, info)
+
+
+def _tar(archive: Path, opened: tarfile.TarFile) -> Iterator[_Member]:
+    for info in opened:
+        if info.isdir():
+            continue
+        if not info.isreg():
+            raise InputError(f"{archive.name}: {info.name!r} is a link or a special file; refused")
+        yield _Member(info.name, info.size, info)
+
+
+def _write(archive: Path, members: Iterator[_Member], read: object, target: Path, limit: int, max_files: int) -> None:
+    found = list(members)  # all names are looked at before a byte is written
+    seen: set[str] = set()
+    for member in found:
+        path = PurePosixPath(member.name)
+        if path.is_absolute() or ".." in path.parts or not path.parts or any(c in member.name for c in "\\:\0"):
+            raise InputError(f"{archive.name}: {member.name!r} would be written outside the target; refused")
+        folded = path.as_posix().casefold()
+        if folded in seen:
+            raise InputError(f"{archive.name}: {member.name!r} is in it twice; refused")
+        seen.add(folded)
+    total = sum(member.size for member in found)
+    if len(found) > max_files or total > limit:
+        raise InputError(
+            f"{archive.name}: would unpack to {len(found):,} files of {total:,} bytes; at most {max_files:,} files of "
+            f"{limit:,} bytes are accepted"
+        )
+    for member in found:
+        place = target / member.name
+        place.parent.mkdir(parents=True, exist_ok=True)
+        stream: IO[bytes] | None = read(member.key)  # type: ignore[operator]
+        if stream is None:
+            raise InputError(f"{archive.name}: {member.name!r} cannot be read")
+        with stream, place.open("xb") as file:
+            shutil.copyfileobj(_Bounded(stream, member, archive), file, BLOCK)
+
+
+class _Bounded:
+    """A stream that is an error when it is longer than its archive says."""
+
+    def __init__(self, stream: IO[bytes], member: _Member, archive: Path) -> None:
+        self._stream, self._left, self._member, self._archive = stream, member.size, member, archive
+
+    def read(self, size: int = -1) -> bytes:
+        data = self._stream.read(size)
+        self._left -= len(data)
+        if self._left < 0:
+            raise InputError(f"{self._archive.name}: {self._member.name!r} is longer than stated; refused")
+        return data
