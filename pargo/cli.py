@@ -23,9 +23,11 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 config_app = typer.Typer(help="Look at config files.", no_args_is_help=True)
+data_app = typer.Typer(help="Files that a config needs and the graph does not fetch.", no_args_is_help=True)
 report_app = typer.Typer(help="Stage report: tables, figures, page.", no_args_is_help=True)
 versions_app = typer.Typer(help="Record and restore artifacts with DVC.", no_args_is_help=True)
 app.add_typer(config_app, name="config")
+app.add_typer(data_app, name="data")
 app.add_typer(report_app, name="report")
 app.add_typer(versions_app, name="versions")
 
@@ -615,6 +617,35 @@ def plan(
     rows = make_plan(experiment, resources, assumptions)
     # a number that is cut is worse than a line that wraps
     Console(width=max(Console().width, 126)).print(render(rows, assumptions, f"{config}, jobs as in {jobs}"))
+
+
+@data_app.command("fetch")
+def data_fetch(
+    target: Annotated[Path, typer.Argument(metavar="FILE", help="Where the file goes.")],
+    urls: Annotated[list[str], typer.Argument(metavar="URL...", help="Its address; further ones are mirrors.")],
+    sha256: Annotated[str | None, typer.Option(help="Of the right file; another one is refused.")] = None,
+    size: Annotated[int | None, typer.Option(min=0, help="Its bytes, likewise.")] = None,
+    unpack: Annotated[Path | None, typer.Option(help="New directory for what the archive holds.")] = None,
+    token: Annotated[
+        str | None, typer.Option(metavar="VARIABLE", help="Environment variable of a bearer token, e.g. HF_TOKEN.")
+    ] = None,
+) -> None:
+    """Fetch a large file: resumed after a cut, verified, in its place only when it is whole; run again to go on."""
+    import os
+
+    from pargo.data.fetch import fetch
+    from pargo.data.unpack import unpack as unpack_archive
+
+    if token is not None and not os.environ.get(token):
+        raise PargoError(f"--token: the environment has no {token}")
+    if unpack is not None and unpack.exists():
+        raise PargoError(f"--unpack: {unpack} exists already: remove it or name another directory")
+    headers = {"Authorization": f"Bearer {os.environ[token]}"} if token else {}
+    found = fetch(urls, target, size=size, sha256=sha256, headers=headers)
+    typer.echo(f"{target}: {found.size:,} bytes, sha256 {found.sha256}")
+    if unpack is not None:
+        unpack_archive(target, unpack)
+        typer.echo(f"unpacked: {unpack}")
 
 
 # Versions -----------------------------------------------------------------------------------------------------------
