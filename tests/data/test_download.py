@@ -127,7 +127,7 @@ def test_generated_sources_are_the_same_twice(tmp_path, source):
 def test_every_kind_has_a_maker():
     union, _ = get_args(Source)
     kinds = {get_args(settings.model_fields["kind"].annotation)[0] for settings in get_args(union)}
-    assert set(MAKERS) | {"wheel"} == kinds
+    assert set(MAKERS) | {"wheel", "image_shards"} == kinds
 
 
 def test_the_stage_starts_without_heavy_imports():
