@@ -158,7 +158,11 @@ def _conversations(source: ConversationsSource, directory: Path) -> None:
 def _image_shards(source: ImageShardsSource, directory: Path, run_directory: Path | None) -> None:
     from pargo.data.importers.image_shards import import_image_shards
 
-    import_image_shards(source, directory, (run_directory or directory.parent) / f"{directory.name}-tars")
+    if run_directory is not None:  # where a killed import goes on
+        import_image_shards(source, directory, run_directory / "tars")
+        return
+    with tempfile.TemporaryDirectory(dir=directory.parent, prefix=".tars-") as folder:
+        import_image_shards(source, directory, Path(folder) / "tars")
 
 
 def _random_vision(source: RandomVisionSource, directory: Path) -> None:

@@ -376,14 +376,20 @@ def test_the_stage_downloads_by_indexing_and_survives_kills(tmp_path, monkeypatc
     for number in range(5):
         write_tar(Path(f"a/{number}.tar"), [*files(f"{number}"), ("broken.txt", b"")])
     paths = {"PYTHONPATH": str(Path(__file__).parents[2])}
-    for count in (2, 1, 0):
+    for count, parts in ((2, {"a-0", "a-1"}), (2, {"a-0", "a-1", "a-2", "a-3"}), (0, {"a-0", "a-1", "a-2", "a-3"})):
         assert subprocess.run([sys.executable, "-c", KILLED, str(count)], env=os.environ | paths).returncode == -9
-    assert len(list(Path("runs/pool").rglob("*.parquet"))) == 3
+        assert sorted(file.stem for file in Path("runs/pool").rglob("*.parquet")) == sorted(parts)
     assert not Path("artifacts/pool").exists()
+    done: list[str] = []
+    index_tar = image_shards.index_tar
+    monkeypatch.setattr(image_shards, "index_tar", lambda tar, work: (index_tar(tar, work), done.append(tar.path.name)))
     settings = download.DownloadSettings(id="pool", source=ImageShardsSource(kind="image_shards", shards={"a": "a"}))
-    for run in ("pool", "other"):
+    for run, indexed in (("pool", ["4.tar"]), ("other", [f"{number}.tar" for number in range(5)])):
+        done.clear()
         download.run(settings, Path(f"artifacts/{run}"), run_directory=Path(f"runs/{run}"))
+        assert done == indexed
         verify(Path(f"artifacts/{run}"))
+        assert not list(Path(f"runs/{run}").rglob("*.parquet"))
     first, second = (
         {file.relative_to(root): file.read_bytes() for file in root.rglob("*") if file.is_file()}
         for root in (Path("artifacts/pool"), Path("artifacts/other"))
@@ -404,6 +410,15 @@ def test_tars_are_indexed_by_several_processes(tmp_path):
     write_tar(tmp_path / "a/9.tar", [ATTACKS["symbolic link"]])
     with pytest.raises(InputError, match="is a link"):
         bring(tmp_path)
+
+
+def test_without_a_run_directory_nothing_is_left_of_an_import_that_failed(tmp_path):
+    write_tar(tmp_path / "a/0.tar", files("0"))
+    write_tar(tmp_path / "a/1.tar", [ATTACKS["fifo"]])
+    source = ImageShardsSource(kind="image_shards", shards={"a": str(tmp_path / "a")})
+    with pytest.raises(InputError, match="refused"):
+        download.run(download.DownloadSettings(id="pool", source=source), tmp_path / "artifacts/pool")
+    assert not list((tmp_path / "artifacts").iterdir())
 
 
 SLOW = """
