@@ -81,7 +81,8 @@ def fetch(
                 raise PargoError(f"{target.name}: cannot be fetched:{reasons}")
             url, before = left[tries % len(left)], partial.size
             try:
-                _receive(url, partial, size, sha256 is not None, headers or {}, timeout)
+                if size is None or before != size:  # else a process was killed just before it was done
+                    _receive(url, partial, size, sha256 is not None, headers or {}, timeout)
                 found = _check(partial.path, size, sha256)
             except _Never as error:
                 problems[url] = str(error)
@@ -98,7 +99,8 @@ def fetch(
                 sleep(wait)
             except _WrongFileError as error:
                 partial.discard()
-                problems[url] = str(error)
+                if not before:  # else the wrong part may have been another mirror's: from the first byte then
+                    problems[url] = str(error)
             else:
                 partial.finish(target)
                 return found
@@ -196,6 +198,8 @@ def _receive(
                     partial.discard()
                     raise _Never(f"the server's file has {total:,} bytes, the pinned one {size:,}")
                 _check_room(partial.path, total - partial.size)
+            if total == partial.size:
+                return
             with partial.path.open("ab") as file:
                 for block in response.iter_raw():  # as they come: what a cut stream has sent is kept
                     file.write(block)
@@ -233,6 +237,8 @@ def _begin(response: Any, partial: _Partial, start: int) -> int | None:
         length = head.get("content-length", "")
         return int(length) if length.isdecimal() else None
     if status == 416:
+        if head.get("content-range", "") == f"bytes */{start}":
+            return start  # all of it was there already
         partial.discard()
         raise _Again("the file is shorter than what was fetched")
     if status in (408, 425, 429) or status >= 500:

@@ -82,22 +82,7 @@ def _tar(archive: Path, opened: tarfile.TarFile) -> Iterator[_Member]:
 
 
 def _write(archive: Path, members: Iterator[_Member], read: object, target: Path, limit: int, max_files: int) -> None:
-    found = list(members)  # all names are looked at before a byte is written
-    seen: set[str] = set()
-    for member in found:
-        path = PurePosixPath(member.name)
-        if path.is_absolute() or ".." in path.parts or not path.parts or any(c in member.name for c in "\\:\0"):
-            raise InputError(f"{archive.name}: {member.name!r} would be written outside the target; refused")
-        folded = path.as_posix().casefold()
-        if folded in seen:
-            raise InputError(f"{archive.name}: {member.name!r} is in it twice; refused")
-        seen.add(folded)
-    total = sum(member.size for member in found)
-    if len(found) > max_files or total > limit:
-        raise InputError(
-            f"{archive.name}: would unpack to {len(found):,} files of {total:,} bytes; at most {max_files:,} files of "
-            f"{limit:,} bytes are accepted"
-        )
+    found = _checked(archive, members, limit, max_files)  # all names are looked at before a byte is written
     for member in found:
         place = target / member.name
         place.parent.mkdir(parents=True, exist_ok=True)
@@ -106,6 +91,33 @@ def _write(archive: Path, members: Iterator[_Member], read: object, target: Path
             raise InputError(f"{archive.name}: {member.name!r} cannot be read")
         with stream, place.open("xb") as file:
             shutil.copyfileobj(_Bounded(stream, member, archive), file, BLOCK)
+
+
+def _checked(archive: Path, members: Iterator[_Member], limit: int, max_files: int) -> list[_Member]:
+    """The members; an error at the first that is refused, so that a list without end is not read to its end."""
+    found: list[_Member] = []
+    names: set[str] = set()
+    folders: set[str] = set()
+    total = 0
+    for member in members:
+        path = PurePosixPath(member.name)
+        if path.is_absolute() or ".." in path.parts or not path.parts or any(c in member.name for c in "\\:\0"):
+            raise InputError(f"{archive.name}: {member.name!r} would be written outside the target; refused")
+        folded = PurePosixPath(path.as_posix().casefold())
+        if str(folded) in names:
+            raise InputError(f"{archive.name}: {member.name!r} is in it twice; refused")
+        names.add(str(folded))
+        folders.update(map(str, folded.parents))
+        total += member.size
+        found.append(member)
+        if len(found) > max_files or total > limit:
+            raise InputError(
+                f"{archive.name}: would unpack to {total:,} bytes in {len(found):,} files or more; at most {limit:,} "
+                f"bytes in {max_files:,} files are accepted"
+            )
+    if both := names & folders:
+        raise InputError(f"{archive.name}: {min(both)!r} is both a file and a folder; refused")
+    return found
 
 
 class _Bounded:

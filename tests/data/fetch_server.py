@@ -53,6 +53,7 @@ def file_server(served: Served) -> Iterator[Served]:
                 start = int(asked[1])
                 if start >= len(data):
                     self.send_response(416)
+                    self.send_header("Content-Range", f"bytes */{len(data)}")
                     self.send_header("Content-Length", "0")
                     self.end_headers()
                     return

@@ -144,6 +144,25 @@ def test_the_next_mirror_continues(served, target):
     assert (len(missing.requests), len(wrong.requests), len(served.requests)) == (1, 1, 1)
 
 
+@pytest.mark.parametrize("pinned", [True, False])
+def test_killed_just_before_its_name_it_is_not_fetched_again(served, target, pinned):
+    partial = target.with_name(".file.bin.partial")
+    target.parent.mkdir(parents=True)
+    partial.write_bytes(DATA)
+    partial.with_name(".file.bin.partial.json").write_text('{"version": "\\"one\\""}')
+    quickly([served.url], target, **({"size": len(DATA), "sha256": SHA256} if pinned else {}))
+    assert served.sent == 0
+    assert target.read_bytes() == DATA
+    assert only(target)
+
+
+def test_a_part_of_a_wrong_mirror_is_not_held_against_the_right_one(served, target):
+    served.etag = None
+    with file_server(Served(DATA[::-1], etag=None, script=[CUT, "404"])) as wrong:
+        fetch([wrong.url, served.url], target, sha256=SHA256, sleep=lambda seconds: None)
+    assert target.read_bytes() == DATA
+
+
 def test_no_progress_ends_it_and_keeps_what_is_there(served, target):
     served.script = [CUT, *["503"] * 20]
     with pytest.raises(PargoError, match=r"HTTP 503 \(6 times in a row without progress\).*100,000 bytes"):
