@@ -61,7 +61,7 @@ def main() -> None:
         f"# Captions by a served model\n\n`make bench-serve-captions` on {record['hardware']}: {record['images']} test "
         f"images of easy-VQA through `pargo serve` (transformers' own server) and the engine `openai`, "
         f"{arguments.threads} requests at a time, {record['seconds']:.0f} s: {record['captions']} captions, "
-        f"{sum(record['failures'].values())} failures {record['failures'] or ''}; the filter keeps {record['kept']}, "
+        f"{sum(record['failures'].values())} failures; the filter keeps {record['kept']}, "
         f"drops {record['dropped'] or 'none'}. The model was trained to answer questions and on captions without any "
         f"question, so these texts show the chain, not a captioner.\n\n{examples}\n"
     )
@@ -98,7 +98,12 @@ def caption(folder: Path, url: str, model: Path, arguments: argparse.Namespace) 
     run(settings, SOURCE, folder / "selection", folder / "raw", folder / "runs")
     seconds = time.perf_counter() - start
     numbers = read_json(folder / "raw" / "statistics.json")
-    run_filter(FilterSettings(split="test", quality=Quality(min_words=1)), folder / "raw", SOURCE, folder / "kept")
+    run_filter(
+        FilterSettings(split="test", quality=Quality(min_words=1, max_repetition=1.0)),
+        folder / "raw",
+        SOURCE,
+        folder / "kept",
+    )
     kept = read_json(folder / "kept" / "statistics.json")
     lines = (folder / "raw" / "captions.jsonl").read_text(encoding="utf-8").splitlines()
     return {
