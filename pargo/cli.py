@@ -126,6 +126,29 @@ def _launch(
     launch(function, given, name=name, run_directory=run_directory, modules=modules, **how)
 
 
+def _launch_shards(
+    stage: str,
+    function: str,
+    settings: str,
+    paths: dict[str, Any],
+    run_directory: Path,
+    executor: str,
+    modules: tuple[str, ...],
+    number: int,
+) -> list[Path]:
+    """Run a heavy stage as an array of jobs that share its work; their run directories, none where one job does all."""
+    from pargo.jobs.launcher import launch_array
+
+    if number == 1:
+        return []
+    shards = [run_directory / str(shard) for shard in range(number)]
+    elements = [
+        {"settings": settings, **paths, "shard": index, "run_directory": shard} for index, shard in enumerate(shards)
+    ]
+    launch_array(function, elements, run_directory=run_directory, executor=executor, modules=modules, stage_name=stage)
+    return shards
+
+
 def _parse(stage: Any, settings: str) -> Any:
     """Settings of the type that the stage's `run` declares."""
     from pydantic import ValidationError
@@ -192,28 +215,15 @@ def caption(
     import json
 
     from pargo.captions.engines import caption_modules
-    from pargo.jobs.launcher import launch_array
 
     chosen = json.loads(settings)["captions"]
     engine = chosen["engine"]
     number, modules = chosen["num_shards"], caption_modules(engine if isinstance(engine, str) else engine["kind"])
     paths: dict[str, Any] = {"source": source, "selection": selection}
-    shards: list[Path] = []
-    if number > 1:
-        shards = [run_directory / str(shard) for shard in range(number)]
-        elements = [
-            {"settings": settings, **paths, "shard": index, "run_directory": shard}
-            for index, shard in enumerate(shards)
-        ]
-        launch_array(
-            "pargo.captions.build:caption_shard",
-            elements,
-            run_directory=run_directory,
-            executor=executor,
-            modules=modules,
-            stage_name="caption",
-        )
-        executor = "inline"  # what is left needs no server
+    shards = _launch_shards(
+        "caption", "pargo.captions.build:caption_shard", settings, paths, run_directory, executor, modules, number
+    )
+    executor = "inline" if shards else executor  # what is left needs no server
     arguments = paths | {"output": output, "run_directory": run_directory, "shards": shards}
     _launch("caption", "pargo.captions.build", settings, arguments, run_directory, executor, modules)
 
@@ -303,29 +313,16 @@ def evaluate(
 
     from pargo.benchmarks import answer_modules
     from pargo.benchmarks.evaluate import ANSWERS
-    from pargo.jobs.launcher import launch_array
 
     read = json.loads(settings)
     modules = answer_modules(read["benchmark"]["kind"])
     number = read["generation"]["num_shards"]
     paths: dict[str, Any] = {"language": language, "model": model, "source": source, "features": features}
-    answers: list[Path] = []
-    if number > 1:
-        shards = [run_directory / str(shard) for shard in range(number)]
-        answers = [shard / ANSWERS for shard in shards]
-        elements = [
-            {"settings": settings, **paths, "shard": index, "run_directory": shard}
-            for index, shard in enumerate(shards)
-        ]
-        launch_array(
-            "pargo.benchmarks.evaluate:answer",
-            elements,
-            run_directory=run_directory,
-            executor=executor,
-            modules=modules,
-            stage_name="evaluate",
-        )
-        executor = "inline"  # what is left needs no model
+    shards = _launch_shards(
+        "evaluate", "pargo.benchmarks.evaluate:answer", settings, paths, run_directory, executor, modules, number
+    )
+    executor = "inline" if shards else executor  # what is left needs no model
+    answers = [shard / ANSWERS for shard in shards]
     arguments = paths | {"output": output, "run_directory": run_directory, "answers": answers}
     _launch("evaluate", "pargo.benchmarks.evaluate", settings, arguments, run_directory, executor, modules)
 
