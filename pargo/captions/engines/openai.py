@@ -13,7 +13,7 @@ from functools import partial
 from pargo.captions.engines.breaker import Breaker
 from pargo.captions.prompts import choose, fill
 from pargo.captions.samples import Caption, Failure, Result, Sample
-from pargo.chat_client import ChatClient, Garbage, Refused, Reply, Unavailable
+from pargo.chat_client import ChatClient, Refused, Reply, Unavailable
 from pargo.config import captions as config
 from pargo.config.captions import Picture
 from pargo.data.rgb import open_rgb
@@ -60,12 +60,7 @@ class Engine:
                 self._breaker.succeeded()
                 return Failure(sample.id, f"refused: {error}", "permanent")
             except Unavailable as error:
-                # a reply without sense is one all the same: the server is there
-                if isinstance(error, Garbage):
-                    self._breaker.succeeded()
-                    own = True
-                else:
-                    own = self._breaker.failed(probe=probe)
+                own = self._breaker.failed(probe=probe)
                 tries += own
                 if tries >= settings.max_tries:
                     return Failure(sample.id, f"{error} ({tries} tries)", "unavailable")
