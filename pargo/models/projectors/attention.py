@@ -1,55 +1,17 @@
-"""Attention of the projectors: who may see whom decides which products are made, not a mask over all of them.
-
-Queries, keys and values are [B, T, H, d]: batch, tokens, heads, size of a head. A batch of 1 stands for all images
-while nothing of an image has been seen yet.
-"""
+"""Attention blocks of the projectors: who may see whom decides which products are made, not a mask over all of them."""
 
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pargo.models.projectors.base import linear_flops
 from pargo.models.projectors.gelu_linear import GeluLinear
 from pargo.models.projectors.neighbours import Neighbours, neighbour_mask
+from pargo.models.projectors.products import attend, probabilities
 from pargo.models.projectors.recompute import Recomputed
 
 LAYER_NORM_EPS = 1e-12
-
-
-def attend(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-    """Every query [B or 1, T, H, d] attends to all keys [B, S, H, d]: mixed values [B, T, H * d]."""
-    query = query.expand(len(key), -1, -1, -1)
-    heads_first = (tensor.transpose(1, 2) for tensor in (query, key, value))
-    return F.scaled_dot_product_attention(*heads_first).transpose(1, 2).flatten(2)
-
-
-def probabilities(query: Tensor, key: Tensor, mask: Tensor | None = None) -> Tensor:
-    """Probabilities [B, H, T, S] of attention of queries to keys, where the bool mask [T, S] allows."""
-    scores = query.transpose(1, 2) @ key.permute(0, 2, 3, 1) * query.shape[-1] ** -0.5
-    return (scores if mask is None else scores.masked_fill(~mask, -float("inf"))).softmax(-1)
-
-
-def attend_groups(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-    """Query i of P attends to the i-th of P equal groups of consecutive keys alone.
-
-    A product over the keys of the group instead of a masked product over all of them.
-
-    Args:
-        query: [B or 1, P, H, d]; key, value: [B, S, H, d] with S a multiple of P.
-
-    Returns:
-        Mixed values [B, P, H * d].
-    """
-    weights = group_probabilities(query, key)
-    return (weights.unsqueeze(-1) * value.unflatten(1, (query.shape[1], -1))).sum(2).flatten(2)
-
-
-def group_probabilities(query: Tensor, key: Tensor) -> Tensor:
-    """The probabilities [B, P, S / P, H] with which `attend_groups` mixes."""
-    groups = key.unflatten(1, (query.shape[1], -1))
-    return ((query.unsqueeze(2) * groups).sum(-1) * query.shape[-1] ** -0.5).softmax(2)
 
 
 class Attention(nn.Module):

@@ -16,13 +16,10 @@ from pargo.models.projectors.attention import (
     Attention,
     FeedForward,
     NeighbourAttention,
-    attend,
-    attend_groups,
-    group_probabilities,
-    probabilities,
 )
 from pargo.models.projectors.base import INITIALIZER_STD, Attentions, ProjectorBase, linear_flops
 from pargo.models.projectors.groups import PatchGroups
+from pargo.models.projectors.products import attend, attend_groups, group_probabilities, probabilities
 from pargo.models.projectors.recompute import Recomputed
 
 

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from pargo.config.projectors import ResamplerProjector
-from pargo.models.projectors.attention import attend, probabilities
 from pargo.models.projectors.base import Attentions, ProjectorBase, linear_flops
+from pargo.models.projectors.products import attend, probabilities
 
 EXPANSION = 4  # of the feed-forward block
 

@@ -1,4 +1,4 @@
-"""GELU and a Linear in one step: the same numbers and gradients as one after the other, across its chunks of rows."""
+"""GELU and a Linear in one step: the same numbers and gradients as one after the other."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from pargo.models.projectors.gelu_linear import ROWS, GeluLinear
+from pargo.models.projectors.gelu_linear import GeluLinear
 
 
-@pytest.mark.parametrize("rows", [1, ROWS, 2 * ROWS + 76])
+@pytest.mark.parametrize("rows", [1, 76])
 @pytest.mark.parametrize("contiguous", [True, False])
 def test_equals_gelu_and_linear(rows, contiguous):
     torch.manual_seed(0)
@@ -27,3 +27,10 @@ def test_equals_gelu_and_linear(rows, contiguous):
         torch.autograd.grad(ours, parameters, given), torch.autograd.grad(plain, parameters, given), strict=True
     ):
         torch.testing.assert_close(found, expected)
+
+
+def test_without_gradients_the_numbers_are_the_same():
+    layer, x = GeluLinear(12, 7), torch.randn(3, 5, 12)
+    expected = layer(x).detach()
+    with torch.no_grad():
+        assert torch.equal(layer(x), expected)

@@ -7,9 +7,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pargo.models.projectors.attention import attend, attend_groups
 from pargo.models.projectors.neighbours import Neighbours, neighbour_mask
 from pargo.models.projectors.pargo import ParGo
+from pargo.models.projectors.products import attend, attend_groups
 from tests.models.builders import FEATURE_SIZE, NUM_PATCHES, pargo_config, projector
 from tests.models.projectors.dense import DenseParGo, cross_mask, self_mask
 
@@ -55,6 +55,12 @@ def test_grouped_attention_equals_masked(num_groups, size):
 def test_neighbour_attention_equals_masked(num_tokens, data):
     span = data.draw(st.integers(2, num_tokens))
     assert_same_attention(Neighbours(span, num_tokens), neighbour_mask(span, num_tokens))
+
+
+@given(st.integers(1, 12), st.integers(1, 24))
+@settings(max_examples=40, deadline=None)
+def test_attention_to_all_keys_equals_masked(num_queries, num_keys):
+    assert_same_attention(attend, torch.ones(num_queries, num_keys, dtype=torch.bool))
 
 
 def test_queries_of_one_batch_entry_stand_for_all():
