@@ -33,7 +33,7 @@ SELECTED = "selected.parquet"
 _HOW = {"base_url", "api_key_environment", "timeout", "num_threads", "max_tries", "max_wait", "max_outage"}
 
 
-class CaptionSettings(Settings):
+class CaptionSettings(Settings, hide_input_in_errors=True):
     """What this stage reads."""
 
     split: Literal["train", "test"]
@@ -96,14 +96,16 @@ def caption_shard(settings: CaptionSettings, source: Path, selection: Path, shar
     Raises:
         PargoError: the engine cannot go on; what is done is kept.
     """
-    ids, number = _selected(selection), settings.captions.num_shards
-    _caption(settings, source, ids[len(ids) * shard // number : len(ids) * (shard + 1) // number], run_directory)
+    number = settings.captions.num_shards
+    # by a hash: an image stays in its part whatever else is selected
+    ids = [name for name in _selected(selection) if int(sha256_text(name)[:8], 16) % number == shard]
+    _caption(settings, source, ids, run_directory)
 
 
 def _caption(settings: CaptionSettings, source: Path, ids: Sequence[str], run_directory: Path) -> None:
     """What is in the file of the run directory is not asked again."""
     images = Shards(source / settings.split)
-    with RecordFile(run_directory / RECORDS, _spec(settings, source, ids)) as records:
+    with RecordFile(run_directory / RECORDS, _spec(settings, source)) as records:
         waiting = [name for name in ids if name not in records.finished]
         if not waiting:
             return
@@ -127,11 +129,12 @@ def _selected(selection: Path) -> list[str]:
     return pq.read_table(path, columns=["id"])["id"].to_pylist()
 
 
-def _spec(settings: CaptionSettings, source: Path, ids: Sequence[str]) -> str:
-    """Hash of all that the captions depend on.
+def _spec(settings: CaptionSettings, source: Path) -> str:
+    """Hash of all that the caption of an image depends on.
 
-    Not of the code of an engine with a model: what was asked is in its settings, and a million captions are not asked
-    again for a comment. So the file stays when the artifact is made.
+    Not of the selection: one more image is one more question. Not of the code of an engine with a model: what was asked
+    is in its settings, and a million captions are not asked again for a comment. So the file stays when the artifact is
+    made.
     """
     engine = settings.captions.engine
     if isinstance(engine, str):
@@ -139,7 +142,7 @@ def _spec(settings: CaptionSettings, source: Path, ids: Sequence[str]) -> str:
     else:
         asked, code = engine.model_dump(exclude=_HOW if isinstance(engine, OpenAIEngine) else None), ""
     images = sha256_file(manifest_path(source))
-    return sha256_text(canonical_json([asked, settings.split, images, sha256_text("\n".join(ids)), code]))
+    return sha256_text(canonical_json([asked, settings.split, images, code]))
 
 
 def _in_order(

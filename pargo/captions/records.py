@@ -20,7 +20,8 @@ SYNC_INTERVAL = 2.0  # seconds: what a machine that loses its power has to ask a
 class RecordFile:
     """An append-only file of results of one kind of work.
 
-    Results of other work (another engine, prompt or sampling) are set aside under another name, never mixed or deleted.
+    Results of other work (another engine, prompt or sampling) are set aside under another name, never mixed or deleted,
+    and used again when that work is asked for again.
 
     Args:
         path: of the file; made when missing.
@@ -59,14 +60,18 @@ class RecordFile:
         if not header.endswith(b"\n"):
             self._file.truncate(0)
             header = b""
-        if header and _parse(header, self.path, 1).get("spec") != spec:
-            aside = self.path.with_name(f"{self.path.stem}.{time.time_ns()}{self.path.suffix}")
+        old = _parse(header, self.path, 1).get("spec") if header else spec
+        if old != spec:
+            aside = self._aside(old)
+            if aside.exists():  # nobody but a person can have put it there
+                aside = self._aside(time.time_ns())
             self.path.rename(aside)
             print(f"settings changed: the captions so far are set aside in {aside}", flush=True)
-            self._file.close()
-            self._file = self.path.open("ab+")
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            header = b""
+            header = self._reopen()
+        if not header and self._aside(spec).exists():
+            self._aside(spec).rename(self.path)
+            print("settings as they once were: the captions of then are used again", flush=True)
+            header = self._reopen()
         if not header:
             self._append({"spec": spec})
             return set()
@@ -84,6 +89,17 @@ class RecordFile:
         self._file.truncate(whole)
         self._file.seek(0, os.SEEK_END)
         return finished
+
+    def _aside(self, spec: object) -> Path:
+        return self.path.with_name(f"{self.path.stem}.{str(spec)[:20]}{self.path.suffix}")
+
+    def _reopen(self) -> bytes:
+        """The file that the path names now, locked; its first line."""
+        self._file.close()
+        self._file = self.path.open("ab+")
+        fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        self._file.seek(0)
+        return self._file.readline()
 
     def add(self, result: Result) -> None:
         """Append a result; a kill of this process after this call does not lose it.

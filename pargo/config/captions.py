@@ -83,7 +83,7 @@ Engine = Annotated[
 ]
 
 
-class Captions(Settings):
+class Captions(Settings, hide_input_in_errors=True):
     """Captions of a dataset."""
 
     engine: Engine = Field(

@@ -204,8 +204,10 @@ def write(cases: list[Case]) -> None:
 
 
 def stem() -> str:
-    """Of the files: runs on a CPU and on a GPU are kept side by side."""
-    return "projector-gpu" if torch.cuda.is_available() else "projector"
+    """Of the files: a GPU, a CPU with AMX and any other CPU are kept side by side."""
+    if torch.cuda.is_available():
+        return "projector-gpu"
+    return "projector-amx" if "amx" in hardware() else "projector"
 
 
 def table(cases: list[Case]) -> str:
@@ -244,6 +246,7 @@ def figure(cases: list[Case]) -> None:
     from pargo.report.style import WIDTH, save, style
 
     shown = [case for case in cases if case.masks == "cascade"]
+    batches = sorted({case.batch for case in shown})
     colors = dict(zip(DTYPES, sns.color_palette("colorblind", 2), strict=True))
     with style():
         drawing = Figure(figsize=(WIDTH, 4.2), layout="constrained")
@@ -270,7 +273,7 @@ def figure(cases: list[Case]) -> None:
                             linewidth=1.2,
                             label=f"{dtype}, {work}",
                         )
-                axis.set_xticks(range(len(BATCHES)), [str(batch) for batch in BATCHES])
+                axis.set_xticks(range(len(batches)), [str(batch) for batch in batches])
                 if row == 0:
                     axis.set_title(size)
                 else:
@@ -280,7 +283,7 @@ def figure(cases: list[Case]) -> None:
                 sns.despine(ax=axis)
         handles, labels = axes[0, 0].get_legend_handles_labels()
         drawing.legend(handles, labels, loc="outside lower center", ncols=4)
-        save(drawing, OUTPUT, "projector")
+        save(drawing, OUTPUT, stem())
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
 """An OpenAI-compatible server of captions on loopback that goes wrong in every way, as a process of its own.
 
-`python fault_server.py FOLDER SHARE` writes its port to FOLDER/port and a line for each request to FOLDER/requests. An
-image is told by the alt text in the prompt. What goes wrong depends on the image and on how often it was asked.
+`python fault_server.py FOLDER SHARE [ALWAYS]` writes its port to FOLDER/port and a line for each request to
+FOLDER/requests. An image is told by the alt text in the prompt. What goes wrong depends on the image and on how often
+it was asked; ALWAYS (JSON) says what goes wrong whenever these images are asked about, `*` whatever the image is.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from collections import Counter
 from pathlib import Path
 
 FAULTS = ("429", "429 later", "500", "503", "hang", "garbage", "html", "cut", "drop", "half json", "no choices")
+PLAIN = "-1"  # the engine's own picture, which comes without a hint
 FINAL = ("content_filter", "tool_calls", "empty", "400")  # of an image, each time
 
 
@@ -25,6 +27,8 @@ def draw(*what: object) -> float:
 
 def final(identifier: str) -> str | None:
     """What the server says of this image whenever it is asked; None: a caption."""
+    if identifier == PLAIN:
+        return None
     return FINAL[int(identifier) % len(FINAL)] if draw("final", identifier) < 0.01 else None
 
 
@@ -36,8 +40,8 @@ def completion(content: object, reason: object = "stop") -> bytes:
 
 
 class Server:
-    def __init__(self, folder: Path, share: float) -> None:
-        self.share = share
+    def __init__(self, folder: Path, share: float, always: dict[str, str]) -> None:
+        self.share, self.always = share, always
         self.asked: Counter[str] = Counter()
         self.log = (folder / "requests").open("a", buffering=1)
 
@@ -55,10 +59,10 @@ class Server:
         length = re.search(r"content-length: (\d+)", head, re.IGNORECASE)
         body = await reader.readexactly(int(length[1])) if length else b""
         found = re.search(r"<text>alt (\d+)</text>", body.decode())
-        identifier = f"{int(found[1]):06d}" if found else "?"
+        identifier = f"{int(found[1]):06d}" if found else PLAIN
         self.asked[identifier] += 1
         print(identifier, file=self.log)
-        fault = final(identifier)
+        fault = self.always.get(identifier, self.always.get("*")) or final(identifier)
         if fault is None and draw(identifier, self.asked[identifier]) < self.share:
             fault = FAULTS[int(draw("which", identifier, self.asked[identifier]) * len(FAULTS))]
         await asyncio.sleep(0.005)
@@ -99,12 +103,14 @@ class Server:
         return fault != "cut"
 
 
-async def main(folder: Path, share: float) -> None:
-    server = await asyncio.start_server(Server(folder, share).connection, "127.0.0.1", 0, backlog=512)
+async def main(folder: Path, share: float, always: str = "{}") -> None:
+    server = await asyncio.start_server(
+        Server(folder, share, json.loads(always)).connection, "127.0.0.1", 0, backlog=512
+    )
     (folder / "port.new").write_text(str(server.sockets[0].getsockname()[1]))
     (folder / "port.new").rename(folder / "port")
     await server.serve_forever()
 
 
 if __name__ == "__main__":
-    asyncio.run(main(Path(sys.argv[1]), float(sys.argv[2])))
+    asyncio.run(main(Path(sys.argv[1]), float(sys.argv[2]), *sys.argv[3:]))

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from caption_world import KEY, KEY_NAME, all_ids, server_settings, write_images, write_selection
-from fault_server import final
+from fault_server import PLAIN, final
 
 from pargo.captions import build
 from pargo.captions.records import read_rows
@@ -38,14 +38,14 @@ def key(monkeypatch):
 
 @pytest.fixture
 def serve(tmp_path):
-    """A function that starts a server which fails with this share of the requests, and gives its address."""
+    """A function that starts a server which fails with this share of the requests, or so always; gives its address."""
     running = []
 
-    def start(share: float) -> str:
+    def start(share: float, **always: str) -> str:
         folder = tmp_path / f"server-{len(running)}"
         folder.mkdir()
         program = Path(__file__).parent / "fault_server.py"
-        running.append(subprocess.Popen([sys.executable, program, folder, str(share)]))
+        running.append(subprocess.Popen([sys.executable, program, folder, str(share), json.dumps(always)]))
         end = time.monotonic() + 20
         while not (folder / "port").exists():
             assert time.monotonic() < end, "the server did not start"
@@ -147,6 +147,23 @@ def test_other_settings_ask_anew_and_lose_nothing(tmp_path, serve):
     build.run(server_settings(url, revision="2"), source, selection, tmp_path / "out", tmp_path / "runs")
     assert set(requests(tmp_path).values()) == {2}
     assert [path.read_bytes() for path in (tmp_path / "runs").glob("records.*.jsonl")] == [old]
+    build.run(server_settings(url), source, selection, tmp_path / "out", tmp_path / "runs")  # as they once were
+    assert set(requests(tmp_path).values()) == {2}
+    assert (tmp_path / "runs" / build.RECORDS).read_bytes() == old
+
+
+def test_one_more_image_is_one_more_question(tmp_path, serve):
+    source = write_images(tmp_path / "source", 21)
+    settings = server_settings(serve(0.0), num_shards=3, max_failures=0.2)
+    shards = [tmp_path / "runs" / str(shard) for shard in range(3)]
+    for names in (all_ids(20), all_ids(21)):
+        selection = write_selection(tmp_path / f"selection-{len(names)}", names)
+        for shard, folder in enumerate(shards):
+            build.caption_shard(settings, source, selection, shard, folder)
+        build.run(settings, source, selection, tmp_path / f"out-{len(names)}", tmp_path / "runs", shards)
+    asked = requests(tmp_path)
+    asked.pop(PLAIN, None)
+    assert asked == dict.fromkeys(all_ids(21), 1)
 
 
 def test_a_server_that_is_gone_ends_the_job_and_keeps_what_is_done(tmp_path, serve):
@@ -163,6 +180,26 @@ def test_a_server_that_is_gone_ends_the_job_and_keeps_what_is_done(tmp_path, ser
         + len((tmp_path / "out/failures.jsonl").read_text().splitlines())
         == 60
     )
+
+
+def test_a_server_that_refuses_everything_is_at_fault_and_no_image(tmp_path, serve):
+    source, selection = write_images(tmp_path / "source", 40), write_selection(tmp_path / "selection", all_ids(40))
+    with pytest.raises(PargoError, match=r"refuses every picture, even a plain white one: .*trouble"):
+        build.run(server_settings(serve(0.0, **{"*": "400"})), source, selection, tmp_path / "out", tmp_path / "runs")
+    assert sum(requests(tmp_path).values()) <= 4 * THREADS
+    build.run(server_settings(serve(0.0), max_failures=0.2), source, selection, tmp_path / "out", tmp_path / "runs")
+    assert len((tmp_path / "out/captions.jsonl").read_text().splitlines()) >= 36
+
+
+def test_images_that_always_fail_are_no_outage(tmp_path, serve):
+    source, selection = write_images(tmp_path / "source", 40), write_selection(tmp_path / "selection", all_ids(40))
+    failing = {f"{index:06d}": "500" for index in range(20, 30)}
+    settings = server_settings(serve(0.0, **failing), num_threads=4, max_wait=0.05, max_outage=5.0)
+    for _ in range(2):  # the second run asks about nothing else
+        with pytest.raises(PargoError, match=r"1\d of 40 images have no caption, 1\d of them because: HTTP 500"):
+            build.run(settings, source, selection, tmp_path / "out", tmp_path / "runs")
+    rows = map(json.loads, (tmp_path / "runs" / build.RECORDS).read_text().splitlines()[1:])
+    assert {row["id"] for row in rows if row.get("kind") == "unavailable"} == set(failing)
 
 
 def test_too_many_failures_are_an_error_and_asked_for_by_the_next_run(tmp_path, serve):

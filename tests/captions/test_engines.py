@@ -11,6 +11,7 @@ from caption_world import KEY, KEY_NAME, record, server_settings, write_images, 
 from PIL import Image
 from pydantic import ValidationError
 
+from pargo.captions.build import CaptionSettings
 from pargo.captions.engines import make_engine
 from pargo.captions.engines.annotations import describe
 from pargo.captions.engines.openai import Engine, data_url
@@ -64,6 +65,14 @@ def test_the_settings_of_an_engine():
     for wrong in ("conversations", {"kind": "http"}, fields | {"modle": "m"}, fields | {"base_url": "http://me:key@x"}):
         with pytest.raises(ValidationError):
             Captions(engine=wrong)
+
+
+def test_an_error_does_not_show_a_password_in_an_address():
+    engine = {"kind": "openai", "base_url": "http://me:hunter22@x/v1", "model": "m"}
+    for check in (Captions.model_validate, lambda captions: CaptionSettings(split="train", captions=captions)):
+        with pytest.raises(ValidationError) as caught:
+            check({"engine": engine})
+        assert "hunter22" not in str(caught.value)
 
 
 # Prompts --------------------------------------------------------------------------------------------------------------

@@ -56,6 +56,12 @@ def test_other_work_is_set_aside(path, capsys):
     assert "set aside" in capsys.readouterr().out
     (aside,) = [other for other in path.parent.iterdir() if other != path]
     assert aside.read_bytes() == old
+    with RecordFile(path, "one") as records:
+        assert records.finished == {"a"}
+    assert path.read_bytes() == old
+    assert "used again" in capsys.readouterr().out
+    with RecordFile(path, "two"), pytest.raises(PargoError, match="in use"):  # a file found again is locked as well
+        RecordFile(path, "two")
 
 
 def test_one_process_at_a_time(path):

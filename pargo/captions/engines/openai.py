@@ -5,10 +5,12 @@ from __future__ import annotations
 import base64
 import io
 import random
+import threading
 import time
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
-from functools import partial
+
+from PIL import Image
 
 from pargo.captions.engines.breaker import Breaker
 from pargo.captions.prompts import choose, fill
@@ -22,11 +24,15 @@ from pargo.threads import in_threads
 
 # why a model may stop and have said something; `length`: it was cut off, which the filter drops
 FINISHED = (None, "stop", "length", "eos", "eos_token", "stop_sequence")
+PLAIN = Image.new("RGB", (64, 64), "white")  # nothing that a server may hold against it
 FIRST_WAIT = 0.5  # seconds before the second try; doubled each time, with as much again at random
 
 
 class Engine:
     """Many requests at a time; tries an image again when the server is busy, fails or says nothing of sense.
+
+    Whether an image or the server is at fault, a plain picture of our own tells: it is asked about before the first
+    refusal counts as the image's own, and while the server answers nobody.
 
     Raises:
         PargoError: no key in the environment, or a prompt that is not known.
@@ -36,6 +42,8 @@ class Engine:
         self._settings = settings
         choose(settings.prompts.variants, "")
         self._client = ChatClient(settings, "caption server")
+        self._sane = threading.Event()  # the server has given a reply, so it takes what is sent
+        self._asking = threading.Lock()
         self._breaker = Breaker(max(20, 2 * settings.num_threads), settings.max_wait, settings.max_outage)
 
     def caption(self, samples: Iterable[Sample]) -> Iterator[Result]:
@@ -49,26 +57,55 @@ class Engine:
             url = data_url(sample, settings.picture)
         except PargoError as error:
             return Failure(sample.id, str(error), "permanent")
-        parts = [{"type": "image_url", "image_url": {"url": url}}, {"type": "text", "text": fill(prompt, hint)}]
-        ask = partial(self._client.ask, [{"role": "user", "content": parts}], **settings.sampling.model_dump())
-        tries = 0
-        while True:
-            probe = self._breaker.enter()
+        text, tries = fill(prompt, hint), 0
+        while tries < settings.max_tries:
+            if self._breaker.enter():
+                self._ask_about_plain_picture(prompt)
+                continue
             try:
-                reply = ask()
+                reply = self._ask(url, text)
+                self._sane.set()
             except Refused as error:
-                self._breaker.succeeded()
-                return Failure(sample.id, f"refused: {error}", "permanent")
+                if self._is_sane(prompt):
+                    self._breaker.succeeded()
+                    return Failure(sample.id, f"refused: {error}", "permanent")
             except Unavailable as error:
-                own = self._breaker.failed(probe=probe)
+                own, problem = self._breaker.failed(probe=False), error
                 tries += own
-                if tries >= settings.max_tries:
-                    return Failure(sample.id, f"{error} ({tries} tries)", "unavailable")
-                if own:
+                if own and tries < settings.max_tries:
                     time.sleep(self._wait(tries, error.retry_after))
             else:
                 self._breaker.succeeded()
                 return self._result(sample, prompt, reply)
+        return Failure(sample.id, f"{problem} ({tries} tries)", "unavailable")
+
+    def _ask(self, url: str, text: str) -> Reply:
+        parts = [{"type": "image_url", "image_url": {"url": url}}, {"type": "text", "text": text}]
+        return self._client.ask([{"role": "user", "content": parts}], **self._settings.sampling.model_dump())
+
+    def _is_sane(self, prompt: str) -> bool:
+        with self._asking:
+            return self._sane.is_set() or self._ask_about_plain_picture(prompt)
+
+    def _ask_about_plain_picture(self, prompt: str) -> bool:
+        """Whether the server says something of a white picture.
+
+        Raises:
+            PargoError: it refuses that as well, so it would refuse everything.
+        """
+        try:
+            self._ask(_url(PLAIN, self._settings.picture), fill(prompt, None))
+        except Unavailable:
+            self._breaker.failed(probe=True)
+            return False
+        except (Refused, PargoError) as error:
+            self._breaker.succeeded()  # nobody needs to wait for it any longer
+            if isinstance(error, PargoError):
+                raise
+            raise PargoError(f"{self._client} refuses every picture, even a plain white one: {error}") from None
+        self._sane.set()
+        self._breaker.succeeded()
+        return True
 
     def _wait(self, tries: int, retry_after: float | None) -> float:
         if retry_after is not None:
@@ -101,6 +138,11 @@ def data_url(sample: Sample, picture: Picture) -> str:
         PargoError: it cannot be read.
     """
     image = open_rgb(io.BytesIO(sample.images.read(sample.id)), sample.id)
+    return _url(image, picture)
+
+
+def _url(image: Image.Image, picture: Picture) -> str:
+    image = image.copy()
     image.thumbnail((picture.max_side, picture.max_side))
     file = io.BytesIO()
     image.save(file, "JPEG", quality=picture.quality)
