@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from pargo.config.base import Name, Positive, Settings
+from pargo.config.base import Fraction, Name, Positive, Settings
 
 
 class WheelSource(Settings):
@@ -97,11 +97,14 @@ class LanguageModelSource(LocalSource):
 
 
 class ConversationsSource(LocalSource):
-    """Images and conversations in LLaVA's layout: a list of `id`, `image` and `conversations` (from, value)."""
+    """Images and conversations: a list of `image` and `conversations` (from, value) or `messages` (role, content)."""
 
     kind: Literal["conversations"]
     annotations: Annotated[tuple[str, ...], Field(min_length=1)] = Field(description="JSON files")
     images: str = Field(description="folder that the names of images start from")
+    max_broken: Fraction = Field(
+        0.001, description="share of entries that may be left out, listed with their reasons; more are an error"
+    )
 
     @property
     def files(self) -> tuple[str, ...]:

@@ -152,7 +152,8 @@ def _language_model(source: LanguageModelSource, directory: Path) -> None:
 def _conversations(source: ConversationsSource, directory: Path) -> None:
     from pargo.data.importers.llava import import_conversations
 
-    import_conversations([Path(path) for path in source.annotations], Path(source.images), directory)
+    annotations = [Path(path) for path in source.annotations]
+    import_conversations(annotations, Path(source.images), directory, source.max_broken)
 
 
 def _image_shards(source: ImageShardsSource, directory: Path, run_directory: Path | None) -> None:

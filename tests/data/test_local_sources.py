@@ -149,13 +149,14 @@ def images(tmp_path):
     return tmp_path / "images"
 
 
-def bring(tmp_path: Path, images: Path, *entries: object) -> Path:
+def bring(tmp_path: Path, images: Path, *entries: object, **settings: object) -> Path:
     (tmp_path / "list.json").write_text(json.dumps(list(entries)))
     fetch(
         tmp_path / "out",
         kind="conversations",
         annotations=(str(tmp_path / "list.json"),),
         images=str(images),
+        **settings,
     )
     return tmp_path / "out"
 
@@ -170,7 +171,15 @@ def test_conversations_become_shards(tmp_path, images):
     assert shards.record("0000002")["file"] == "2.jpg"
     assert shards.read("0000000") == png(1)
     assert shards.load("0000002").size == (9, 5)
-    assert json.loads((output / "counts.json").read_text()) == {"samples": 2, "without_image": 1}
+    assert json.loads((output / "counts.json").read_text()) == {
+        "samples": 2,
+        "without_image": 1,
+        "questions": 3,
+        "words_asked": 8,
+        "words_answered": 7,
+        "broken": 0,
+        "unknown_fields": {},
+    }
     (caption,) = make_engine(Captions(engine="conversation")).caption(read_samples(shards, ["0000000"]))
     assert caption.caption == "A dot."
 
@@ -192,7 +201,7 @@ def test_conversations_become_shards(tmp_path, images):
         ({"image": "2.jpg", "conversations": ["text"]}, "from human and gpt in turn"),
         (entry("2.jpg", ("Is it?", None)), "a text as the value of every turn"),
         (entry("2.jpg", ("Is it?", "\ud800")), "a text as the value of every turn"),
-        ("text", "expected a list of entries"),
+        ("text", "entry 1: expected a mapping with image and conversations"),
     ],
 )
 def test_a_bad_entry_is_named_and_nothing_is_left(tmp_path, images, bad, message):
@@ -206,8 +215,26 @@ def test_a_bad_entry_is_named_and_nothing_is_left(tmp_path, images, bad, message
 
 def test_a_damaged_image_is_named(tmp_path, images):
     (images / "2.jpg").write_bytes((images / "2.jpg").read_bytes()[:200])
-    with pytest.raises(InputError, match=r"cannot read image .*2\.jpg \(.*entry 0\)"):
+    with pytest.raises(InputError, match=r"entry 0: cannot read image .*2\.jpg"):
         bring(tmp_path, images, entry("2.jpg"))
+
+
+def test_some_bad_entries_are_left_out_and_listed(tmp_path, images):
+    said = [{"role": "user", "content": "Red?"}, {"role": "assistant", "content": "Yes"}]
+    chat = {"image": "2.jpg", "messages": said}
+    output = bring(tmp_path, images, entry(), entry("gone.png"), chat | {"mood": 1}, "text", max_broken=0.5)
+    verify(output)
+    shards = Shards(output / "train")
+    assert shards.ids == ["0000000", "0000002"]
+    assert shards.record("0000002")["conversation"] == [["Red?", "Yes"]]
+    rows = [json.loads(line) for line in (output / "broken.jsonl").read_text().splitlines()]
+    assert [(row["file"], row["entry"]) for row in rows] == [("list.json", 1), ("list.json", 3)]
+    assert "cannot read image 'gone.png'" in rows[0]["reason"]
+    counts = json.loads((output / "counts.json").read_text())
+    assert (counts["samples"], counts["broken"], counts["unknown_fields"]) == (2, 2, {"mood": 1})
+    (tmp_path / "again").mkdir()
+    with pytest.raises(PargoError, match=r"entry 3: expected a mapping.* left out: 2 of 4; max_broken puts up with 25"):
+        bring(tmp_path / "again", images, entry(), entry("gone.png"), chat, "text", max_broken=0.25)
 
 
 def test_a_list_without_any_image_is_refused(tmp_path, images):
