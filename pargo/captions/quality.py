@@ -10,6 +10,8 @@ from typing import Any
 from pargo.config.quality import Quality
 
 WORD = re.compile(r"\w+(?:['-]\w+)*")
+# the end of a sentence, in quotes or brackets too; \u3002, \uff01 and \uff1f end one in Chinese
+FINISHED = re.compile("[.!?\u2026\u3002\uff01\uff1f]['\"\u201d\u2019\xbb)\\]*\\s]*$")
 NGRAM = 4
 LONG = 40  # words from which on repetition of sequences is looked at
 
@@ -76,6 +78,7 @@ Row = dict[str, Any]
 RULES: dict[str, Callable[[str, Row, Quality], bool]] = {
     "empty": lambda caption, row, quality: not words(caption),
     "truncated": lambda caption, row, quality: quality.truncated and row.get("finish_reason") == "length",
+    "unfinished": lambda caption, row, quality: quality.unfinished and not FINISHED.search(caption),
     "refusal": lambda caption, row, quality: quality.refusals and bool(REFUSALS.search(caption)),
     "too_short": lambda caption, row, quality: len(words(caption)) < quality.min_words,
     "too_long": lambda caption, row, quality: len(words(caption)) > quality.max_words,

@@ -21,6 +21,9 @@ class Quality(Settings):
     """Rules of the caption filter, each counted by its name; the first that holds is the reason."""
 
     truncated: bool = Field(True, description="drop what the model could not finish")
+    unfinished: bool = Field(
+        False, description="drop what ends in mid-sentence; not for captions that are no sentences, as alt texts"
+    )
     refusals: bool = Field(True, description="drop refusals, and talk about being a model or about the request")
     min_words: Positive = 3
     max_words: Positive = 400

@@ -77,6 +77,17 @@ def test_what_a_model_could_not_finish():
     assert reason_to_drop(LONG, Quality(), {"finish_reason": "stop"}) is None
 
 
+@pytest.mark.parametrize("end", [".", "!", "?", "…", '."', ".)", ".”", ". \n", "。"])
+def test_a_sentence_that_ends(end):
+    assert reason_to_drop("A red cat sits on the mat" + end, Quality(unfinished=True)) is None
+
+
+@pytest.mark.parametrize("end", ["", ",", " and", ". On the left", ':"', "-"])
+def test_a_sentence_that_does_not(end):
+    assert reason_to_drop("A red cat sits on the mat" + end, Quality(unfinished=True)) == "unfinished"
+    assert reason_to_drop("A red cat sits on the mat" + end, Quality()) is None
+
+
 def test_repeated_sequences():
     looped = " ".join(["the dog sits on the wide sofa"] * 8)
     assert reason_to_drop(looped, Quality()) == "repeated_ngrams"

@@ -70,6 +70,15 @@ def bmp_header(width: int, height: int) -> bytes:
     return bytes(data)
 
 
+def webp_canvas(side: int) -> bytes:
+    """An animation that is said to be so large: its frames are 4 x 4 pixels."""
+    first, second = (Image.new("RGB", (4, 4), color) for color in ("red", "blue"))
+    data = bytearray(encode(first, "WEBP", save_all=True, append_images=[second], lossless=True))
+    place = data.index(b"VP8X") + 12
+    data[place : place + 6] = struct.pack("<I", side - 1)[:3] * 2
+    return bytes(data)
+
+
 BOMBS = {
     "png": png_header(30000, 30000),
     "png below the limit of PIL": png_header(12000, 12000),
@@ -78,6 +87,8 @@ BOMBS = {
     "gif": gif_header(30000, 30000),
     "gif's first frame": gif_frame(30000, 30000),
     "bmp": bmp_header(30000, 30000),
+    "webp": webp_canvas(30000),
+    "webp below the limit of PIL": webp_canvas(12000),
 }
 READ = """
 import io, resource, sys
