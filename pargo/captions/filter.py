@@ -95,8 +95,11 @@ def _reasons(quality: Quality, captions: Path, shards: Shards) -> NDArray[np.int
         kept = np.flatnonzero(found == KEPT)
         pairs = ((row["id"], row["caption"]) for code, row in zip(found, _rows(captions), strict=True) if code == KEPT)
         cosines = similarities(Path(quality.scorer.directory), pairs, shards, quality.scorer.batch_size)
-        scores = np.fromiter(cosines, np.float64, len(kept))
-        found[kept[scores < quality.scorer.min_similarity]] = ALL_RULES.index("dissimilar")
+        mean, least = np.array(list(cosines)).reshape(-1, 2).T
+        dissimilar = mean < quality.scorer.min_similarity
+        if quality.scorer.min_sentence_similarity is not None:
+            dissimilar |= least < quality.scorer.min_sentence_similarity
+        found[kept[dissimilar]] = ALL_RULES.index("dissimilar")
     return found
 
 

@@ -22,8 +22,8 @@ def sentences(caption: str) -> list[str]:
 
 def similarities(
     directory: Path, pairs: Iterable[tuple[str, str]], images: ImageSet, batch_size: int
-) -> Iterator[float]:
-    """For each (image id, caption) the mean cosine of the image with the caption's sentences.
+) -> Iterator[tuple[float, float]]:
+    """For each (image id, caption) the mean and the least cosine of the image with the caption's sentences.
 
     Args:
         directory: a model with `get_image_features` and `get_text_features`, and its processor; never remote code.
@@ -59,7 +59,8 @@ def similarities(
         cosines = (seen[owner] * said).sum(-1).float().tolist()
         start = 0
         for group in texts:
-            yield sum(cosines[start : start + len(group)]) / len(group)
+            of_caption = cosines[start : start + len(group)]
+            yield sum(of_caption) / len(group), min(of_caption)
             start += len(group)
 
 

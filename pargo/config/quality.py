@@ -14,6 +14,9 @@ class Scorer(Settings):
 
     directory: str = Field(description="of a model that transformers can load; relative to the project")
     min_similarity: Annotated[float, Field(ge=-1, le=1)] = Field(description="cosine, mean over the sentences")
+    min_sentence_similarity: Annotated[float, Field(ge=-1, le=1)] | None = Field(
+        None, description="cosine, of the sentence that fits least: one invented thing in a long caption"
+    )
     batch_size: Positive = 32
 
 

@@ -9,7 +9,7 @@ from pydantic import Field
 from pargo.config.base import Fraction, Positive, Settings
 
 # pHash, 256 bits: unrelated photographs differ in 128 +- 8 bits, crops of one photograph that overlap in 62 or more. A
-# copy that was resized, recompressed or made brighter differs in up to 32 in 98 % of cases and more, in 16 in 82 %.
+# copy that was resized, recompressed or made brighter differs in up to 32 in 97 % of cases and more, in 16 in 82 %.
 Bits = Annotated[int, Field(ge=0, le=96)]
 AspectRatio = Annotated[float, Field(ge=1)]
 Weight = Annotated[float, Field(gt=0)]

@@ -173,15 +173,20 @@ def test_a_scorer_drops_what_fits_its_image_least(tmp_path, clip):
     assert len(lines(output / "captions.jsonl")) == 3
     shards = Shards(tmp_path / "all-source" / "train")
     pairs = list(zip(shards.ids, texts, strict=True))
-    scores = list(similarities(clip, pairs, shards, 2))
-    assert scores == pytest.approx(list(similarities(clip, pairs, shards, 1)), abs=1e-5)
-    parts = list(similarities(clip, [("000001", "blue red."), ("000001", "a a red")], shards, 1))
+    scores, least = map(list, zip(*similarities(clip, pairs, shards, 2), strict=True))
+    assert scores == pytest.approx([mean for mean, _ in similarities(clip, pairs, shards, 1)], abs=1e-5)
+    parts = [mean for mean, _ in similarities(clip, [("000001", "blue red."), ("000001", "a a red")], shards, 1)]
+    assert least == pytest.approx([scores[0], min(parts), scores[2]], abs=1e-5)
     assert scores[1] == pytest.approx(sum(parts) / 2, abs=1e-5)
     middle = sorted(scores)[1]
     quality = Quality(scorer=Scorer(directory=str(clip), min_similarity=middle - 1e-4), max_repetition=1.0)
     output = filtered(tmp_path, texts, quality, "some", image)
     (row,) = lines(output / "dropped.jsonl")
     assert (row["reason"], row["id"]) == ("dissimilar", f"{scores.index(min(scores)):06d}")
+    limits = {"min_similarity": -1.0, "min_sentence_similarity": sorted(least)[1] - 1e-4}
+    quality = Quality(scorer=Scorer(directory=str(clip), **limits), max_repetition=1.0)
+    (row,) = lines(filtered(tmp_path, texts, quality, "sentence", image) / "dropped.jsonl")
+    assert (row["reason"], row["id"]) == ("dissimilar", f"{least.index(min(least)):06d}")
 
 
 def test_no_scorer(tmp_path):
