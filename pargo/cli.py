@@ -23,7 +23,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 config_app = typer.Typer(help="Look at config files.", no_args_is_help=True)
-data_app = typer.Typer(help="Files that a config needs and the graph does not fetch.", no_args_is_help=True)
+data_app = typer.Typer(help="Files of a config's sources: list, check and fetch them.", no_args_is_help=True)
 report_app = typer.Typer(help="Stage report: tables, figures, page.", no_args_is_help=True)
 versions_app = typer.Typer(help="Record and restore artifacts with DVC.", no_args_is_help=True)
 app.add_typer(config_app, name="config")
@@ -614,6 +614,48 @@ def plan(
     rows = make_plan(experiment, resources, assumptions)
     # a number that is cut is worse than a line that wraps
     Console(width=max(Console().width, 126)).print(render(rows, assumptions, f"{config}, jobs as in {jobs}"))
+
+
+@data_app.command("ls")
+def data_ls(config: ConfigFile = DEFAULT_CONFIG) -> None:
+    """List the sources of a config: where their files come from, how much they are, and what is here."""
+    from rich.console import Console
+
+    from pargo.config.experiment import load_config
+    from pargo.data.overview import rows, table
+    from pargo.layout import Layout
+
+    experiment = load_config(config)
+    found = rows(experiment, Layout(experiment.name))
+    Console(width=max(Console().width, 126)).print(table(found, f"Sources of {config}"))
+
+
+@data_app.command("size")
+def data_size(config: ConfigFile = DEFAULT_CONFIG) -> None:
+    """Print how much a config's sources are in all: stated, and imported."""
+    from pargo.config.experiment import load_config
+    from pargo.data.overview import rows, totals
+    from pargo.layout import Layout
+
+    experiment = load_config(config)
+    typer.echo(totals(rows(experiment, Layout(experiment.name))))
+
+
+@data_app.command("verify")
+def data_verify(config: ConfigFile = DEFAULT_CONFIG) -> None:
+    """Read every imported file again and compare it with its sha256; exit code 1 when one differs."""
+    from pargo.config.experiment import load_config
+    from pargo.data.overview import check
+    from pargo.layout import Layout
+
+    experiment = load_config(config)
+    found = []
+    for name, problem in check(experiment, Layout(experiment.name)):
+        typer.echo(f"{name}: {problem or 'as it was imported'}")
+        found.append(problem)
+    if not found:
+        typer.echo(f"no source of {config} is imported here")
+    raise typer.Exit(1 if any(found) else 0)
 
 
 @data_app.command("fetch")

@@ -19,7 +19,7 @@ def render(rows: Sequence[Row], assumptions: Assumptions, title: str) -> Group:
     fetched, computed = (Table(box=box.SIMPLE_HEAD, show_footer=True, pad_edge=False, padding=(0, 1)) for _ in range(2))
     for name, footer in (
         ("source", "all"),
-        ("download", _size(sum(row.download for row in rows))),
+        ("download", size(sum(row.download for row in rows))),
         ("basis", ""),
     ):
         fetched.add_column(name, footer=footer, justify="right" if name == "download" else "left", no_wrap=True)
@@ -30,8 +30,8 @@ def render(rows: Sequence[Row], assumptions: Assumptions, title: str) -> Group:
         ("each", ""),
         ("GPU-hours", _hours(_sum(row.gpu_seconds for row in rows))),
         ("longest", ""),
-        ("storage", _size(sum(row.storage for row in rows))),
-        ("checkpoints", _size(sum(row.transient for row in rows))),
+        ("storage", size(sum(row.storage for row in rows))),
+        ("checkpoints", size(sum(row.transient for row in rows))),
         ("basis", ""),
     ):
         left = name in ("stage", "what", "basis")
@@ -40,13 +40,13 @@ def render(rows: Sequence[Row], assumptions: Assumptions, title: str) -> Group:
     for row in rows:
         basis = row.basis.partition(" on ")[0]
         if row.stage == "download":
-            fetched.add_row(row.what, _size(row.download), basis)
+            fetched.add_row(row.what, size(row.download), basis)
             continue
         if stage != row.stage and row.stage == "pretrain":
             computed.add_section()
         stage = row.stage
         count = str(row.jobs) if row.flops else ""
-        sizes = _size(row.storage), _size(row.transient)
+        sizes = size(row.storage), size(row.transient)
         times = _hours(row.gpu_seconds), _duration(row.wall_seconds)
         computed.add_row(row.stage, row.what, count, row.work, *times, *sizes, basis)
     return Group(Text(title, style="bold"), fetched, computed, Text(_notes(rows, assumptions)))
@@ -99,8 +99,9 @@ def _duration(seconds: float | None) -> str:
     return f"{seconds / 3600:.1f} h" if seconds < 48 * 3600 else f"{seconds / 86400:.1f} days"
 
 
-def _size(count: float) -> str:
-    for unit, size in (("TB", 1e12), ("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
-        if count >= size:
-            return f"{count / size:,.1f} {unit}"
+def size(count: float) -> str:
+    """Bytes in words; nothing for none."""
+    for unit, one in (("TB", 1e12), ("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if count >= one:
+            return f"{count / one:,.1f} {unit}"
     return f"{count:.0f} B" if count else ""
