@@ -25,6 +25,14 @@ def duration(seconds: float) -> str:
     return f"{minutes} min {rest} s" if minutes else f"{seconds:.1f} s" if seconds < 10 else f"{rest} s"
 
 
+def size(count: float) -> str:
+    """Bytes in words; nothing for none."""
+    for unit, one in (("TB", 1e12), ("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if count >= one:
+            return f"{count / one:,.1f} {unit}"
+    return f"{count:.0f} B" if count else ""
+
+
 def describe(rule: str, wildcards: dict[str, str]) -> str:
     """A job in words, e.g. `evaluate arm pargo, seed 0, benchmark mini_mme`."""
     return " ".join([rule.replace("_", " "), ", ".join(f"{key} {value}" for key, value in wildcards.items())]).strip()

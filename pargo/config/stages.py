@@ -40,13 +40,15 @@ def missing_files(config: Config, done: Callable[[str], bool]) -> dict[str, list
     Args:
         done: is this source imported already?
     """
-    wanted = {
-        name: [*files(source), *([source.images] if source.kind == "conversations" else [])]
-        for name, source in config.sources.items()
-        if name in config.used_sources and not done(name)
-    }
-    missing = {name: [path for path in paths if not Path(path).exists()] for name, paths in wanted.items()}
+    wanted = [name for name in config.sources if name in config.used_sources and not done(name)]
+    missing = {name: [path for path in local_files(config, name) if not Path(path).exists()] for name in wanted}
     return {name: paths for name, paths in missing.items() if paths}
+
+
+def local_files(config: Config, name: str) -> list[str]:
+    """What somebody has to put there for a source; nothing for one that is fetched or made."""
+    source = config.sources[name]
+    return [*files(source), *([source.images] if source.kind == "conversations" else [])]
 
 
 def fingerprint(config: Config, split: str) -> dict[str, Any]:

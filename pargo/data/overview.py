@@ -10,12 +10,12 @@ from typing import Literal
 from rich.table import Table
 
 from pargo.config.experiment import Config
-from pargo.config.stages import files
+from pargo.config.stages import local_files
 from pargo.data.sources import WHEELS
+from pargo.display import size as in_words
 from pargo.errors import PargoError
 from pargo.layout import Layout, manifest_path
 from pargo.manifest import read_manifest, verify
-from pargo.plan.show import size as in_words
 
 State = Literal[
     "imported", "recorded, not here", "files are here", "to be fetched", "fetched by the run", "made by the run"
@@ -30,7 +30,7 @@ class SourceRow:
         used: some job reads it; otherwise it stands by.
         origin: where its files come from; empty for what is made.
         stated: bytes to be fetched, as the config or a pin says; None where neither does.
-        found: bytes of the imported artifact; None before.
+        found: bytes of the imported artifact, as its manifest says; None before.
         missing: paths that somebody has to put there.
     """
 
@@ -57,7 +57,7 @@ def _row(config: Config, layout: Layout, name: str) -> SourceRow:
     if source.kind == "wheel":
         pin = WHEELS[name]
         origin, stated = f"package index: {pin['package']} {pin['version']}", float(pin["size"])
-    wanted = (*files(source), *([source.images] if source.kind == "conversations" else []))
+    wanted = local_files(config, name)
     missing = tuple(path for path in wanted if not Path(path).exists())
     bytes_found = None
     state: State
@@ -74,8 +74,8 @@ def _row(config: Config, layout: Layout, name: str) -> SourceRow:
 def table(found: list[SourceRow], title: str) -> Table:
     """For a terminal."""
     result = Table(title=title, caption=totals(found), caption_justify="left", title_justify="left")
-    for column in ("source", "kind", "from", "stated", "imported", "state"):
-        result.add_column(column, justify="right" if column in ("stated", "imported") else "left", overflow="fold")
+    for column in ("source", "kind", "from", "stated", "artifact", "state"):
+        result.add_column(column, justify="right" if column in ("stated", "artifact") else "left", overflow="fold")
     for row in found:
         state = row.state if row.used else f"{row.state}; stands by"
         cells = (row.origin or "-", _size(row.stated), _size(row.found), "\n".join((state, *row.missing)))

@@ -9,6 +9,7 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
+from pargo.display import size
 from pargo.plan.jobs import Assumptions, Row
 
 ORDER = ("features", "pretrain", "finetune", "evaluate")  # stages that wait for each other
@@ -97,11 +98,3 @@ def _duration(seconds: float | None) -> str:
     if seconds < 3600:
         return f"{seconds / 60:.0f} min"
     return f"{seconds / 3600:.1f} h" if seconds < 48 * 3600 else f"{seconds / 86400:.1f} days"
-
-
-def size(count: float) -> str:
-    """Bytes in words; nothing for none."""
-    for unit, one in (("TB", 1e12), ("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
-        if count >= one:
-            return f"{count / one:,.1f} {unit}"
-    return f"{count:.0f} B" if count else ""

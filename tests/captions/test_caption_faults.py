@@ -16,6 +16,7 @@ from caption_world import KEY, KEY_NAME, all_ids, server_settings, write_images,
 from fault_server import PLAIN, final
 
 from pargo.captions import build
+from pargo.captions.engines.openai import MAX_REFUSALS
 from pargo.captions.records import read_rows
 from pargo.errors import PargoError
 
@@ -189,6 +190,15 @@ def test_a_server_that_refuses_everything_is_at_fault_and_no_image(tmp_path, ser
     assert sum(requests(tmp_path).values()) <= 4 * THREADS
     build.run(server_settings(serve(0.0), max_failures=0.2), source, selection, tmp_path / "out", tmp_path / "runs")
     assert len((tmp_path / "out/captions.jsonl").read_text().splitlines()) >= 36
+
+
+def test_a_server_that_comes_to_refuse_everything_is_found_out(tmp_path, serve):
+    source, selection = write_images(tmp_path / "source", 100), write_selection(tmp_path / "selection", all_ids(100))
+    url = serve(0.0, **{"*": "400"}, **dict.fromkeys(all_ids(5), ""))
+    with pytest.raises(PargoError, match="refuses every picture, even a plain white one"):
+        build.run(server_settings(url, num_threads=1), source, selection, tmp_path / "out", tmp_path / "runs")
+    rows = map(json.loads, (tmp_path / "runs" / build.RECORDS).read_text().splitlines()[1:])
+    assert sum(row.get("kind") == "permanent" for row in rows) <= MAX_REFUSALS + 1  # one that it always refuses
 
 
 def test_images_that_always_fail_are_no_outage(tmp_path, serve):

@@ -25,6 +25,7 @@ from pargo.threads import in_threads
 # why a model may stop and have said something; `length`: it was cut off, which the filter drops
 FINISHED = (None, "stop", "length", "eos", "eos_token", "stop_sequence")
 PLAIN = Image.new("RGB", (64, 64), "white")  # nothing that a server may hold against it
+MAX_REFUSALS = 10  # in a row, before the plain picture is asked about again
 FIRST_WAIT = 0.5  # seconds before the second try; doubled each time, with as much again at random
 
 
@@ -32,7 +33,7 @@ class Engine:
     """Many requests at a time; tries an image again when the server is busy, fails or says nothing of sense.
 
     Whether an image or the server is at fault, a plain picture of our own tells: it is asked about before the first
-    refusal counts as the image's own, and while the server answers nobody.
+    refusal counts as the image's own, after many refusals in a row, and while the server answers nobody.
 
     Raises:
         PargoError: no key in the environment, or a prompt that is not known.
@@ -42,8 +43,8 @@ class Engine:
         self._settings = settings
         choose(settings.prompts.variants, "")
         self._client = ChatClient(settings, "caption server")
-        self._sane = threading.Event()  # the server has given a reply, so it takes what is sent
         self._asking = threading.Lock()
+        self._trusted = 0  # refusals that count as the images' own until a reply comes
         self._breaker = Breaker(max(20, 2 * settings.num_threads), settings.max_wait, settings.max_outage)
 
     def caption(self, samples: Iterable[Sample]) -> Iterator[Result]:
@@ -64,9 +65,9 @@ class Engine:
                 continue
             try:
                 reply = self._ask(url, text)
-                self._sane.set()
+                self._trusted = MAX_REFUSALS
             except Refused as error:
-                if self._is_sane(prompt):
+                if self._is_the_images_own(prompt):
                     self._breaker.succeeded()
                     return Failure(sample.id, f"refused: {error}", "permanent")
             except Unavailable as error:
@@ -83,9 +84,13 @@ class Engine:
         parts = [{"type": "image_url", "image_url": {"url": url}}, {"type": "text", "text": text}]
         return self._client.ask([{"role": "user", "content": parts}], **self._settings.sampling.model_dump())
 
-    def _is_sane(self, prompt: str) -> bool:
+    def _is_the_images_own(self, prompt: str) -> bool:
+        """Whether a refusal is, not the server's; False when nobody knows."""
         with self._asking:
-            return self._sane.is_set() or self._ask_about_plain_picture(prompt)
+            if self._trusted <= 0 and not self._ask_about_plain_picture(prompt):
+                return False
+            self._trusted -= 1
+            return True
 
     def _ask_about_plain_picture(self, prompt: str) -> bool:
         """Whether the server says something of a white picture.
@@ -103,7 +108,7 @@ class Engine:
             if isinstance(error, PargoError):
                 raise
             raise PargoError(f"{self._client} refuses every picture, even a plain white one: {error}") from None
-        self._sane.set()
+        self._trusted = MAX_REFUSALS
         self._breaker.succeeded()
         return True
 

@@ -1,4 +1,4 @@
-"""The two attentions of a cross-attention layer, with backward passes of their own where PyTorch's are slow.
+"""Attention to all keys and to groups of them, with backward passes of their own where PyTorch's are slow.
 
 Queries, keys and values are [B, T, H, d]: batch, tokens, heads, size of a head. A batch of 1 stands for all images
 while nothing of an image has been seen yet.
