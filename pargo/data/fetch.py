@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from pargo.errors import PargoError
-from pargo.files import sha256_file, write_atomic
+from pargo.files import md5_file, sha256_file, write_atomic
 
 TRIES = 6  # in a row without a byte of progress, over all mirrors
 MAX_WAIT = 60.0  # seconds
@@ -28,6 +28,14 @@ class Fetched(NamedTuple):
 
     size: int
     sha256: str
+
+
+class _Pin(NamedTuple):
+    """What is known of the right file."""
+
+    size: int | None
+    sha256: str | None
+    md5: str | None
 
 
 class _Again(Exception):  # noqa: N818 - nothing is wrong with the run
@@ -48,6 +56,7 @@ def fetch(
     *,
     size: int | None = None,
     sha256: str | None = None,
+    md5: str | None = None,
     headers: Mapping[str, str] | None = None,
     timeout: float = 60.0,
     sleep: Callable[[float], None] = time.sleep,
@@ -59,7 +68,7 @@ def fetch(
 
     Args:
         urls: mirrors, tried in this order.
-        size, sha256: of the right file, where they are known.
+        size, sha256, md5: of the right file, where they are known.
         headers: for the first host of each address alone.
         timeout: seconds without a byte.
 
@@ -67,9 +76,10 @@ def fetch(
         PargoError: no mirror has it, it is another file, or the disk is full. Nothing wrong stands in its place.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
+    pin = _Pin(size, sha256, md5)
     with _alone(target):
         if target.exists():
-            return _verified(target, size, sha256)
+            return _verified(target, pin)
         partial = _Partial(target)
         _check_room(target, (size or 0) - partial.size)
         problems: dict[str, str] = {}
@@ -82,8 +92,8 @@ def fetch(
             url, before = left[tries % len(left)], partial.size
             try:
                 if size is None or before != size:  # else a process was killed just before it was done
-                    _receive(url, partial, size, sha256 is not None, headers or {}, timeout)
-                found = _check(partial.path, size, sha256)
+                    _receive(url, partial, pin, headers or {}, timeout)
+                found = _check(partial.path, pin)
             except _Never as error:
                 problems[url] = str(error)
                 continue
@@ -118,22 +128,25 @@ def _alone(target: Path) -> Iterator[None]:
         yield
 
 
-def _verified(target: Path, size: int | None, sha256: str | None) -> Fetched:
+def _verified(target: Path, pin: _Pin) -> Fetched:
     try:
-        return _check(target, size, sha256)
+        return _check(target, pin)
     except _WrongFileError as error:
         raise PargoError(f"{error}\n{target} is left as it is: remove it to have it fetched anew") from None
 
 
-def _check(path: Path, size: int | None, sha256: str | None) -> Fetched:
+def _check(path: Path, pin: _Pin) -> Fetched:
     """What a file is; an error when it is not what it should be."""
     found = Fetched(path.stat().st_size, sha256_file(path))
-    if (size is not None and found.size != size) or (sha256 is not None and found.sha256 != sha256):
+    md5 = md5_file(path) if pin.md5 else None
+    if (pin.size or found.size, pin.sha256 or found.sha256, pin.md5) != (found.size, found.sha256, md5):
         name = path.name.removeprefix(".").removesuffix(".partial")
-        raise _WrongFileError(
-            f"{name} is not the pinned file: expected {'any number of' if size is None else f'{size:,}'} bytes, sha256 "
-            f"{sha256 or 'any'}; got {found.size:,} bytes, sha256 {found.sha256}"
-        )
+        size = "any number of" if pin.size is None else f"{pin.size:,}"
+        expected, got = [f"{size} bytes", f"sha256 {pin.sha256 or 'any'}"], [f"{found.size:,} bytes"]
+        got += [f"sha256 {found.sha256}"]
+        if pin.md5:
+            expected, got = [*expected, f"md5 {pin.md5}"], [*got, f"md5 {md5}"]
+        raise _WrongFileError(f"{name} is not the pinned file: expected {', '.join(expected)}; got {', '.join(got)}")
     return found
 
 
@@ -172,9 +185,7 @@ class _Partial:
         self._state.unlink(missing_ok=True)
 
 
-def _receive(
-    url: str, partial: _Partial, size: int | None, pinned: bool, headers: Mapping[str, str], timeout: float
-) -> None:
+def _receive(url: str, partial: _Partial, pin: _Pin, headers: Mapping[str, str], timeout: float) -> None:
     """Append what is missing. A part is continued if the server's file is still the same, or its hash will tell.
 
     Raises:
@@ -186,7 +197,7 @@ def _receive(
 
     asked = dict(headers) | {"Accept-Encoding": "identity"}  # offsets are of the file's own bytes
     start = partial.size
-    if start and (partial.version or pinned):
+    if start and (partial.version or pin.sha256 or pin.md5):
         asked["Range"] = f"bytes={start}-"
         if partial.version:
             asked["If-Range"] = partial.version
@@ -194,9 +205,9 @@ def _receive(
         with httpx2.stream("GET", url, headers=asked, timeout=timeout, follow_redirects=True) as response:
             total = _begin(response, partial, start)
             if total is not None:
-                if size is not None and total != size:
+                if pin.size is not None and total != pin.size:
                     partial.discard()
-                    raise _Never(f"the server's file has {total:,} bytes, the pinned one {size:,}")
+                    raise _Never(f"the server's file has {total:,} bytes, the pinned one {pin.size:,}")
                 _check_room(partial.path, total - partial.size)
             if total == partial.size:
                 return

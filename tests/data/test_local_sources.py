@@ -63,6 +63,29 @@ def _shape_of(architecture: str, size: int) -> tuple[int, int]:
     return found.shape[2] * found.shape[3], found.shape[1]
 
 
+def test_the_tower_of_a_whole_clip_is_taken(tmp_path):
+    weights = timm.create_model(TOWER, pretrained=False).state_dict()
+    clip = {f"visual.trunk.{name}": tensor.half() for name, tensor in weights.items()}
+    clip |= {"logit_scale": torch.ones([]), "text.positional_embedding": torch.ones(2, 3)}
+    save_file(clip, tmp_path / "open_clip_model.safetensors")
+    source = {"kind": "timm", "architecture": TOWER, "tag": TAG}
+    fetch(tmp_path / "tower", **source, weights=str(tmp_path / "open_clip_model.safetensors"))
+    loaded = load_file(tmp_path / "tower" / "model.safetensors")
+    assert loaded.keys() == weights.keys()
+    assert all(torch.equal(loaded[name], tensor.half()) for name, tensor in weights.items())
+    del clip["visual.trunk.patch_embed.proj.weight"]
+    save_file(clip, tmp_path / "open_clip_model.safetensors")
+    with pytest.raises(InputError, match=r"missing: norm\.weight"):
+        fetch(tmp_path / "short", **source, weights=str(tmp_path / "open_clip_model.safetensors"))
+
+
+@pytest.mark.parametrize("path", sorted(Path("config").glob("*.yaml")), ids=lambda path: path.stem)
+def test_towers_of_the_configs_are_known_to_timm(path):
+    for source in load_config(path).sources.values():
+        if source.kind == "timm":
+            assert f"{source.architecture}.{source.tag}" in timm.list_pretrained(f"{source.architecture}.*")
+
+
 def test_other_weights_than_the_architectures_are_listed(tmp_path):
     weights = timm.create_model(TOWER, pretrained=False).state_dict()
     weights["head.bias"] = torch.zeros(3)

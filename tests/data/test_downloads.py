@@ -1,0 +1,297 @@
+"""Rows of the version table come whole and right, or not at all: from a hub and file servers on loopback."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import tarfile
+import threading
+import time
+import zipfile
+from pathlib import Path
+
+import pytest
+from fetch_server import Served, file_server
+from hub_server import COMMIT, Repository, hub_server
+
+from pargo.data import downloads
+from pargo.data.downloads import fetch_download
+from pargo.data.versions import Folder, Http, Hub
+from pargo.errors import PargoError
+
+PLACE = "/{repo_id}/resolve/{revision}/{filename}"  # of a file on the hub
+BIG = bytes(range(256)) * 4000
+
+
+def zipped(**files: bytes) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for name, data in files.items():
+            archive.writestr(name, data)
+    return buffer.getvalue()
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch):
+    """Arguments of a fetch; the hub's own cache and token are elsewhere."""
+    from huggingface_hub import constants
+
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(tmp_path / "token"))
+    for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    return {"data": tmp_path / "data", "lock": tmp_path / "lock.json"}
+
+
+@pytest.fixture
+def hub(monkeypatch):
+    from huggingface_hub import constants
+
+    files = {
+        "README.md": b"about",
+        "list.json": b"[1, 2]",
+        "train-0000.tar": BIG,
+        "train-0001.tar": BIG[::-1],
+        "validation-0000.tar": b"none of it",
+    }
+    with hub_server(Repository(files)) as server:
+        monkeypatch.setattr(constants, "ENDPOINT", server.url)
+        monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", server.url + PLACE)
+        yield server
+
+
+def row(**changes) -> Hub:
+    values = {"kind": "hub", "repository": "owner/name", "revision": COMMIT, "files": ("train-*.tar", "list.json")}
+    return Hub.model_validate({**values, "folder": "pool", **changes})
+
+
+def there(place) -> dict[str, bytes]:
+    data = place["data"]
+    return {path.relative_to(data).as_posix(): path.read_bytes() for path in data.rglob("*") if path.is_file()}
+
+
+# The hub --------------------------------------------------------------------------------------------------------------
+
+
+def test_files_of_a_commit_that_match_the_patterns(hub, place):
+    assert fetch_download("pool", row(), **place) == place["data"] / "pool"
+    expected = {f"pool/{name}": hub.files[name] for name in ("list.json", "train-0000.tar", "train-0001.tar")}
+    assert there(place) == expected | {".fetching/pool.lock": b""}
+    assert not place["lock"].exists()  # the commit says it all
+    asked = len(hub.requests)
+    fetch_download("pool", row(), **place)
+    assert len(hub.requests) == asked
+
+
+def test_a_model(hub, place):
+    hub.kind, hub.files = "models", {"model.safetensors": BIG}
+    fetch_download("tower", row(type="model", files=("*.safetensors",), folder="tower"), **place)
+    assert (place["data"] / "tower" / "model.safetensors").read_bytes() == BIG
+
+
+def test_without_a_commit_the_first_one_is_kept(hub, place):
+    newest = row(revision=None)
+    fetch_download("pool", newest, **place)
+    assert json.loads(place["lock"].read_text()) == {"pool": {"revision": COMMIT}}
+    shutil.rmtree(place["data"])
+    hub.commit = "f" * 40  # the repository moved on
+    with pytest.raises(PargoError, match="the hub has no dataset owner/name at its newest commit"):
+        fetch_download("pool", newest, **place)
+    assert not (place["data"] / "pool").exists()
+
+
+def test_a_cut_stream_goes_on(hub, place):
+    hub.cut = 5000
+    fetch_download("pool", row(), **place)
+    assert (place["data"] / "pool" / "train-0000.tar").read_bytes() == BIG
+    assert len([path for path, _ in hub.requests if path.startswith("GET /datasets")]) == 4  # one file twice
+
+
+def test_other_bytes_of_the_same_size_never_get_in_place(hub, place):
+    hub.served["train-0001.tar"] = b"x" * len(BIG)
+    for _ in range(2):
+        with pytest.raises(PargoError, match=r"(?s)not what owner/name states at 0123.*train-0001\.tar: expected"):
+            fetch_download("pool", row(), **place)
+        assert not (place["data"] / "pool").exists()
+    hub.served.clear()
+    before = len(hub.requests)
+    fetch_download("pool", row(), **place)
+    asked = [path for path, _ in hub.requests[before:] if path.startswith("GET /datasets")]
+    assert asked == [f"GET /datasets/owner/name/resolve/{COMMIT}/train-0001.tar"]  # the others stayed
+    assert (place["data"] / "pool" / "train-0001.tar").read_bytes() == BIG[::-1]
+
+
+def test_a_gate_is_named_and_opens_with_a_token(hub, place, monkeypatch, capfd):
+    hub.gated = True
+    gate = {"gate": "accept the terms of the repository"}
+    with pytest.raises(PargoError) as refused:
+        fetch_download("pool", row(**gate), **place)
+    assert "accept the terms of the repository at https://huggingface.co/datasets/owner/name" in str(refused.value)
+    assert "HF_TOKEN" in str(refused.value)
+    monkeypatch.setenv("HF_TOKEN", "hf_secret0123")
+    fetch_download("pool", row(**gate), **place)
+    output = capfd.readouterr()
+    assert "hf_secret" not in output.out + output.err + str(there(place))
+
+
+def test_a_repository_or_pattern_that_is_not_there(hub, place):
+    with pytest.raises(PargoError, match="the hub has no dataset owner/other at 0123"):
+        fetch_download("pool", row(repository="owner/other"), **place)
+    with pytest.raises(PargoError, match=r"owner/name has no test-\*\.tar at 0123"):
+        fetch_download("pool", row(files=("train-*.tar", "test-*.tar")), **place)
+
+
+def test_no_hub(place, monkeypatch):
+    from huggingface_hub import constants
+
+    monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
+    with pytest.raises(PargoError, match="pool: .*run the command again to go on"):
+        fetch_download("pool", row(), **place)
+
+
+# Files over HTTP ------------------------------------------------------------------------------------------------------
+
+
+def files(**pins) -> Http:
+    return Http.model_validate({"kind": "http", "folder": "set", "files": pins})
+
+
+def test_what_the_table_does_not_say_is_kept_from_the_first_fetch(place):
+    sha256 = hashlib.sha256(BIG).hexdigest()
+    with file_server(Served(BIG)) as server:
+        table = files(a={"urls": (server.url,)}, b={"urls": (server.url,), "sha256": sha256})
+        fetch_download("set", table, **place)
+        assert json.loads(place["lock"].read_text()) == {"set": {"files": {"a": {"size": len(BIG), "sha256": sha256}}}}
+        assert there(place) == {"set/a": BIG, "set/b": BIG, ".fetching/set.lock": b""}
+        shutil.rmtree(place["data"])
+        server.data = BIG[::-1]
+        with pytest.raises(PargoError, match=r"(?s)set: a: .*is not the pinned file.*lock\.json keeps what was fetched"):
+            fetch_download("set", files(a={"urls": (server.url,)}), **place)
+    assert not (place["data"] / "set").exists()
+
+
+def test_an_md5_is_checked_too(place):
+    right = hashlib.md5(BIG).hexdigest()
+    with file_server(Served(BIG)) as server:
+        with pytest.raises(PargoError, match=rf"expected .* md5 {'0' * 32}; got .* md5 {right}"):
+            fetch_download("set", files(a={"urls": (server.url,), "md5": "0" * 32}), **place)
+        fetch_download("set", files(a={"urls": (server.url,), "md5": right}), **place)
+    assert (place["data"] / "set" / "a").read_bytes() == BIG
+
+
+def test_two_downloads_at_once_share_the_lock_file(place):
+    with file_server(Served(BIG)) as server:
+        rows = {f"set{number}": files(a={"urls": (server.url,)}) for number in range(8)}
+        rows = {name: one.model_copy(update={"folder": name}) for name, one in rows.items()}
+        threads = [threading.Thread(target=fetch_download, args=(*pair, *place.values())) for pair in rows.items()]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert sorted(json.loads(place["lock"].read_text())) == sorted(rows)
+
+
+def test_a_killed_fetch_goes_on_and_a_second_process_waits(place):
+    data = BIG
+    with file_server(Served(data, script=["slow", "slow"])) as server:
+        text = f"""
+from pathlib import Path
+from pargo.data.downloads import fetch_download
+from pargo.data.versions import Http
+row = Http.model_validate({{"kind": "http", "folder": "set", "files": {{"a": {{"urls": ({server.url!r},)}}}}}})
+fetch_download("set", row, Path({str(place["data"])!r}), Path({str(place["lock"])!r}))
+"""
+        first = subprocess.Popen([sys.executable, "-c", text])
+        while server.sent < 100_000:
+            time.sleep(0.01)
+        first.send_signal(signal.SIGKILL)
+        first.wait()
+        assert not (place["data"] / "set").exists()
+        both = [subprocess.Popen([sys.executable, "-c", text], stderr=subprocess.PIPE, text=True) for _ in range(2)]
+        errors = [process.communicate(timeout=60)[1] for process in both]
+        assert [process.returncode for process in both] == [0, 0], errors
+        assert "Range" in server.requests[1]
+        assert len(server.requests) == 2
+    assert (place["data"] / "set" / "a").read_bytes() == data
+
+
+def test_a_full_disk_is_known_beforehand(place, monkeypatch):
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(10**9, 10**9, 10**8))
+    with pytest.raises(PargoError, match=r"set: about 0\.2 GB are needed in .*; 0\.1 GB are free"):
+        fetch_download("set", files(a={"urls": ("http://127.0.0.1:9/a",), "size": 200_000_000}), **place)
+    row = files(**{"a.zip": {"urls": ("http://127.0.0.1:9/a",), "size": 90_000_000}})
+    with pytest.raises(PargoError, match=r"with its archives, about 0\.2 GB"):
+        fetch_download("set", row.model_copy(update={"unpack": "."}), **place)
+
+
+# Archives -------------------------------------------------------------------------------------------------------------
+
+
+def test_archives_are_unpacked_together(hub, place):
+    hub.files = {"0.zip": zipped(**{"0/a.png": b"a", "0/b.png": b"b"}), "1.zip": zipped(**{"1/c.png": b"c"})}
+    fetch_download("images", row(files=("*.zip",), unpack=".", folder="deep/images"), **place)
+    expected = {"deep/images/0/a.png": b"a", "deep/images/0/b.png": b"b", "deep/images/1/c.png": b"c"}
+    assert there(place) == expected | {".fetching/images.lock": b""}
+
+
+def test_a_folder_of_an_archive(place):
+    with file_server(Served(zipped(**{"train/a.jpg": b"a", "__MACOSX/x": b""}))) as server:
+        table = files(**{"train.zip": {"urls": (server.url,)}}).model_copy(update={"unpack": "train"})
+        fetch_download("set", table, **place)
+        assert there(place) == {"set/a.jpg": b"a", ".fetching/set.lock": b""}
+        shutil.rmtree(place["data"])
+        with pytest.raises(PargoError, match="its archives hold no folder other; they hold __MACOSX, train"):
+            fetch_download("set", table.model_copy(update={"unpack": "other"}), **place)
+        asked = len(server.requests)
+        fetch_download("set", table, **place)  # what was fetched stayed
+        assert len(server.requests) == asked
+
+
+def test_archives_that_hold_the_same_are_refused(hub, place):
+    hub.files = {name: zipped(**{"same/a.png": b"a"}) for name in ("0.zip", "1.zip")}
+    with pytest.raises(PargoError, match=r"same is in 1\.zip and in an archive before it"):
+        fetch_download("images", row(files=("*.zip",), unpack="."), **place)
+    assert not (place["data"] / "pool").exists()
+
+
+@pytest.mark.parametrize("fault", ["escape", "link"])
+def test_a_malicious_archive_leaves_nothing(place, fault, tmp_path):
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as archive:
+        info = tarfile.TarInfo("../evil" if fault == "escape" else "evil")
+        if fault == "link":
+            info.type, info.linkname = tarfile.SYMTYPE, "/etc/passwd"
+        archive.addfile(info)
+    with file_server(Served(buffer.getvalue())) as server:
+        table = files(**{"x.tar": {"urls": (server.url,)}}).model_copy(update={"unpack": "."})
+        with pytest.raises(PargoError, match="refused"):
+            fetch_download("set", table, **place)
+    assert not (place["data"] / "set").exists()
+    assert not list(tmp_path.rglob("evil"))
+
+
+# By hand --------------------------------------------------------------------------------------------------------------
+
+
+def test_what_only_a_person_fetches(place):
+    values = {"kind": "folder", "page": "https://example.org/terms", "folder": "sam", "gate": "agree to the licence"}
+    by_hand = Folder.model_validate({**values, "note": "51 archives."})
+    with pytest.raises(PargoError) as error:
+        fetch_download("sam", by_hand, **place)
+    for part in ("data/sam", "https://example.org/terms", "agree to the licence", "51 archives."):
+        assert part in str(error.value)
+    (place["data"] / "sam").mkdir(parents=True)
+    assert fetch_download("sam", by_hand, **place) == place["data"] / "sam"
+
+
+def test_every_kind_of_download_has_a_fetcher():
+    from typing import get_args
+
+    from pargo.data.versions import AnyDownload
+
+    assert set(downloads.FETCHERS) | {Folder} == set(get_args(get_args(AnyDownload)[0]))
