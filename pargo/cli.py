@@ -622,12 +622,16 @@ def data_ls(config: ConfigFile = DEFAULT_CONFIG) -> None:
     from rich.console import Console
 
     from pargo.config.experiment import load_config
-    from pargo.data.overview import rows, table
+    from pargo.data.overview import rows, table, version_table
     from pargo.layout import Layout
 
     experiment = load_config(config)
     found = rows(experiment, Layout(experiment.name))
-    Console(width=max(Console().width, 126)).print(table(found, f"Sources of {config}"))
+    versions = {name: version for row in found for name, version in row.downloads.items()}
+    console = Console(width=max(Console().width, 126))
+    console.print(table(found, f"Sources of {config}"))
+    if versions:
+        console.print(version_table(versions))
 
 
 @data_app.command("size")
@@ -660,31 +664,37 @@ def data_verify(config: ConfigFile = DEFAULT_CONFIG) -> None:
 
 @data_app.command("fetch")
 def data_fetch(
-    target: Annotated[Path, typer.Argument(metavar="FILE", help="Where the file goes.")],
-    urls: Annotated[list[str], typer.Argument(metavar="URL...", help="Its address; further ones are mirrors.")],
-    sha256: Annotated[str | None, typer.Option(help="Of the right file; another one is refused.")] = None,
-    size: Annotated[int | None, typer.Option(min=0, help="Its bytes, likewise.")] = None,
-    unpack: Annotated[Path | None, typer.Option(help="New directory for what the archive holds.")] = None,
-    token: Annotated[
-        str | None, typer.Option(metavar="VARIABLE", help="Environment variable of a bearer token, e.g. HF_TOKEN.")
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="NAME...", help="Rows of pargo/data/versions.yaml; by default, all.")
     ] = None,
+    config: ConfigFile = DEFAULT_CONFIG,
 ) -> None:
-    """Fetch a large file: resumed after a cut, verified, in its place only when it is whole; run again to go on."""
-    import os
+    """Fetch what a config's sources name, into `data/`: resumed, checked, in its folder when it is whole.
 
-    from pargo.data.fetch import fetch
-    from pargo.data.unpack import unpack as unpack_archive
+    The run does it too; this is for a machine that has a network when those of the jobs have none.
+    """
+    from pargo.config.experiment import load_config
+    from pargo.config.stages import source_downloads
+    from pargo.data.downloads import fetch_download, how_to_get
+    from pargo.data.versions import DATA, Folder, download
 
-    if token is not None and not os.environ.get(token):
-        raise PargoError(f"--token: the environment has no {token}")
-    if unpack is not None and unpack.exists():
-        raise PargoError(f"--unpack: {unpack} exists already: remove it or name another directory")
-    headers = {"Authorization": f"Bearer {os.environ[token]}"} if token else {}
-    found = fetch(urls, target, size=size, sha256=sha256, headers=headers)
-    typer.echo(f"{target}: {found.size:,} bytes, sha256 {found.sha256}")
-    if unpack is not None:
-        unpack_archive(target, unpack)
-        typer.echo(f"unpacked: {unpack}")
+    experiment = load_config(config)
+    used = [source_downloads(experiment.sources[name]) for name in sorted(experiment.used_sources)]
+    wanted = (
+        {name: download(name) for name in names}
+        if names
+        else {name: row for rows in used for name, row in rows.items()}
+    )
+    by_hand = []
+    for name, row in wanted.items():
+        if isinstance(row, Folder) and not (DATA / row.folder).exists():
+            by_hand.append(how_to_get(name, row))
+        else:
+            typer.echo(f"{name}: {fetch_download(name, row)}")
+    if not wanted:
+        typer.echo(f"{config} names no downloads: its sources are packages, which the run fetches, or made")
+    if by_hand:
+        raise PargoError("no program fetches these:\n" + "\n".join(f"  {text}" for text in by_hand))
 
 
 # Versions -----------------------------------------------------------------------------------------------------------

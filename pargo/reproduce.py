@@ -26,7 +26,9 @@ from rich.table import Table
 
 from pargo.code import ROOT
 from pargo.config.experiment import Config, load_config
-from pargo.config.stages import check_sources, missing_files
+from pargo.config.stages import check_sources, missing_files, source_downloads
+from pargo.data.downloads import how_to_get
+from pargo.data.versions import Folder
 from pargo.display import Display, duration
 from pargo.errors import PargoError
 from pargo.jobs.launcher import ON_INTERRUPT
@@ -127,8 +129,8 @@ def _check_files(config: Config, layout: Layout) -> None:
     lines = []
     for name, paths in missing.items():
         lines += [f"  sources.{name}: {path}" for path in paths]
-        if estimate := getattr(config.sources[name], "estimate", None):
-            lines.append(f"    from {estimate.origin}")
+        rows = source_downloads(config.sources[name]).items()
+        lines += [f"    {how_to_get(key, row)}" for key, row in rows if isinstance(row, Folder)]
     raise PargoError("these files have to be there first:\n" + "\n".join(lines))
 
 

@@ -10,7 +10,7 @@ from pargo.config.base import Fraction, Name, Positive, Settings
 
 
 class WheelSource(Settings):
-    """A package of the Python index, pinned by version and sha256 in `pargo.data.sources`; never imported."""
+    """A package of the Python index: the row of its name in the version table; its code is never imported."""
 
     kind: Literal["wheel"]
     max_images: Positive | None = Field(None, description="keep only the first images of every split")
@@ -37,26 +37,27 @@ class MiniMMESource(Settings):
 class Estimate(Settings):
     """What `pargo plan` counts with before the files are there; nothing else reads it."""
 
-    origin: str = Field(description="where the files come from")
-    gigabytes: Annotated[float, Field(gt=0)] = Field(description="to be fetched")
     num_images: Positive | None = None
     asked_tokens: Positive | None = Field(None, description="of a conversation, in questions")
     answered_tokens: Positive | None = Field(None, description="of a conversation, in answers")
 
 
 class LocalSource(Settings):
-    """Files that somebody put there."""
+    """Files that are fetched as the version table says, or that somebody put there."""
 
+    downloads: tuple[Name, ...] = Field(
+        (), description="rows of pargo/data/versions.yaml; fetched by the run where their folders are not there"
+    )
     estimate: Estimate | None = Field(None, description="about what the files are, for `pargo plan`")
 
 
 class OfficialSource(LocalSource):
-    """Official files of a benchmark, which its owner gives out; never downloaded by this project."""
+    """Official files of a benchmark, as its owner or the hub lays them out."""
 
     kind: Literal["official"]
     benchmark: Literal["mme", "mmbench", "seedbench", "mmvet", "pope"]
     files: Annotated[tuple[str, ...], Field(min_length=1)] = Field(
-        description="files or folders, as the owner or the hub lays them out; relative to the project"
+        description="files, zips or folders; relative to the project"
     )
 
 
@@ -66,7 +67,7 @@ class TimmSource(LocalSource):
     kind: Literal["timm"]
     architecture: str = Field(description="timm model name")
     tag: str = Field(description="which of the architecture's published weights: what follows the dot in timm's name")
-    weights: str = Field(description="a .safetensors file; relative to the project")
+    weights: str = Field(description="a .safetensors file, also of a whole CLIP of open_clip; relative to the project")
 
     @property
     def files(self) -> tuple[str, ...]:

@@ -11,44 +11,50 @@ from pathlib import Path
 from typing import Any
 
 from pargo.config.experiment import Config
-from pargo.config.sources import files
+from pargo.config.sources import LocalSource, Source, files
 from pargo.config.training import Train
-from pargo.data.sources import WHEELS
-from pargo.errors import ConfigError
+from pargo.data.versions import DATA, AnyDownload, Folder, not_fetched, wheel, without_remarks
+from pargo.data.versions import download as version
 
 
 def download(config: Config, source: str) -> dict[str, Any]:
-    chosen, pin = config.sources[source], None
-    if getattr(chosen, "estimate", None):
+    chosen = config.sources[source]
+    pin = without_remarks(wheel(source)) if chosen.kind == "wheel" else None
+    rows = {name: without_remarks(row) for name, row in source_downloads(chosen).items()}
+    if isinstance(chosen, LocalSource):
         chosen = chosen.model_copy(update={"estimate": None})  # a better guess is no other source
-    if chosen.kind == "wheel":
-        if source not in WHEELS:
-            raise ConfigError(f"sources.{source}: not in the source table; choices: {', '.join(sorted(WHEELS))}")
-        pin = WHEELS[source]
-    return {"id": source, "source": chosen, "pin": pin}
+    return {"id": source, "source": chosen, "pin": pin, "downloads": rows}
+
+
+def source_downloads(source: Source) -> dict[str, AnyDownload]:
+    """The rows of the version table that a source names."""
+    return {name: version(name) for name in getattr(source, "downloads", ())}
 
 
 def check_sources(config: Config) -> None:
-    """Raise ConfigError when a package is not in the source table."""
+    """Raise ConfigError when a source names a row that the version table does not have."""
     for source in config.sources:
         download(config, source)
 
 
 def missing_files(config: Config, done: Callable[[str], bool]) -> dict[str, list[str]]:
-    """What has to be put there first: files of local sources that do not exist, by source.
+    """What somebody has to put there first, by source: files that do not exist and that the run does not fetch.
 
     Args:
         done: is this source imported already?
     """
     wanted = [name for name in config.sources if name in config.used_sources and not done(name)]
-    missing = {name: [path for path in local_files(config, name) if not Path(path).exists()] for name in wanted}
+    missing = {name: [path for path in by_hand(config, name) if not Path(path).exists()] for name in wanted}
     return {name: paths for name, paths in missing.items() if paths}
 
 
-def local_files(config: Config, name: str) -> list[str]:
-    """What somebody has to put there for a source; nothing for one that is fetched or made."""
+def by_hand(config: Config, name: str) -> list[str]:
+    """What somebody has to put there for a source, whether it is there or not."""
     source = config.sources[name]
-    return [*files(source), *([source.images] if source.kind == "conversations" else [])]
+    rows = source_downloads(source).values()
+    images = [source.images] if source.kind == "conversations" else []
+    folders = [(DATA / row.folder).as_posix() for row in rows if isinstance(row, Folder)]
+    return [*not_fetched([*files(source), *images], rows), *folders]
 
 
 def fingerprint(config: Config, split: str) -> dict[str, Any]:

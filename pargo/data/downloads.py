@@ -19,11 +19,10 @@ from typing import Any
 
 from pargo.data.fetch import fetch
 from pargo.data.unpack import unpack
-from pargo.data.versions import Archives, Download, Folder, Http, Hub, Img2dataset
+from pargo.data.versions import DATA, Archives, Download, Folder, Http, Hub, Img2dataset
 from pargo.errors import PargoError
 from pargo.files import read_json, write_atomic
 
-DATA = Path("data")
 LOCK = Path("config/versions.lock.json")
 FETCHING = ".fetching"
 ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz")
@@ -45,7 +44,7 @@ def fetch_download(name: str, download: Download, data: Path = DATA, lock: Path 
     if target.exists():
         return target
     if isinstance(download, Folder):
-        raise PargoError(f"{target} is not there, and no program fetches it. {by_hand(name, download)}")
+        raise PargoError(f"{target} is not there, and no program fetches it. {how_to_get(name, download)}")
     staging.mkdir(parents=True, exist_ok=True)
     with _alone(staging.with_name(f"{name}.lock"), name):
         if target.exists():
@@ -65,7 +64,7 @@ def fetch_download(name: str, download: Download, data: Path = DATA, lock: Path 
     return target
 
 
-def by_hand(name: str, download: Folder) -> str:
+def how_to_get(name: str, download: Folder) -> str:
     """What somebody has to do."""
     parts = [f"{name}: get it from {download.page}"]
     parts += [f"{download.gate} there"] if download.gate else []
@@ -201,7 +200,9 @@ def _reason(error: Exception, download: Hub) -> str:
     text = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
     if status in (401, 403):
         asked = download.gate or "accept its terms"
-        return f"the hub refuses it (HTTP {status}): {asked} at {download.page}, then log in: `hf auth login` or HF_TOKEN"
+        return (
+            f"the hub refuses it (HTTP {status}): {asked} at {download.page}, then log in: `hf auth login` or HF_TOKEN"
+        )
     if status == 404:
         return f"the hub has no {download.type} {download.repository} at {download.revision or 'its newest commit'}"
     return f"{text}. What is fetched stays: run the command again to go on"

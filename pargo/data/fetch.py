@@ -10,7 +10,7 @@ import random
 import shutil
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -57,7 +57,6 @@ def fetch(
     size: int | None = None,
     sha256: str | None = None,
     md5: str | None = None,
-    headers: Mapping[str, str] | None = None,
     timeout: float = 60.0,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Fetched:
@@ -69,7 +68,6 @@ def fetch(
     Args:
         urls: mirrors, tried in this order.
         size, sha256, md5: of the right file, where they are known.
-        headers: for the first host of each address alone.
         timeout: seconds without a byte.
 
     Raises:
@@ -92,7 +90,7 @@ def fetch(
             url, before = left[tries % len(left)], partial.size
             try:
                 if size is None or before != size:  # else a process was killed just before it was done
-                    _receive(url, partial, pin, headers or {}, timeout)
+                    _receive(url, partial, pin, timeout)
                 found = _check(partial.path, pin)
             except _Never as error:
                 problems[url] = str(error)
@@ -185,7 +183,7 @@ class _Partial:
         self._state.unlink(missing_ok=True)
 
 
-def _receive(url: str, partial: _Partial, pin: _Pin, headers: Mapping[str, str], timeout: float) -> None:
+def _receive(url: str, partial: _Partial, pin: _Pin, timeout: float) -> None:
     """Append what is missing. A part is continued if the server's file is still the same, or its hash will tell.
 
     Raises:
@@ -195,7 +193,7 @@ def _receive(url: str, partial: _Partial, pin: _Pin, headers: Mapping[str, str],
     """
     import httpx2
 
-    asked = dict(headers) | {"Accept-Encoding": "identity"}  # offsets are of the file's own bytes
+    asked = {"Accept-Encoding": "identity"}  # offsets are of the file's own bytes
     start = partial.size
     if start and (partial.version or pin.sha256 or pin.md5):
         asked["Range"] = f"bytes={start}-"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -10,16 +10,70 @@ from typing import Literal
 from rich.table import Table
 
 from pargo.config.experiment import Config
-from pargo.config.stages import local_files
-from pargo.data.sources import WHEELS
+from pargo.config.sources import Source
+from pargo.config.stages import by_hand, source_downloads
+from pargo.data.versions import DATA, Download, Version, wheel
 from pargo.display import size as in_words
 from pargo.errors import PargoError
 from pargo.layout import Layout, manifest_path
 from pargo.manifest import read_manifest, verify
 
 State = Literal[
-    "imported", "recorded, not here", "files are here", "to be fetched", "fetched by the run", "made by the run"
+    "imported", "recorded, not here", "files are here", "to be put here", "fetched by the run", "made by the run"
 ]
+
+
+@dataclass(frozen=True)
+class ToFetch:
+    """How much is fetched for a source; what an earlier source fetches already is not counted again.
+
+    Attributes:
+        exact: bytes that are stated exactly.
+        about: further bytes, of rows that say about how many.
+        unknown: rows of the version table that say nothing.
+    """
+
+    exact: float = 0.0
+    about: float = 0.0
+    unknown: tuple[str, ...] = ()
+
+    @property
+    def size(self) -> float:
+        return self.exact + self.about
+
+    @property
+    def basis(self) -> str:
+        if self.unknown:
+            return f"not stated: {', '.join(self.unknown)}"
+        return ("about" if self.about else "stated") if self.size else ""
+
+    def __str__(self) -> str:
+        parts = [f"{'about ' if self.about else ''}{in_words(self.size)}"] if self.size else []
+        return " + ".join([*parts, *("?" for _ in self.unknown[:1])]) or "-"
+
+
+def _sum(rows: Mapping[str, Version]) -> ToFetch:
+    return ToFetch(
+        exact=float(sum(row.exact or 0 for row in rows.values())),
+        about=float(sum(row.about or 0 for row in rows.values() if not row.exact)),
+        unknown=tuple(name for name, row in rows.items() if not row.bytes),
+    )
+
+
+def to_fetch(config: Config) -> dict[str, ToFetch]:
+    """By source; sources that are used come first."""
+    names = sorted(config.sources, key=lambda name: name not in config.used_sources)
+    found, counted = {}, set[str]()
+    for name in names:
+        rows = _versions(config.sources[name], name)
+        own = {key: row for key, row in rows.items() if key not in counted}
+        counted.update(own)
+        found[name] = _sum(own)
+    return found
+
+
+def _versions(source: Source, name: str) -> dict[str, Version]:
+    return {name: wheel(name)} if source.kind == "wheel" else dict(source_downloads(source))
 
 
 @dataclass(frozen=True)
@@ -28,8 +82,8 @@ class SourceRow:
 
     Attributes:
         used: some job reads it; otherwise it stands by.
-        origin: where its files come from; empty for what is made.
-        stated: bytes to be fetched, as the config or a pin says; None where neither does.
+        downloads: rows of the version table that it needs, by name.
+        fetch: how much that is.
         found: bytes of the imported artifact, as its manifest says; None before.
         missing: paths that somebody has to put there.
     """
@@ -37,8 +91,8 @@ class SourceRow:
     name: str
     kind: str
     used: bool
-    origin: str
-    stated: float | None
+    downloads: dict[str, Version]
+    fetch: ToFetch
     found: int | None
     missing: tuple[str, ...]
     state: State
@@ -46,51 +100,61 @@ class SourceRow:
 
 def rows(config: Config, layout: Layout) -> list[SourceRow]:
     """All sources, those that are used first."""
-    found = [_row(config, layout, name) for name in config.sources]
-    return sorted(found, key=lambda row: not row.used)
+    return [_row(config, layout, name, fetch) for name, fetch in to_fetch(config).items()]
 
 
-def _row(config: Config, layout: Layout, name: str) -> SourceRow:
+def _row(config: Config, layout: Layout, name: str, fetch: ToFetch) -> SourceRow:
     source, directory = config.sources[name], layout.source(name)
-    estimate = getattr(source, "estimate", None)
-    origin, stated = (estimate.origin, estimate.gigabytes * 1e9) if estimate else ("", None)
-    if source.kind == "wheel":
-        pin = WHEELS[name]
-        origin, stated = f"package index: {pin['package']} {pin['version']}", float(pin["size"])
-    wanted = local_files(config, name)
+    downloads, wanted = _versions(source, name), by_hand(config, name)
     missing = tuple(path for path in wanted if not Path(path).exists())
     bytes_found = None
     state: State
     if manifest_path(directory).exists():
         bytes_found = sum(entry["size"] for entry in read_manifest(directory)["files"].values())
         state, missing = ("imported" if directory.exists() else "recorded, not here"), ()
-    elif wanted:
-        state = "to be fetched" if missing else "files are here"
+    elif missing:
+        state = "to be put here"
+    elif all(isinstance(row, Download) and (DATA / row.folder).exists() for row in downloads.values()):
+        state = "files are here" if downloads or wanted else "made by the run"
     else:
-        state = "fetched by the run" if source.kind == "wheel" else "made by the run"
-    return SourceRow(name, source.kind, name in config.used_sources, origin, stated, bytes_found, missing, state)
+        state = "fetched by the run"
+    return SourceRow(name, source.kind, name in config.used_sources, downloads, fetch, bytes_found, missing, state)
 
 
 def table(found: list[SourceRow], title: str) -> Table:
     """For a terminal."""
     result = Table(title=title, caption=totals(found), caption_justify="left", title_justify="left")
-    for column in ("source", "kind", "from", "stated", "artifact", "state"):
-        result.add_column(column, justify="right" if column in ("stated", "artifact") else "left", overflow="fold")
+    for column in ("source", "kind", "versions", "to fetch", "artifact", "state"):
+        result.add_column(column, justify="right" if column in ("to fetch", "artifact") else "left", overflow="fold")
     for row in found:
         state = row.state if row.used else f"{row.state}; stands by"
-        cells = (row.origin or "-", _size(row.stated), _size(row.found), "\n".join((state, *row.missing)))
-        result.add_row(row.name, row.kind, *cells)
+        versions = "\n".join(row.downloads) or "-"
+        cells = (str(row.fetch), "-" if row.found is None else in_words(row.found), "\n".join((state, *row.missing)))
+        result.add_row(row.name, row.kind, versions, *cells)
+    return result
+
+
+def version_table(found: dict[str, Version]) -> Table:
+    """Rows of the version table, for a terminal."""
+    result = Table(title="Versions (pargo/data/versions.yaml)", title_justify="left")
+    for column in ("name", "from", "version", "size", "licence, gate"):
+        kept = column in ("name", "version")
+        result.add_column(column, justify="right" if column == "size" else "left", overflow="fold", no_wrap=kept)
+    for name, row in found.items():
+        terms = "; ".join(filter(None, (row.licence, row.gate)))
+        result.add_row(name, row.origin, row.pinned, str(_sum({name: row})), terms)
     return result
 
 
 def totals(found: list[SourceRow]) -> str:
-    """What is to be fetched for the sources in use, what is imported, and which sources nothing is stated of."""
+    """What is fetched for the sources in use, what is imported, and what nothing is stated of."""
     used = [row for row in found if row.used]
-    stated = [row.stated for row in used if row.stated is not None]
-    unknown = [row.name for row in used if row.stated is None and row.missing]
-    parts = [f"{in_words(sum(stated))} stated for {len(stated)} of the {len(used)} sources in use"]
+    exact, about = sum(row.fetch.exact for row in used), sum(row.fetch.about for row in used)
+    unknown = [name for row in used for name in row.fetch.unknown]
+    parts = [f"{in_words(exact + about) or 'nothing'} to fetch for the {len(used)} sources in use"]
+    parts += [f"{in_words(exact) or 'nothing'} of it stated exactly, {in_words(about)} about"] if about else []
+    parts += [f"nothing stated of {', '.join(unknown)}"] if unknown else []
     parts += [f"{in_words(sum(row.found or 0 for row in used if row.state == 'imported')) or 'nothing'} imported"]
-    parts += [f"nothing stated for {', '.join(unknown)}"] if unknown else []
     return "; ".join(parts)
 
 
@@ -104,7 +168,3 @@ def check(config: Config, layout: Layout) -> Iterator[tuple[str, str | None]]:
                 yield name, str(error)
             else:
                 yield name, None
-
-
-def _size(number: float | None) -> str:
-    return "-" if number is None else in_words(number)

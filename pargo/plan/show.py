@@ -70,7 +70,7 @@ def _notes(rows: Sequence[Row], assumptions: Assumptions) -> str:
     elif not measured:
         lines.append("No time is reckoned: the jobs file asks for no GPU, and no run with these settings is there.")
     lines += [f"{basis}: by a run with these settings, the slowest of its seeds." for basis in measured]
-    lines.append("stated: about what the config or the table of packages says; storage counts it once more.")
+    lines.append("Downloads: as pargo/data/versions.yaml says, each counted once; storage counts them once more.")
     lines.append(
         "Not counted: queues, start-up, reading data, captions and scores (CPU), and what a failed job repeats. "
         "checkpoints: at most, and freed when a training is done."

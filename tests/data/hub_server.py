@@ -1,4 +1,4 @@
-"""A hub of models and datasets on loopback: the part of its protocol that huggingface_hub speaks to fetch a snapshot."""
+"""A hub of one model or dataset on loopback: the part of its protocol with which huggingface_hub fetches a snapshot."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Repository:
         name: `owner/name`.
         large: kept by LFS, with a sha256; others have git's own hash.
         gated: refuses who has no token.
-        cut: send so many bytes of the first reply with a file, then hang up.
+        cut: send so many bytes of the first reply with a larger file, then hang up.
         served: other bytes than the hashes are of.
         requests: path and headers.
     """
@@ -92,7 +92,7 @@ def hub_server(repository: Repository) -> Iterator[Repository]:
             if asked:
                 head["Content-Range"] = f"bytes {start}-{len(data) - 1}/{len(data)}"
             cut, limit = False, len(data)
-            if with_body and repository.cut is not None:
+            if with_body and repository.cut is not None and len(data) > repository.cut:
                 cut, limit, repository.cut = True, repository.cut, None
             self._send(206 if asked else 200, data[start:], head, with_body, limit)
             if cut:

@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import time
-import zipfile
 from pathlib import Path
 
 import pytest
@@ -255,42 +254,3 @@ def test_whatever_happens_it_is_the_file(served, tmp_path_factory, script):
     found, _ = quickly([served.url], target)
     assert found.sha256 == SHA256
     assert target.read_bytes() == DATA
-
-
-def test_headers_are_sent(served, target):
-    quickly([served.url], target, headers={"Authorization": "Bearer x"})
-    assert served.requests[0]["Authorization"] == "Bearer x"
-
-
-# The command ----------------------------------------------------------------------------------------------------------
-
-
-def command(*arguments: str) -> subprocess.CompletedProcess:
-    return subprocess.run([sys.executable, "-m", "pargo", "data", "fetch", *arguments], capture_output=True, text=True)
-
-
-def test_the_command_fetches_and_unpacks(tmp_path, monkeypatch):
-    archive = tmp_path / "made.zip"
-    with zipfile.ZipFile(archive, "w") as opened:
-        opened.writestr("folder/a.txt", "one")
-    monkeypatch.setenv("SOME_TOKEN", "secret-token-0123")
-    with file_server(Served(archive.read_bytes())) as server:
-        options = ("--unpack", str(tmp_path / "out"), "--token", "SOME_TOKEN")
-        done = command(str(tmp_path / "x.zip"), server.url, *options)
-        assert done.returncode == 0, done.stderr
-        assert (tmp_path / "out" / "folder" / "a.txt").read_text() == "one"
-        assert server.requests[0]["Authorization"] == "Bearer secret-token-0123"
-        again = command(str(tmp_path / "x.zip"), server.url, *options)
-        assert "exists already" in again.stderr
-        wrong = command(str(tmp_path / "y.zip"), server.url, "--sha256", "0" * 64)
-    assert wrong.returncode == again.returncode == 1
-    assert "is not the pinned file" in wrong.stderr
-    assert "Traceback" not in wrong.stderr + again.stderr
-    assert not (tmp_path / "y.zip").exists()
-    assert "secret-token" not in done.stdout + done.stderr + wrong.stderr
-
-
-def test_the_command_without_its_token(tmp_path, monkeypatch):
-    monkeypatch.delenv("SOME_TOKEN", raising=False)
-    done = command(str(tmp_path / "x"), "http://127.0.0.1:9/x", "--token", "SOME_TOKEN")
-    assert (done.returncode, "the environment has no SOME_TOKEN" in done.stderr) == (1, True)

@@ -75,7 +75,7 @@ def test_the_tower_of_a_whole_clip_is_taken(tmp_path):
     assert all(torch.equal(loaded[name], tensor.half()) for name, tensor in weights.items())
     del clip["visual.trunk.patch_embed.proj.weight"]
     save_file(clip, tmp_path / "open_clip_model.safetensors")
-    with pytest.raises(InputError, match=r"missing: norm\.weight"):
+    with pytest.raises(InputError, match=r"missing: patch_embed\.proj\.weight"):
         fetch(tmp_path / "short", **source, weights=str(tmp_path / "open_clip_model.safetensors"))
 
 
@@ -268,21 +268,27 @@ def test_a_list_without_any_image_is_refused(tmp_path, images):
 # The paper's ----------------------------------------------------------------------------------------------------------
 
 
-def test_what_is_missing_is_known_before_anything_runs(tmp_path, monkeypatch):
+def test_what_only_a_person_can_fetch_is_known_before_anything_runs(tmp_path, monkeypatch):
     config = load_config("config/paper.yaml")
     monkeypatch.chdir(tmp_path)
-    missing = missing_files(config, done=lambda name: name == "internlm2_7b")
-    assert set(missing) == config.used_sources - {"internlm2_7b"}
-    assert missing["short_captions"] == [
-        "data/LLaVA-Pretrain/blip_laion_cc_sbu_558k.json",
-        "data/LLaVA-Pretrain/images",
-    ]
-    assert "sharegpt4v_pt" in config.sources.keys() - missing.keys()  # it stands by, to be named in a mixture
-    unused = config.model_copy(update={"arms": {"pargo": config.arms["pargo"]}})
-    assert "short_captions" not in missing_files(unused, done=lambda name: False)
-    Path("data/benchmarks/mm-vet").mkdir(parents=True)
-    assert "mmvet" not in missing_files(config, done=lambda name: False)
+    assert missing_files(config, done=lambda name: False) == {"instructions": ["data/images/ocr_vqa/images"]}
+    assert missing_files(config, done=lambda name: name == "instructions") == {}
+    Path("data/images/ocr_vqa/images").mkdir(parents=True)
+    assert missing_files(config, done=lambda name: False) == {}
     assert missing_files(load_config(Path(__file__).parents[2] / "config/quick.yaml"), done=lambda name: False) == {}
+
+
+def test_files_that_no_download_brings_have_to_be_there(tmp_path, monkeypatch):
+    config = load_config("config/paper.yaml")
+    monkeypatch.chdir(tmp_path)
+    own = config.sources["short_captions"].model_copy(update={"downloads": ()})
+    other = config.sources["mme"].model_copy(update={"files": ("data/mme/x.zip", "mine/x.zip")})
+    changed = config.model_copy(update={"sources": config.sources | {"short_captions": own, "mme": other}})
+    missing = missing_files(changed, done=lambda name: name == "instructions")
+    assert missing == {
+        "short_captions": [*own.annotations, "data/images/llava/llava_pretrain/images"],
+        "mme": ["mine/x.zip"],
+    }
 
 
 def test_imported_files_may_be_deleted_but_not_changed(tmp_path, images):
@@ -305,6 +311,6 @@ def test_imported_files_may_be_deleted_but_not_changed(tmp_path, images):
 def test_a_better_estimate_imports_nothing_again():
     config = load_config("config/paper.yaml")
     source = config.sources["instructions"]
-    better = source.model_copy(update={"estimate": source.estimate.model_copy(update={"gigabytes": 80.0})})
+    better = source.model_copy(update={"estimate": source.estimate.model_copy(update={"num_images": 80})})
     changed = config.model_copy(update={"sources": config.sources | {"instructions": better}})
     assert canonical_json(download(config, "instructions")) == canonical_json(download(changed, "instructions"))

@@ -5,11 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 from typer.testing import CliRunner
 
 from pargo.cli import app
 from pargo.config.experiment import load_config
-from pargo.data.overview import check, rows, totals
+from pargo.config.stages import source_downloads
+from pargo.data.overview import check, rows, table, totals, version_table
+from pargo.data.versions import known_versions
 from pargo.layout import Layout
 from pargo.manifest import publish
 
@@ -25,24 +28,43 @@ def test_what_the_paper_needs(paper, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     found = {row.name: row for row in rows(paper, Layout("paper", tmp_path))}
     assert set(found) == set(paper.sources)
-    assert {row.state for row in found.values()} == {"to be fetched"}
+    assert {name for name, row in found.items() if row.state != "fetched by the run"} == {
+        "instructions",
+        "sharegpt4v_pt",
+    }
     assert {name for name, row in found.items() if not row.used} == set(paper.sources) - paper.used_sources
-    assert found["short_captions"].missing == (
-        "data/LLaVA-Pretrain/blip_laion_cc_sbu_558k.json",
-        "data/LLaVA-Pretrain/images",
-    )
-    Path("data/benchmarks/pope").mkdir(parents=True)
+    assert found["instructions"].missing == ("data/images/ocr_vqa/images",)
+    assert list(found["short_captions"].downloads) == ["llava_pretrain", "llava_pretrain_images"]
+    Path("data/pope").mkdir(parents=True)
     assert {row.name: row for row in rows(paper, Layout("paper", tmp_path))}["pope"].state == "files are here"
 
 
-def test_totals_are_sums_over_what_is_in_use(paper, tmp_path, monkeypatch):
+def test_every_row_is_counted_once(paper, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    stated = [paper.sources[name].estimate for name in paper.used_sources]
-    gigabytes = sum(estimate.gigabytes for estimate in stated if estimate)
+    versions = {
+        name: row for source in paper.used_sources for name, row in source_downloads(paper.sources[source]).items()
+    }
+    found = [row.fetch for row in rows(paper, Layout("paper", tmp_path)) if row.used]
+    assert sum(fetch.exact for fetch in found) == sum(row.exact or 0 for row in versions.values())
+    assert sum(fetch.size for fetch in found) == sum(row.bytes or 0 for row in versions.values())
+    unknown = [name for fetch in found for name in fetch.unknown]
+    assert sorted(unknown) == sorted(name for name, row in versions.items() if row.bytes is None)
     text = totals(rows(paper, Layout("paper", tmp_path)))
-    assert f"{gigabytes / 1000:,.1f} TB stated for" in text
-    assert "nothing imported" in text
-    assert "nothing stated for mme, " in text
+    assert "1.5 TB to fetch for the 11 sources in use" in text
+    assert "nothing stated of ocr_vqa_images, mmvet; nothing imported" in text
+
+
+def test_tables_name_every_row(paper, capsys):
+    console = Console(width=200)
+    found = rows(paper, Layout("paper"))
+    console.print(
+        table(found, "Sources"), version_table({key: row for one in found for key, row in one.downloads.items()})
+    )
+    shown = capsys.readouterr().out
+    for name, row in known_versions().items():
+        if row.kind != "wheel" and not name.startswith("relaion"):
+            assert shown.count(name) >= 2
+            assert row.licence in shown
 
 
 def test_a_changed_file_is_found(paper, tmp_path):

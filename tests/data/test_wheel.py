@@ -2,13 +2,12 @@
 
 import os
 import shutil
-import stat
-import warnings
 import zipfile
 
 import pytest
 
-from pargo.data.wheel import WheelPin, check, fetch, unpack
+from pargo.data.versions import Wheel
+from pargo.data.wheel import check, fetch
 from pargo.errors import PargoError
 from pargo.files import sha256_file, user_cache_directory
 
@@ -32,7 +31,7 @@ def make_wheel(folder, files):
 
 def make_pin(wheel, importer="easy_vqa", **changes):
     values = {"package": "pargo-fake", "version": "1.0", "sha256": sha256_file(wheel), "size": wheel.stat().st_size}
-    return WheelPin(**values | {"licence": "MIT", "note": "", "importer": importer} | changes)
+    return Wheel(kind="wheel", **values | {"licence": "MIT", "note": "", "importer": importer} | changes)
 
 
 @pytest.fixture
@@ -113,73 +112,6 @@ def test_a_retry_succeeds_after_a_failure(tmp_path, index):
     path = fetch(make_pin(wheel), tmp_path / "cache", delays=(7.0, 9.0), sleep=network_comes_back)
     assert path.read_bytes() == wheel.read_bytes()
     assert waits == [7.0]
-
-
-def test_unpack_writes_data_but_no_code(tmp_path):
-    wheel = make_wheel(tmp_path / "w", {"x/data/a.txt": "1", "x/__init__.py": "raise SystemExit"})
-    target = tmp_path / "out"
-    target.mkdir()
-    unpack(wheel, target)
-    assert (target / "x" / "data" / "a.txt").read_text() == "1"
-    assert (target / INFO / "LICENSE").exists()
-    assert not list(target.rglob("*.py"))
-
-
-@pytest.mark.parametrize(
-    "name",
-    ["../evil", "x/../../evil", "/tmp/evil", "..\\evil", "C:evil", "x/../x/evil"],  # noqa: S108
-)
-def test_names_that_leave_the_target_are_refused_before_anything_is_written(tmp_path, name):
-    wheel = make_wheel(tmp_path / "w", {"x/good.txt": "1", name: "2"})
-    target = tmp_path / "out"
-    target.mkdir()
-    with pytest.raises(PargoError, match="outside the target"):
-        unpack(wheel, target)
-    assert list(target.rglob("*")) == []
-    assert not (tmp_path / "evil").exists()
-
-
-@pytest.mark.parametrize("kind", [stat.S_IFLNK, stat.S_IFIFO, stat.S_IFCHR])
-def test_links_and_special_files_are_refused(tmp_path, kind):
-    info = zipfile.ZipInfo("x/link")
-    info.external_attr = (kind | 0o777) << 16
-    path = tmp_path / NAME
-    with zipfile.ZipFile(path, "w") as archive:
-        archive.writestr(info, "/etc/passwd")
-    with pytest.raises(PargoError, match="link or a special file"):
-        unpack(path, tmp_path)
-
-
-def test_a_name_twice_is_refused(tmp_path):
-    path = tmp_path / NAME
-    with warnings.catch_warnings(), zipfile.ZipFile(path, "w") as archive:
-        warnings.simplefilter("ignore")
-        archive.writestr("x/a", "1")
-        archive.writestr("x/A", "2")
-    with pytest.raises(PargoError, match="twice"):
-        unpack(path, tmp_path)
-
-
-def test_sizes_are_bounded(tmp_path):
-    wheel = make_wheel(tmp_path / "w", {"x/a": b"0" * 10_000})
-    target = tmp_path / "out"
-    target.mkdir()
-    with pytest.raises(PargoError, match="at most"):
-        unpack(wheel, target, max_bytes=9_999)
-    with pytest.raises(PargoError, match="at most"):
-        unpack(wheel, target, max_files=4)
-    assert list(target.iterdir()) == []
-
-
-def test_a_damaged_wheel_is_a_clear_error(tmp_path):
-    wheel = make_wheel(tmp_path / "w", {"x/a": "abcdefgh"})
-    data = wheel.read_bytes()
-    wheel.write_bytes(data.replace(b"abcdefgh", b"abcdefgX"))
-    with pytest.raises(PargoError, match="damaged"):
-        unpack(wheel, tmp_path)
-    wheel.write_bytes(b"no zip")
-    with pytest.raises(PargoError, match="damaged"):
-        unpack(wheel, tmp_path)
 
 
 def test_cache_folder_honours_xdg(monkeypatch, tmp_path):

@@ -98,7 +98,7 @@ def test_the_papers_plan_has_every_stage_of_every_arm():
     for stage in ("pretrain", "finetune", "evaluate"):
         assert [row.what for row in rows if row.stage == stage] == list(config.arms)
     assert {row.what for row in rows if row.stage == "download"} == config.used_sources
-    assert sum(row.download for row in rows) == pytest.approx(1518.8e9)
+    assert sum(row.download for row in rows) == pytest.approx(1505.4e9, rel=1e-4)
     by_name = {(row.stage, row.what): row for row in rows}
     pargo, mlp = by_name["pretrain", "pargo"], by_name["pretrain", "mlp"]
     # by hand: (304 + 215) tokens through 6.98 billion weights, 215 of them through the head, thrice the
@@ -116,7 +116,8 @@ def test_the_papers_plan_has_every_stage_of_every_arm():
     assert evaluation.jobs == 3 * len(config.benchmarks)
     assert evaluation.work == f"{2 * 2374 + 2 * 4329 + 14232 + 218 + 9000:,} questions"
     assert by_name["features", "seedbench test"].storage == BENCHMARKS["seedbench"][1] * 576 * 1024 * 2
-    assert {row.basis for row in rows} == {"stated", "not stated", "not reckoned", "assumed"}
+    unknown = {"not stated: ocr_vqa_images", "not stated: mmvet"}
+    assert {row.basis for row in rows} == {"stated", "about", *unknown, "not reckoned", "assumed"}
 
 
 def test_checkpoints_and_models_take_the_space_of_what_is_trained():

@@ -17,6 +17,7 @@ from pargo.config.experiment import parse_config
 from pargo.config.sources import files as source_files
 from pargo.data.download import listing
 from pargo.data.download import modules as download_modules
+from pargo.data.versions import not_fetched
 from pargo.errors import ConfigError
 from pargo.files import sha256_text
 from pargo.layout import Layout, manifest_path
@@ -61,8 +62,10 @@ def code(*modules):
 
 
 def local_files(source):
-    """Which files of a local source are or were imported: a change imports them again, but they may also be deleted."""
-    return listing(source_files(experiment.sources[source]), Path(run_directory("download", source)))
+    """Which files that somebody put there are or were imported: a change imports them again; they may be deleted."""
+    chosen = experiment.sources[source]
+    own = not_fetched(source_files(chosen), stages.source_downloads(chosen).values())
+    return listing(own, Path(run_directory("download", source)))
 
 
 def settings(function):
