@@ -1,0 +1,94 @@
+"""Lists of addresses become pools of images by the real img2dataset, where it is installed."""
+
+from __future__ import annotations
+
+import http.server
+import io
+import json
+import shutil
+import tarfile
+import threading
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+
+from pargo.config.sources import ImageShardsSource
+from pargo.data.downloads import fetch_download
+from pargo.data.importers.image_shards import import_image_shards
+from pargo.data.versions import Img2dataset
+from pargo.errors import PargoError
+
+SIZES = {"wide": (900, 600), "plain": (300, 240), "tiny": (60, 40)}
+ROW = Img2dataset(kind="img2dataset", addresses="index", folder="images", columns=("punsafe",))
+needs_tool = pytest.mark.skipif(shutil.which("img2dataset") is None, reason="img2dataset is not installed")
+
+
+@pytest.fixture
+def web():
+    """Addresses of images on loopback; all others are not found."""
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            name = self.path.strip("/")
+            buffer = io.BytesIO()
+            if name in SIZES:
+                Image.new("RGB", SIZES[name], "red").save(buffer, "JPEG")
+            self.send_response(200 if name in SIZES else 404)
+            self.send_header("Content-Length", str(buffer.tell()))
+            self.end_headers()
+            self.wfile.write(buffer.getvalue())
+
+        def log_message(self, *arguments) -> None:
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.fixture
+def addresses(tmp_path, web):
+    names = [*SIZES, "gone"]
+    table = {"url": [f"{web}/{name}" for name in names], "caption": names, "punsafe": [0.25] * len(names)}
+    (tmp_path / "data" / "index").mkdir(parents=True)
+    pq.write_table(pa.table(table), tmp_path / "data" / "index" / "part-00000.parquet")
+    return tmp_path / "data"
+
+
+@needs_tool
+def test_a_list_becomes_a_pool(addresses, tmp_path, capfd):
+    folder = fetch_download("pool", ROW, addresses, tmp_path / "lock.json")
+    assert "pool: 2 of 4 addresses gave an image" in capfd.readouterr().err
+    with tarfile.open(next(folder.glob("*.tar"))) as archive:
+        sizes = {}
+        for member in archive:
+            if member.name.endswith(".jpg"):
+                with Image.open(io.BytesIO(archive.extractfile(member).read())) as image:
+                    sizes[member.name] = image.size
+    assert sorted(sizes.values()) == [(300, 240), (768, 512)]  # never larger than asked, never made larger
+    source = ImageShardsSource(kind="image_shards", shards={"web": str(folder)})
+    import_image_shards(source, tmp_path / "artifact", tmp_path / "tars")
+    counts = json.loads((tmp_path / "artifact" / "counts.json").read_text())
+    assert counts["origins"]["web"]["samples"] == 2
+
+
+@needs_tool
+def test_no_image_at_all_is_an_error(addresses, tmp_path, monkeypatch):
+    monkeypatch.setitem(SIZES, "wide", (9, 9))
+    monkeypatch.setitem(SIZES, "plain", (9, 9))
+    with pytest.raises(PargoError, match=r"img2dataset ended with exit code 0 and .* 0 images"):
+        fetch_download("pool", ROW, addresses, tmp_path / "lock.json")
+    assert not (addresses / "images").exists()
+
+
+def test_without_the_tool_or_the_list(tmp_path, monkeypatch):
+    monkeypatch.setattr(shutil, "which", lambda name: None)
+    with pytest.raises(PargoError, match="pool: needs the tool img2dataset"):
+        fetch_download("pool", ROW, tmp_path / "data", tmp_path / "lock.json")
+    monkeypatch.setattr(shutil, "which", lambda name: "/bin/true")
+    with pytest.raises(PargoError, match="no addresses in .*index: fetch them first"):
+        fetch_download("pool", ROW, tmp_path / "data", tmp_path / "lock.json")
