@@ -98,11 +98,20 @@ class LanguageModelSource(LocalSource):
 
 
 class ConversationsSource(LocalSource):
-    """Images and conversations: a list of `image` and `conversations` (from, value) or `messages` (role, content)."""
+    """Images with conversations, questions or captions; the forms are those of `pargo/data/importers/entries.py`."""
 
     kind: Literal["conversations"]
-    annotations: Annotated[tuple[str, ...], Field(min_length=1)] = Field(description="JSON files")
+    annotations: Annotated[tuple[str, ...], Field(min_length=1)] = Field(
+        description="files with a list in JSON, or with one entry a line (.jsonl)"
+    )
     images: str = Field(description="folder that the names of images start from")
+    licences: dict[str, str] = Field({}, description="licence by the first folder of an image's name, its origin")
+    merge: bool = Field(False, description="entries of one image become one conversation; all are held in memory")
+    hint: str | None = Field(
+        None,
+        description="follows the question of entries with `question`: what kind of answer is wanted, "
+        "e.g. Answer the question using a single word or phrase.",
+    )
     max_broken: Fraction = Field(
         0.001, description="share of entries that may be left out, listed with their reasons; more are an error"
     )

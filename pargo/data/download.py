@@ -158,10 +158,9 @@ def _language_model(source: LanguageModelSource, directory: Path) -> None:
 
 
 def _conversations(source: ConversationsSource, directory: Path) -> None:
-    from pargo.data.importers.llava import import_conversations
+    from pargo.data.importers.conversations import import_conversations
 
-    annotations = [Path(path) for path in source.annotations]
-    import_conversations(annotations, Path(source.images), directory, source.max_broken)
+    import_conversations(source, directory)
 
 
 def _image_shards(source: ImageShardsSource, directory: Path, run_directory: Path | None) -> None:

@@ -90,5 +90,5 @@ def test_without_the_tool_or_the_list(tmp_path, monkeypatch):
     with pytest.raises(PargoError, match="pool: needs the tool img2dataset"):
         fetch_download("pool", ROW, tmp_path / "data", tmp_path / "lock.json")
     monkeypatch.setattr(shutil, "which", lambda name: "/bin/true")
-    with pytest.raises(PargoError, match="no addresses in .*index: fetch them first"):
+    with pytest.raises(PargoError, match=r"no addresses in .*index: fetch them first"):
         fetch_download("pool", ROW, tmp_path / "data", tmp_path / "lock.json")

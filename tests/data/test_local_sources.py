@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,7 @@ from pargo.config.experiment import load_config
 from pargo.config.models import Language, Vision
 from pargo.config.stages import download, missing_files
 from pargo.data.download import DownloadSettings, listing, run
+from pargo.data.importers.entries import read_entries
 from pargo.data.random_models import write_random_language
 from pargo.data.shards import Shards
 from pargo.errors import InputError, PargoError
@@ -202,6 +204,7 @@ def test_conversations_become_shards(tmp_path, images):
         "words_answered": 7,
         "broken": 0,
         "unknown_fields": {},
+        "origins": {},
     }
     (caption,) = make_engine(Captions(engine="conversation")).caption(read_samples(shards, ["0000000"]))
     assert caption.caption == "A dot."
@@ -223,8 +226,11 @@ def test_conversations_become_shards(tmp_path, images):
         ({"image": "2.jpg", "conversations": {"from": "human"}}, "from human and gpt in turn"),
         ({"image": "2.jpg", "conversations": ["text"]}, "from human and gpt in turn"),
         (entry("2.jpg", ("Is it?", None)), "a text as the value of every turn"),
-        (entry("2.jpg", ("Is it?", "\ud800")), "a text as the value of every turn"),
-        ("text", "entry 1: expected a mapping with image and conversations"),
+        ({"image": "2.jpg", "question": "Is it?"}, "expected an answer, or a list of texts"),
+        ({"image": "2.jpg", "question": "Is it?", "answers": [1]}, "expected an answer, or a list of texts"),
+        ({"image": "2.jpg", "question": 3, "answer": "Yes"}, "a text as the value of every turn"),
+        ({"image": "2.jpg", "caption": None}, "a text as the value of every turn"),
+        ("text", "entry 1: expected a mapping with an image and text"),
     ],
 )
 def test_a_bad_entry_is_named_and_nothing_is_left(tmp_path, images, bad, message):
@@ -258,6 +264,99 @@ def test_some_bad_entries_are_left_out_and_listed(tmp_path, images):
     (tmp_path / "again").mkdir()
     with pytest.raises(PargoError, match=r"entry 3: expected a mapping.* left out: 2 of 4; max_broken puts up with 25"):
         bring(tmp_path / "again", images, entry(), entry("gone.png"), chat, "text", max_broken=0.25)
+
+
+def test_questions_and_captions_are_conversations_too(tmp_path, images):
+    output = bring(
+        tmp_path,
+        images,
+        {"image": "2.jpg", "question": "Which color?", "answer": "red", "question_id": 7},
+        {"image": "2.jpg", "question": "Which shape?", "answers": ["dot", "line", "line", "dot", "circle"]},
+        {"image_id": "x", "image_path": "a/1.png", "caption": "A dot\non white."},
+        entry("2.jpg"),
+        hint="Answer with one word.",
+    )
+    shards = Shards(output / "train")
+    assert [shards.record(name)["conversation"] for name in shards.ids] == [
+        [["Which color?\nAnswer with one word.", "red"]],
+        [["Which shape?\nAnswer with one word.", "dot"]],  # of equally frequent answers, the first
+        [["", "A dot on white."]],
+        [["What is it?", "A dot."]],
+    ]
+    assert json.loads((output / "counts.json").read_text())["unknown_fields"] == {}
+    (caption,) = make_engine(Captions(engine="conversation")).caption(read_samples(shards, ["0000002"]))
+    assert caption.caption == "A dot on white."
+
+
+def test_entries_of_one_image_become_one_conversation(tmp_path, images):
+    hint = "Answer with one word."
+    output = bring(
+        tmp_path,
+        images,
+        {"image": "2.jpg", "question": "Which color?", "answer": "red"},
+        entry("a/1.png"),
+        {"image": "2.jpg", "question": f"Say it:\n{hint}", "answer": "round"},
+        entry("2.jpg", ("Is it red?", "Yes"), ("Is it blue?", "No")),
+        merge=True,
+        hint=hint,
+    )
+    shards = Shards(output / "train")
+    assert shards.ids == ["0000000", "0000001"]
+    assert shards.record("0000000")["conversation"] == [
+        [f"Which color?\n{hint}", "red"],
+        [f"Say it:\n{hint}", "round"],  # the text's own line stays
+        ["Is it red?", "Yes"],
+        ["Is it blue?", "No"],
+    ]
+    counts = json.loads((output / "counts.json").read_text())
+    assert (counts["samples"], counts["merged"], counts["questions"]) == (2, 2, 5)
+
+
+def test_origins_and_licences_by_the_first_folder(tmp_path, images):
+    output = bring(tmp_path, images, entry(), entry("2.jpg"), licences={"a": "CC0", "b": "unknown"})
+    shards = Shards(output / "train")
+    assert [shards.record("0000000")[name] for name in ("origin", "licence")] == ["a", "CC0"]
+    assert "licence" not in shards.record("0000001")
+    origins = json.loads((output / "counts.json").read_text())["origins"]
+    assert origins == {"a": {"samples": 1, "questions": 1, "words_asked": 3, "words_answered": 2}}
+
+
+def test_files_of_lines(tmp_path, images):
+    path = tmp_path / "list.jsonl"
+    path.write_text("\n".join(json.dumps(one) for one in (entry(), entry("2.jpg"))) + "\n\n")
+    settings = {"kind": "conversations", "annotations": (str(path),), "images": str(images)}
+    fetch(tmp_path / "out", **settings)
+    assert Shards(tmp_path / "out" / "train").ids == ["0000000", "0000001"]
+    path.write_text(json.dumps(entry("2.jpg", ("Is it?", "\ud800"))))  # half a character
+    with pytest.raises(InputError, match="a text as the value of every turn"):
+        fetch(tmp_path / "half", **settings)
+    path.write_text(json.dumps(entry()) + "\n{")
+    with pytest.raises(InputError, match=r"list\.jsonl, line 2: not valid JSON"):
+        fetch(tmp_path / "cut", **settings)
+
+
+@pytest.mark.parametrize("text", ["{}", "[1, ", "", "[1] x", '["\xff"]', "null"])
+def test_a_broken_list_names_its_file(tmp_path, images, text):
+    path = tmp_path / "list.json"
+    path.write_bytes(text.encode("latin-1"))
+    with pytest.raises(InputError, match=r"list\.json"):
+        fetch(tmp_path / "out", kind="conversations", annotations=(str(path),), images=str(images), max_broken=1.0)
+
+
+def test_a_long_list_is_read_entry_by_entry(tmp_path):
+    path = tmp_path / "long.json"
+    row = json.dumps(entry("2.jpg", ("x" * 1000, "y" * 1000)))
+    path.write_text("[" + ",".join([row] * 20_000) + "]")
+    tracemalloc.start()
+    assert sum(1 for _ in read_entries(path)) == 20_000
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < path.stat().st_size / 10
+
+
+def test_a_hopeless_list_ends_early(tmp_path, images):
+    with pytest.raises(InputError, match="Entries left out: 1000 of 1000"):
+        bring(tmp_path, images, *[entry("gone.png")] * 1500, max_broken=0.9)
 
 
 def test_a_list_without_any_image_is_refused(tmp_path, images):
