@@ -18,7 +18,7 @@ from pargo.benchmarks.records import PREDICTIONS, Prediction, Question, write_pr
 from pargo.benchmarks.saved import Answer, SavedAnswers
 from pargo.code import import_closure
 from pargo.config.base import Settings, canonical_json
-from pargo.config.data import Benchmark
+from pargo.config.benchmarks import Benchmark
 from pargo.config.generation import Generation
 from pargo.config.models import Adapter, Language, Vision
 from pargo.config.projectors import Projector

@@ -10,7 +10,7 @@ from typing import Any
 from pargo.benchmarks import load
 from pargo.benchmarks.records import PREDICTIONS, Answered, read_predictions
 from pargo.config.base import Positive, Settings
-from pargo.config.data import Benchmark
+from pargo.config.benchmarks import Benchmark
 from pargo.errors import PargoError
 from pargo.files import sha256_file, write_atomic
 from pargo.layout import manifest_path

@@ -10,8 +10,9 @@ import yaml
 from pydantic import Field, ValidationError, model_validator
 
 from pargo.config.base import Name, Settings
+from pargo.config.benchmarks import Benchmark
 from pargo.config.captions import Captions
-from pargo.config.data import Benchmark, Dataset
+from pargo.config.dataset import Dataset
 from pargo.config.generation import Generation
 from pargo.config.models import Language, Vision
 from pargo.config.projectors import Projector

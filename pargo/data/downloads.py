@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from pargo.data.fetch import fetch
+from pargo.data.fetch import FULL, fetch
 from pargo.data.unpack import unpack
 from pargo.data.versions import DATA, Archives, Download, Folder, Http, Hub, Img2dataset
 from pargo.errors import PargoError
@@ -180,6 +180,12 @@ def _hub(name: str, download: Hub, incoming: Path, lock: Path, data: Path) -> No
         api.snapshot_download(**repository, revision=commit, allow_patterns=files, local_dir=incoming)
         report = api.verify_repo_checksums(**repository, revision=commit, local_dir=incoming)
     except (HfHubHTTPError, HTTPError, OSError) as error:
+        if isinstance(error, OSError) and error.errno in FULL:
+            free = shutil.disk_usage(incoming).free / 1e9
+            raise PargoError(
+                f"{name}: no room in {incoming}: {free:.2f} GB are free (or a limit is reached). What is whole stays; "
+                "make room and run the command again"
+            ) from None
         raise PargoError(f"{name}: {_reason(error, download)}") from None
     for wrong in report.mismatches:
         (incoming / wrong["path"]).unlink()

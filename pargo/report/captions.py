@@ -12,7 +12,8 @@ from typing import Any, Literal
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.patches import Patch
+from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 
 from pargo.captions.filter import read_lines
 from pargo.config.base import Name, Settings
@@ -54,6 +55,7 @@ def run(settings: CaptionsReportSettings, captions: Path, selection: Path, sourc
     write_atomic(output / "README.md", card(settings, chosen, numbers, [row["caption"] for row in shown["kept"]]))
     with style():
         save(lengths_figure(settings.dataset, numbers["words"]), output, "lengths")
+        save(reasons_figure(chosen, numbers), output, "reasons")
     write_atomic(output / "review.html", review(settings, numbers, shown, Shards(source / settings.split)))
 
 
@@ -83,6 +85,8 @@ def card(
         "",
         *_table("images that are not captioned, because", selection, "selected", "dropped"),
         *_benchmarks(selection),
+        "![Images and captions that were left out, by reason](reasons.png)",
+        "",
         *_table("captions that are not kept, because", numbers, "kept", "dropped"),
         *_failures(numbers["failures"]),
         "| words per caption | |",
@@ -170,6 +174,54 @@ def lengths_figure(dataset: str, lengths: Mapping[str, Any]) -> Figure:
     for place, (name, published) in enumerate(PUBLISHED.items()):
         _line(axis, published, f"{name} {published} [published]", GRAY, 0.97 - 0.11 * (place + 1), left=published > 100)
     axis.spines[["top", "right"]].set_visible(False)
+    return figure
+
+
+def reasons_figure(selection: Mapping[str, Any], numbers: Mapping[str, Any]) -> Figure:
+    """How many images and captions were left out, by reason and origin; reasons of nothing are not shown.
+
+    Args:
+        selection: statistics of the stage `select`.
+        numbers: statistics of the stage `filter`.
+    """
+    panels = (
+        ("images", selection, f"{selection['selected']:,} of {selection['images']:,} images captioned"),
+        ("captions", numbers, f"{numbers['num_captions']:,} of {numbers['num_images']:,} captions kept"),
+    )
+    bars = [[reason for reason, count in found["dropped"].items() if count] for _, found, _ in panels]
+    failed = sum(numbers["failures"].values())
+    bars[1] += ["no caption"] if failed else []
+    origins = sorted({name for _, found, _ in panels for name in found["origins"]})
+    height = 1.1 + 0.22 * max(1, *map(len, bars))
+    figure = Figure(figsize=(WIDTH, height), layout="constrained")
+    for axis, (noun, found, title), reasons in zip(figure.subplots(1, 2), panels, bars, strict=True):
+        left = [0] * len(reasons)
+        for place, origin in enumerate(origins):
+            counts = found["origins"].get(origin, {"dropped": {}})["dropped"]
+            width = [counts.get(reason, 0) for reason in reasons]
+            axis.barh(range(len(reasons)), width, left=left, color=f"C{place}", height=0.7)
+            left = [start + more for start, more in zip(left, width, strict=True)]
+        if reasons and reasons[-1] == "no caption":  # of any origin
+            axis.barh(len(reasons) - 1, failed, color=GRAY, height=0.7)
+            left[-1] = failed
+        for row, total in enumerate(left):
+            axis.annotate(
+                f"{total:,}", (total, row), xytext=(3, 0), textcoords="offset points", va="center", fontsize=7.5
+            )
+        axis.set_yticks(range(len(reasons)), [reason.replace("_", " ") for reason in reasons])
+        axis.invert_yaxis()
+        axis.set_xlim(0, 1.3 * max(left, default=1))
+        axis.xaxis.set_major_locator(MaxNLocator(3, integer=True))
+        axis.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+        axis.set_xlabel(f"{noun.capitalize()} left out")
+        axis.set_title(title)
+        axis.spines[["top", "right"]].set_visible(False)
+        if not reasons:
+            axis.set_xticks([])
+            axis.text(0.5, 0.5, "none left out", transform=axis.transAxes, ha="center", va="center", color=GRAY)
+    if len(origins) > 1:
+        handles = [Patch(color=f"C{place}", label=origin or "(no origin)") for place, origin in enumerate(origins)]
+        figure.legend(handles=handles, loc="outside lower center", ncols=min(6, len(origins)))
     return figure
 
 

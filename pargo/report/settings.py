@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import model_validator
 
 from pargo.config.base import Name, Settings
-from pargo.config.data import Benchmark
+from pargo.config.benchmarks import Benchmark
 from pargo.config.models import Language, Vision
 from pargo.config.projectors import Projector
 from pargo.config.report import Report
@@ -16,7 +16,11 @@ TABLES = (
     "numbers.tex",
     "cells.json",
 )
-CAPTION_REPORT = ("README.md", "lengths.svg", "lengths.png", "review.html")  # of pargo.report.captions, by dataset
+CAPTION_REPORT = (  # of pargo.report.captions, by dataset
+    "README.md",
+    *(f"{figure}.{extension}" for figure in ("lengths", "reasons") for extension in ("svg", "png")),
+    "review.html",
+)
 FIGURES = tuple(f"{figure}.{extension}" for figure in ("tasks", "loss", "attention") for extension in ("svg", "png"))
 
 

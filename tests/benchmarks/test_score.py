@@ -14,7 +14,7 @@ from pargo.benchmarks.score import ScoreSettings, run, score_files
 from pargo.benchmarks.summary import groups_of, headline_groups, task_groups
 from pargo.code import import_closure
 from pargo.config.base import canonical_json
-from pargo.config.data import Benchmark
+from pargo.config.benchmarks import Benchmark
 from pargo.config.experiment import load_config
 from pargo.config.stages import score as stage_settings
 from pargo.errors import PargoError

@@ -6,6 +6,7 @@ import hashlib
 import io
 import json
 import os
+import resource
 import shutil
 import signal
 import subprocess
@@ -145,6 +146,26 @@ def test_a_gate_is_named_and_opens_with_a_token(hub, place, monkeypatch, capfd):
     fetch_download("pool", row(**gate), **place)
     output = capfd.readouterr()
     assert "hf_secret" not in output.out + output.err + str(there(place))
+
+
+def test_a_full_disk_while_a_snapshot_comes(tmp_path):
+    """A limit on the size of files stands in for the disk's; it is the kernel that refuses."""
+    row = version("mme")
+    name = row.files[0]
+    with hub_server(Repository({name: BIG}, name=row.repository, commit=row.revision)) as server:
+        arguments = ("data", "fetch", "mme", "--config", str(ROOT / "config/paper.yaml"))
+        full = pargo(*arguments, hub=server, folder=tmp_path, preexec_fn=_small_files)
+        assert (full.returncode, "Traceback" in full.stderr) == (1, False)
+        assert "mme: no room in" in full.stderr
+        assert not (tmp_path / "data" / "mme").exists()
+        done = pargo(*arguments, hub=server, folder=tmp_path)
+        assert done.returncode == 0, done.stderr
+    assert (tmp_path / "data" / "mme" / name).read_bytes() == BIG
+
+
+def _small_files() -> None:
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (500_000, 500_000))
 
 
 def test_a_repository_or_pattern_that_is_not_there(hub, place):
@@ -309,11 +330,11 @@ def mme() -> bytes:
     return zipped(**{f"{folder}/0001.png": buffer.getvalue(), f"{folder}/0001.txt": text})
 
 
-def pargo(*arguments: str, hub: Repository, folder: Path) -> subprocess.CompletedProcess:
+def pargo(*arguments: str, hub: Repository, folder: Path, **options) -> subprocess.CompletedProcess:
     own = {"HF_ENDPOINT": hub.url, "HF_HOME": str(folder / "hub"), "NO_COLOR": "1"}
     environment = {name: value for name, value in os.environ.items() if not name.startswith("HF_")} | own
     command = [sys.executable, "-m", "pargo", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, cwd=folder, env=environment)
+    return subprocess.run(command, capture_output=True, text=True, cwd=folder, env=environment, **options)
 
 
 def test_the_command_and_the_stage_fetch_a_row_of_the_table(tmp_path):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import get_args
 
+import pytest
 import yaml
 
 from pargo.code import ROOT
@@ -37,6 +38,15 @@ def test_the_whole_graph_of_the_paper():
         "report_figures": 1,
         "report_page": 1,
     }
+
+
+@pytest.mark.parametrize("name", ["sharegpt4v_pt", "densefusion_1m"])
+def test_one_word_puts_another_caption_set_in_place_of_pargocap(name, tmp_path):
+    path = tmp_path / "other.yaml"
+    path.write_text(PAPER.read_text().replace("mixture: {pargocap: 1.0}", f"mixture: {{{name}: 1.0}}"))
+    found = {(job.rule, *job.wildcards.values()) for job in list_jobs(path)}
+    assert {("download", name), ("caption", name), ("filter", name)} <= found
+    assert not {job for job in found if set(job) & {"pargocap", "image_pool"}}
 
 
 def test_the_arms_differ_in_what_their_names_say():

@@ -15,7 +15,7 @@ from pargo.benchmarks import load
 from pargo.benchmarks.records import PREDICTIONS, Prediction, write_predictions
 from pargo.benchmarks.score import ScoreSettings
 from pargo.benchmarks.score import run as score
-from pargo.config.data import EasyVQA, MiniMME
+from pargo.config.benchmarks import EasyVQA, MiniMME
 from pargo.config.models import Language, Vision
 from pargo.config.projectors import MLPProjector, PargoProjector, QFormerProjector
 from pargo.config.report import Report

@@ -14,7 +14,7 @@ from pargo.config.captions import Captions, OpenAIEngine
 from pargo.data.scenes import draw_scene, encode_png, render
 from pargo.data.select import RULES
 from pargo.data.shards import ShardWriter
-from pargo.report.captions import CaptionsReportSettings, card, run
+from pargo.report.captions import CaptionsReportSettings, card, reasons_figure, run
 from pargo.report.settings import CAPTION_REPORT
 
 NASTY = '<script>alert("x")</script> | `a` [b](http://x) \n# head'
@@ -71,6 +71,27 @@ def test_the_card_of_a_set_by_a_server():
     assert "secret-host" not in text
     assert "\\<script\\>" in text
     assert [line for line in text.splitlines() if line.startswith("# ")] == ["# Captions of scenes"]
+
+
+def test_the_figure_shows_every_reason_once_with_its_count():
+    found = numbers(
+        ("a red dog", None, {"origin": "cc3m"}), ("a", "too_short", {"origin": "web"}), ("", "empty", {"origin": "web"})
+    )
+    chosen = selection(cc3m={"selected": 2, "contaminated": 3, "too_small": 1234}, web={"selected": 3, "too_small": 5})
+    left, right = reasons_figure(chosen, found).axes
+    for axis, expected in (
+        (left, {"too small": 1239, "contaminated": 3}),
+        (right, {"empty": 1, "too short": 1, "no caption": 2}),
+    ):
+        names = [label.get_text() for label in axis.get_yticklabels()]
+        widths = [0.0] * len(names)
+        for bar in axis.patches:
+            widths[round(bar.get_y() + 0.35)] += bar.get_width()
+        assert dict(zip(names, widths, strict=True)) == expected
+    assert left.get_title() == "5 of 1,247 images captioned"
+    assert right.get_title() == "1 of 5 captions kept"
+    empty = reasons_figure(selection(**{"": {"selected": 3}}), numbers(("a red dog", None, {})))
+    assert empty.axes[0].texts[0].get_text() == "none left out"
 
 
 @pytest.fixture

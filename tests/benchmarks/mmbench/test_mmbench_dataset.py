@@ -16,7 +16,7 @@ from pargo.benchmarks.mmbench.dataset import import_files, read_questions
 from pargo.benchmarks.mmbench.prompt import PRESETS
 from pargo.benchmarks.records import Prediction, Question
 from pargo.benchmarks.score import score_answers, score_files
-from pargo.config.data import MMBench
+from pargo.config.benchmarks import MMBench
 from pargo.data.images import open_images
 from pargo.errors import PargoError
 

@@ -10,7 +10,7 @@ from pargo.benchmarks.mmvet.judge_prompt import PROMPT, PROMPT_VERSION, Prompt, 
 from pargo.benchmarks.mmvet.prompt import PRESETS
 from pargo.benchmarks.prompts import TEMPLATES
 from pargo.benchmarks.records import Question
-from pargo.config.data import MMVet
+from pargo.config.benchmarks import MMVet
 from pargo.data.template import IMAGE
 from pargo.errors import PargoError
 from pargo.files import sha256_text

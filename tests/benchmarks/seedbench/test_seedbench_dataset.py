@@ -13,7 +13,7 @@ from pargo.benchmarks.prompts import options_block
 from pargo.benchmarks.records import Question
 from pargo.benchmarks.seedbench.dataset import HUB_DIMENSIONS, import_files, read_questions
 from pargo.benchmarks.seedbench.prompt import PRESETS
-from pargo.config.data import SEEDBench
+from pargo.config.benchmarks import SEEDBench
 from pargo.data.images import open_images
 from pargo.errors import PargoError
 

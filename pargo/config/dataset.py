@@ -1,0 +1,22 @@
+"""Datasets to train on."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from pargo.config.base import Name, Settings
+from pargo.config.captions import Captions
+from pargo.config.quality import Quality
+from pargo.config.selection import Selection
+
+
+class Dataset(Settings):
+    """Images, annotations and conversations to train on: one split of a source."""
+
+    source: Name
+    split: Literal["train", "test"] = "train"
+    selection: Selection | None = Field(None, description="of its images; by default the config's")
+    captions: Captions | None = Field(None, description="how they are made; by default the config's")
+    quality: Quality | None = Field(None, description="of its captions; by default the config's")
