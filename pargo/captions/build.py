@@ -15,7 +15,7 @@ from typing import Any, Literal
 import pyarrow.parquet as pq
 
 from pargo.captions.engines import MODULES, caption_modules, make_engine
-from pargo.captions.records import RecordFile, read_rows
+from pargo.captions.records import KEY, RecordFile, read_rows
 from pargo.captions.samples import Failure, read_samples
 from pargo.code import import_closure
 from pargo.config.base import Settings, canonical_json
@@ -97,16 +97,29 @@ def caption_shard(settings: CaptionSettings, source: Path, selection: Path, shar
         PargoError: the engine cannot go on; what is done is kept.
     """
     number = settings.captions.num_shards
-    # by a hash: an image stays in its part whatever else is selected
-    ids = [name for name in _selected(selection) if int(sha256_text(name)[:8], 16) % number == shard]
+    ids = [name for name in _selected(selection) if _part(name, number) == shard]
     _caption(settings, source, ids, run_directory)
 
 
+def _part(name: str, number: int) -> int:
+    """Which of the parts an image is in: it stays there whatever else is selected."""
+    return int(sha256_text(name)[:8], 16) % number
+
+
 def _caption(settings: CaptionSettings, source: Path, ids: Sequence[str], run_directory: Path) -> None:
-    """What is in the file of the run directory is not asked again."""
-    images = Shards(source / settings.split)
-    with RecordFile(run_directory / RECORDS, _spec(settings, source)) as records:
-        waiting = [name for name in ids if name not in records.finished]
+    """What this job, or jobs that shared the images in another way, have on disk is not asked again."""
+    images, spec = Shards(source / settings.split), _spec(settings, source)
+    with RecordFile(run_directory / RECORDS, spec) as records:
+        keys = {}
+        for name in ids:
+            try:
+                keys[name] = _key(settings, images, name)
+            except PargoError as error:  # of the storage
+                records.add(Failure(name, str(error), "unavailable"), "")
+        waiting = {name: key for name, key in keys.items() if records.finished.get(name) != key}
+        for other in _others(run_directory) if waiting else ():
+            records.adopt(other, spec, waiting)
+        waiting = {name: key for name, key in waiting.items() if records.finished.get(name) != key}
         if not waiting:
             return
         if len(waiting) < len(ids):
@@ -115,11 +128,26 @@ def _caption(settings: CaptionSettings, source: Path, ids: Sequence[str], run_di
         problems = 0
         title = f"Captioning {source.name} {settings.split}"
         for result in track(engine.caption(read_samples(images, waiting)), title, total=len(waiting)):
-            records.add(result)
+            records.add(result, keys[result.id])
             if isinstance(result, Failure):
                 problems += 1
                 if problems <= 10:  # the rest is in the artifact
                     print(f"{result.id}: {result.reason}", flush=True)
+
+
+def _key(settings: CaptionSettings, images: Shards, name: str) -> str:
+    """Hash of an image and of the text that a model is shown with it."""
+    engine = settings.captions.engine
+    hint = not isinstance(engine, str) and engine.prompts.hint
+    text = images.record(name).get("alt_text") if hint else None
+    return sha256_text(canonical_json([images.sha256(name).hex(), text]))[:32]
+
+
+def _others(run_directory: Path) -> list[Path]:
+    """Files of results of the same dataset: those of all parts, and that of one job alone."""
+    folders = (run_directory, run_directory.parent)
+    found = {path for folder in folders for path in (folder / RECORDS, *folder.glob(f"*/{RECORDS}"))}
+    return sorted(path for path in found - {run_directory / RECORDS} if path.is_file())
 
 
 def _selected(selection: Path) -> list[str]:
@@ -132,17 +160,16 @@ def _selected(selection: Path) -> list[str]:
 def _spec(settings: CaptionSettings, source: Path) -> str:
     """Hash of all that the caption of an image depends on.
 
-    Not of the selection: one more image is one more question. Not of the code of an engine with a model: what was asked
-    is in its settings, and a million captions are not asked again for a comment. So the file stays when the artifact is
-    made.
+    Not of the image itself, which is the key of a line, nor of the selection: one more image is one more question. Not
+    of the code of an engine with a model: what was asked is in its settings, and a million captions are not asked again
+    for a comment. So the file stays when the artifact is made. An engine without a model reads the whole records.
     """
     engine = settings.captions.engine
     if isinstance(engine, str):
-        asked, code = {"kind": engine}, code_hash(import_closure(MODULES[engine]))
-    else:
-        asked, code = engine.model_dump(exclude=_HOW if isinstance(engine, OpenAIEngine) else None), ""
-    images = sha256_file(manifest_path(source))
-    return sha256_text(canonical_json([asked, settings.split, images, code]))
+        images = sha256_file(manifest_path(source))
+        return sha256_text(canonical_json([engine, settings.split, images, code_hash(import_closure(MODULES[engine]))]))
+    asked = engine.model_dump(exclude=_HOW if isinstance(engine, OpenAIEngine) else None)
+    return sha256_text(canonical_json([asked, settings.split]))
 
 
 def _in_order(
@@ -156,14 +183,14 @@ def _in_order(
     files = [(shard / RECORDS).open("rb") for shard in shards]
     try:
         for name in ids:
-            for file, known in zip(files, places, strict=True):
-                if name in known:
-                    place, size = known[name]
-                    file.seek(place)
-                    yield json.loads(file.read(size))
-                    break
-            else:
+            part = _part(name, len(shards))
+            if name not in places[part]:
                 raise PargoError(f"image {name!r} has neither a caption nor a failure; run the stage again")
+            place, size = places[part][name]
+            files[part].seek(place)
+            row = json.loads(files[part].read(size))
+            row.pop(KEY, None)
+            yield row
     finally:
         for file in files:
             file.close()

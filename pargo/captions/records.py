@@ -6,14 +6,15 @@ import fcntl
 import json
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from pargo.captions.samples import Failure, Result
+from pargo.captions.samples import Result
 from pargo.errors import PargoError
 
+KEY = "of"  # field of a line: hash of the image and the text that was shown with it
 SYNC_INTERVAL = 2.0  # seconds: what a machine that loses its power has to ask again; a killed process loses nothing
 
 
@@ -28,7 +29,7 @@ class RecordFile:
         spec: hash of all that a result depends on.
 
     Attributes:
-        finished: ids that need not be asked again.
+        finished: ids that need not be asked again, and the key of what their results are of.
 
     Raises:
         PargoError: another process writes it, it cannot be written, or a line of it is damaged.
@@ -53,7 +54,7 @@ class RecordFile:
             self._file.close()
             raise
 
-    def _open(self, spec: str) -> set[str]:
+    def _open(self, spec: str) -> dict[str, str]:
         """The ids in the file; without the unfinished last line of a killed process."""
         self._file.seek(0)
         header = self._file.readline()
@@ -74,18 +75,14 @@ class RecordFile:
             header = self._reopen()
         if not header:
             self._append({"spec": spec})
-            return set()
-        finished: set[str] = set()
+            return {}
+        finished: dict[str, str] = {}
         whole = self._file.tell()
         for number, line in enumerate(self._file, start=2):
             if not line.endswith(b"\n"):
                 break
             whole += len(line)
-            row = _parse(line, self.path, number)
-            if row.get("kind") == "unavailable":
-                finished.discard(row["id"])
-            else:
-                finished.add(row["id"])
+            _note(finished, _parse(line, self.path, number))
         self._file.truncate(whole)
         self._file.seek(0, os.SEEK_END)
         return finished
@@ -101,15 +98,40 @@ class RecordFile:
         self._file.seek(0)
         return self._file.readline()
 
-    def add(self, result: Result) -> None:
+    def add(self, result: Result, key: str) -> None:
         """Append a result; a kill of this process after this call does not lose it.
+
+        Args:
+            key: hash of what the result is of: the image, and the text that was shown with it.
 
         Raises:
             PargoError: it cannot be written, e.g. to a full disk.
         """
-        self._append(result.to_json())
-        if not isinstance(result, Failure) or result.kind == "permanent":
-            self.finished.add(result.id)
+        row = result.to_json() | {KEY: key}
+        self._append(row)
+        _note(self.finished, row)
+
+    def adopt(self, other: Path, spec: str, wanted: Mapping[str, str]) -> None:
+        """Append the results of another file of the same work; another process may be writing it.
+
+        Args:
+            wanted: ids, and the keys that their results must have.
+        """
+        with other.open("rb") as file:
+            header = file.readline()
+            if not header.endswith(b"\n") or _parse(header, other, 1).get("spec") != spec:
+                return
+            found: dict[str, bytes] = {}
+            for number, line in enumerate(file, start=2):
+                if line.endswith(b"\n"):
+                    row = _parse(line, other, number)
+                    found.pop(row["id"], None)
+                    if row.get("kind") != "unavailable" and wanted.get(row["id"]) == row.get(KEY):
+                        found[row["id"]] = line
+        for line in found.values():
+            row = json.loads(line)
+            self._append(row)
+            _note(self.finished, row)
 
     def _append(self, row: dict[str, Any]) -> None:
         try:
@@ -130,6 +152,14 @@ class RecordFile:
         self._file.flush()
         os.fsync(self._file.fileno())
         self._file.close()
+
+
+def _note(finished: dict[str, str], row: dict[str, Any]) -> None:
+    """What the last result of an image says is what counts."""
+    if row.get("kind") == "unavailable":
+        finished.pop(row["id"], None)
+    else:
+        finished[row["id"]] = row.get(KEY, "")
 
 
 def read_rows(path: Path) -> Iterator[tuple[str, int, int]]:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, Protocol
 
+from PIL import Image
+
 from pargo.data.images import ImageSet
+from pargo.data.rgb import open_rgb
 from pargo.data.shards import Shards
+from pargo.errors import InputError, PargoError
 
 
 @dataclass(frozen=True)
@@ -75,6 +80,25 @@ class Engine(Protocol):
         Raises:
             PargoError: nothing more can be made now.
         """
+
+
+def read_image(sample: Sample) -> Image.Image:
+    """The image of a sample, RGB.
+
+    Raises:
+        InputError: its bytes are no usable image.
+        PargoError: its bytes cannot be read, or are no longer those that were written.
+    """
+    data = sample.images.read(sample.id)
+    try:
+        return open_rgb(io.BytesIO(data), sample.id)
+    except PargoError as error:
+        raise InputError(str(error)) from error
+
+
+def failure(sample: Sample, error: PargoError) -> Failure:
+    """Of an image that `read_image` did not give: only its own bytes are the same again."""
+    return Failure(sample.id, str(error), "permanent" if isinstance(error, InputError) else "unavailable")
 
 
 def read_samples(shards: Shards, ids: Iterable[str]) -> Iterator[Sample]:

@@ -46,7 +46,9 @@ class OpenAIEngine(Endpoint):
     timeout: Annotated[float, Field(gt=0)] = Field(120.0, description="seconds without a sign of the server")
     num_threads: Positive = Field(32, description="requests at the same time")
     max_tries: Positive = Field(6, description="of one image, on a busy, failing or silent server")
-    max_wait: Annotated[float, Field(gt=0)] = Field(60.0, description="seconds between two tries, at most")
+    max_wait: Annotated[float, Field(gt=0)] = Field(
+        60.0, description="seconds between two tries, at most, unless the server asks for more"
+    )
     max_outage: Annotated[float, Field(gt=0)] = Field(
         3600.0, description="seconds for which a server may answer nobody before the job ends; what is done is kept"
     )

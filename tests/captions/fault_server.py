@@ -58,7 +58,7 @@ class Server:
         head = (await reader.readuntil(b"\r\n\r\n")).decode()
         length = re.search(r"content-length: (\d+)", head, re.IGNORECASE)
         body = await reader.readexactly(int(length[1])) if length else b""
-        found = re.search(r"<text>alt (\d+)</text>", body.decode())
+        found = re.search(r"<text>alt (\d+)[^<]*</text>", body.decode())
         identifier = f"{int(found[1]):06d}" if found else PLAIN
         self.asked[identifier] += 1
         print(identifier, file=self.log)

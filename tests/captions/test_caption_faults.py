@@ -16,9 +16,13 @@ from caption_world import KEY, KEY_NAME, all_ids, server_settings, write_images,
 from fault_server import PLAIN, final
 
 from pargo.captions import build
+from pargo.captions.engines import make_engine
 from pargo.captions.engines.openai import MAX_REFUSALS
 from pargo.captions.records import read_rows
+from pargo.data.scenes import draw_scene, encode_png, render
+from pargo.data.shards import ShardWriter
 from pargo.errors import PargoError
+from pargo.manifest import publish
 
 COUNT = 2000
 THREADS = 32
@@ -165,6 +169,64 @@ def test_one_more_image_is_one_more_question(tmp_path, serve):
     asked = requests(tmp_path)
     asked.pop(PLAIN, None)
     assert asked == dict.fromkeys(all_ids(21), 1)
+
+
+def test_another_number_of_parts_asks_nothing_again(tmp_path, serve):
+    source, selection = write_images(tmp_path / "source", 40), write_selection(tmp_path / "selection", all_ids(40))
+    url, runs, outputs = serve(0.0), tmp_path / "runs", []
+    for number in (3, 2, 4, 1):
+        settings = server_settings(url, num_shards=number, max_failures=0.2)
+        shards = [runs / f"shard-{shard}" for shard in range(number)] if number > 1 else []
+        for shard, folder in enumerate(shards):
+            build.caption_shard(settings, source, selection, shard, folder)
+        build.run(settings, source, selection, tmp_path / f"out-{number}", runs, shards)
+        outputs.append((tmp_path / f"out-{number}/captions.jsonl").read_bytes())
+    asked = requests(tmp_path)
+    asked.pop(PLAIN, None)
+    assert asked == dict.fromkeys(all_ids(40), 1)
+    assert len(set(outputs)) == 1
+
+
+def test_only_images_that_changed_are_asked_again(tmp_path, serve):
+    selection, url = write_selection(tmp_path / "selection", all_ids(12)), serve(0.0)
+
+    def source(**alt_texts: str) -> Path:
+        with publish(tmp_path / "source", settings={}) as folder, ShardWriter(folder / "train") as writer:
+            for index, name in enumerate(all_ids(12 + len(alt_texts))):
+                image = encode_png(render(draw_scene(7 if alt_texts and index == 3 else 0, index), 48))
+                text = alt_texts.get(f"_{name}", "a picture")
+                writer.write(image, {"id": name, "conversation": [], "alt_text": f"alt {index} {text}"})
+        return tmp_path / "source"
+
+    settings = server_settings(url, max_failures=0.2)
+    build.run(settings, source(), selection, tmp_path / "out", tmp_path / "runs")
+    build.run(settings, source(_000005="another text"), selection, tmp_path / "out", tmp_path / "runs")
+    asked = requests(tmp_path)
+    asked.pop(PLAIN, None)
+    assert asked == dict.fromkeys(all_ids(12), 1) | {"000003": 2, "000005": 2}
+
+
+def test_a_damaged_file_is_the_storages_fault_and_tried_again(tmp_path, serve):
+    source, selection = write_images(tmp_path / "source", 20), write_selection(tmp_path / "selection", all_ids(20))
+    settings = server_settings(serve(0.0), max_failures=0.7)
+    (shard,) = (source / "train").glob("*.tar")
+    whole = shard.read_bytes()
+    shard.write_bytes(whole[: len(whole) // 2])
+    build.run(settings, source, selection, tmp_path / "out", tmp_path / "runs")
+    failures = [json.loads(line) for line in (tmp_path / "out/failures.jsonl").read_text().splitlines()]
+    damaged = [row for row in failures if "is truncated" in row["reason"]]
+    assert 5 <= len(damaged) <= 12
+    assert {row["kind"] for row in damaged} == {"unavailable"}
+    shard.write_bytes(whole)
+    build.run(settings, source, selection, tmp_path / "out", tmp_path / "runs")
+    assert "is truncated" not in (tmp_path / "out/failures.jsonl").read_text()
+
+
+def test_a_server_that_asks_for_more_patience_gets_it(serve):
+    engine = make_engine(server_settings("http://127.0.0.1:9/v1", max_wait=2.0, max_outage=1000.0).captions)
+    assert 300 <= engine._wait(1, 300.0) <= 360
+    assert engine._wait(1, 10_000.0) == 1000  # the job ends then
+    assert engine._wait(9, None) <= 2
 
 
 def test_a_server_that_is_gone_ends_the_job_and_keeps_what_is_done(tmp_path, serve):

@@ -16,7 +16,7 @@ from pargo.captions.engines import make_engine
 from pargo.captions.engines.annotations import describe
 from pargo.captions.engines.openai import Engine, data_url
 from pargo.captions.prompts import PROMPTS, choose, fill
-from pargo.captions.samples import Caption, Sample, read_samples
+from pargo.captions.samples import Caption, Sample, read_image, read_samples
 from pargo.chat_client import Reply
 from pargo.config.captions import Captions, OpenAIEngine, Picture, Prompts, Sampling
 from pargo.data.shards import Shards
@@ -177,5 +177,5 @@ def test_large_images_are_scaled_down(tmp_path):
     file = io.BytesIO()
     Image.new("RGB", (300, 100), "red").save(file, "PNG")
     shards = Shards(write_source(tmp_path / "large", [record()], file.getvalue()) / "train")
-    url = data_url(Sample("000000", {}, shards), Picture(max_side=150))
+    url = data_url(read_image(Sample("000000", {}, shards)), Picture(max_side=150))
     assert Image.open(io.BytesIO(base64.b64decode(url.partition(",")[2]))).size == (150, 50)

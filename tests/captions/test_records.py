@@ -20,14 +20,14 @@ def path(tmp_path):
 
 def test_what_is_finished_is_known_again(path):
     with RecordFile(path, "spec") as records:
-        records.add(Caption("a", "ä caption"))
-        records.add(Failure("b", "refused: no", "permanent"))
-        records.add(Failure("c", "busy (6 tries)", "unavailable"))
+        records.add(Caption("a", "ä caption"), "key")
+        records.add(Failure("b", "refused: no", "permanent"), "key")
+        records.add(Failure("c", "busy (6 tries)", "unavailable"), "key")
     with RecordFile(path, "spec") as records:
-        assert records.finished == {"a", "b"}
-        records.add(Caption("c", "at last"))
+        assert records.finished == dict.fromkeys("ab", "key")
+        records.add(Caption("c", "at last"), "key")
     with RecordFile(path, "spec") as records:
-        assert records.finished == {"a", "b", "c"}
+        assert records.finished == dict.fromkeys("abc", "key")
     rows = {name: json.loads(path.read_bytes()[place : place + size]) for name, place, size in read_rows(path)}
     assert [rows[name].get("caption") for name in "abc"] == ["ä caption", None, "at last"]
 
@@ -37,27 +37,27 @@ def test_a_file_cut_anywhere_keeps_its_whole_lines(tmp_path_factory, cut):
     path = tmp_path_factory.mktemp("cut") / "records.jsonl"
     with RecordFile(path, "spec") as records:
         for name in "abc":
-            records.add(Caption(name, "text"))
+            records.add(Caption(name, "text"), "key")
     data = path.read_bytes()
     path.write_bytes(data[:cut])
     whole = data[:cut].count(b"\n") - 1
     with RecordFile(path, "spec") as records:
-        assert records.finished == set("abc"[: max(0, whole)])
-        records.add(Caption("d", "more"))
+        assert records.finished == dict.fromkeys("abc"[: max(0, whole)], "key")
+        records.add(Caption("d", "more"), "key")
     assert [name for name, _, _ in read_rows(path)] == [*"abc"[: max(0, whole)], "d"]
 
 
 def test_other_work_is_set_aside(path, capsys):
     with RecordFile(path, "one") as records:
-        records.add(Caption("a", "text"))
+        records.add(Caption("a", "text"), "key")
     old = path.read_bytes()
     with RecordFile(path, "two") as records:
-        assert records.finished == set()
+        assert records.finished == {}
     assert "set aside" in capsys.readouterr().out
     (aside,) = [other for other in path.parent.iterdir() if other != path]
     assert aside.read_bytes() == old
     with RecordFile(path, "one") as records:
-        assert records.finished == {"a"}
+        assert records.finished == {"a": "key"}
     assert path.read_bytes() == old
     assert "used again" in capsys.readouterr().out
     with RecordFile(path, "two"), pytest.raises(PargoError, match="in use"):  # a file found again is locked as well
@@ -73,7 +73,7 @@ def test_one_process_at_a_time(path):
 
 def test_a_damaged_line_is_named(path):
     with RecordFile(path, "spec") as records:
-        records.add(Caption("a", "text"))
+        records.add(Caption("a", "text"), "key")
     with path.open("a") as file:
         file.write("{nonsense\n")
     with pytest.raises(PargoError, match=r"records\.jsonl:3: damaged"):
@@ -82,12 +82,33 @@ def test_a_damaged_line_is_named(path):
 
 def test_a_full_disk(monkeypatch, path):
     with RecordFile(path, "spec") as records:
-        records.add(Caption("a", "text"))
+        records.add(Caption("a", "text"), "key")
         real = records._file
         records._file = open("/dev/full", "ab", buffering=0)  # noqa: SIM115, PTH123
         with pytest.raises(PargoError, match="No space left on device; what is written stays"):
-            records.add(Caption("b", "text"))
+            records.add(Caption("b", "text"), "key")
         records._file.close()
         records._file = real
     with RecordFile(path, "spec") as records:
-        assert records.finished == {"a"}
+        assert records.finished == {"a": "key"}
+
+
+def test_results_of_another_file_are_taken_where_they_are_of_the_same(path, tmp_path):
+    other = tmp_path / "other.jsonl"
+    with RecordFile(other, "spec") as records:
+        for name in "abcde":
+            records.add(Caption(name, "old"), f"key {name}")
+        records.add(Failure("c", "busy", "unavailable"), "key c")
+        records.add(Caption("d", "newer"), "key d")
+    with other.open("ab") as file:
+        file.write(b'{"id": "f", "caption"')  # another process is writing it
+    wanted = {"a": "key a", "b": "another image", "c": "key c", "d": "key d", "f": "key f"}
+    with RecordFile(path, "spec") as records:
+        records.adopt(other, "other spec", wanted)
+        assert records.finished == {}
+        records.adopt(other, "spec", wanted)
+        assert records.finished == {"a": "key a", "d": "key d"}
+    with RecordFile(path, "spec") as records:
+        assert records.finished == {"a": "key a", "d": "key d"}
+    rows = {name: json.loads(path.read_bytes()[place : place + size]) for name, place, size in read_rows(path)}
+    assert [row["caption"] for row in rows.values()] == ["old", "newer"]

@@ -14,11 +14,10 @@ from PIL import Image
 
 from pargo.captions.engines.breaker import Breaker
 from pargo.captions.prompts import choose, fill
-from pargo.captions.samples import Caption, Failure, Result, Sample
+from pargo.captions.samples import Caption, Failure, Result, Sample, failure, read_image
 from pargo.chat_client import ChatClient, Refused, Reply, Unavailable
 from pargo.config import captions as config
 from pargo.config.captions import Picture
-from pargo.data.rgb import open_rgb
 from pargo.errors import PargoError
 from pargo.threads import in_threads
 
@@ -55,9 +54,10 @@ class Engine:
         prompt = choose(settings.prompts.variants, sample.id)
         hint = sample.record.get("alt_text") if settings.prompts.hint else None
         try:
-            url = data_url(sample, settings.picture)
+            image = read_image(sample)
         except PargoError as error:
-            return Failure(sample.id, str(error), "permanent")
+            return failure(sample, error)
+        url = data_url(image, settings.picture)
         text, tries = fill(prompt, hint), 0
         while tries < settings.max_tries:
             if self._breaker.enter():
@@ -99,7 +99,7 @@ class Engine:
             PargoError: it refuses that as well, so it would refuse everything.
         """
         try:
-            self._ask(_url(PLAIN, self._settings.picture), fill(prompt, None))
+            self._ask(data_url(PLAIN, self._settings.picture), fill(prompt, None))
         except Unavailable:
             self._breaker.failed(probe=True)
             return False
@@ -113,8 +113,8 @@ class Engine:
         return True
 
     def _wait(self, tries: int, retry_after: float | None) -> float:
-        if retry_after is not None:
-            return min(retry_after * random.uniform(1, 1.2), self._settings.max_wait)
+        if retry_after is not None:  # the server knows best
+            return min(retry_after * random.uniform(1, 1.2), self._settings.max_outage)
         return min(FIRST_WAIT * 2 ** (tries - 1) * random.uniform(1, 2), self._settings.max_wait)
 
     def _result(self, sample: Sample, prompt: str, reply: Reply) -> Result:
@@ -136,17 +136,8 @@ class Engine:
         )
 
 
-def data_url(sample: Sample, picture: Picture) -> str:
-    """The image as a JPEG in a data URI, no side longer than `picture.max_side`.
-
-    Raises:
-        PargoError: it cannot be read.
-    """
-    image = open_rgb(io.BytesIO(sample.images.read(sample.id)), sample.id)
-    return _url(image, picture)
-
-
-def _url(image: Image.Image, picture: Picture) -> str:
+def data_url(image: Image.Image, picture: Picture) -> str:
+    """The image as a JPEG in a data URI, no side longer than `picture.max_side`."""
     image = image.copy()
     image.thumbnail((picture.max_side, picture.max_side))
     file = io.BytesIO()

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pargo.captions.prompts import choose, fill
-from pargo.captions.samples import Caption, Failure, Result, Sample
+from pargo.captions.samples import Caption, Failure, Result, Sample, failure, read_image
 from pargo.config import captions as config
 from pargo.errors import PargoError
 
@@ -48,9 +48,9 @@ class Engine:
             readable = []
             for sample in batch:
                 try:
-                    readable.append((sample, sample.images.load(sample.id)))
+                    readable.append((sample, read_image(sample)))
                 except PargoError as error:
-                    yield Failure(sample.id, str(error), "permanent")
+                    yield failure(sample, error)
             if readable:
                 yield from self._batch(readable)
 
