@@ -24,7 +24,7 @@ from rich.console import Console
 from pargo.captions.build import CaptionSettings, run
 from pargo.captions.engines.openai import data_url
 from pargo.captions.prompts import PROMPTS
-from pargo.captions.samples import Sample
+from pargo.captions.samples import Sample, read_image
 from pargo.config.captions import Captions, OpenAIEngine, Picture
 from pargo.data.scenes import draw_scene, encode_png, render
 from pargo.data.shards import Shards, ShardWriter
@@ -76,6 +76,12 @@ def main() -> None:
     Console(soft_wrap=True, highlight=False).print(text)
 
 
+def _body(url: str) -> str:
+    """A request about one image."""
+    parts = [{"type": "image_url", "image_url": {"url": url}}, {"type": "text", "text": PROMPTS["scene-1"]}]
+    return json.dumps({"model": "m", "messages": [{"role": "user", "content": parts}]})
+
+
 def bench(folder: Path, url: str, arguments: argparse.Namespace) -> dict:
     ids = [f"{index:06d}" for index in range(arguments.images)]
     with publish(folder / "source", settings={}) as directory, ShardWriter(directory / "train") as writer:
@@ -89,27 +95,11 @@ def bench(folder: Path, url: str, arguments: argparse.Namespace) -> dict:
     )
     settings = CaptionSettings(split="train", captions=Captions(engine=engine))
     shards = Shards(folder / "source" / "train")
-    bodies = [
-        json.dumps(
-            {
-                "model": "m",
-                "messages": [
-                    {
-                        "role": "user",
-                        "content": [
-                            {"type": "image_url", "image_url": {"url": data_url(Sample(name, {}, shards), Picture())}},
-                            {"type": "text", "text": PROMPTS["scene-1"]},
-                        ],
-                    }
-                ],
-            }
-        )
-        for name in ids
-    ]
+    bodies = [_body(data_url(read_image(Sample(name, {}, shards)), Picture())) for name in ids]
     stage, plain = [], []
     for number in range(arguments.rounds + 1):
         start = time.perf_counter()
-        run(settings, folder / "source", folder / "selection", folder / "out", folder / f"runs-{number}")
+        run(settings, folder / "source", folder / "selection", folder / "out", folder / f"round-{number}" / "runs")
         middle = time.perf_counter()
         with httpx2.Client(timeout=60, limits=httpx2.Limits(max_connections=arguments.threads)) as client:
 
