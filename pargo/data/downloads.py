@@ -1,7 +1,7 @@
 """Bring a row of the version table to its folder below `data/`, which appears when all of it is there and right.
 
-What is fetched waits in `data/.fetching/<name>/` until then: a killed or failed fetch goes on there. A folder that
-exists is left alone, whoever put it there.
+What is fetched waits in `data/.fetching/<name>/` until then: a killed or failed fetch goes on there. What a folder was
+fetched as stands in `data/.fetched/<name>.json`; a folder that somebody put there is taken as it is.
 """
 
 from __future__ import annotations
@@ -17,15 +17,16 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from pargo.config.base import canonical_json
 from pargo.data.fetch import FULL, fetch
 from pargo.data.unpack import unpack
-from pargo.data.versions import DATA, Archives, Download, Folder, Http, Hub, Img2dataset
+from pargo.data.versions import ARCHIVES, DATA, Archives, Download, Folder, Http, Hub, Img2dataset, without_remarks
 from pargo.errors import PargoError
 from pargo.files import read_json, write_atomic
 
 LOCK = Path("config/versions.lock.json")
 FETCHING = ".fetching"
-ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz")
+FETCHED = ".fetched"
 
 
 def fetch_download(name: str, download: Download, data: Path = DATA, lock: Path = LOCK) -> Path:
@@ -39,9 +40,10 @@ def fetch_download(name: str, download: Download, data: Path = DATA, lock: Path 
         PargoError: it cannot be had, or is not what the table or the lock file says. What was fetched and is right
             stays for the next time; nothing stands in the folder.
     """
-    target = data / download.folder
-    staging = data / FETCHING / name
+    target, staging = data / download.folder, data / FETCHING / name
+    mark, version = data / FETCHED / f"{name}.json", canonical_json(without_remarks(download))
     if target.exists():
+        _check_version(name, target, mark, version)
         return target
     if isinstance(download, Folder):
         raise PargoError(f"{target} is not there, and no program fetches it. {how_to_get(name, download)}")
@@ -59,6 +61,7 @@ def fetch_download(name: str, download: Download, data: Path = DATA, lock: Path 
         if isinstance(download, Archives) and download.unpack is not None:
             found = _unpacked(name, incoming, staging / "unpacked", download.unpack)
         target.parent.mkdir(parents=True, exist_ok=True)
+        write_atomic(mark, version)
         found.replace(target)
         shutil.rmtree(staging)
     return target
@@ -70,6 +73,15 @@ def how_to_get(name: str, download: Folder) -> str:
     parts += [f"{download.gate} there"] if download.gate else []
     parts += [f"put it into data/{download.folder}"]
     return "; ".join(parts) + (f". {download.note}" if download.note else "")
+
+
+def _check_version(name: str, target: Path, mark: Path, version: str) -> None:
+    """Raise PargoError when a folder was fetched as another version than is wanted now."""
+    if mark.exists() and (before := mark.read_text(encoding="utf-8")) != version:
+        raise PargoError(
+            f"{name}: {target} was fetched when the version table said something else; remove it to have it fetched "
+            f"anew, or put the row back\n  then: {before}\n  now:  {version}"
+        )
 
 
 @contextmanager

@@ -20,6 +20,7 @@ from pargo.files import md5_file, sha256_file, write_atomic
 
 TRIES = 6  # in a row without a byte of progress, over all mirrors
 MAX_WAIT = 60.0  # seconds
+INTERVAL = 10.0  # seconds between lines that say how far it is
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -152,6 +153,7 @@ class _Partial:
     """The part of a file that is there, and which version of the server's file it is a part of."""
 
     def __init__(self, target: Path) -> None:
+        self.name = target.name
         self.path = target.with_name(f".{target.name}.partial")
         self._state = target.with_name(f".{target.name}.partial.json")
         self.version: str | None = None
@@ -209,9 +211,14 @@ def _receive(url: str, partial: _Partial, pin: _Pin, timeout: float) -> None:
                 _check_room(partial.path, total - partial.size)
             if total == partial.size:
                 return
+            due = time.monotonic() + INTERVAL
             with partial.path.open("ab") as file:
                 for block in response.iter_raw():  # as they come: what a cut stream has sent is kept
                     file.write(block)
+                    if time.monotonic() > due:
+                        due = time.monotonic() + INTERVAL
+                        of = "" if total is None else f" of {total / 1e9:.2f}"
+                        print(f"{partial.name}: {file.tell() / 1e9:.2f}{of} GB", file=sys.stderr, flush=True)
     except httpx2.HTTPError as error:
         raise _Again(f"cut off after {partial.size:,} bytes ({type(error).__name__})") from None
     except OSError as error:

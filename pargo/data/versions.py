@@ -9,7 +9,7 @@ import json
 from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 import yaml
 from pydantic import Field, TypeAdapter, ValidationError, field_validator, model_validator
@@ -19,6 +19,7 @@ from pargo.errors import ConfigError
 
 DATA = Path("data")  # folder of the project that downloads' folders are in
 TABLE = Path(__file__).with_suffix(".yaml")
+ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz")
 REMARKS = {"licence", "gate", "note", "size", "about"}  # say nothing about which files are fetched
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
@@ -99,9 +100,16 @@ class Download(Version):
 class Archives(Download):
     """Files that may be archives."""
 
+    files: Any
     unpack: str | None = Field(
-        None, description="every archive is unpacked, and this folder of what they hold is kept; `.` keeps all"
+        None, description="the files are archives: of what they hold together, this folder is kept; `.` keeps all"
     )
+
+    @model_validator(mode="after")
+    def _all_archives(self) -> Self:
+        if self.unpack is not None and (others := [name for name in self.files if not name.endswith(ARCHIVES)]):
+            raise ValueError(f"unpack: no archives: {', '.join(others)}; known are {', '.join(ARCHIVES)}")
+        return self
 
 
 class Hub(Archives):

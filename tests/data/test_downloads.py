@@ -80,8 +80,10 @@ def row(**changes) -> Hub:
 
 
 def there(place) -> dict[str, bytes]:
+    """All files but those that say what was fetched as what."""
     data = place["data"]
-    return {path.relative_to(data).as_posix(): path.read_bytes() for path in data.rglob("*") if path.is_file()}
+    found = [path for path in data.rglob("*") if path.is_file() and path.parent.name != ".fetched"]
+    return {path.relative_to(data).as_posix(): path.read_bytes() for path in found}
 
 
 # The hub --------------------------------------------------------------------------------------------------------------
@@ -95,6 +97,19 @@ def test_files_of_a_commit_that_match_the_patterns(hub, place):
     asked = len(hub.requests)
     fetch_download("pool", row(), **place)
     assert len(hub.requests) == asked
+
+
+def test_a_folder_of_another_version_is_not_taken_for_this_one(hub, place):
+    fetch_download("pool", row(), **place)
+    fetch_download("pool", row(note="a remark", licence="MIT"), **place)
+    with pytest.raises(PargoError, match=r"(?s)pool: .*pool was fetched when the version table said something else"):
+        fetch_download("pool", row(files=("train-*.tar",)), **place)
+    shutil.rmtree(place["data"] / "pool")
+    fetch_download("pool", row(files=("train-*.tar",)), **place)
+    assert not (place["data"] / "pool" / "list.json").exists()
+    shutil.rmtree(place["data"])
+    (place["data"] / "pool").mkdir(parents=True)  # by hand
+    assert fetch_download("pool", row(), **place) == place["data"] / "pool"
 
 
 def test_a_model(hub, place):
