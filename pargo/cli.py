@@ -237,7 +237,7 @@ def filter_captions(
     run_directory: RunDirectory,
     executor: Executor = "local",
 ) -> None:
-    """Keep the captions of one dataset that are good enough, with a card that counts the others by reason."""
+    """Keep the captions of one dataset that are good enough, and count the others by reason."""
     paths = {"source": source, "captions": captions, "output": output}
     _launch("filter", "pargo.captions.filter", settings, paths, run_directory, executor)
 
@@ -665,7 +665,10 @@ def data_verify(config: ConfigFile = DEFAULT_CONFIG) -> None:
 @data_app.command("fetch")
 def data_fetch(
     names: Annotated[
-        list[str] | None, typer.Argument(metavar="NAME...", help="Rows of pargo/data/versions.yaml; by default, all.")
+        list[str] | None,
+        typer.Argument(
+            metavar="NAME...", help="Rows of pargo/data/versions.yaml; by default those of the sources in use."
+        ),
     ] = None,
     config: ConfigFile = DEFAULT_CONFIG,
 ) -> None:

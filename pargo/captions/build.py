@@ -83,7 +83,7 @@ def run(
             first = counts.most_common(1)[0]
             raise PargoError(
                 f"{failed} of {captioned + failed} images have no caption, {first[1]} of them because: {first[0]}; "
-                f"max_failures puts up with {settings.captions.max_failures:.2%}. All results are kept: run again to "
+                f"max_failures allows {settings.captions.max_failures:.2%}. All results are kept: run again to "
                 "ask for what the server did not answer"
             )
         numbers = {"images": captioned + failed, "captions": captioned, "failures": dict(sorted(counts.items()))}
@@ -116,10 +116,10 @@ def _caption(settings: CaptionSettings, source: Path, ids: Sequence[str], run_di
                 keys[name] = _key(settings, images, name)
             except PargoError as error:  # of the storage
                 records.add(Failure(name, str(error), "unavailable"), "")
+        for other in _others(run_directory):
+            if waiting := {name: key for name, key in keys.items() if records.finished.get(name) != key}:
+                records.adopt(other, spec, waiting)
         waiting = {name: key for name, key in keys.items() if records.finished.get(name) != key}
-        for other in _others(run_directory) if waiting else ():
-            records.adopt(other, spec, waiting)
-        waiting = {name: key for name, key in waiting.items() if records.finished.get(name) != key}
         if not waiting:
             return
         if len(waiting) < len(ids):

@@ -14,7 +14,7 @@ from typing import Any
 from pargo.captions.samples import Result
 from pargo.errors import PargoError
 
-KEY = "of"  # field of a line: hash of the image and the text that was shown with it
+KEY = "input"  # field of a line: hash of the image and the text that was shown with it
 SYNC_INTERVAL = 2.0  # seconds: what a machine that loses its power has to ask again; a killed process loses nothing
 
 
@@ -26,10 +26,10 @@ class RecordFile:
 
     Args:
         path: of the file; made when missing.
-        spec: hash of all that a result depends on.
+        spec: hash of the engine and of what it is asked; the image is in the key of each line.
 
     Attributes:
-        finished: ids that need not be asked again, and the key of what their results are of.
+        finished: id -> key of the results that need not be made again.
 
     Raises:
         PargoError: another process writes it, it cannot be written, or a line of it is damaged.
@@ -71,7 +71,7 @@ class RecordFile:
             header = self._reopen()
         if not header and self._aside(spec).exists():
             self._aside(spec).rename(self.path)
-            print("settings as they once were: the captions of then are used again", flush=True)
+            print("these settings were used before: going on with their captions", flush=True)
             header = self._reopen()
         if not header:
             self._append({"spec": spec})
@@ -107,7 +107,9 @@ class RecordFile:
         Raises:
             PargoError: it cannot be written, e.g. to a full disk.
         """
-        row = result.to_json() | {KEY: key}
+        self._add(result.to_json() | {KEY: key})
+
+    def _add(self, row: dict[str, Any]) -> None:
         self._append(row)
         _note(self.finished, row)
 
@@ -121,17 +123,15 @@ class RecordFile:
             header = file.readline()
             if not header.endswith(b"\n") or _parse(header, other, 1).get("spec") != spec:
                 return
-            found: dict[str, bytes] = {}
+            found: dict[str, dict[str, Any]] = {}
             for number, line in enumerate(file, start=2):
                 if line.endswith(b"\n"):
                     row = _parse(line, other, number)
                     found.pop(row["id"], None)
                     if row.get("kind") != "unavailable" and wanted.get(row["id"]) == row.get(KEY):
-                        found[row["id"]] = line
-        for line in found.values():
-            row = json.loads(line)
-            self._append(row)
-            _note(self.finished, row)
+                        found[row["id"]] = row
+        for row in found.values():
+            self._add(row)
 
     def _append(self, row: dict[str, Any]) -> None:
         try:

@@ -95,7 +95,7 @@ class Captions(Settings, hide_input_in_errors=True):
     )
     num_shards: Positive = Field(1, description="jobs that share the images")
     max_failures: Fraction = Field(
-        0.01, description="share of images without a caption that is put up with; more is an error, and all is kept"
+        0.01, description="largest share of images without a caption; more is an error, and all results are kept"
     )
 
     @property

@@ -107,9 +107,9 @@ class ConversationsSource(LocalSource):
     images: str = Field(description="folder that the names of images start from")
     licences: dict[str, str] = Field({}, description="licence by the first folder of an image's name, its origin")
     merge: bool = Field(False, description="entries of one image become one conversation; all are held in memory")
-    hint: str | None = Field(
+    answer_hint: str | None = Field(
         None,
-        description="follows the question of entries with `question`: what kind of answer is wanted, "
+        description="what form of answer is wanted, after the first question of entries with `question`, "
         "e.g. Answer the question using a single word or phrase.",
     )
     max_broken: Fraction = Field(
@@ -183,5 +183,5 @@ Source = Annotated[
 
 
 def files(source: Source) -> tuple[str, ...]:
-    """What a source reads that somebody put there, relative to the project."""
+    """Paths whose change imports the source again, whether the run fetches them or somebody put them there."""
     return getattr(source, "files", ())

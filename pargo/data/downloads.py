@@ -50,9 +50,13 @@ def fetch_download(name: str, download: Download, data: Path = DATA, lock: Path 
     staging.mkdir(parents=True, exist_ok=True)
     with _alone(staging.with_name(f"{name}.lock"), name):
         if target.exists():
+            _check_version(name, target, mark, version)
             return target
+        incoming, checked, started = staging / "incoming", staging / "checked", staging / "version.json"
+        if not started.exists() or started.read_text(encoding="utf-8") != _files_of(download):
+            shutil.rmtree(staging)  # of another version
+            write_atomic(started, _files_of(download))
         _check_room(name, download, staging)
-        incoming, checked = staging / "incoming", staging / "checked"
         if not checked.exists():
             incoming.mkdir(exist_ok=True)
             FETCHERS[type(download)](name, download, incoming, lock, data)
@@ -65,6 +69,11 @@ def fetch_download(name: str, download: Download, data: Path = DATA, lock: Path 
         found.replace(target)
         shutil.rmtree(staging)
     return target
+
+
+def _files_of(download: Download) -> str:
+    """What decides which files are fetched, whatever becomes of them then."""
+    return canonical_json(without_remarks(download).model_dump(exclude={"unpack", "folder"}))
 
 
 def how_to_get(name: str, download: Folder) -> str:

@@ -81,7 +81,7 @@ class SourceRow:
     """A source of a config.
 
     Attributes:
-        used: some job reads it; otherwise it stands by.
+        used: some job reads it.
         downloads: rows of the version table that it needs, by name.
         fetch: how much that is.
         found: bytes of the imported artifact, as its manifest says; None before.
@@ -127,7 +127,7 @@ def table(found: list[SourceRow], title: str) -> Table:
     for column in ("source", "kind", "versions", "to fetch", "artifact", "state"):
         result.add_column(column, justify="right" if column in ("to fetch", "artifact") else "left", overflow="fold")
     for row in found:
-        state = row.state if row.used else f"{row.state}; stands by"
+        state = row.state if row.used else f"{row.state}; not in use"
         versions = "\n".join(row.downloads) or "-"
         cells = (str(row.fetch), "-" if row.found is None else in_words(row.found), "\n".join((state, *row.missing)))
         result.add_row(row.name, row.kind, versions, *cells)

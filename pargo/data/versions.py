@@ -35,7 +35,7 @@ class Version(Settings):
         licence: as the owner states it.
         gate: what the owner asks before the files may be had.
         size: bytes to be fetched.
-        about: the same where it is not known exactly; the note says from what it was reckoned.
+        about: the same where it is not known exactly: as the owner rounds it, or reckoned as the note says.
     """
 
     licence: str = ""
@@ -218,7 +218,7 @@ def read(path: Path) -> dict[str, Row]:
     """A table's rows by name.
 
     Raises:
-        ConfigError: a row is wrong; the message names it, and two downloads of one folder.
+        ConfigError: a row is wrong, which the message names, or two downloads have the same folder.
     """
     try:
         text = json.dumps(yaml.safe_load(path.read_text(encoding="utf-8")))  # of JSON's kinds: a list may be a tuple

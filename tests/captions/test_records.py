@@ -59,7 +59,7 @@ def test_other_work_is_set_aside(path, capsys):
     with RecordFile(path, "one") as records:
         assert records.finished == {"a": "key"}
     assert path.read_bytes() == old
-    assert "used again" in capsys.readouterr().out
+    assert "used before" in capsys.readouterr().out
     with RecordFile(path, "two"), pytest.raises(PargoError, match="in use"):  # a file found again is locked as well
         RecordFile(path, "two")
 

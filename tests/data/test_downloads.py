@@ -296,6 +296,19 @@ def test_a_folder_of_an_archive(place):
         assert len(server.requests) == asked
 
 
+def test_what_was_fetched_as_another_version_is_not_published(place):
+    """A fetch that ended before its folder appeared, and a row that changed since."""
+    with file_server(Served(zipped(**{"old/a.jpg": b"old"}))) as server:
+        table = files(**{"x.zip": {"urls": (server.url,)}}).model_copy(update={"unpack": "new"})
+        with pytest.raises(PargoError, match="hold no folder new"):
+            fetch_download("set", table, **place)
+    data = zipped(**{"new/a.jpg": b"new"})
+    with file_server(Served(data)) as server:
+        pinned = {"x.zip": {"urls": (server.url,), "sha256": hashlib.sha256(data).hexdigest()}}
+        fetch_download("set", files(**pinned).model_copy(update={"unpack": "new"}), **place)
+    assert (place["data"] / "set" / "a.jpg").read_bytes() == b"new"
+
+
 def test_archives_that_hold_the_same_are_refused(hub, place):
     hub.files = {name: zipped(**{"same/a.png": b"a"}) for name in ("0.zip", "1.zip")}
     with pytest.raises(PargoError, match=r"same is in 1\.zip and in an archive before it"):

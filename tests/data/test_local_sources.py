@@ -262,7 +262,7 @@ def test_some_bad_entries_are_left_out_and_listed(tmp_path, images):
     counts = json.loads((output / "counts.json").read_text())
     assert (counts["samples"], counts["broken"], counts["unknown_fields"]) == (2, 2, {"mood": 1})
     (tmp_path / "again").mkdir()
-    with pytest.raises(PargoError, match=r"entry 3: expected a mapping.* left out: 2 of 4; max_broken puts up with 25"):
+    with pytest.raises(PargoError, match=r"entry 3: expected a mapping.* left out: 2 of 4; max_broken allows 25"):
         bring(tmp_path / "again", images, entry(), entry("gone.png"), chat, "text", max_broken=0.25)
 
 
@@ -274,7 +274,7 @@ def test_questions_and_captions_are_conversations_too(tmp_path, images):
         {"image": "2.jpg", "question": "Which shape?", "answers": ["dot", "line", "line", "dot", "circle"]},
         {"image_id": "x", "image_path": "a/1.png", "caption": "A dot\non white."},
         entry("2.jpg"),
-        hint="Answer with one word.",
+        answer_hint="Answer with one word.",
     )
     shards = Shards(output / "train")
     assert [shards.record(name)["conversation"] for name in shards.ids] == [
@@ -298,7 +298,7 @@ def test_entries_of_one_image_become_one_conversation(tmp_path, images):
         {"image": "2.jpg", "question": f"Say it:\n{hint}", "answer": "round"},
         entry("2.jpg", ("Is it red?", "Yes"), ("Is it blue?", "No")),
         merge=True,
-        hint=hint,
+        answer_hint=hint,
     )
     shards = Shards(output / "train")
     assert shards.ids == ["0000000", "0000001"]

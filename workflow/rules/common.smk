@@ -62,7 +62,7 @@ def code(*modules):
 
 
 def local_files(source):
-    """Which files that somebody put there are or were imported: a change imports them again; they may be deleted."""
+    """Which files that somebody put there are or were imported: a change imports them again, their absence does not."""
     chosen = experiment.sources[source]
     own = not_fetched(source_files(chosen), stages.source_downloads(chosen).values())
     return listing(own, Path(run_directory("download", source)))

@@ -59,7 +59,7 @@ class _Notes:
             last = self.broken[-1]
             raise InputError(
                 f"{last['file']}, entry {last['entry']}: {last['reason']}. Entries left out: {len(self.broken)} of "
-                f"{self.entries}; max_broken puts up with {self.max_broken:.2%}"
+                f"{self.entries}; max_broken allows {self.max_broken:.2%}"
             )
 
     def add(self, origin: str, turns: list[list[str]]) -> None:
@@ -84,9 +84,8 @@ def import_conversations(source: ConversationsSource, output: Path) -> None:
             is not there or cannot be decoded; no entry has an image; a file cannot be read.
     """
     notes, root = _Notes(source.max_broken), Path(source.images).resolve()
-    rows = _rows(source, notes)
     with ShardWriter(output / "train") as writer:
-        for row in track(_merged(rows, notes, source.hint) if source.merge else rows, "Importing conversations"):
+        for row in track(_rows(source, notes), "Importing conversations"):
             try:
                 data, extension = _read(root, row.image)
             except PargoError as error:
@@ -109,7 +108,8 @@ def import_conversations(source: ConversationsSource, output: Path) -> None:
 
 
 def _rows(source: ConversationsSource, notes: _Notes) -> Iterator[_Row]:
-    """The usable entries with an image, in order."""
+    """The usable entries with an image, in order; one row an image where they are merged."""
+    merged: dict[str, _Row] = {}
     for path in map(Path, source.annotations):
         for place, entry in enumerate(read_entries(path)):
             number, notes.entries = notes.entries, notes.entries + 1
@@ -121,20 +121,20 @@ def _rows(source: ConversationsSource, notes: _Notes) -> Iterator[_Row]:
                 if image is None:
                     notes.counts["without_image"] += 1
                     continue
-                yield _Row(number, path.name, place, image, turns_of(entry, source.hint))
+                first = merged.get(str(image))
+                turns = turns_of(entry, None if first else source.answer_hint)
             except InputError as error:
                 notes.leave_out(path.name, place, str(error))
-
-
-def _merged(rows: Iterator[_Row], notes: _Notes, hint: str | None) -> list[_Row]:
-    """One row an image, with the turns of all of them; the hint stays with the first question alone."""
-    found: dict[str, _Row] = {}
-    for row in rows:
-        first = found.setdefault(str(row.image), row)
-        if first is not row:
-            notes.counts["merged"] += 1
-            first.turns += [[question.removesuffix(f"\n{hint}"), answer] for question, answer in row.turns]
-    return list(found.values())
+                continue
+            row = _Row(number, path.name, place, image, turns)
+            if not source.merge:
+                yield row
+            elif first:
+                first.turns += turns
+                notes.counts["merged"] += 1
+            else:
+                merged[str(image)] = row
+    yield from merged.values()
 
 
 def _origin(image: str, licences: dict[str, str]) -> str:
