@@ -105,7 +105,7 @@ class ChatClient:
         return Reply(
             self.without_key(content) if isinstance(content, str) else "",
             self.without_key(model) if isinstance(model, str) and model else self._endpoint.model,
-            reason if isinstance(reason, str) else None,
+            self.without_key(reason) if isinstance(reason, str) else None,
             _counts(getattr(completion, "usage", None)),
         )
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from typing import TypeVar
 
+GRACE = 5.0  # seconds for requests that are under way when another one ends the work
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -14,8 +17,8 @@ Result = TypeVar("Result")
 def in_threads(work: Callable[[Item], Result], items: Iterable[Item], num_threads: int) -> Iterator[Result]:
     """Results as they come, in any order; the first error ends it and is raised.
 
-    Items are taken one at a time, when a thread is free. The threads are daemons: a request that hangs keeps neither an
-    error nor an interruption waiting.
+    Items are taken one at a time, when a thread is free. After an error what is under way is waited for a little. The
+    threads are daemons: a request that hangs keeps neither an error nor an interruption waiting longer.
     """
     found: SimpleQueue[tuple[str, Result | BaseException | None]] = SimpleQueue()
     stop, lock, waiting = threading.Event(), threading.Lock(), iter(items)
@@ -36,16 +39,22 @@ def in_threads(work: Callable[[Item], Result], items: Iterable[Item], num_thread
 
     for _ in range(num_threads):
         threading.Thread(target=loop, daemon=True).start()
-    running = num_threads
+    running, problem, end = num_threads, None, math.inf
     try:
         while running:
-            kind, result = found.get()
-            if kind == "error":
-                assert isinstance(result, BaseException)
-                raise result
-            if kind == "end":
-                running -= 1
-            else:
+            try:
+                kind, result = found.get(timeout=None if problem is None else max(0.0, end - time.monotonic()))
+            except Empty:
+                break
+            if kind == "result":
                 yield result  # type: ignore[misc]
+                continue
+            running -= 1
+            if kind == "error" and problem is None:
+                assert isinstance(result, BaseException)
+                problem, end = result, time.monotonic() + GRACE
+                stop.set()
+        if problem is not None:
+            raise problem
     finally:
         stop.set()

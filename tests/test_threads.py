@@ -65,3 +65,19 @@ def test_a_thread_that_hangs_keeps_no_error_waiting():
         list(in_threads(work, range(2), 2))
     assert time.monotonic() - started < 30
     hanging.set()
+
+
+def test_results_under_way_are_not_lost_when_one_ends_the_work():
+    ready = threading.Barrier(4)
+
+    def work(item: int) -> int:
+        ready.wait()
+        if item == 0:
+            raise ValueError("the key is refused")
+        time.sleep(0.3)
+        return item
+
+    results = in_threads(work, range(4), 4)
+    assert sorted(next(results) for _ in range(3)) == [1, 2, 3]
+    with pytest.raises(ValueError, match="refused"):
+        next(results)

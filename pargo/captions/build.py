@@ -24,7 +24,7 @@ from pargo.data.shards import Shards
 from pargo.errors import PargoError
 from pargo.files import sha256_file, sha256_text
 from pargo.layout import manifest_path
-from pargo.manifest import code_hash, publish
+from pargo.manifest import code_hash, describe_files, publish
 from pargo.progress import track
 
 RECORDS = "records.jsonl"
@@ -114,8 +114,9 @@ def _caption(settings: CaptionSettings, source: Path, ids: Sequence[str], run_di
         for name in ids:
             try:
                 keys[name] = _key(settings, images, name)
-            except PargoError as error:  # of the storage
-                records.add(Failure(name, str(error), "unavailable"), "")
+            except PargoError as error:
+                if name not in records.finished:  # a caption does not go when the storage does
+                    records.add(Failure(name, str(error), "unavailable"), "")
         for other in _others(run_directory):
             if waiting := {name: key for name, key in keys.items() if records.finished.get(name) != key}:
                 records.adopt(other, spec, waiting)
@@ -137,16 +138,16 @@ def _caption(settings: CaptionSettings, source: Path, ids: Sequence[str], run_di
 
 def _key(settings: CaptionSettings, images: Shards, name: str) -> str:
     """Hash of an image and of the text that a model is shown with it."""
-    engine = settings.captions.engine
-    hint = not isinstance(engine, str) and engine.prompts.hint
-    text = images.record(name).get("alt_text") if hint else None
+    engine, record = settings.captions.engine, images.record(name)  # read in any case: a damaged one is found here
+    text = record.get("alt_text") if not isinstance(engine, str) and engine.prompts.hint else None
     return sha256_text(canonical_json([images.sha256(name).hex(), text]))[:32]
 
 
 def _others(run_directory: Path) -> list[Path]:
     """Files of results of the same dataset: those of all parts, and that of one job alone."""
     folders = (run_directory, run_directory.parent)
-    found = {path for folder in folders for path in (folder / RECORDS, *folder.glob(f"*/{RECORDS}"))}
+    pattern = f"{Path(RECORDS).stem}*{Path(RECORDS).suffix}"  # also those that were set aside
+    found = {path for folder in folders for path in (*folder.glob(pattern), *folder.glob(f"*/{pattern}"))}
     return sorted(path for path in found - {run_directory / RECORDS} if path.is_file())
 
 
@@ -169,7 +170,8 @@ def _spec(settings: CaptionSettings, source: Path) -> str:
         images = sha256_file(manifest_path(source))
         return sha256_text(canonical_json([engine, settings.split, images, code_hash(import_closure(MODULES[engine]))]))
     asked = engine.model_dump(exclude=_HOW if isinstance(engine, OpenAIEngine) else None)
-    return sha256_text(canonical_json([asked, settings.split]))
+    weights = None if isinstance(engine, OpenAIEngine) else describe_files(Path(engine.directory))
+    return sha256_text(canonical_json([asked, settings.split, weights]))
 
 
 def _in_order(

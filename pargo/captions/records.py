@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
@@ -44,6 +45,8 @@ class RecordFile:
             raise PargoError(f"cannot write {path}: {error.strerror}") from error
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if not os.path.samestat(os.fstat(self._file.fileno()), path.stat()):
+                raise BlockingIOError  # another process has just set it aside
         except OSError:
             self._file.close()
             raise PargoError(f"{path} is in use: another process makes the same captions") from None
@@ -84,7 +87,6 @@ class RecordFile:
             whole += len(line)
             _note(finished, _parse(line, self.path, number))
         self._file.truncate(whole)
-        self._file.seek(0, os.SEEK_END)
         return finished
 
     def _aside(self, spec: object) -> Path:
@@ -134,9 +136,12 @@ class RecordFile:
             self._add(row)
 
     def _append(self, row: dict[str, Any]) -> None:
+        line, file = json.dumps(row, ensure_ascii=True).encode() + b"\n", self._file.fileno()
         try:
-            self._file.write(json.dumps(row, ensure_ascii=True).encode() + b"\n")
-            self._file.flush()
+            before = os.fstat(file).st_size
+            if os.write(file, line) < len(line):  # no buffer: what is not written now is not written later
+                os.ftruncate(file, before)
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             if time.monotonic() - self._synced > SYNC_INTERVAL:
                 os.fsync(self._file.fileno())
                 self._synced = time.monotonic()
@@ -149,9 +154,10 @@ class RecordFile:
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self._file.flush()
-        os.fsync(self._file.fileno())
-        self._file.close()
+        try:
+            os.fsync(self._file.fileno())
+        finally:
+            self._file.close()
 
 
 def _note(finished: dict[str, str], row: dict[str, Any]) -> None:

@@ -9,16 +9,17 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from pargo.config.base import canonical_json
-from pargo.data.fetch import FULL, fetch
+from pargo.data.fetch import FULL, fetch, no_room
 from pargo.data.unpack import unpack
 from pargo.data.versions import ARCHIVES, DATA, Archives, Download, Folder, Http, Hub, Img2dataset, without_remarks
 from pargo.errors import PargoError
@@ -41,14 +42,14 @@ def fetch_download(name: str, download: Download, data: Path = DATA, lock: Path 
             stays for the next time; nothing stands in the folder.
     """
     target, staging = data / download.folder, data / FETCHING / name
-    mark, version = data / FETCHED / f"{name}.json", canonical_json(without_remarks(download))
+    mark, version = data / FETCHED / f"{name}.json", _identity(download)
     if target.exists():
         _check_version(name, target, mark, version)
         return target
     if isinstance(download, Folder):
         raise PargoError(f"{target} is not there, and no program fetches it. {how_to_get(name, download)}")
     staging.mkdir(parents=True, exist_ok=True)
-    with _alone(staging.with_name(f"{name}.lock"), name):
+    with _alone(staging.with_name(f"{name}.lock"), name) as guard:
         if target.exists():
             _check_version(name, target, mark, version)
             return target
@@ -56,16 +57,21 @@ def fetch_download(name: str, download: Download, data: Path = DATA, lock: Path 
         if not started.exists() or started.read_text(encoding="utf-8") != _files_of(download):
             shutil.rmtree(staging)  # of another version
             write_atomic(started, _files_of(download))
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if target.parent.stat().st_dev != staging.stat().st_dev:
+            raise PargoError(
+                f"{name}: {target.parent} is on another file system than {data}: make {data} itself the link"
+            )
         _check_room(name, download, staging)
         if not checked.exists():
             incoming.mkdir(exist_ok=True)
-            FETCHERS[type(download)](name, download, incoming, lock, data)
+            FETCHERS[type(download)](name, download, _Places(incoming, lock, data, guard))
             checked.touch()
         found = incoming
         if isinstance(download, Archives) and download.unpack is not None:
             found = _unpacked(name, incoming, staging / "unpacked", download.unpack)
-        target.parent.mkdir(parents=True, exist_ok=True)
         write_atomic(mark, version)
+        checked.unlink()  # before anything leaves the staging folder: a kill from here on fetches anew
         found.replace(target)
         shutil.rmtree(staging)
     return target
@@ -73,7 +79,16 @@ def fetch_download(name: str, download: Download, data: Path = DATA, lock: Path 
 
 def _files_of(download: Download) -> str:
     """What decides which files are fetched, whatever becomes of them then."""
-    return canonical_json(without_remarks(download).model_dump(exclude={"unpack", "folder"}))
+    return _identity(download, "unpack", "folder")
+
+
+def _identity(download: Download, *besides: str) -> str:
+    """What a version is, but for some fields; another mirror, or a new field without a value, makes no other one."""
+    fields = without_remarks(download).model_dump(exclude_defaults=True, exclude=set(besides))
+    if isinstance(download, Http):
+        for file in fields["files"].values():
+            del file["urls"]
+    return canonical_json(fields)
 
 
 def how_to_get(name: str, download: Folder) -> str:
@@ -94,14 +109,15 @@ def _check_version(name: str, target: Path, mark: Path, version: str) -> None:
 
 
 @contextmanager
-def _alone(path: Path, name: str) -> Iterator[None]:
+def _alone(path: Path, name: str) -> Iterator[int]:
+    """Hold a lock; the descriptor that holds it."""
     with path.open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             print(f"{name}: another process fetches it; waiting", file=sys.stderr, flush=True)
             fcntl.flock(file, fcntl.LOCK_EX)
-        yield
+        yield file.fileno()
 
 
 def _check_room(name: str, download: Download, staging: Path) -> None:
@@ -112,10 +128,7 @@ def _check_room(name: str, download: Download, staging: Path) -> None:
     twice = isinstance(download, Archives) and download.unpack is not None  # images hardly shrink in an archive
     needed, free = download.bytes * (2 if twice else 1) - there, shutil.disk_usage(staging).free
     if needed > free:
-        what = "with its archives, " if twice else ""
-        raise PargoError(
-            f"{name}: {what}about {needed / 1e9:.1f} GB are needed in {staging.parent}; {free / 1e9:.1f} GB are free"
-        )
+        raise PargoError(f"{name}: {no_room(staging.parent, needed)}{' (with its archives)' if twice else ''}")
 
 
 def _unpacked(name: str, incoming: Path, folder: Path, wanted: str) -> Path:
@@ -126,7 +139,10 @@ def _unpacked(name: str, incoming: Path, folder: Path, wanted: str) -> Path:
     for number, archive in enumerate(sorted(path for path in incoming.rglob("*") if path.name.endswith(ARCHIVES))):
         print(f"{name}: unpacking {archive.name}", file=sys.stderr, flush=True)
         part = folder / str(number)
-        unpack(archive, part)
+        try:
+            unpack(archive, part)
+        except OSError as error:
+            raise no_room(folder) if error.errno in FULL else PargoError(f"{name}: {archive.name}: {error}") from None
         for path in part.iterdir():
             if (merged / path.name).exists():
                 raise PargoError(f"{name}: {path.name} is in {archive.name} and in an archive before it")
@@ -162,7 +178,17 @@ def _keep(lock: Path, name: str, facts: dict[str, Any]) -> None:
 # Kinds ----------------------------------------------------------------------------------------------------------------
 
 
-def _http(name: str, download: Http, incoming: Path, lock: Path, data: Path) -> None:
+class _Places(NamedTuple):
+    """Where a fetch goes, and the descriptor of the lock that it holds."""
+
+    incoming: Path
+    lock: Path
+    data: Path
+    guard: int
+
+
+def _http(name: str, download: Http, places: _Places) -> None:
+    incoming, lock = places.incoming, places.lock
     known, found = _locked(lock, name).get("files", {}), {}
     for file, pin in download.files.items():
         before = known.get(file, {})
@@ -185,16 +211,17 @@ def _http(name: str, download: Http, incoming: Path, lock: Path, data: Path) -> 
         _keep(lock, name, {"files": found})
 
 
-def _hub(name: str, download: Hub, incoming: Path, lock: Path, data: Path) -> None:
+def _hub(name: str, download: Hub, places: _Places) -> None:
     from httpx2 import HTTPError
     from huggingface_hub import HfApi
     from huggingface_hub.errors import HfHubHTTPError
     from huggingface_hub.utils import filter_repo_objects
 
-    api, files = HfApi(), list(download.files)
+    api, files, incoming = HfApi(), list(download.files), places.incoming
+    revision = download.revision or _locked(places.lock, name).get("revision")
     repository = {"repo_id": download.repository, "repo_type": download.type}
     try:
-        info = api.repo_info(**repository, revision=download.revision or _locked(lock, name).get("revision"))
+        info = api.repo_info(**repository, revision=revision)
         names, commit = [file.rfilename for file in info.siblings or ()], str(info.sha)
         if absent := [one for one in files if not list(filter_repo_objects(names, allow_patterns=[one]))]:
             raise PargoError(f"{name}: {download.repository} has no {', '.join(absent)} at {commit}")
@@ -202,41 +229,43 @@ def _hub(name: str, download: Hub, incoming: Path, lock: Path, data: Path) -> No
         report = api.verify_repo_checksums(**repository, revision=commit, local_dir=incoming)
     except (HfHubHTTPError, HTTPError, OSError) as error:
         if isinstance(error, OSError) and error.errno in FULL:
-            free = shutil.disk_usage(incoming).free / 1e9
-            raise PargoError(
-                f"{name}: no room in {incoming}: {free:.2f} GB are free (or a limit is reached). What is whole stays; "
-                "make room and run the command again"
-            ) from None
-        raise PargoError(f"{name}: {_reason(error, download)}") from None
+            raise PargoError(f"{name}: {no_room(incoming)}") from None
+        raise PargoError(f"{name}: {_reason(error, download, revision)}") from None
     for wrong in report.mismatches:
         (incoming / wrong["path"]).unlink()
     if rows := [f"\n  {one['path']}: expected {one['expected']}, got {one['actual']}" for one in report.mismatches]:
         raise PargoError(
             f"{name}: what came is not what {download.repository} states at {commit}; deleted:{''.join(rows)}"
         )
-    if gaps := sorted(set(filter_repo_objects(names, allow_patterns=files)) & set(report.missing_paths)):
+    wanted = set(filter_repo_objects(names, allow_patterns=files))
+    if gaps := sorted(wanted & set(report.missing_paths)):
         raise PargoError(f"{name}: did not come: {', '.join(gaps)}")
     shutil.rmtree(incoming / ".cache")  # of the library
+    for path in [path for path in incoming.rglob("*") if path.is_file()]:
+        if path.relative_to(incoming).as_posix() not in wanted:  # of a commit that was the newest before
+            path.unlink()
     if not download.revision:
-        _keep(lock, name, {"revision": commit})
+        _keep(places.lock, name, {"revision": commit})
 
 
-def _reason(error: Exception, download: Hub) -> str:
+def _reason(error: Exception, download: Hub, revision: str | None) -> str:
     """Why the hub gave nothing, in a line or two."""
     status = getattr(getattr(error, "response", None), "status_code", None)
     text = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    text = re.sub(r"\?[^\s'\"]+", "?...", text)  # addresses may be signed
     if status in (401, 403):
         asked = download.gate or "accept its terms"
         return (
             f"the hub refuses it (HTTP {status}): {asked} at {download.page}, then log in: `hf auth login` or HF_TOKEN"
         )
     if status == 404:
-        return f"the hub has no {download.type} {download.repository} at {download.revision or 'its newest commit'}"
+        known = "" if download.revision or not revision else f", which {LOCK.name} keeps from the first fetch"
+        return f"the hub has no {download.type} {download.repository} at {revision or 'its newest commit'}{known}"
     return f"{text}. What is fetched stays: run the command again to go on"
 
 
-def _img2dataset(name: str, download: Img2dataset, incoming: Path, lock: Path, data: Path) -> None:
-    tool, addresses = shutil.which("img2dataset"), data / download.addresses
+def _img2dataset(name: str, download: Img2dataset, places: _Places) -> None:
+    tool, incoming, addresses = shutil.which("img2dataset"), places.incoming, places.data / download.addresses
     if tool is None:
         raise PargoError(f"{name}: needs the tool img2dataset: install it, best in an environment of its own")
     if not addresses.is_dir():
@@ -259,7 +288,9 @@ def _img2dataset(name: str, download: Img2dataset, incoming: Path, lock: Path, d
         "enable_wandb": False,
         "incremental_mode": "incremental",  # goes on after a kill
     }
-    done = subprocess.run([tool, *(f"--{key}={value}" for key, value in options.items())])
+    # the tool holds the lock too: should this process be killed, no other tool starts beside it
+    command = [tool, *(f"--{key}={value}" for key, value in options.items())]
+    done = subprocess.run(command, pass_fds=(places.guard,))
     stats = [read_json(path) for path in sorted(incoming.glob("*_stats.json"))]
     tars = sorted(incoming.glob("*.tar"))
     if done.returncode or len(stats) != len(tars) or not sum(row["successes"] for row in stats):

@@ -82,7 +82,7 @@ def fetch(
         partial = _Partial(target)
         _check_room(target, (size or 0) - partial.size)
         problems: dict[str, str] = {}
-        tries = 0
+        tries = wrong = 0
         while True:
             left = [url for url in urls if url not in problems]
             if not left:
@@ -108,7 +108,8 @@ def fetch(
                 sleep(wait)
             except _WrongFileError as error:
                 partial.discard()
-                if not before:  # else the wrong part may have been another mirror's: from the first byte then
+                wrong += 1
+                if not before or wrong > len(urls):  # else a part may be another mirror's: from the first byte then
                     problems[url] = str(error)
             else:
                 partial.finish(target)
@@ -204,6 +205,9 @@ def _receive(url: str, partial: _Partial, pin: _Pin, timeout: float) -> None:
     try:
         with httpx2.stream("GET", url, headers=asked, timeout=timeout, follow_redirects=True) as response:
             total = _begin(response, partial, start)
+            chunked = "chunked" in response.headers.get("transfer-encoding", "")
+            if total is None and not chunked and pin == (None, None, None):
+                raise _Never("the server does not say how large the file is, so a cut would not show")
             if total is not None:
                 if pin.size is not None and total != pin.size:
                     partial.discard()
@@ -223,7 +227,7 @@ def _receive(url: str, partial: _Partial, pin: _Pin, timeout: float) -> None:
         raise _Again(f"cut off after {partial.size:,} bytes ({type(error).__name__})") from None
     except OSError as error:
         if error.errno in FULL:
-            raise _no_room(partial.path, None) from None
+            raise no_room(partial.path, None) from None
         raise
     if total is not None and partial.size != total:
         if partial.size > total:
@@ -242,10 +246,11 @@ def _begin(response: Any, partial: _Partial, start: int) -> int | None:
     if status == 206:
         unit, _, rest = head.get("content-range", "").partition(" ")
         place, _, total = rest.partition("/")
-        if unit == "bytes" and place.startswith(f"{start}-") and total.isdecimal():
+        same = not (version and partial.version) or version == partial.version  # servers may not know If-Range
+        if same and unit == "bytes" and place.startswith(f"{start}-") and total.isdecimal():
             return int(total)
         partial.discard()
-        raise _Again("the server sent another part than was asked for")
+        raise _Again("the server sent another part than was asked for, or of another file")
     if status == 200:
         if start:
             print(f"{partial.path.name}: begins anew, the file or server gives no part", file=sys.stderr, flush=True)
@@ -266,10 +271,11 @@ def _begin(response: Any, partial: _Partial, start: int) -> int | None:
 
 def _check_room(path: Path, needed: int) -> None:
     if needed > shutil.disk_usage(path.parent).free:
-        raise _no_room(path, needed)
+        raise no_room(path, needed)
 
 
-def _no_room(path: Path, needed: int | None) -> PargoError:
+def no_room(path: Path, needed: int | None = None) -> PargoError:
+    """The error of a full disk, which says how full it is."""
     free = shutil.disk_usage(path.parent).free
     wanted = "" if needed is None else f"{needed / 1e9:.2f} GB are needed, "
     return PargoError(

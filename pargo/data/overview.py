@@ -12,6 +12,7 @@ from rich.table import Table
 from pargo.config.experiment import Config
 from pargo.config.sources import Source
 from pargo.config.stages import by_hand, source_downloads
+from pargo.data.shards import Shards
 from pargo.data.versions import DATA, Download, Version, wheel
 from pargo.display import size as in_words
 from pargo.errors import PargoError
@@ -159,11 +160,16 @@ def totals(found: list[SourceRow]) -> str:
 
 
 def check(config: Config, layout: Layout) -> Iterator[tuple[str, str | None]]:
-    """Every imported source's name, and what is wrong with its files; None where all are as they were imported."""
+    """Every imported source's name, and what is wrong with its files; None where all are as they were imported.
+
+    The images of a pool are read where they are.
+    """
     for name in config.sources:
         if manifest_path(layout.source(name)).exists() and layout.source(name).exists():
             try:
                 verify(layout.source(name))
+                if config.sources[name].kind == "image_shards":  # whose images are elsewhere
+                    Shards(layout.source(name) / "train").verify()
             except (PargoError, OSError) as error:
                 yield name, str(error)
             else:

@@ -2,20 +2,35 @@
 
 from __future__ import annotations
 
+import errno
+import lzma
 import shutil
 import stat
 import tarfile
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
-from typing import IO, NamedTuple
+from typing import IO, Any, NamedTuple
 
 from pargo.errors import InputError
 
 BLOCK = 1 << 20
 MAX_BYTES = 1 << 40  # of all files together
 MAX_FILES = 5_000_000
+# what damage makes zipfile and tarfile raise; RuntimeError also for encrypted files and unknown methods
+DAMAGED = (
+    tarfile.TarError,
+    zipfile.BadZipFile,
+    zipfile.LargeZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    RuntimeError,
+    EOFError,
+    OSError,
+    ValueError,
+)
 MAX_RATIO = 200  # unpacked / packed; images hardly shrink, text by some 10
 
 
@@ -60,12 +75,29 @@ def unpack(
             else:
                 with tarfile.open(archive) as opened_tar:
                     found = _checked(archive, _tar(archive, opened_tar), limit, max_files)
+                    end = opened_tar.offset
                     _write(archive, found, opened_tar.extractfile, target, leave_out)
-        except (tarfile.TarError, zipfile.BadZipFile, zipfile.LargeZipFile, EOFError, OSError, ValueError) as error:
+                    _check_end(archive, opened_tar.fileobj, end)
+        except DAMAGED as error:
             if isinstance(error, OSError) and error.errno is not None:
+                if error.errno == errno.ENAMETOOLONG:
+                    raise InputError(f"{archive.name}: a name in it is too long for this file system") from None
                 raise  # the disk's, not the archive's
             raise InputError(f"{archive.name} is no archive, or damaged: {error}") from error
         target.replace(directory)
+
+
+def _check_end(archive: Path, file: Any, end: int) -> None:
+    """tarfile takes damage for the end; what compresses a tar checks its sum when all of it is read.
+
+    Raises:
+        ValueError: there is no end mark where the last member ends.
+    """
+    file.seek(end)
+    if any(block := file.read(tarfile.BLOCKSIZE)) or len(block) < tarfile.BLOCKSIZE:
+        raise ValueError(f"no header and no end mark at byte {end}")
+    while file.read(BLOCK):
+        pass
 
 
 def _zip(archive: Path, opened: zipfile.ZipFile) -> Iterator[_Member]:

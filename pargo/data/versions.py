@@ -218,7 +218,7 @@ def read(path: Path) -> dict[str, Row]:
     """A table's rows by name.
 
     Raises:
-        ConfigError: a row is wrong, which the message names, or two downloads have the same folder.
+        ConfigError: a row is wrong, which the message names, or two downloads have one folder, or one in the other's.
     """
     try:
         text = json.dumps(yaml.safe_load(path.read_text(encoding="utf-8")))  # of JSON's kinds: a list may be a tuple
@@ -227,8 +227,12 @@ def read(path: Path) -> dict[str, Row]:
         raise ConfigError(f"{path}: {error}") from None
     folders: dict[Path, str] = {}
     for name, row in rows.items():
-        if isinstance(row, Download) and (other := folders.setdefault(Path(row.folder), name)) != name:
-            raise ConfigError(f"{path}: {other} and {name} have the same folder {row.folder}")
+        if not isinstance(row, Download):
+            continue
+        for folder, other in folders.items():
+            if folder.is_relative_to(row.folder) or Path(row.folder).is_relative_to(folder):
+                raise ConfigError(f"{path}: the folders of {other} and {name} are the same, or one holds the other")
+        folders[Path(row.folder)] = name
     return rows
 
 

@@ -222,6 +222,40 @@ def test_a_damaged_file_is_the_storages_fault_and_tried_again(tmp_path, serve):
     assert "is truncated" not in (tmp_path / "out/failures.jsonl").read_text()
 
 
+def test_captions_outlive_a_moment_without_storage(tmp_path, serve):
+    source, selection = write_images(tmp_path / "source", 20), write_selection(tmp_path / "selection", all_ids(20))
+    settings = server_settings(serve(0.0), max_failures=0.2)
+    build.run(settings, source, selection, tmp_path / "out", tmp_path / "runs")
+    (shard,) = (source / "train").glob("*.tar")
+    shard.rename(tmp_path / "away")
+    build.run(settings, source, selection, tmp_path / "without", tmp_path / "runs")
+    (tmp_path / "away").rename(shard)
+    build.run(settings, source, selection, tmp_path / "again", tmp_path / "runs")
+    asked = requests(tmp_path)
+    asked.pop(PLAIN, None)
+    assert asked == dict.fromkeys(all_ids(20), 1)
+    for name in ("without", "again"):
+        assert (tmp_path / name / "captions.jsonl").read_bytes() == (tmp_path / "out/captions.jsonl").read_bytes()
+
+
+def test_captions_that_were_set_aside_in_another_part_are_found(tmp_path, serve):
+    source, selection = write_images(tmp_path / "source", 30), write_selection(tmp_path / "selection", all_ids(30))
+    url, runs = serve(0.0), tmp_path / "runs"
+
+    def caption(number: int, revision: str) -> None:
+        settings = server_settings(url, num_shards=number, max_failures=0.2, revision=revision)
+        shards = [runs / f"shard-{shard}" for shard in range(number)] if number > 1 else []
+        for shard, folder in enumerate(shards):
+            build.caption_shard(settings, source, selection, shard, folder)
+        build.run(settings, source, selection, tmp_path / "out", runs, shards)
+
+    for number, revision in ((3, "a"), (3, "b"), (2, "a"), (1, "b"), (1, "a")):
+        caption(number, revision)
+    asked = requests(tmp_path)
+    asked.pop(PLAIN, None)
+    assert asked == dict.fromkeys(all_ids(30), 2)  # once for each revision
+
+
 def test_a_server_that_asks_for_more_patience_gets_it(serve):
     engine = make_engine(server_settings("http://127.0.0.1:9/v1", max_wait=2.0, max_outage=1000.0).captions)
     assert 300 <= engine._wait(1, 300.0) <= 360

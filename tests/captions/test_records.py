@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 
 import pytest
 from hypothesis import given
@@ -112,3 +114,26 @@ def test_results_of_another_file_are_taken_where_they_are_of_the_same(path, tmp_
         assert records.finished == {"a": "key a", "d": "key d"}
     rows = {name: json.loads(path.read_bytes()[place : place + size]) for name, place, size in read_rows(path)}
     assert [row["caption"] for row in rows.values()] == ["old", "newer"]
+
+
+def test_a_line_that_does_not_fit_on_the_disk_is_not_half_there(tmp_path):
+    """The kernel writes a part of it; a limit on the size of files stands in for the disk's."""
+    code = """
+import resource, signal, sys
+from pathlib import Path
+from pargo.captions.records import RecordFile
+from pargo.captions.samples import Caption
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+with RecordFile(Path(sys.argv[1]), "spec") as records:
+    for number in range(9):
+        records.add(Caption(str(number), "x" * 100), "key")
+"""
+    path = tmp_path / "records.jsonl"
+    done = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True)
+    assert "PargoError: cannot write" in done.stderr.splitlines()[-1]
+    assert path.read_bytes().endswith(b"\n")
+    with RecordFile(path, "spec") as records:
+        assert 1 <= len(records.finished) < 9
+        records.add(Caption("new", "text"), "key")
+    assert [json.loads(line) for line in path.read_text().splitlines()]

@@ -124,7 +124,7 @@ def test_without_a_commit_the_first_one_is_kept(hub, place):
     assert json.loads(place["lock"].read_text()) == {"pool": {"revision": COMMIT}}
     shutil.rmtree(place["data"])
     hub.commit = "f" * 40  # the repository moved on
-    with pytest.raises(PargoError, match="the hub has no dataset owner/name at its newest commit"):
+    with pytest.raises(PargoError, match=r"no dataset owner/name at 0123.*, which versions\.lock\.json keeps"):
         fetch_download("pool", newest, **place)
     assert not (place["data"] / "pool").exists()
 
@@ -188,6 +188,13 @@ def test_a_repository_or_pattern_that_is_not_there(hub, place):
         fetch_download("pool", row(repository="owner/other"), **place)
     with pytest.raises(PargoError, match=r"owner/name has no test-\*\.tar at 0123"):
         fetch_download("pool", row(files=("train-*.tar", "test-*.tar")), **place)
+
+
+def test_a_signed_address_is_not_shown():
+    error = OSError("Server error for url 'https://cdn/a?Policy=abc&Signature=SECRET' at https://cdn/b?X=SECRET now")
+    text = downloads._reason(error, row(), None)
+    assert "SECRET" not in text
+    assert "https://cdn/a?..." in text
 
 
 def test_no_hub(place, monkeypatch):
@@ -266,10 +273,10 @@ fetch_download("set", row, Path({str(place["data"])!r}), Path({str(place["lock"]
 
 def test_a_full_disk_is_known_beforehand(place, monkeypatch):
     monkeypatch.setattr(shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(10**9, 10**9, 10**8))
-    with pytest.raises(PargoError, match=r"set: about 0\.2 GB are needed in .*; 0\.1 GB are free"):
+    with pytest.raises(PargoError, match=r"set: no room in .*: 0\.20 GB are needed, 0\.10 GB are free"):
         fetch_download("set", files(a={"urls": ("http://127.0.0.1:9/a",), "size": 200_000_000}), **place)
     row = files(**{"a.zip": {"urls": ("http://127.0.0.1:9/a",), "size": 90_000_000}})
-    with pytest.raises(PargoError, match=r"with its archives, about 0\.2 GB"):
+    with pytest.raises(PargoError, match=r"0\.18 GB are needed.*with its archives"):
         fetch_download("set", row.model_copy(update={"unpack": "."}), **place)
 
 
@@ -307,6 +314,51 @@ def test_what_was_fetched_as_another_version_is_not_published(place):
         pinned = {"x.zip": {"urls": (server.url,), "sha256": hashlib.sha256(data).hexdigest()}}
         fetch_download("set", files(**pinned).model_copy(update={"unpack": "new"}), **place)
     assert (place["data"] / "set" / "a.jpg").read_bytes() == b"new"
+
+
+@pytest.mark.parametrize("unpack", [None, "."])
+def test_killed_while_it_clears_up_it_is_fetched_whole_again(hub, place, monkeypatch, unpack):
+    hub.files = {f"{number}.zip": zipped(**{f"{number}/a.png": b"a"}) for number in range(4)}
+    table, real = row(files=("*.zip",), unpack=unpack), shutil.rmtree
+
+    def killed(path: Path, **options: bool) -> None:
+        if Path(path).name == "images" and (place["data"] / "pool").exists():
+            for part in sorted((path / "incoming").glob("*.zip"))[:2]:
+                part.unlink()
+            raise KeyboardInterrupt
+        real(path, **options)
+
+    monkeypatch.setattr(downloads.shutil, "rmtree", killed)
+    with pytest.raises(KeyboardInterrupt):
+        fetch_download("images", table, **place)
+    monkeypatch.undo()
+    monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", hub.url)
+    monkeypatch.setattr("huggingface_hub.constants.HUGGINGFACE_CO_URL_TEMPLATE", hub.url + PLACE)
+    first = there(place)
+    real(place["data"] / "pool")
+    fetch_download("images", table, **place)
+    names = {name for name in there(place) if name.startswith("pool/")}
+    assert names == {name for name in first if name.startswith("pool/")}
+    assert len(names) == 4
+
+
+def test_files_of_an_older_commit_are_left_out(hub, place):
+    newest = row(revision=None)
+    hub.served["train-0000.tar"] = b"x" * len(BIG)
+    with pytest.raises(PargoError, match="states at 0123"):
+        fetch_download("pool", newest, **place)
+    hub.served.clear()
+    hub.commit, hub.files = "f" * 40, {"list.json": b"[3]", "train-0000.tar": BIG}  # no train-0001
+    fetch_download("pool", newest, **place)
+    assert {name for name in there(place) if name.startswith("pool/")} == {"pool/list.json", "pool/train-0000.tar"}
+
+
+def test_another_mirror_is_no_other_version(place):
+    with file_server(Served(BIG)) as server:
+        fetch_download("set", files(a={"urls": (server.url,)}), **place)
+        fetch_download("set", files(a={"urls": (server.url, "http://mirror/a")}), **place)
+        with pytest.raises(PargoError, match="the version table said something else"):
+            fetch_download("set", files(b={"urls": (server.url,)}), **place)
 
 
 def test_archives_that_hold_the_same_are_refused(hub, place):

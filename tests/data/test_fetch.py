@@ -6,7 +6,11 @@ import hashlib
 import signal
 import subprocess
 import sys
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -254,3 +258,68 @@ def test_whatever_happens_it_is_the_file(served, tmp_path_factory, script):
     found, _ = quickly([served.url], target)
     assert found.sha256 == SHA256
     assert target.read_bytes() == DATA
+
+
+def test_a_wrong_file_whose_stream_is_cut_each_time_is_given_up(served, target):
+    served.script = ["050000", "ok"] * 50
+    with pytest.raises(PargoError, match="is not the pinned file"):
+        quickly([served.url], target, sha256="0" * 64)
+    assert len(served.requests) <= 4
+
+
+class Handler(BaseHTTPRequestHandler):
+    """One file; `requests` counts."""
+
+    protocol_version = "HTTP/1.1"
+    requests = 0
+
+    def log_message(self, *arguments: object) -> None:
+        pass
+
+
+@contextmanager
+def serving(handler: type[Handler]) -> Iterator[str]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}/file"
+    server.shutdown()
+    server.server_close()
+
+
+def test_a_reply_whose_end_nobody_knows_is_not_taken(target):
+    class Closing(Handler):
+        protocol_version = "HTTP/1.0"
+
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(DATA[:1000])  # and the connection ends, as after all of it
+
+    with serving(Closing) as url:
+        with pytest.raises(PargoError, match="does not say how large the file is"):
+            quickly([url], target)
+        assert not target.exists()
+        with pytest.raises(PargoError, match="is not the pinned file"):
+            quickly([url], target, sha256=SHA256)
+
+
+def test_a_part_of_another_file_is_not_appended(target):
+    class Ignoring(Handler):
+        """Gives parts whatever If-Range says; the file is replaced after the first request."""
+
+        def do_GET(self) -> None:
+            type(self).requests += 1
+            first, body = self.requests == 1, (b"A" if self.requests == 1 else b"B") * 100_000
+            start = int(self.headers.get("Range", "bytes=0-")[6:-1])
+            self.send_response(206 if start else 200)
+            self.send_header("ETag", '"a"' if first else '"b"')
+            if start:
+                self.send_header("Content-Range", f"bytes {start}-99999/100000")
+            self.send_header("Content-Length", str(100_000 - start))
+            self.end_headers()
+            self.wfile.write(body[:30_000] if first else body[start:])
+            self.close_connection = True
+
+    with serving(Ignoring) as url:
+        quickly([url], target)
+    assert target.read_bytes() == b"B" * 100_000

@@ -5,9 +5,13 @@ from __future__ import annotations
 import http.server
 import io
 import json
+import os
 import shutil
+import subprocess
+import sys
 import tarfile
 import threading
+import time
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -83,6 +87,31 @@ def test_no_image_at_all_is_an_error(addresses, tmp_path, monkeypatch):
     with pytest.raises(PargoError, match=r"img2dataset ended with exit code 0 and .* 0 images"):
         fetch_download("pool", ROW, addresses, tmp_path / "lock.json")
     assert not (addresses / "images").exists()
+
+
+def test_a_killed_fetch_leaves_no_second_tool_beside_the_first(tmp_path):
+    """The tool holds the lock of its download as long as it runs."""
+    (tmp_path / "data" / "index").mkdir(parents=True)
+    (tmp_path / "bin").mkdir()
+    tool = tmp_path / "bin" / "img2dataset"
+    tool.write_text(f"#!/bin/sh\necho started >> {tmp_path}/log\nsleep 2\necho ended >> {tmp_path}/log\n")
+    tool.chmod(0o755)
+    code = (
+        "import sys; from pathlib import Path; from pargo.data.downloads import fetch_download; "
+        "from pargo.data.versions import Img2dataset; "
+        "row = Img2dataset(kind='img2dataset', addresses='index', folder='images'); "
+        "fetch_download('pool', row, Path(sys.argv[1]), Path('lock'))"
+    )
+    environment = os.environ | {"PATH": f"{tmp_path / 'bin'}:{os.environ['PATH']}"}
+    command = [sys.executable, "-c", code, str(tmp_path / "data")]
+    first = subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL)
+    while not (tmp_path / "log").exists():
+        time.sleep(0.02)
+    first.kill()
+    first.wait()
+    second = subprocess.run(command, env=environment, stderr=subprocess.PIPE, text=True)
+    assert "pool: another process fetches it; waiting" in second.stderr
+    assert (tmp_path / "log").read_text().split() == ["started", "ended"] * 2
 
 
 def test_without_the_tool_or_the_list(tmp_path, monkeypatch):

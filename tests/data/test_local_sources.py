@@ -312,6 +312,28 @@ def test_entries_of_one_image_become_one_conversation(tmp_path, images):
     assert (counts["samples"], counts["merged"], counts["questions"]) == (2, 2, 5)
 
 
+def test_all_entries_of_an_image_that_is_missing_are_counted(tmp_path, images):
+    lost = [{"image": "gone.png", "question": f"{number}?", "answer": "x"} for number in range(4)]
+    with pytest.raises(InputError, match="Entries left out: 4 of 6"):
+        bring(tmp_path, images, entry(), entry("2.jpg"), *lost, merge=True, max_broken=0.5)
+    output = bring(tmp_path, images, entry(), entry("2.jpg"), *lost, merge=True, max_broken=0.7)
+    assert len((output / "broken.jsonl").read_text().splitlines()) == 4
+
+
+def test_the_hint_stands_where_the_first_question_is(tmp_path, images):
+    rows = [
+        {"image": "2.jpg", "caption": "a red square"},
+        {"image": "2.jpg", "question": "Which?\nBlue\nNone", "answer": "None"},
+    ]
+    output = bring(tmp_path, images, *rows, merge=True)
+    assert Shards(output / "train").record("0000000")["conversation"][1] == ["Which?\nBlue\nNone", "None"]
+
+
+def test_a_list_with_a_byte_order_mark(tmp_path, images):
+    (tmp_path / "list.json").write_bytes(b"\xef\xbb\xbf" + json.dumps([entry()]).encode())
+    fetch(tmp_path / "out", kind="conversations", annotations=(str(tmp_path / "list.json"),), images=str(images))
+
+
 def test_origins_and_licences_by_the_first_folder(tmp_path, images):
     output = bring(tmp_path, images, entry(), entry("2.jpg"), licences={"a": "CC0", "b": "unknown"})
     shards = Shards(output / "train")
@@ -331,8 +353,13 @@ def test_files_of_lines(tmp_path, images):
     with pytest.raises(InputError, match="a text as the value of every turn"):
         fetch(tmp_path / "half", **settings)
     path.write_text(json.dumps(entry()) + "\n{")
-    with pytest.raises(InputError, match=r"list\.jsonl, line 2: not valid JSON"):
+    with pytest.raises(InputError, match=r"list\.jsonl, entry 1: line 2: not valid JSON"):
         fetch(tmp_path / "cut", **settings)
+    path.write_text("\ufeff" + json.dumps(entry()) + "\n{\n" + "[" * 100_000)
+    fetch(tmp_path / "some", **settings, max_broken=0.7)
+    assert Shards(tmp_path / "some" / "train").ids == ["0000000"]
+    broken = [json.loads(line) for line in (tmp_path / "some" / "broken.jsonl").read_text().splitlines()]
+    assert [row["entry"] for row in broken] == [1, 2]
 
 
 @pytest.mark.parametrize("text", ["{}", "[1, ", "", "[1] x", '["\xff"]', "null"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import stat
 import struct
@@ -166,3 +167,52 @@ def test_a_damaged_archive_leaves_nothing(tmp_path_factory, cut, kind, junk):
         unpack(archive, folder / "out")
     except InputError:
         assert {path.name for path in folder.iterdir()} == {archive.name}
+
+
+@pytest.mark.parametrize("kind", ["tar", "tar.gz"])
+@pytest.mark.parametrize("place", ["header", "end"])
+def test_a_tar_that_seems_to_end_early(tmp_path, kind, place):
+    """A damaged header looks like the end; a tar cut at a block has none."""
+    archive = tarred(tmp_path / "x.tar", *((member(name), b"1" * 600) for name in "abc"))
+    data = bytearray(archive.read_bytes())
+    archive.unlink()
+    second = 512 + 1024
+    data = data[: second + 148] + b"xxxxxxxx" + data[second + 156 :] if place == "header" else data[: 2 * second]
+    archive = tmp_path / f"y.{kind}"
+    archive.write_bytes(gzip.compress(data) if kind == "tar.gz" else data)
+    refused(archive, "is no archive, or damaged")
+
+
+def test_a_wrong_checksum_of_the_compression(tmp_path):
+    archive = tarred(tmp_path / "x.tar.gz", (member("a"), b"1" * 600))
+    data = bytearray(archive.read_bytes())
+    data[-6] ^= 0xFF
+    archive.write_bytes(data)
+    refused(archive, "is no archive, or damaged")
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_DEFLATED, zipfile.ZIP_LZMA, zipfile.ZIP_BZIP2])
+def test_damaged_members_of_a_zip(tmp_path, method):
+    path = tmp_path / "x.zip"
+    with zipfile.ZipFile(path, "w", method) as archive:
+        archive.writestr("a.txt", bytes(range(256)) * 8)
+    data = bytearray(path.read_bytes())
+    for place in range(45, 75):
+        data[place] ^= 0xFF
+    path.write_bytes(data)
+    refused(path, "is no archive, or damaged|is longer than stated")
+
+
+@pytest.mark.parametrize(("field", "value"), [(6, 1), (8, 99)])
+def test_encrypted_members_and_unknown_methods(tmp_path, field, value):
+    path = zipped(tmp_path / "x.zip", {"a": b"one"})
+    data = path.read_bytes()
+    for mark, shift in ((b"PK\x03\x04", 0), (b"PK\x01\x02", 2)):
+        place = data.index(mark) + field + shift
+        data = data[:place] + struct.pack("<H", value) + data[place + 2 :]
+    path.write_bytes(data)
+    refused(path, "is no archive, or damaged")
+
+
+def test_a_name_that_is_too_long(tmp_path):
+    refused(zipped(tmp_path / "x.zip", {"a" * 300: b"one"}), "a name in it is too long")

@@ -35,6 +35,7 @@ class _Row:
     place: int
     image: Any
     turns: list[list[str]]
+    merged: list[tuple[str, int]] = field(default_factory=list)  # file and place of further entries of the image
 
 
 @dataclass
@@ -89,8 +90,11 @@ def import_conversations(source: ConversationsSource, output: Path) -> None:
             try:
                 data, extension = _read(root, row.image)
             except PargoError as error:
-                notes.leave_out(row.file, row.place, str(error))
+                for name, place in ((row.file, row.place), *row.merged):
+                    notes.leave_out(name, place, str(error))
                 continue
+            if row.merged:
+                notes.counts["merged"] += len(row.merged)
             origin = _origin(row.image, source.licences)
             record = {"id": f"{row.number:07d}", "file": row.image, "conversation": row.turns}
             if origin:
@@ -114,6 +118,8 @@ def _rows(source: ConversationsSource, notes: _Notes) -> Iterator[_Row]:
         for place, entry in enumerate(read_entries(path)):
             number, notes.entries = notes.entries, notes.entries + 1
             try:
+                if isinstance(entry, InputError):
+                    raise entry
                 if not isinstance(entry, dict):
                     raise InputError("expected a mapping with an image and text")
                 notes.unknown.update(entry.keys() - KNOWN)
@@ -131,7 +137,7 @@ def _rows(source: ConversationsSource, notes: _Notes) -> Iterator[_Row]:
                 yield row
             elif first:
                 first.turns += turns
-                notes.counts["merged"] += 1
+                first.merged.append((path.name, place))
             else:
                 merged[str(image)] = row
     yield from merged.values()

@@ -9,6 +9,7 @@ A file is a list in JSON or one entry a line (`.jsonl`). An entry names an `imag
 
 from __future__ import annotations
 
+import codecs
 import json
 from collections import Counter
 from collections.abc import Iterator
@@ -29,20 +30,24 @@ KNOWN = {*IMAGE, *FORMS, "answer", "answers", "id", "image_id", "question_id"}  
 def read_entries(path: Path) -> Iterator[Any]:
     """The entries of a file one by one, so that a list of gigabytes needs no more memory than its longest entry.
 
+    A line that is no JSON comes as the InputError that says so.
+
     Raises:
-        InputError: the file cannot be read, or is no list and no lines of JSON.
+        InputError: the file cannot be read, or is no list.
     """
     try:
         if path.suffix == ".jsonl":
-            with path.open(encoding="utf-8") as lines:
+            with path.open(encoding="utf-8-sig") as lines:
                 for number, line in enumerate(lines, start=1):
                     if line.strip():
-                        yield _line(path, number, line)
+                        yield _line(number, line)
             return
         with path.open("rb") as file:
+            start = 3 if file.read(3) == codecs.BOM_UTF8 else 0
+            file.seek(start)
             if file.read(1024).lstrip()[:1] not in (b"[", b""):
                 raise InputError(f"{path}: expected a list of entries, each a mapping with an image and text")
-            file.seek(0)
+            file.seek(start)
             yield from ijson.items(file, "item")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"cannot read {path}: {error}") from error
@@ -50,11 +55,11 @@ def read_entries(path: Path) -> Iterator[Any]:
         raise InputError(f"{path} is not valid JSON: {' '.join(str(error).split())}") from error
 
 
-def _line(path: Path, number: int, line: str) -> Any:
+def _line(number: int, line: str) -> Any:
     try:
         return json.loads(line)
-    except ValueError as error:
-        raise InputError(f"{path}, line {number}: not valid JSON: {error}") from error
+    except (ValueError, RecursionError) as error:
+        return InputError(f"line {number}: not valid JSON: {error}")
 
 
 def image_of(entry: dict[str, Any]) -> Any:
