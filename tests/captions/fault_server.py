@@ -90,6 +90,8 @@ class Server:
             body = b'{"choices": []}'
         elif fault in ("content_filter", "tool_calls"):
             body = completion("", fault)
+        elif fault and fault.startswith("reason "):
+            body = completion("", fault.removeprefix("reason "))
         elif fault == "empty":
             body = completion("  ")
         elif draw("length", identifier) < 0.02:

@@ -256,6 +256,17 @@ def test_captions_that_were_set_aside_in_another_part_are_found(tmp_path, serve)
     assert asked == dict.fromkeys(all_ids(30), 2)  # once for each revision
 
 
+@pytest.mark.parametrize("reason", [f"odd {KEY}", "\ud800"])
+def test_a_finish_reason_that_repeats_the_key_or_is_no_text(tmp_path, serve, reason):
+    source, selection = write_images(tmp_path / "source", 3), write_selection(tmp_path / "selection", all_ids(3))
+    settings = server_settings(serve(0.0, **{"000001": f"reason {reason}"}), max_failures=0.5)
+    build.run(settings, source, selection, tmp_path / "out", tmp_path / "runs")
+    rows = [json.loads(line) for line in (tmp_path / "out/failures.jsonl").read_text().splitlines()]
+    assert "finish reason" in {row["id"]: row["reason"] for row in rows}["000001"]
+    folders = (tmp_path / "out", tmp_path / "runs")
+    assert not any(KEY in path.read_text() for folder in folders for path in folder.rglob("*.json*"))
+
+
 def test_a_server_that_asks_for_more_patience_gets_it(serve):
     engine = make_engine(server_settings("http://127.0.0.1:9/v1", max_wait=2.0, max_outage=1000.0).captions)
     assert 300 <= engine._wait(1, 300.0) <= 360

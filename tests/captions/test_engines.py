@@ -11,14 +11,14 @@ from caption_world import KEY, KEY_NAME, record, server_settings, write_images, 
 from PIL import Image
 from pydantic import ValidationError
 
-from pargo.captions.build import CaptionSettings
+from pargo.captions.build import CaptionSettings, _spec
 from pargo.captions.engines import make_engine
 from pargo.captions.engines.annotations import describe
 from pargo.captions.engines.openai import Engine, data_url
 from pargo.captions.prompts import PROMPTS, choose, fill
 from pargo.captions.samples import Caption, Sample, read_image, read_samples
 from pargo.chat_client import Reply
-from pargo.config.captions import Captions, OpenAIEngine, Picture, Prompts, Sampling
+from pargo.config.captions import Captions, OpenAIEngine, Picture, Prompts, Sampling, TransformersEngine
 from pargo.data.shards import Shards
 from pargo.errors import PargoError
 from pargo.files import sha256_text
@@ -179,3 +179,15 @@ def test_large_images_are_scaled_down(tmp_path):
     shards = Shards(write_source(tmp_path / "large", [record()], file.getvalue()) / "train")
     url = data_url(read_image(Sample("000000", {}, shards)), Picture(max_side=150))
     assert Image.open(io.BytesIO(base64.b64decode(url.partition(",")[2]))).size == (150, 50)
+
+
+def test_other_weights_of_a_local_model_make_other_captions(tmp_path):
+    """Of a server the model's name and revision count; a directory can be looked into."""
+    (tmp_path / "model").mkdir()
+    engine = TransformersEngine(kind="transformers", directory=str(tmp_path / "model"))
+    settings = CaptionSettings(split="train", captions=Captions(engine=engine))
+    (tmp_path / "model" / "model.safetensors").write_bytes(b"one")
+    first = _spec(settings, tmp_path)
+    assert _spec(settings, tmp_path) == first
+    (tmp_path / "model" / "model.safetensors").write_bytes(b"two")
+    assert _spec(settings, tmp_path) != first
