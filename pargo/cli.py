@@ -674,30 +674,22 @@ def data_fetch(
 ) -> None:
     """Fetch what a config's sources name, into `data/`: resumed, checked, in its folder when it is whole.
 
-    The run does it too; this is for a machine that has a network when those of the jobs have none.
+    The run does it too, on the machine where it is started; this is for another one that shares the folder.
     """
     from pargo.config.experiment import load_config
     from pargo.config.stages import source_downloads
-    from pargo.data.downloads import fetch_download, how_to_get
-    from pargo.data.versions import DATA, Folder, download
+    from pargo.data.downloads import fetch_all
+    from pargo.data.versions import download
 
     experiment = load_config(config)
     used = [source_downloads(experiment.sources[name]) for name in sorted(experiment.used_sources)]
     wanted = (
-        {name: download(name) for name in names}
-        if names
-        else {name: row for rows in used for name, row in rows.items()}
+        {name: download(name) for name in names} if names else {key: row for rows in used for key, row in rows.items()}
     )
-    by_hand = []
-    for name, row in wanted.items():
-        if isinstance(row, Folder) and not (DATA / row.folder).exists():
-            by_hand.append(how_to_get(name, row))
-        else:
-            typer.echo(f"{name}: {fetch_download(name, row)}")
     if not wanted:
         typer.echo(f"{config} names no downloads: its sources are packages, which the run fetches, or made")
-    if by_hand:
-        raise PargoError("no program fetches these:\n" + "\n".join(f"  {text}" for text in by_hand))
+        return
+    fetch_all(wanted)
 
 
 # Versions -----------------------------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -89,6 +89,40 @@ def _identity(download: Download, *besides: str) -> str:
         for file in fields["files"].values():
             del file["urls"]
     return canonical_json(fields)
+
+
+def fetch_all(rows: Mapping[str, Download], data: Path = DATA, lock: Path = LOCK) -> None:
+    """Fetch what is not there, one after the other; a row that fails does not keep the others waiting.
+
+    Says first what a person has to fetch, and how much the others are.
+
+    Raises:
+        PargoError: the disk is too small for what is known, or rows failed or are left to a person; each is named.
+    """
+    waiting = {name: row for name, row in rows.items() if not (data / row.folder).exists()}
+    by_hand = [how_to_get(name, row) for name, row in waiting.items() if isinstance(row, Folder)]
+    print(*(f"no program fetches {text}" for text in by_hand), sep="\n", end="\n" if by_hand else "", flush=True)
+    known = sum(row.bytes or 0 for row in waiting.values())
+    data.mkdir(parents=True, exist_ok=True)
+    free = shutil.disk_usage(data).free
+    print(
+        f"{len(rows)} rows, {len(waiting)} not here, about {known / 1e9:.1f} GB; {free / 1e9:.1f} GB are free",
+        flush=True,
+    )
+    if known > free:
+        raise PargoError(f"{no_room(data / 'all', known)}")
+    failed = []
+    for name, row in rows.items():
+        if not isinstance(row, Folder) or name not in waiting:
+            try:
+                print(f"{name}: {fetch_download(name, row, data, lock)}", flush=True)
+            except PargoError as error:
+                print(f"{name}: failed", flush=True)
+                failed.append(str(error))
+    if failed or by_hand:
+        parts = [f"{len(failed)} of {len(rows)} rows failed:", *(f"  {text}" for text in failed)] if failed else []
+        parts += ["no program fetches:", *(f"  {text}" for text in by_hand)] if by_hand else []
+        raise PargoError("\n".join(parts))
 
 
 def how_to_get(name: str, download: Folder) -> str:
@@ -261,7 +295,7 @@ def _reason(error: Exception, download: Hub, revision: str | None) -> str:
     if status == 404:
         known = "" if download.revision or not revision else f", which {LOCK.name} keeps from the first fetch"
         return f"the hub has no {download.type} {download.repository} at {revision or 'its newest commit'}{known}"
-    return f"{text}. What is fetched stays: run the command again to go on"
+    return f"the hub did not give {download.repository}: {text}. What is fetched stays: run the command again to go on"
 
 
 def _img2dataset(name: str, download: Img2dataset, places: _Places) -> None:

@@ -223,6 +223,8 @@ def _receive(url: str, partial: _Partial, pin: _Pin, timeout: float) -> None:
                         due = time.monotonic() + INTERVAL
                         of = "" if total is None else f" of {total / 1e9:.2f}"
                         print(f"{partial.name}: {file.tell() / 1e9:.2f}{of} GB", file=sys.stderr, flush=True)
+    except httpx2.ConnectError as error:
+        raise _Again(f"cannot connect to {httpx2.URL(url).host} ({error})") from None
     except httpx2.HTTPError as error:
         raise _Again(f"cut off after {partial.size:,} bytes ({type(error).__name__})") from None
     except OSError as error:

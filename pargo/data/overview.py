@@ -12,6 +12,7 @@ from rich.table import Table
 from pargo.config.experiment import Config
 from pargo.config.sources import Source
 from pargo.config.stages import by_hand, source_downloads
+from pargo.data.downloads import FETCHING
 from pargo.data.shards import Shards
 from pargo.data.versions import DATA, Download, Version, wheel
 from pargo.display import size as in_words
@@ -20,7 +21,7 @@ from pargo.layout import Layout, manifest_path
 from pargo.manifest import read_manifest, verify
 
 State = Literal[
-    "imported", "recorded, not here", "files are here", "to be put here", "fetched by the run", "made by the run"
+    "imported", "recorded, not here", "files are here", "to be put here", "the run fetches it", "the run makes it"
 ]
 
 
@@ -116,9 +117,9 @@ def _row(config: Config, layout: Layout, name: str, fetch: ToFetch) -> SourceRow
     elif missing:
         state = "to be put here"
     elif all(isinstance(row, Download) and (DATA / row.folder).exists() for row in downloads.values()):
-        state = "files are here" if downloads or wanted else "made by the run"
+        state = "files are here" if downloads or wanted else "the run makes it"
     else:
-        state = "fetched by the run"
+        state = "the run fetches it"
     return SourceRow(name, source.kind, name in config.used_sources, downloads, fetch, bytes_found, missing, state)
 
 
@@ -138,13 +139,23 @@ def table(found: list[SourceRow], title: str) -> Table:
 def version_table(found: dict[str, Version]) -> Table:
     """Rows of the version table, for a terminal."""
     result = Table(title="Versions (pargo/data/versions.yaml)", title_justify="left")
-    for column in ("name", "from", "version", "size", "licence, gate"):
+    for column in ("name", "from", "version", "size", "licence, gate", "here"):
         kept = column in ("name", "version")
         result.add_column(column, justify="right" if column == "size" else "left", overflow="fold", no_wrap=kept)
     for name, row in found.items():
         terms = "; ".join(filter(None, (row.licence, row.gate)))
-        result.add_row(name, row.origin, row.pinned, str(_sum({name: row})), terms)
+        result.add_row(name, row.origin, row.pinned, str(_sum({name: row})), terms, _here(name, row))
     return result
+
+
+def _here(name: str, row: Version) -> str:
+    """Whether a download is in its folder, or how much of it has come."""
+    if not isinstance(row, Download):
+        return "-"
+    if (DATA / row.folder).exists():
+        return "yes"
+    coming = sum(path.stat().st_size for path in (DATA / FETCHING / name / "incoming").rglob("*") if path.is_file())
+    return in_words(coming) or "no"
 
 
 def totals(found: list[SourceRow]) -> str:
@@ -153,8 +164,8 @@ def totals(found: list[SourceRow]) -> str:
     exact, about = sum(row.fetch.exact for row in used), sum(row.fetch.about for row in used)
     unknown = [name for row in used for name in row.fetch.unknown]
     parts = [f"{in_words(exact + about) or 'nothing'} to fetch for the {len(used)} sources in use"]
-    parts += [f"{in_words(exact) or 'nothing'} of it stated exactly, {in_words(about)} about"] if about else []
-    parts += [f"nothing stated of {', '.join(unknown)}"] if unknown else []
+    parts += [f"{in_words(exact) or 'nothing'} of it exact, {in_words(about)} estimated"] if about else []
+    parts += [f"size unknown: {', '.join(unknown)}"] if unknown else []
     parts += [f"{in_words(sum(row.found or 0 for row in used if row.state == 'imported')) or 'nothing'} imported"]
     return "; ".join(parts)
 

@@ -129,7 +129,7 @@ class Hub(Archives):
 
     @property
     def pinned(self) -> str:
-        return f"commit {self.revision[:12]}" if self.revision else "at first fetch"
+        return f"commit {self.revision[:12]}" if self.revision else "fixed at first fetch"
 
     @property
     def page(self) -> str:
@@ -172,7 +172,7 @@ class Http(Archives):
         parts = []
         for file in self.files.values():
             hashes = [f"sha256 {file.sha256[:12]}"] if file.sha256 else [f"md5 {file.md5[:12]}"] if file.md5 else []
-            parts += hashes or ["at first fetch"]
+            parts += hashes or ["fixed at first fetch"]
         return "\n".join(dict.fromkeys(parts))
 
 
@@ -245,7 +245,8 @@ def download(name: str) -> AnyDownload:
     row = known_versions().get(name)
     if row is None or isinstance(row, Wheel):
         known = sorted(name for name, row in known_versions().items() if not isinstance(row, Wheel))
-        raise ConfigError(f"downloads: {name!r} is not in {TABLE.name}; choices: {', '.join(known)}")
+        problem = "is a package, which the run fetches by itself" if row else f"is no row of pargo/data/{TABLE.name}"
+        raise ConfigError(f"download {name!r} {problem}; choices: {', '.join(known)}")
     return row
 
 

@@ -28,7 +28,7 @@ from pargo.config.base import canonical_json
 from pargo.config.experiment import load_config
 from pargo.config.stages import download
 from pargo.data import downloads
-from pargo.data.downloads import fetch_download
+from pargo.data.downloads import fetch_all, fetch_download
 from pargo.data.versions import AnyDownload, Folder, Http, Hub
 from pargo.data.versions import download as version
 from pargo.errors import PargoError
@@ -252,7 +252,7 @@ def test_a_killed_fetch_goes_on_and_a_second_process_waits(place):
     with file_server(Served(data, script=["slow", "slow"])) as server:
         text = f"""
 from pathlib import Path
-from pargo.data.downloads import fetch_download
+from pargo.data.downloads import fetch_all, fetch_download
 from pargo.data.versions import Http
 row = Http.model_validate({{"kind": "http", "folder": "set", "files": {{"a": {{"urls": ({server.url!r},)}}}}}})
 fetch_download("set", row, Path({str(place["data"])!r}), Path({str(place["lock"])!r}))
@@ -423,7 +423,8 @@ def test_the_command_and_the_stage_fetch_a_row_of_the_table(tmp_path):
     with hub_server(Repository({name: mme()}, name=row.repository, commit=row.revision)) as server:
         done = pargo("data", "fetch", "mme", "--config", str(paper), hub=server, folder=tmp_path)
         assert done.returncode == 0, done.stderr
-        assert done.stdout == "mme: data/mme\n"
+        assert done.stdout.startswith("1 rows, 1 not here, about 0.2 GB; ")
+        assert done.stdout.endswith("mme: data/mme\n")
         assert (tmp_path / "data" / "mme" / name).read_bytes() == server.files[name]
         shutil.rmtree(tmp_path / "data")
         settings = canonical_json(download(load_config(paper), "mme"))
@@ -444,6 +445,29 @@ def test_the_command_names_what_only_a_person_fetches(tmp_path, hub):
     assert (done.returncode, "choices: cc12m" in done.stderr) == (2, True)
     done = pargo("data", "fetch", "--config", str(ROOT / "config/quick.yaml"), hub=hub, folder=tmp_path)
     assert (done.returncode, "names no downloads" in done.stdout) == (0, True)
+
+
+def test_a_row_that_fails_keeps_no_other_waiting(place, capsys):
+    by_hand = Folder.model_validate({"kind": "folder", "page": "https://example.org/", "folder": "sam"})
+    with file_server(Served(BIG)) as server:
+        good, bad = ({"a": {"urls": (server.url,)} | more} for more in ({}, {"sha256": "0" * 64}))
+        rows = {"bad": files(**bad), "sam": by_hand, "good": files(**good).model_copy(update={"folder": "good"})}
+        with pytest.raises(PargoError) as error:
+            fetch_all(rows, *place.values())
+    shown = capsys.readouterr().out
+    assert shown.startswith("no program fetches sam: get it from https://example.org/")
+    assert "bad: failed" in shown
+    assert (place["data"] / "good" / "a").read_bytes() == BIG
+    assert "1 of 3 rows failed:\n  bad: a: " in str(error.value)
+    assert "no program fetches:\n  sam: " in str(error.value)
+
+
+def test_all_rows_have_to_fit_together(place, monkeypatch):
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(10**9, 10**9, 10**8))
+    rows = {name: files(a={"urls": ("http://127.0.0.1:9/a",), "size": 60_000_000}) for name in ("one", "two")}
+    rows = {name: row.model_copy(update={"folder": name}) for name, row in rows.items()}
+    with pytest.raises(PargoError, match=r"0\.12 GB are needed, 0\.10 GB are free"):
+        fetch_all(rows, *place.values())
 
 
 def test_every_kind_of_download_has_a_fetcher():

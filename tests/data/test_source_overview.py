@@ -28,7 +28,7 @@ def test_what_the_paper_needs(paper, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     found = {row.name: row for row in rows(paper, Layout("paper", tmp_path))}
     assert set(found) == set(paper.sources)
-    assert {name for name, row in found.items() if row.state != "fetched by the run"} == {
+    assert {name for name, row in found.items() if row.state != "the run fetches it"} == {
         "instructions",
         "sharegpt4v_pt",
     }
@@ -51,7 +51,19 @@ def test_every_row_is_counted_once(paper, tmp_path, monkeypatch):
     assert sorted(unknown) == sorted(name for name, row in versions.items() if row.bytes is None)
     text = totals(rows(paper, Layout("paper", tmp_path)))
     assert "1.5 TB to fetch for the 11 sources in use" in text
-    assert "nothing stated of ocr_vqa_images, mmvet; nothing imported" in text
+    assert "size unknown: ocr_vqa_images, mmvet; nothing imported" in text
+
+
+def test_what_is_here_of_the_versions(paper, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    Path("data/mme").mkdir(parents=True)
+    Path("data/.fetching/pope/incoming").mkdir(parents=True)
+    Path("data/.fetching/pope/incoming/.val2014.zip.partial").write_bytes(b"1" * 2_500_000)
+    names = ("mme", "pope", "mmvet", "easy_vqa")
+    Console(width=200).print(version_table({name: known_versions()[name] for name in names}))
+    lines = capsys.readouterr().out.splitlines()
+    shown = {name: next(line for line in lines if f" {name} " in line).split("│")[-2].strip() for name in names}
+    assert shown == {"mme": "yes", "pope": "2.5 MB", "mmvet": "no", "easy_vqa": "-"}
 
 
 def test_tables_name_every_row(paper, capsys):
