@@ -76,7 +76,7 @@ def test_package_that_is_not_in_the_source_table(tmp_path: Path) -> None:
     path.write_text((ROOT / "config/micro.yaml").read_text().replace("sources:\n", "sources:\n  x: {kind: wheel}\n"))
     done = pargo("config", "check", str(path))
     assert done.returncode == 2
-    assert "sources.x: not in the source table; choices: easy_vqa" in done.stderr
+    assert "sources.x: no package of pargo/data/versions.yaml; choices: easy_vqa" in done.stderr
 
 
 def test_expected_failure_is_one_line_and_exits_with_1() -> None:

@@ -259,7 +259,7 @@ def wheel(name: str) -> Wheel:
     row = known_versions().get(name)
     if not isinstance(row, Wheel):
         known = sorted(name for name, row in known_versions().items() if isinstance(row, Wheel))
-        raise ConfigError(f"sources.{name}: no wheel of {TABLE.name}; choices: {', '.join(known)}")
+        raise ConfigError(f"sources.{name}: no package of pargo/data/{TABLE.name}; choices: {', '.join(known)}")
     return row
 
 
