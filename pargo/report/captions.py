@@ -186,7 +186,7 @@ def reasons_figure(selection: Mapping[str, Any], numbers: Mapping[str, Any]) -> 
     """
     panels = (
         ("images", selection, f"{selection['selected']:,} of {selection['images']:,} images captioned"),
-        ("captions", numbers, f"{numbers['num_captions']:,} of {numbers['num_images']:,} have a caption that is kept"),
+        ("captions", numbers, f"{numbers['num_captions']:,} of {numbers['num_images']:,} captioned and kept"),
     )
     bars = [[reason for reason, count in found["dropped"].items() if count] for _, found, _ in panels]
     failed = sum(numbers["failures"].values())

@@ -51,7 +51,7 @@ def test_every_row_is_counted_once(paper, tmp_path, monkeypatch):
     assert sorted(unknown) == sorted(name for name, row in versions.items() if row.bytes is None)
     text = totals(rows(paper, Layout("paper", tmp_path)))
     assert "1.5 TB to fetch for the 11 sources in use" in text
-    assert "size unknown: ocr_vqa_images, mmvet; nothing imported" in text
+    assert "size unknown: ocr_vqa_images; nothing imported" in text
 
 
 def test_what_is_here_of_the_versions(paper, tmp_path, monkeypatch, capsys):

@@ -89,7 +89,7 @@ def test_the_figure_shows_every_reason_once_with_its_count():
             widths[round(bar.get_y() + 0.35)] += bar.get_width()
         assert dict(zip(names, widths, strict=True)) == expected
     assert left.get_title() == "5 of 1,247 images captioned"
-    assert right.get_title() == "1 of 5 have a caption that is kept"
+    assert right.get_title() == "1 of 5 captioned and kept"
     empty = reasons_figure(selection(**{"": {"selected": 3}}), numbers(("a red dog", None, {})))
     assert empty.axes[0].texts[0].get_text() == "none left out"
 
