@@ -76,7 +76,7 @@ def fetch(
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     pin = _Pin(size, sha256, md5)
-    with _alone(target):
+    with alone(target.with_name(f".{target.name}.lock"), target.name):
         if target.exists():
             return _verified(target, pin)
         partial = _Partial(target)
@@ -117,15 +117,15 @@ def fetch(
 
 
 @contextmanager
-def _alone(target: Path) -> Iterator[None]:
-    path = target.with_name(f".{target.name}.lock")
-    with path.open("w") as lock:
+def alone(lock: Path, name: str) -> Iterator[int]:
+    """Hold a lock file, waiting for whoever has it; the descriptor that holds it."""
+    with lock.open("w") as file:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            print(f"{target.name}: another process fetches it; waiting", file=sys.stderr, flush=True)
-            fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
+            print(f"{name}: another process fetches it; waiting", file=sys.stderr, flush=True)
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield file.fileno()
 
 
 def _verified(target: Path, pin: _Pin) -> Fetched:

@@ -2,31 +2,24 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import io
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 
-from pargo.captions.filter import read_lines
 from pargo.config.base import Name, Settings
 from pargo.config.captions import Captions
 from pargo.data.shards import Shards
-from pargo.errors import PargoError
 from pargo.files import read_json, write_atomic
+from pargo.report.review import review, shown
 from pargo.report.style import GRAY, WIDTH, save, style
 
 # mean words per caption as their papers say [published]
 PUBLISHED = {"COCO": 11, "ShareGPT4V": 162, "DenseFusion": 191}
-NUM_SHOWN = 8  # captions of each kind on the review page
-THUMBNAIL = 160  # pixels
 
 
 class CaptionsReportSettings(Settings):
@@ -51,12 +44,12 @@ def run(settings: CaptionsReportSettings, captions: Path, selection: Path, sourc
         PargoError: a file cannot be read.
     """
     numbers, chosen = (read_json(path / "statistics.json") for path in (captions, selection))
-    shown = _shown(captions, settings.dataset)
-    write_atomic(output / "README.md", card(settings, chosen, numbers, [row["caption"] for row in shown["kept"]]))
+    samples = shown(captions, settings.dataset)
+    write_atomic(output / "README.md", card(settings, chosen, numbers, [row["caption"] for row in samples["kept"]]))
     with style():
         save(lengths_figure(settings.dataset, numbers["words"]), output, "lengths")
         save(reasons_figure(chosen, numbers), output, "reasons")
-    write_atomic(output / "review.html", review(settings, numbers, shown, Shards(source / settings.split)))
+    write_atomic(output / "review.html", review(settings, numbers, samples, Shards(source / settings.split)))
 
 
 def card(
@@ -249,55 +242,3 @@ def _edges(values: Sequence[int]) -> list[float]:
     """One bin a length for short captions, some fifty bins for long ones."""
     step = max(1, (max(values) - min(values)) // 50)
     return [edge - 0.5 for edge in range(min(values), max(values) + step + 1, step)]
-
-
-# Review page ----------------------------------------------------------------------------------------------------------
-
-
-def _shown(captions: Path, seed: str) -> dict[str, list[dict[str, Any]]]:
-    """Some captions of each kind: kept, and dropped by each rule; always the same ones, wherever they stand."""
-    kinds: dict[str, list[tuple[bytes, dict[str, Any]]]] = {"kept": []}
-    for row in _all(captions):
-        rank = hashlib.sha256(f"{seed}/{row['id']}".encode()).digest()
-        some = kinds.setdefault(row.get("reason", "kept"), [])
-        some.append((rank, row))
-        if len(some) > 50 * NUM_SHOWN:
-            some.sort(key=lambda pair: pair[0])
-            del some[NUM_SHOWN:]
-    chosen = {kind: sorted(some, key=lambda pair: pair[0])[:NUM_SHOWN] for kind, some in kinds.items()}
-    return {kind: [row for _, row in some] for kind, some in chosen.items()}
-
-
-def _all(captions: Path) -> Iterator[dict[str, Any]]:
-    for name in ("captions.jsonl", "dropped.jsonl"):
-        yield from read_lines(captions / name)
-
-
-def review(
-    settings: CaptionsReportSettings,
-    numbers: Mapping[str, Any],
-    shown: Mapping[str, Sequence[Mapping[str, Any]]],
-    images: Shards,
-) -> str:
-    """The page of samples: one file, without scripts, and with every text escaped."""
-    environment = Environment(
-        loader=PackageLoader("pargo.report"), autoescape=True, undefined=StrictUndefined, keep_trailing_newline=True
-    )
-    groups = []
-    for kind, rows in shown.items():
-        count = numbers["num_captions"] if kind == "kept" else numbers["dropped"][kind]
-        cards = [{"id": row["id"], "caption": row["caption"], "image": _thumbnail(images, row["id"])} for row in rows]
-        groups.append({"kind": kind.replace("_", " "), "count": count, "cards": cards})
-    return environment.get_template("review.html.j2").render(settings=settings, groups=groups)
-
-
-def _thumbnail(images: Shards, identifier: str) -> str | None:
-    """A small JPEG as a data URI; None for an image that cannot be read."""
-    try:
-        image = images.load(identifier)
-    except PargoError:
-        return None
-    image.thumbnail((THUMBNAIL, THUMBNAIL))
-    file = io.BytesIO()
-    image.save(file, "JPEG", quality=80)
-    return f"data:image/jpeg;base64,{base64.b64encode(file.getvalue()).decode()}"

@@ -7,8 +7,8 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+
+from loopback import Handler, serving
 
 
 @dataclass
@@ -33,9 +33,7 @@ class Served:
 def file_server(served: Served) -> Iterator[Served]:
     stop = threading.Event()
 
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
+    class Faulty(Handler):
         def do_GET(self) -> None:
             served.requests.append(dict(self.headers))
             what = served.script.pop(0) if served.script else "ok"
@@ -76,21 +74,9 @@ def file_server(served: Served) -> Iterator[Served]:
             if what.startswith("0"):
                 self.close_connection = True
 
-        def log_message(self, *arguments: Any) -> None:
-            pass
-
-    class Quiet(ThreadingHTTPServer):
-        daemon_threads = True
-
-        def handle_error(self, request: Any, client_address: Any) -> None:
-            pass
-
-    server = Quiet(("127.0.0.1", 0), Handler)
-    served.url = f"http://127.0.0.1:{server.server_port}/file.bin"
-    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
-    try:
-        yield served
-    finally:
-        stop.set()
-        server.shutdown()
-        server.server_close()
+    with serving(Faulty) as url:
+        served.url = f"{url}/file.bin"
+        try:
+            yield served
+        finally:
+            stop.set()

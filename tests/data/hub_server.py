@@ -5,13 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import unquote, urlsplit
+
+from loopback import Handler, serving
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
@@ -54,9 +54,7 @@ def git_hash(data: bytes) -> str:
 
 @contextmanager
 def hub_server(repository: Repository) -> Iterator[Repository]:
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
+    class Files(Handler):
         def do_HEAD(self) -> None:
             self._answer(with_body=False)
 
@@ -114,20 +112,5 @@ def hub_server(repository: Repository) -> Iterator[Repository]:
                 self.wfile.write(body[:limit])
                 self.wfile.flush()
 
-        def log_message(self, *arguments: Any) -> None:
-            pass
-
-    class Quiet(ThreadingHTTPServer):
-        daemon_threads = True
-
-        def handle_error(self, request: Any, client_address: Any) -> None:
-            pass
-
-    server = Quiet(("127.0.0.1", 0), Handler)
-    repository.url = f"http://127.0.0.1:{server.server_port}"
-    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
-    try:
+    with serving(Files) as repository.url:
         yield repository
-    finally:
-        server.shutdown()
-        server.server_close()

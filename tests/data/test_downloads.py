@@ -27,7 +27,7 @@ from pargo.code import ROOT
 from pargo.config.base import canonical_json
 from pargo.config.experiment import load_config
 from pargo.config.stages import download
-from pargo.data import downloads
+from pargo.data import downloads, fetchers
 from pargo.data.downloads import fetch_all, fetch_download
 from pargo.data.versions import AnyDownload, Folder, Http, Hub
 from pargo.data.versions import download as version
@@ -124,7 +124,7 @@ def test_without_a_commit_the_first_one_is_kept(hub, place):
     assert json.loads(place["lock"].read_text()) == {"pool": {"revision": COMMIT}}
     shutil.rmtree(place["data"])
     hub.commit = "f" * 40  # the repository moved on
-    with pytest.raises(PargoError, match=r"no dataset owner/name at 0123.*, which versions\.lock\.json keeps"):
+    with pytest.raises(PargoError, match=r"no dataset owner/name at 0123.*, which .*lock\.json keeps"):
         fetch_download("pool", newest, **place)
     assert not (place["data"] / "pool").exists()
 
@@ -192,7 +192,7 @@ def test_a_repository_or_pattern_that_is_not_there(hub, place):
 
 def test_a_signed_address_is_not_shown():
     error = OSError("Server error for url 'https://cdn/a?Policy=abc&Signature=SECRET' at https://cdn/b?X=SECRET now")
-    text = downloads._reason(error, row(), None)
+    text = fetchers._reason(error, row(), None, Path())
     assert "SECRET" not in text
     assert "https://cdn/a?..." in text
 
@@ -471,4 +471,4 @@ def test_all_rows_have_to_fit_together(place, monkeypatch):
 
 
 def test_every_kind_of_download_has_a_fetcher():
-    assert set(downloads.FETCHERS) | {Folder} == set(get_args(get_args(AnyDownload)[0]))
+    assert set(fetchers.FETCHERS) | {Folder} == set(get_args(get_args(AnyDownload)[0]))

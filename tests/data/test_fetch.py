@@ -6,17 +6,14 @@ import hashlib
 import signal
 import subprocess
 import sys
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 from fetch_server import Served, file_server
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from loopback import Handler, serving
 
 from pargo.data.fetch import fetch
 from pargo.errors import PargoError
@@ -267,25 +264,6 @@ def test_a_wrong_file_whose_stream_is_cut_each_time_is_given_up(served, target):
     assert len(served.requests) <= 4
 
 
-class Handler(BaseHTTPRequestHandler):
-    """One file; `requests` counts."""
-
-    protocol_version = "HTTP/1.1"
-    requests = 0
-
-    def log_message(self, *arguments: object) -> None:
-        pass
-
-
-@contextmanager
-def serving(handler: type[Handler]) -> Iterator[str]:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}/file"
-    server.shutdown()
-    server.server_close()
-
-
 def test_a_reply_whose_end_nobody_knows_is_not_taken(target):
     class Closing(Handler):
         protocol_version = "HTTP/1.0"
@@ -306,6 +284,8 @@ def test_a_reply_whose_end_nobody_knows_is_not_taken(target):
 def test_a_part_of_another_file_is_not_appended(target):
     class Ignoring(Handler):
         """Gives parts whatever If-Range says; the file is replaced after the first request."""
+
+        requests = 0
 
         def do_GET(self) -> None:
             type(self).requests += 1

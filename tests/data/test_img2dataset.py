@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import http.server
 import io
 import json
 import os
@@ -10,12 +9,12 @@ import shutil
 import subprocess
 import sys
 import tarfile
-import threading
 import time
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from loopback import Handler, serving
 from PIL import Image
 
 from pargo.config.sources import ImageShardsSource
@@ -33,7 +32,7 @@ needs_tool = pytest.mark.skipif(shutil.which("img2dataset") is None, reason="img
 def web():
     """Addresses of images on loopback; all others are not found."""
 
-    class Handler(http.server.BaseHTTPRequestHandler):
+    class Images(Handler):
         def do_GET(self) -> None:
             name = self.path.strip("/")
             buffer = io.BytesIO()
@@ -44,14 +43,8 @@ def web():
             self.end_headers()
             self.wfile.write(buffer.getvalue())
 
-        def log_message(self, *arguments) -> None:
-            pass
-
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    server.server_close()
+    with serving(Images) as url:
+        yield url
 
 
 @pytest.fixture
