@@ -37,6 +37,8 @@ class _Products(TorchDispatchMode):
             self._note(name, *args[:2])
         elif name in ("addmm", "addmm_"):
             self._note("mm", *args[1:3])
+        elif name == "_linear_pointwise":
+            self._note("mm", args[0].flatten(0, -2), args[1].t())
         elif name.startswith("_scaled_dot_product") and not name.endswith("backward"):
             self._attention(*args[:3])
         elif name.startswith("_scaled_dot_product"):

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from pargo.models.projectors.base import linear_flops
-from pargo.models.projectors.gelu_linear import GeluLinear
+from pargo.models.projectors.linear import GeluLinear, Linear
 from pargo.models.projectors.neighbours import Neighbours, neighbour_mask
 from pargo.models.projectors.products import attend, probabilities
 from pargo.models.projectors.recompute import Recomputed
@@ -27,13 +27,13 @@ class Attention(nn.Module):
         super().__init__()
         context_size = context_size or hidden_size
         self.num_heads = num_heads
-        self.query = nn.Linear(hidden_size, hidden_size)
-        self.key = nn.Linear(context_size, hidden_size)
+        self.query = Linear(hidden_size, hidden_size)
+        self.key = Linear(context_size, hidden_size)
         # It adds the same to all scores of a query, so it has no effect and no gradient but rounding noise, which AdamW
         # would blow up to full steps. It is there because BERT's checkpoints have it.
         nn.init.zeros_(self.key.bias).requires_grad_(False)
-        self.value = nn.Linear(context_size, hidden_size)
-        self.output = nn.Linear(hidden_size, hidden_size)
+        self.value = Linear(context_size, hidden_size)
+        self.output = Linear(hidden_size, hidden_size)
         self.norm = nn.LayerNorm(hidden_size, eps=LAYER_NORM_EPS)
 
     def project(self, hidden: Recomputed, context: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
@@ -80,7 +80,7 @@ class NeighbourAttention(Attention):
         super().__init__(hidden_size, num_heads)
         self.span = span
         if span == 1:
-            self.query = self.key = None
+            self.query = self.key = None  # type: ignore[assignment]
         self.neighbours = Neighbours(span, num_tokens) if 1 < span < num_tokens else None
 
     def forward(
@@ -117,7 +117,7 @@ class FeedForward(nn.Module):
 
     def __init__(self, hidden_size: int, intermediate_size: int) -> None:
         super().__init__()
-        self.intermediate = nn.Linear(hidden_size, intermediate_size)
+        self.intermediate = Linear(hidden_size, intermediate_size)
         self.output = GeluLinear(intermediate_size, hidden_size)
         self.norm = nn.LayerNorm(hidden_size, eps=LAYER_NORM_EPS)
 

@@ -16,6 +16,7 @@ from torch.utils.checkpoint import checkpoint
 
 from pargo.config.projectors import Projector
 from pargo.errors import InputError
+from pargo.models.projectors.linear import Linear
 from pargo.models.projectors.recompute import keep_all
 
 INITIALIZER_STD = 0.02
@@ -78,7 +79,7 @@ class ProjectorBase(nn.Module, ABC):
         self.num_tokens = num_tokens
         self.gradient_checkpointing = False
         self.input_norm = nn.LayerNorm(feature_size).requires_grad_(False)
-        self.output = nn.Linear(hidden_size, output_size)
+        self.output = Linear(hidden_size, output_size)
         nn.init.normal_(self.output.weight, std=INITIALIZER_STD)
         nn.init.zeros_(self.output.bias)
 

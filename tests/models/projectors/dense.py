@@ -70,26 +70,31 @@ class DenseParGo(nn.Module):
             hidden = torch.where(self.is_global, hidden, attended) if self.bypass else attended
             hidden = _attend(layer.cross_attention, hidden, features, self.cross_mask, record)
             hidden = _feed_forward(layer.feed_forward, hidden)
-        return projector.output(hidden)
+        return _linear(projector.output, hidden)
 
 
 def _attend(block: Attention, hidden: Tensor, context: Tensor, mask: Tensor, record: list[Tensor] | None) -> Tensor:
     """BERT's attention block: [B, T, C]; the probabilities [B, H, T, S] go to the record."""
     query, key, value = (
-        linear(x).view(*x.shape[:2], block.num_heads, -1).permute(0, 2, 1, 3)
-        for linear, x in ((block.query, hidden), (block.key, context), (block.value, context))
+        _linear(layer, x).view(*x.shape[:2], block.num_heads, -1).permute(0, 2, 1, 3)
+        for layer, x in ((block.query, hidden), (block.key, context), (block.value, context))
     )
     scores = torch.matmul(query, key.transpose(-1, -2)) / math.sqrt(query.shape[-1]) + mask
     weights = scores.softmax(-1)
     if record is not None:
         record.append(weights)
     mixed = torch.matmul(weights, value).permute(0, 2, 1, 3).contiguous()
-    return block.norm(block.output(mixed.view(hidden.shape)) + hidden)
+    return block.norm(_linear(block.output, mixed.view(hidden.shape)) + hidden)
 
 
 def _feed_forward(block: FeedForward, hidden: Tensor) -> Tensor:
-    inner = F.gelu(block.intermediate(hidden))
-    return block.norm(F.linear(inner, block.output.weight, block.output.bias) + hidden)
+    inner = F.gelu(_linear(block.intermediate, hidden))
+    return block.norm(_linear(block.output, inner) + hidden)
+
+
+def _linear(layer: nn.Linear, x: Tensor) -> Tensor:
+    """As PyTorch does it, whatever the layer would do."""
+    return F.linear(x, layer.weight, layer.bias)
 
 
 def _additive(mask: Tensor, like: Tensor) -> Tensor:
