@@ -1,4 +1,4 @@
-"""How jobs run: on which back end, with what resources, how often they are tried. Nothing here changes a result."""
+"""How jobs run: on which back end, with what resources, how often they are tried. No setting of the experiment is here."""
 
 from __future__ import annotations
 

@@ -59,7 +59,8 @@ class Row:
         jobs: that do not wait for each other: one for each seed, in evaluations also for each benchmark.
         gpu_seconds: of all jobs together; None where no GPU is asked for.
         wall_seconds: of the longest job; None where nothing says.
-        download, storage: bytes; `transient`: bytes of checkpoints, freed when the stage is done.
+        download: bytes that are fetched and kept.
+        storage: bytes of artifacts. `transient`: of checkpoints, freed when the stage is done.
         basis: `measured on ...`, `assumed`, `stated` (sizes), or why there is no number.
     """
 
@@ -97,7 +98,8 @@ class _Planner:
     def rows(self) -> Iterator[Row]:
         for name, found in to_fetch(self.config).items():
             if name in self.config.used_sources:  # others stand by, to be named in a mixture
-                yield Row("download", name, download=found.size, storage=found.size, basis=found.basis)
+                imported = 0.0 if self.config.sources[name].kind == "image_shards" else found.size  # indexed in place
+                yield Row("download", name, download=found.size, storage=imported, basis=found.basis)
         for name in sorted({name for arm in self.config.arms.values() for name in arm.pretrain.mixture}):
             dataset = self.config.datasets[name]
             drawn = (dataset.selection or self.config.selection).num_images

@@ -60,6 +60,10 @@ def _notes(rows: Sequence[Row], assumptions: Assumptions) -> str:
         stages = ([row.wall_seconds or 0.0 for row in timed if row.stage == stage] for stage in ORDER)
         seconds = sum(max(found, default=0.0) for found in stages)
         lines.append(f"Wall time if all jobs of a stage run at once: {_duration(seconds)}.")
+    disk = sum(row.download + 2 * row.storage + row.transient for row in rows)
+    lines.append(
+        f"Disk: {size(disk)} for what is fetched, what is made of it (twice: DVC's cache is a copy), and checkpoints."
+    )
     measured = sorted({row.basis for row in rows if row.basis.startswith("measured")})
     if any(row.basis == "assumed" for row in rows):
         lines.append(
@@ -70,7 +74,9 @@ def _notes(rows: Sequence[Row], assumptions: Assumptions) -> str:
     elif not measured:
         lines.append("No time is reckoned: the jobs file asks for no GPU, and no run with these settings is there.")
     lines += [f"{basis}: by a run with these settings, the slowest of its seeds." for basis in measured]
-    lines.append("Downloads: as pargo/data/versions.yaml says, each counted once; storage counts them once more.")
+    lines.append(
+        "Downloads: as pargo/data/versions.yaml says, each counted once; what is imported from them is storage too."
+    )
     lines.append(
         "Not counted: queues, start-up, reading data, captions and scores (CPU), and what a failed job repeats. "
         "checkpoints: at most, and freed when a training is done."

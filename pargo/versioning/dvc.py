@@ -18,6 +18,7 @@ from pargo.versioning.graph import Job, list_jobs, touch
 STAGES_FILE = ROOT / "dvc.yaml"
 PARAMS_FILE = ROOT / stages.PARAMS_FILE
 LOCK_FILE = ROOT / "dvc.lock"
+SHOWN = 3  # names in an error
 
 
 def generate(config: str, jobs: Sequence[Job]) -> dict[Path, str]:
@@ -59,7 +60,7 @@ def record(config_file: Path) -> bool:
             stage.commit(relink=False)
         recorded[0].dvcfile.dump_stages(recorded, update_pipeline=False)
     if changes := _status(name):
-        raise PargoError("recorded, but DVC still sees changes: " + "; ".join(changes))
+        raise PargoError(f"recorded, but DVC still sees changes: {_some(changes)}")
     return True
 
 
@@ -102,10 +103,10 @@ def restore(config_file: Path) -> None:
             repo.cloud.pull(needed)
         failed = [path for stage in recorded for path in stage.checkout().get("failed", [])]
     if failed:
-        raise PargoError(f"not in DVC's cache, and no remote holds it: {', '.join(sorted(failed))}")
+        raise PargoError(f"not in DVC's cache, and no remote holds it: {_some(sorted(failed))}")
     if changes := _status(name):
         raise PargoError(
-            "the files differ from the recorded versions: " + "; ".join(changes) + "; commit or undo your changes"
+            f"the files differ from the recorded versions: {_some(changes)}: commit or undo your changes"
         )
     touch(config_file)
     _refuse_pending(list_jobs(config_file), config_file)
@@ -113,8 +114,12 @@ def restore(config_file: Path) -> None:
 
 def _refuse_pending(jobs: Sequence[Job], config_file: Path) -> None:
     if pending := [f"{job.name} ({job.reason})" for job in jobs if job.reason]:
-        shown = "; ".join(pending[:3]) + (f"; and {len(pending) - 3} more" if len(pending) > 3 else "")
-        raise PargoError(f"{config_file}: Snakemake would still run {shown}: run `pargo reproduce` first")
+        raise PargoError(f"{config_file}: Snakemake would still run {_some(pending)}: run `pargo reproduce` first")
+
+
+def _some(names: Sequence[str]) -> str:
+    """Few enough of them for an error."""
+    return "; ".join(names[:SHOWN]) + (f"; and {len(names) - SHOWN} more" if len(names) > SHOWN else "")
 
 
 def _text(path: Path) -> str:
@@ -122,14 +127,14 @@ def _text(path: Path) -> str:
 
 
 def _status(config: str) -> list[str]:
-    """What DVC sees changed in the stages of a config, as lines."""
+    """What DVC sees changed in the stages of a config: a line for each kind of change of each."""
     lines = []
     with _stages(config) as recorded:
         for stage in recorded:
             for entry in stage.status().get(stage.addressing, []):
                 for what, paths in entry.items() if isinstance(entry, dict) else [(entry, {})]:
-                    shown = [f"{stage.name}: {what}: {path}: {state}" for path, state in paths.items()]
-                    lines += shown or [f"{stage.name}: {what}"]
+                    states = [f"{path}: {state}" for path, state in paths.items()]
+                    lines.append(": ".join([stage.name, what, *([_some(states)] if states else [])]))
     return lines
 
 
@@ -159,6 +164,6 @@ def _repository() -> Iterator[Any]:
         with Repo(str(ROOT)) as repo:
             yield repo
     except CheckoutError as error:
-        raise PargoError(f"not in DVC's cache, and no remote holds it: {', '.join(error.target_infos)}") from error
+        raise PargoError(f"not in DVC's cache, and no remote holds it: {_some(error.target_infos)}") from error
     except DvcException as error:
         raise PargoError(f"DVC: {error}") from error

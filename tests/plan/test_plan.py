@@ -24,7 +24,7 @@ from pargo.errors import InputError
 from pargo.models.language import add_lora
 from pargo.models.vision import VisionTower, vision_config
 from pargo.plan.flops import LanguageCost, make_projector, tower_flops
-from pargo.plan.jobs import BENCHMARKS, Assumptions, plan
+from pargo.plan.jobs import BENCHMARKS, Assumptions, Row, plan
 from pargo.plan.show import render
 
 SHAPE = LanguageShape(
@@ -211,6 +211,24 @@ def test_the_command_says_what_is_assumed(monkeypatch):
         assert text in shown.output.replace("\n", " ")
 
 
+def test_the_figures_of_the_readme(monkeypatch):
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setenv("COLUMNS", "160")
+    shown = CliRunner().invoke(app, ["plan", "--config", "config/paper.yaml"]).output
+    readme = " ".join((ROOT / "README.md").read_text().split())
+    for in_plan, in_readme in ((" 822 ", "822 GPU-hours"), ("1.5 TB", "1.5 TB to fetch"), ("Disk: 2.0 TB", "2.0 TB of disk")):
+        assert in_plan in shown
+        assert in_readme in readme
+
+
+def test_a_pool_is_indexed_where_it_lies():
+    paper = load_config(ROOT / "config/paper.yaml")
+    rows = {row.what: row for row in plan(paper, Jobs(), ASSUMED) if row.stage == "download"}
+    assert rows["image_pool"].download > 1e12
+    assert rows["image_pool"].storage == 0
+    assert rows["instructions"].storage == rows["instructions"].download > 0
+
+
 def test_an_unknown_gpu_is_refused_with_the_choices(monkeypatch):
     monkeypatch.chdir(ROOT)
     shown = CliRunner().invoke(app, ["plan", "--config", "config/paper.yaml", "--gpu", "abacus"])
@@ -221,3 +239,11 @@ def test_an_unknown_gpu_is_refused_with_the_choices(monkeypatch):
 def test_nothing_reckoned_is_said(quick):
     rows = plan(quick, Jobs(), ASSUMED)
     assert "No time is reckoned" in str(render(rows, ASSUMED, "x").renderables[-1])
+
+
+def test_the_disk_holds_downloads_artifacts_twice_and_checkpoints():
+    rows = [
+        Row("download", "images", download=1e9, storage=1e9),
+        Row("pretrain", "pargo", storage=2e9, transient=3e9),
+    ]
+    assert "Disk: 10.0 GB for what is fetched" in str(render(rows, ASSUMED, "x").renderables[-1])

@@ -133,6 +133,8 @@ def test_clone_restores_the_run(project: Project, tmp_path: Path) -> None:
     missing = clone.pargo("versions", "restore", "--config", "config/micro.yaml", check=False)
     assert missing.returncode == 1
     assert "no remote" in missing.stderr
+    assert missing.stderr.count("artifacts/") == 3, "a few of the files are named"
+    assert "more" in missing.stderr
     clone.run("dvc", "remote", "add", "--local", "--default", "first", str(project.root / ".dvc/cache"))
     clone.pargo("versions", "restore", "--config", "config/micro.yaml")
     assert not clone.pending()

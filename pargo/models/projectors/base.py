@@ -147,7 +147,8 @@ class ProjectorBase(nn.Module, ABC):
         Image tokens several times larger than the text's embeddings give a frozen language model exploding gradients
         in the first steps, from which training recovers late. This initialisation is this project's choice.
         """
-        tokens = self(torch.randn(16, self.num_patches, self.feature_size))
+        features = torch.randn(16, self.num_patches, self.feature_size)  # the same numbers on every device
+        tokens = self(features.to(self.output.weight.device))
         self.output.weight *= token_rms / tokens.square().mean().sqrt()
 
     def output_flops(self, batch: int) -> int:
