@@ -1,4 +1,4 @@
-"""How jobs run: on which back end, with what resources, how often they are tried. No setting of the experiment is here."""
+"""How jobs run: on which back end, with what resources, how often they are tried; no setting of the experiment."""
 
 from __future__ import annotations
 

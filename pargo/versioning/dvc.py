@@ -159,7 +159,8 @@ def _repository() -> Iterator[Any]:
     from dvc.exceptions import CheckoutError, DvcException
     from dvc.repo import Repo
 
-    logging.getLogger("dvc").setLevel(logging.ERROR)
+    for name in ("dvc", "dvc_data"):  # what they warn of is in the error, with what to do
+        logging.getLogger(name).setLevel(logging.ERROR)
     try:
         with Repo(str(ROOT)) as repo:
             yield repo

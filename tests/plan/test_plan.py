@@ -216,9 +216,10 @@ def test_the_figures_of_the_readme(monkeypatch):
     monkeypatch.setenv("COLUMNS", "160")
     shown = CliRunner().invoke(app, ["plan", "--config", "config/paper.yaml"]).output
     readme = " ".join((ROOT / "README.md").read_text().split())
-    for in_plan, in_readme in ((" 822 ", "822 GPU-hours"), ("1.5 TB", "1.5 TB to fetch"), ("Disk: 2.0 TB", "2.0 TB of disk")):
-        assert in_plan in shown
-        assert in_readme in readme
+    pairs = {" 822 ": "822 GPU-hours", "1.5 TB": "1.5 TB to fetch", "Disk: 2.0 TB": "2.0 TB of disk"}
+    for planned, said in pairs.items():
+        assert planned in shown
+        assert said in readme
 
 
 def test_a_pool_is_indexed_where_it_lies():
