@@ -105,9 +105,7 @@ def restore(config_file: Path) -> None:
     if failed:
         raise PargoError(f"not in DVC's cache, and no remote holds it: {_some(sorted(failed))}")
     if changes := _status(name):
-        raise PargoError(
-            f"the files differ from the recorded versions: {_some(changes)}: commit or undo your changes"
-        )
+        raise PargoError(f"the files differ from the recorded versions: {_some(changes)}: commit or undo your changes")
     touch(config_file)
     _refuse_pending(list_jobs(config_file), config_file)
 
