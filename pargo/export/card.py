@@ -12,7 +12,7 @@ from huggingface_hub import EvalResult, ModelCardData
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from pargo.data.versions import known_versions
-from pargo.export.settings import ModelSettings
+from pargo.export.settings import ORIGIN, ModelSettings
 from pargo.files import read_json, sha256_file
 from pargo.layout import Layout, ModelPlace, manifest_path
 from pargo.machine import git_commit, versions
@@ -98,9 +98,10 @@ def write_card(
         dtype: of the language model.
         sources: directories of language model and vision tower.
     """
-    manifests = [manifest_path(path) for path in (model, *sources)]
-    hashes = {path.as_posix(): sha256_file(path) for path in manifests if path.is_file()}
-    hashes |= {row.file: row.sha256 for row in rows}
+    hashes = _hashes([model, *sources]) | {row.file: row.sha256 for row in rows}
+    if (model / ORIGIN).is_file():
+        origin = read_json(model / ORIGIN)
+        hashes[origin["file"]] = origin["sha256"]
     place = Layout.of_model(model)
     run = None if place is None else {"config": place.layout.config, "arm": place.arm, "seed": place.seed}
     record = model / RUN_RECORD
@@ -145,6 +146,16 @@ def write_card(
         "agreement": None if agreement is None else agreement._asdict(),
     }
     (output / "provenance.json").write_text(json.dumps(provenance, indent=1) + "\n", encoding="utf-8")
+
+
+def _hashes(directories: Sequence[Path]) -> dict[str, str]:
+    """Of the manifests of directories, or where a directory has none, of its files."""
+    found: dict[str, str] = {}
+    for directory in directories:
+        manifest = manifest_path(directory)
+        files = [manifest] if manifest.is_file() else sorted(path for path in directory.rglob("*") if path.is_file())
+        found |= {path.as_posix(): sha256_file(path) for path in files}
+    return found
 
 
 def _scale(place: ModelPlace | None) -> str | None:

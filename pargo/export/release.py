@@ -22,11 +22,11 @@ from pargo.config.models import Adapter, Language, Vision
 from pargo.config.projectors import PargoProjector
 from pargo.data.importers.internlm2 import split_rows
 from pargo.errors import InputError, PargoError
-from pargo.export.settings import CONFIG, ModelSettings
-from pargo.files import new_directory
+from pargo.export.settings import CONFIG, ORIGIN, ModelSettings
+from pargo.files import new_directory, sha256_file
 from pargo.models.build import WEIGHTS
 from pargo.models.projectors import build_projector
-from pargo.models.weights import check_names_and_shapes, refuse
+from pargo.models.weights import differences, refuse
 
 # what the release's evaluation config says of the parts that are not in the checkpoint
 VISION = Vision(
@@ -58,11 +58,21 @@ _BLOCKS = {
 }
 # tensors whose shapes tell how large the model is
 _TELLING = {
+    "query_tokens": "projector.query_tokens",
+    "ParGo.bert.embeddings.position_embeddings.weight": "projector.position_embeddings",
     "ParGo.bert.encoder.layer.0.intermediate_query.dense.weight": "projector.layers.0.feed_forward.intermediate.weight",
     "ln_vision.weight": "projector.input_norm.weight",
     "llm_proj.bias": "projector.output.bias",
 }
+_TELLING_SHAPES = {  # `query_tokens` without its batch dimension
+    "query_tokens": "[tokens, channels]",
+    "ParGo.bert.embeddings.position_embeddings.weight": "[positions, channels]",
+    "ParGo.bert.encoder.layer.0.intermediate_query.dense.weight": "[wide, channels]",
+    "ln_vision.weight": "[channels]",
+    "llm_proj.bias": "[channels]",
+}
 _LAYER = re.compile(r"encoder\.layer\.(\d+)\.(.+)\.(weight|bias)")
+_LORA_NAME = "llm_model.base_model.model.model.layers.{}.attention.wqkv.lora_{}.default.weight"
 _LORA = re.compile(
     r"llm_model\.base_model\.model\.model\.layers\.(\d+)\.attention\.wqkv\.lora_([AB])(?:\.default)?\.weight"
 )
@@ -78,6 +88,17 @@ def convert_release_state_dict(state: Mapping[str, Tensor]) -> dict[str, Tensor]
     Raises:
         InputError: a name that is not part of the projector, or one that is missing; the message lists them.
     """
+    converted, unknown = _convert_projector(state)
+    if unknown:
+        raise InputError(f"not weights of the release's projector: {', '.join(sorted(unknown))}")
+    absent = {"query_tokens", "position_embeddings"} - converted.keys()
+    if absent:
+        raise InputError(f"release weights lack {', '.join(sorted(absent))}")
+    return converted
+
+
+def _convert_projector(state: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], list[str]]:
+    """What is known under our names, and the names that are not known."""
     converted, unknown = {}, []
     for name, tensor in state.items():
         layer = _LAYER.fullmatch(name)
@@ -86,20 +107,19 @@ def convert_release_state_dict(state: Mapping[str, Tensor]) -> dict[str, Tensor]
         elif name in ("embeddings.LayerNorm.weight", "embeddings.LayerNorm.bias"):
             converted[name.replace("embeddings.LayerNorm", "norm")] = tensor
         elif name == "query_tokens":
-            converted[name] = tensor.squeeze(0)
+            if tensor.ndim != 3 or len(tensor) != 1:
+                raise InputError(f"query_tokens {list(tensor.shape)} instead of [1, tokens, channels]")
+            converted[name] = tensor[0]
         elif name == "embeddings.position_embeddings.weight":
             converted["position_embeddings"] = tensor
         elif name == "embeddings.position_ids":
             _check_positions(tensor)  # BERT's numbering of the positions: nothing learned
         else:
             unknown.append(name)
-    if unknown:
-        raise InputError(f"not weights of the release's projector: {', '.join(sorted(unknown))}")
-    absent = {"query_tokens", "position_embeddings"} - converted.keys()
-    if absent:
-        raise InputError(f"release weights lack {', '.join(sorted(absent))}")
-    converted["position_embeddings"] = converted["position_embeddings"][: len(converted["query_tokens"])]
-    return converted
+    positions = converted.get("position_embeddings")
+    if positions is not None and positions.ndim == 2 and "query_tokens" in converted:
+        converted["position_embeddings"] = positions[: len(converted["query_tokens"])]
+    return converted, unknown
 
 
 def _check_positions(positions: Tensor) -> None:
@@ -143,23 +163,59 @@ def convert_release(
         PargoError: the output exists, or the file cannot be read without running code from it.
         InputError: missing, unexpected or mis-shaped tensors, each listed.
     """
-    found = _sort(_read(checkpoint))
-    if found.unexpected:
-        raise InputError(f"{checkpoint}: unexpected: {', '.join(sorted(found.unexpected))}")
-    converted = convert_release_state_dict(found.projector)
-    state = {f"projector.{name}": tensor for name, tensor in converted.items()} | found.ours
-    if missing := [old for old, new in _TELLING.items() if new not in state]:
-        raise InputError(f"{checkpoint}: missing: {', '.join(missing)}")
-    heads = num_attention_heads, num_key_value_heads
-    state |= _convert_lora(checkpoint, found.lora, num_language_layers, *heads)
-    settings = _settings(state, num_heads, num_partial_tokens, rank=min(found.lora[0, "A"].shape))
-    language_size = len(state["projector.output.bias"])
-    check_names_and_shapes(str(checkpoint), state, _expected(settings, num_language_layers, language_size, *heads))
+    state = _read(checkpoint)
+    _check_values(checkpoint, state)
+    found = _sort(state)
+    converted, unknown = _convert_projector(found.projector)
+    ours = {f"projector.{name}": tensor for name, tensor in converted.items()} | found.ours
+    wanted = {(layer, side) for layer in range(num_language_layers) for side in "AB"}
+    problems = {
+        "missing": [old for old, new in _TELLING.items() if new not in ours]
+        + [_LORA_NAME.format(*key) for key in sorted(wanted - found.lora.keys())],
+        "unexpected": sorted(found.unexpected + [f"ParGo.bert.{name}" for name in unknown])
+        + [_LORA_NAME.format(*key) for key in sorted(found.lora.keys() - wanted)],
+        "mis_shaped": [
+            f"{old} {list(ours[new].shape)} instead of {_TELLING_SHAPES[old]}"
+            for old, new in _TELLING.items()
+            if new in ours and ours[new].ndim != _TELLING_SHAPES[old].count(",") + 1
+        ]
+        + [
+            f"{_LORA_NAME.format(*key)} {list(tensor.shape)} instead of [rows, columns]"
+            for key, tensor in sorted(found.lora.items())
+            if tensor.ndim != 2
+        ],
+    }
+    if problems["missing"] or problems["mis_shaped"]:  # the sizes of the others are not known, but their names are
+        known = {f"projector.{name}" for name in _names(ours)}
+        problems["missing"] += sorted(known - ours.keys() - set(_TELLING.values()))
+        problems["unexpected"] += sorted(ours.keys() - known)
+    else:
+        heads = num_attention_heads, num_key_value_heads
+        ours |= _convert_lora(found.lora, num_language_layers, *heads)
+        settings = _settings(ours, num_heads, num_partial_tokens, rank=min(found.lora[0, "A"].shape))
+        language_size = len(ours["projector.output.bias"])
+        expected = _expected(settings, num_language_layers, language_size, *heads)
+        for kind, names in differences(ours, expected).items():
+            problems[kind] += names
+    refuse(str(checkpoint), **problems)
     with new_directory(output) as temporary:
-        save_file({name: tensor.float().contiguous() for name, tensor in state.items()}, temporary / WEIGHTS)
-        text = json.dumps(settings.model_dump(mode="json"), indent=1) + "\n"
-        (temporary / CONFIG).write_text(text, encoding="utf-8")
+        save_file({name: tensor.float().contiguous() for name, tensor in ours.items()}, temporary / WEIGHTS)
+        for name, content in (
+            (CONFIG, settings.model_dump(mode="json")),
+            (ORIGIN, {"file": checkpoint.name, "sha256": sha256_file(checkpoint)}),
+        ):
+            (temporary / name).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
     return settings
+
+
+def _check_values(checkpoint: Path, state: Mapping[str, Tensor]) -> None:
+    """Weights are finite numbers of a float type; positions are counted."""
+    learned = {name: tensor for name, tensor in state.items() if not name.endswith("position_ids")}
+    refuse(
+        str(checkpoint),
+        of_integers=sorted(name for name, tensor in learned.items() if not tensor.is_floating_point()),
+        not_finite=sorted(name for name, tensor in learned.items() if not tensor.isfinite().all()),
+    )
 
 
 def _read(path: Path) -> dict[str, Tensor]:
@@ -173,9 +229,13 @@ def _read(path: Path) -> dict[str, Tensor]:
     for wrapper in ("model", "state_dict"):
         if isinstance(state, dict) and isinstance(state.get(wrapper), dict):
             state = state[wrapper]
-    if not isinstance(state, dict) or not all(isinstance(tensor, Tensor) for tensor in state.values()):
+    if not isinstance(state, dict) or not all(
+        isinstance(name, str) and isinstance(tensor, Tensor) for name, tensor in state.items()
+    ):
         raise PargoError(f"{path} does not hold tensors by name")
-    return {name.removeprefix("module."): tensor for name, tensor in state.items()}
+    # all names have it or none: else two names could mean one tensor
+    prefix = "module." if all(name.startswith("module.") for name in state) else ""
+    return {name.removeprefix(prefix): tensor for name, tensor in state.items()}
 
 
 def _sort(state: Mapping[str, Tensor]) -> _Sorted:
@@ -186,7 +246,7 @@ def _sort(state: Mapping[str, Tensor]) -> _Sorted:
         lora = _LORA.fullmatch(name)
         if prefix is not None:
             found.ours[whole[prefix] + name.removeprefix(prefix)] = tensor
-        elif lora:
+        elif lora and (int(lora[1]), lora[2]) not in found.lora:  # a second name for it is unexpected
             found.lora[int(lora[1]), lora[2]] = tensor
         elif name == "query_tokens":
             found.projector[name] = tensor
@@ -202,7 +262,6 @@ def _settings(state: Mapping[str, Tensor], num_heads: int, num_partial_tokens: i
     tokens, hidden_size = state["projector.query_tokens"].shape
     if num_partial_tokens > tokens:
         raise InputError(f"num_partial_tokens: {num_partial_tokens}, but the checkpoint has {tokens} queries")
-    layers = [int(name.split(".")[2]) for name in state if name.startswith("projector.layers.")]
     return ModelSettings(
         vision=VISION.model_copy(update={"feature_size": len(state["projector.input_norm.weight"])}),
         language=LANGUAGE,
@@ -211,7 +270,7 @@ def _settings(state: Mapping[str, Tensor], num_heads: int, num_partial_tokens: i
             num_partial_tokens=num_partial_tokens,
             num_global_tokens=tokens - num_partial_tokens,
             hidden_size=hidden_size,
-            num_layers=max(layers) + 1,
+            num_layers=_num_layers(state),
             num_heads=num_heads,
             intermediate_size=len(state["projector.layers.0.feed_forward.intermediate.weight"]),
             self_attention="release",
@@ -227,20 +286,12 @@ def _settings(state: Mapping[str, Tensor], num_heads: int, num_partial_tokens: i
 
 
 def _convert_lora(
-    checkpoint: Path,
     lora: Mapping[tuple[int, str], Tensor],
     num_layers: int,
     num_attention_heads: int,
     num_key_value_heads: int,
 ) -> dict[str, Tensor]:
     """Adapters on `wqkv` as adapters on its three parts: A reads the same input, the rows of B belong to one part."""
-    wanted = {(layer, side) for layer in range(num_layers) for side in "AB"}
-    names = "llm_model.base_model.model.model.layers.{}.attention.wqkv.lora_{}.default.weight"
-    refuse(
-        str(checkpoint),
-        missing=[names.format(*key) for key in sorted(wanted - lora.keys())],
-        unexpected=[names.format(*key) for key in sorted(lora.keys() - wanted)],
-    )
     converted = {}
     for layer in range(num_layers):
         rows = split_rows(lora[layer, "B"], num_attention_heads, num_key_value_heads)
@@ -249,6 +300,26 @@ def _convert_lora(
             converted[f"{prefix}.lora_A.default.weight"] = lora[layer, "A"].clone()
             converted[f"{prefix}.lora_B.default.weight"] = part
     return converted
+
+
+def _names(state: Mapping[str, Tensor]) -> list[str]:
+    """Of all that a projector with these layers has."""
+    config = PargoProjector(
+        name="pargo",
+        num_partial_tokens=1,
+        num_global_tokens=1,
+        hidden_size=8,
+        num_layers=_num_layers(state),
+        num_heads=1,
+        intermediate_size=8,
+        self_attention="release",
+    )
+    with torch.device("meta"):
+        return list(build_projector(config, num_patches=1, feature_size=8, output_size=8).state_dict())
+
+
+def _num_layers(state: Mapping[str, Tensor]) -> int:
+    return max((int(name.split(".")[2]) for name in state if name.startswith("projector.layers.")), default=0) + 1
 
 
 def _expected(

@@ -15,6 +15,7 @@ from pargo.files import read_json
 from pargo.train.finetune import FinetuneSettings
 
 CONFIG = "config.json"
+ORIGIN = "origin.json"  # of a converted checkpoint: its file name and sha256
 
 
 class ModelSettings(Settings):

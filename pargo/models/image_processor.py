@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
+import httpx2
 import numpy as np
 from PIL import Image
 from torch import Tensor
@@ -20,6 +21,16 @@ from pargo.errors import InputError
 from pargo.models.vision import read_vision_source
 
 POLICIES = ("squash", "pad", "crop")
+# options of transformers' processors that this one does not have: it always does one and the same
+FIXED = {
+    "do_resize": True,
+    "do_rescale": True,
+    "do_normalize": True,
+    "do_convert_rgb": True,
+    "do_center_crop": False,
+    "rescale_factor": 1 / 255,
+    "resample": PILImageResampling.BICUBIC,
+}
 
 
 class PargoImageProcessorKwargs(ImagesKwargs, total=False):  # type: ignore[call-arg]
@@ -38,7 +49,8 @@ class PargoImageProcessor(PilBackend):
     square. All are bicubic.
 
     Raises:
-        InputError: an image that cannot be decoded, of more than 100 million pixels, or of other than 8 bits.
+        InputError: an image that cannot be had or decoded, of more than 100 million pixels, or of other than 8 bits; or
+            an option of transformers' that would change what is done.
     """
 
     valid_kwargs = PargoImageProcessorKwargs
@@ -77,9 +89,12 @@ class PargoImageProcessor(PilBackend):
             return super().fetch_images(image_url_or_urls)
         except UNREADABLE as error:
             raise InputError(f"cannot read image {name[:200]}: {error}") from error
+        except httpx2.HTTPError as error:
+            raise InputError(f"cannot fetch image {name[:200]}: {error}") from error
 
     def process_image(self, image: ImageInput, **options: Any) -> Image.Image:
         """One image of any kind that transformers knows, decoded, RGB."""
+        _refuse_options(options)
         if not isinstance(image, Image.Image):
             image = _from_array(image)
         return as_rgb(image, getattr(image, "filename", "") or f"{image.width} x {image.height}")
@@ -98,12 +113,23 @@ class PargoImageProcessor(PilBackend):
             raise InputError(f"resize_policy: {resize_policy!r} is not known; choices: {', '.join(POLICIES)}")
         if not images:
             raise InputError("no image given")
+        _refuse_options(options)
+        if not size.height or size.height != size.width:
+            wanted = {name: side for name, side in dict(size).items() if side is not None}
+            raise InputError(f"size: expected a height and the same width, got {wanted}")
         background = tuple(round(255 * value) for value in image_mean)
         squares = [fit(image, size.height, resize_policy, background) for image in images]
         pixels = np.stack([np.asarray(square) for square in squares]).transpose(0, 3, 1, 2)
         mean, std = (np.array(values, dtype=np.float32).reshape(1, 3, 1, 1) for values in (image_mean, image_std))
         values = (pixels.astype(np.float32) / np.float32(255) - mean) / std
         return BatchFeature(data={"pixel_values": values}, tensor_type=return_tensors)
+
+
+def _refuse_options(options: Mapping[str, Any]) -> None:
+    for name, done in FIXED.items():
+        given = options.get(name)
+        if given is not None and given != done:
+            raise InputError(f"{name}: images are always processed with {name}={done!r}, not {given!r}")
 
 
 def fit(image: Image.Image, size: int, policy: str, background: tuple[int, ...]) -> Image.Image:

@@ -55,6 +55,8 @@ class PargoProcessor(ProcessorMixin):
         """
         kwargs.setdefault("add_special_tokens", False)
         prompts = [text] if isinstance(text, str) else list(text or ())
+        if not prompts and text is not None:
+            raise InputError("expected at least one prompt, got none")
         for index, prompt in enumerate(prompts):
             if isinstance(prompt, str) and prompt.count(IMAGE_TOKEN) > 1:
                 raise InputError(

@@ -74,6 +74,8 @@ class VisionTower(nn.Module):
         size = self.config.image_size
         if pixel_values.shape[1:] != (3, size, size):
             raise InputError(f"expected pixel_values [batch, 3, {size}, {size}], got {list(pixel_values.shape)}")
+        if not len(pixel_values):
+            raise InputError("expected pixel_values of at least one image, got an empty batch")
         dtype = next(self.model.parameters()).dtype
         maps = self.model.forward_intermediates(
             pixel_values.to(dtype).contiguous(memory_format=torch.channels_last),

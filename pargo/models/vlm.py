@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import AutoModelForCausalLM, GenerationMixin, PreTrainedModel
 from transformers.initialization import no_init_weights
@@ -85,6 +86,7 @@ class PargoModel(PreTrainedModel):
     _supports_attention_backend = True
     # small and exact: both are trained and evaluated in float32, whatever the language model's type
     _keep_in_fp32_modules_strict = ["vision_tower", "projector"]  # noqa: RUF012 - transformers' own name and type
+    _keep_in_fp32_modules = _keep_in_fp32_modules_strict  # what quantizers leave alone
 
     def __init__(self, config: PargoConfig, parts: Parts | None = None) -> None:
         super().__init__(config)
@@ -153,8 +155,10 @@ class PargoModel(PreTrainedModel):
             tokens: [number of images, T, D], in the order in which the images stand in the batch.
 
         Raises:
-            InputError: the numbers of image tokens and images do not match.
+            InputError: no row, or image tokens that are not those of the images.
         """
+        if not len(input_ids):
+            raise InputError("expected input_ids of at least one row, got an empty batch")
         is_image = input_ids == self.config.image_token_id
         self._check_image_tokens(is_image, tokens)
         # the image token itself need not be in the vocabulary
@@ -169,14 +173,23 @@ class PargoModel(PreTrainedModel):
             return encoded["image"].pooler_output
         return None if pixel_values is None else self.get_image_features(pixel_values).pooler_output
 
-    def _check_image_tokens(self, is_image: Tensor, tokens: Tensor | None) -> None:
+    def _check_image_tokens(self, is_image: Tensor, tokens: Tensor | None, per_row: int | None = None) -> None:
+        """As many as the images have, and each image in one piece; at most `per_row` images in a row."""
         if torch.compiler.is_compiling():
             return
         counts, per_image = is_image.sum(1), self.projector.num_tokens
-        images = 0 if tokens is None else len(tokens)
-        if (counts % per_image).any() or counts.sum() != images * per_image:
+        given = 0 if tokens is None else tokens.shape[0] * tokens.shape[1]
+        wrong = counts.sum() != given
+        # a chunk of a long prompt comes with the tokens that it holds, of all rows in one: images may be cut
+        if tokens is None or (tokens.shape[1] == per_image and (len(tokens) > 1 or len(is_image) == 1)):
+            begins = (is_image & ~F.pad(is_image, (1, 0))[:, :-1]).sum(1)
+            wrong |= (counts != begins * per_image).any()
+        if per_row is not None:
+            wrong |= (counts > per_row * per_image).any()
+        if wrong:
             raise InputError(
-                f"{counts.tolist()} image tokens in the rows of input_ids, but {images} image(s) of {per_image} tokens"
+                f"{counts.tolist()} image tokens in the rows of input_ids, but {given // per_image} image(s) of "
+                f"{per_image} tokens, which stand together"
             )
 
     @can_return_tuple
@@ -233,11 +246,23 @@ class PargoForConditionalGeneration(PargoModel, GenerationMixin):
     ) -> tuple[Tensor, dict[str, Any]]:
         """Rows for every beam. transformers deals images out to them without asking whether their number matches."""
         encoded: EncodedImages = model_kwargs.get("mm_encoder_outputs") or {}
+        mask, cache = model_kwargs.get("attention_mask"), model_kwargs.get("cache")
+        self._check_padding(mask)
         if input_ids is not None:
-            self._check_image_tokens(input_ids == self.config.image_token_id, self._tokens(None, encoded))
+            new = input_ids
+            if cache is not None and (mask is None or mask.shape == input_ids.shape):
+                new = input_ids[:, cache.get_seq_length() :]  # what is in the cache had its images then
+            self._check_image_tokens(new == self.config.image_token_id, self._tokens(None, encoded), per_row=1)
         # copies, because it writes into what a caller may have passed
         model_kwargs["mm_encoder_outputs"] = {kind: type(output)(**output) for kind, output in encoded.items()}
         return super()._expand_inputs_for_generation(expand_size, is_encoder_decoder, input_ids, **model_kwargs)
+
+    def _check_padding(self, mask: Tensor | None) -> None:
+        """Language models that prepare each step in their own way (Mamba) would take padding for text."""
+        language = type(self.language_model)
+        own = language.prepare_inputs_for_generation is not GenerationMixin.prepare_inputs_for_generation
+        if own and mask is not None and not mask.all():
+            raise InputError(f"{language.__name__} generates from rows of one length alone: pass rows one at a time")
 
     @can_return_tuple
     def forward(

@@ -13,7 +13,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from pargo.data.importers.gguf import import_gguf
 from pargo.data.importers.vision import LITE0, import_efficientnet_lite0, rename_in_order
 from pargo.data.random_models import byte_tokenizer, write_random_language, write_random_vision
-from pargo.errors import PargoError
+from pargo.errors import InputError, PargoError
 
 
 def test_efficientnet_lite0_gets_timms_names_and_keeps_its_values(tmp_path):
@@ -98,12 +98,35 @@ def write_gguf(path, tensors):
     writer.close()
 
 
-def test_gguf_becomes_a_loadable_directory_with_the_dequantized_values(tmp_path):
+def gguf_tensors() -> dict[str, np.ndarray]:
     random = np.random.default_rng(0)
     shapes = {"token_embd": (258, 32), "blk.0.attn_norm": (32,), "blk.0.ffn_norm": (32,), "output_norm": (32,)}
     shapes |= {f"blk.0.attn_{name}": (32, 32) for name in ("q", "k", "v", "output")}
     shapes |= {"blk.0.ffn_gate": (64, 32), "blk.0.ffn_up": (64, 32), "blk.0.ffn_down": (32, 64)}
-    tensors = {f"{name}.weight": random.normal(size=shape).astype(np.float32) for name, shape in shapes.items()}
+    return {f"{name}.weight": random.normal(size=shape).astype(np.float32) for name, shape in shapes.items()}
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "text"),
+    [
+        ("blk.0.ffn_up.weight", None, r"missing: model\.layers\.0\.mlp\.up_proj\.weight"),
+        ("blk.0.ffn_up.weight", "blk.0.ffn_upp.weight", r"missing: model\.layers\.0\.mlp\.up_proj\.weight"),
+        ("output_norm.weight", None, r"missing: model\.norm\.weight"),
+        (None, "blk.0.attn_q.bias", r"holds 18,624 numbers, but LlamaForCausalLM has 18,592"),
+    ],
+)
+def test_a_gguf_file_with_other_tensors_is_refused(tmp_path, old, new, text):
+    tensors = gguf_tensors()
+    values = tensors.pop(old) if old else np.ones(32, np.float32)
+    if new:
+        tensors[new] = values
+    write_gguf(tmp_path / "tiny.gguf", tensors)
+    with pytest.raises(InputError, match=text):
+        import_gguf(tmp_path, tmp_path)
+
+
+def test_gguf_becomes_a_loadable_directory_with_the_dequantized_values(tmp_path):
+    tensors = gguf_tensors()
     write_gguf(tmp_path / "tiny.gguf", tensors)
     output = tmp_path / "out"
     output.mkdir()

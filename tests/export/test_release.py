@@ -6,13 +6,23 @@ import json
 from pathlib import Path
 
 import pytest
+import timm
 import torch
+from PIL import Image
 from safetensors.torch import load_file
+from transformers import LlamaConfig, LlamaForCausalLM
 
 from pargo.config.projectors import PargoProjector
+from pargo.data.importers.internlm2 import split_rows
+from pargo.data.importers.language import save_language_model
+from pargo.data.importers.vision import save_vision_tower
+from pargo.data.random_models import byte_tokenizer
 from pargo.errors import InputError, PargoError
+from pargo.export.load import load_exported
 from pargo.export.release import convert_release, convert_release_state_dict
+from pargo.export.run import export
 from pargo.export.settings import read_model_settings
+from pargo.files import sha256_file
 from pargo.models.projectors.pargo import ParGo
 
 PARITY = Path(__file__).parent / "parity"
@@ -159,6 +169,60 @@ def test_lora_on_the_fused_matrix_is_the_same_update_on_its_parts(tmp_path):
             torch.testing.assert_close(x @ torch.linalg.multi_dot([*sides]).T, update, atol=1e-4, rtol=1e-4)
 
 
+def test_a_converted_checkpoint_is_exported_and_answers(tmp_path, monkeypatch):
+    """The way of the real one: convert, export with a tower and a language model, load, generate."""
+    from pargo.export import release
+
+    channels, state = 192, checkpoint()
+    sizes = {"architecture": "eva02_tiny_patch14_224", "image_size": 56, "num_patches": 16, "feature_size": channels}
+    monkeypatch.setattr(release, "VISION", release.VISION.model_copy(update=sizes))
+    for name, tensor in state.items():
+        if name.startswith("ln_vision") or name.endswith(
+            ("crossattention.self.key.weight", "crossattention.self.value.weight")
+        ):
+            state[name] = torch.randn(*tensor.shape[:-1], channels)
+    for part in ("tower", "language"):
+        (tmp_path / part).mkdir()
+    tower = timm.create_model(sizes["architecture"], img_size=56).state_dict()
+    save_vision_tower(tmp_path / "tower", sizes["architecture"], tower, mean=(0.5,) * 3, std=(0.5,) * 3)
+    tokenizer = byte_tokenizer()
+    language = LlamaForCausalLM(
+        LlamaConfig(
+            vocab_size=len(tokenizer),
+            hidden_size=WIDTH,
+            intermediate_size=64,
+            num_hidden_layers=LAYERS,
+            num_attention_heads=HEADS,
+            num_key_value_heads=KV_HEADS,
+            pad_token_id=tokenizer.pad_token_id,
+            eos_token_id=tokenizer.eos_token_id,
+        )
+    )
+    weights = language.state_dict()
+    save_language_model(tmp_path / "language", language.config, weights, tokenizer, dtype=torch.float32)
+    torch.save(state, tmp_path / "ParGo.pt")
+    convert_release(tmp_path / "ParGo.pt", tmp_path / "converted", **SIZES | {"num_partial_tokens": 8})
+    export(
+        tmp_path / "converted",
+        tmp_path / "exported",
+        language=tmp_path / "language",
+        vision=tmp_path / "tower",
+        dtype=torch.float32,
+    )
+    model, processor = load_exported(tmp_path / "exported")
+    assert torch.equal(model.projector.query_tokens, state["query_tokens"][0])
+    update = 2 * state[lora_name(1, "B")] @ state[lora_name(1, "A")]
+    for name, rows in split_rows(update, HEADS, KV_HEADS).items():
+        merged = model.language_model.state_dict()[f"model.layers.1.self_attn.{name}.weight"]
+        torch.testing.assert_close(merged, weights[f"model.layers.1.self_attn.{name}.weight"] + rows)
+    inputs = processor(images=Image.new("RGB", (60, 40), "red"), text="<image>\nRed?", return_tensors="pt")
+    assert model.generate(**inputs, max_new_tokens=5).shape[1] > inputs["input_ids"].shape[1]
+    record = json.loads((tmp_path / "exported" / "provenance.json").read_text())
+    assert record["files"]["ParGo.pt"] == sha256_file(tmp_path / "ParGo.pt")
+    assert (tmp_path / "tower" / "model.safetensors").as_posix() in record["files"]
+    assert sha256_file(tmp_path / "ParGo.pt") in (tmp_path / "exported" / "README.md").read_text()
+
+
 def spoil(state: dict[str, torch.Tensor], how: str) -> None:
     name = "ParGo.bert.encoder.layer.1.crossattention.self.key.weight"
     if how == "missing":
@@ -177,6 +241,23 @@ def spoil(state: dict[str, torch.Tensor], how: str) -> None:
         state[lora_name(2, "A")] = torch.zeros(RANK, WIDTH)
     elif how == "LoRA shape":
         state[lora_name(1, "A")] = torch.zeros(RANK, WIDTH + 1)
+    elif how == "two names of one tensor":
+        state["module.llm_proj.bias"] = torch.zeros(WIDTH)
+    elif how == "two names of one LoRA":
+        state[lora_name(1, "A").replace(".default", "")] = torch.zeros(RANK, WIDTH)
+    elif how == "not finite":
+        state["llm_proj.bias"][3] = torch.nan
+    elif how == "integers":
+        state["llm_proj.bias"] = torch.zeros(WIDTH, dtype=torch.int64)
+    elif how == "two sets of queries":
+        state["query_tokens"] = state["query_tokens"].repeat(2, 1, 1)
+    elif how == "a scalar":
+        state[lora_name(1, "B")] = torch.tensor(1.0)
+    elif how == "several":
+        del state["ln_vision.weight"], state[name], state[lora_name(1, "B")]
+        state["extra.x"] = torch.zeros(1)
+    elif how == "a number as a name":
+        state[0] = torch.zeros(1)
     elif how == "LoRA rows":
         state[lora_name(1, "B")] = torch.zeros(7, RANK)
 
@@ -185,7 +266,19 @@ def spoil(state: dict[str, torch.Tensor], how: str) -> None:
     ("how", "text"),
     [
         ("missing", r"missing: projector\.layers\.1\.cross_attention\.key\.weight"),
-        ("unexpected", r"not weights of the release's projector: encoder\.layer\.1\.output\.dense\.weight"),
+        ("unexpected", r"unexpected: ParGo\.bert\.encoder\.layer\.1\.output\.dense\.weight"),
+        ("two names of one tensor", r"unexpected: module\.llm_proj\.bias"),
+        ("two names of one LoRA", r"unexpected: llm_model.*layers\.1\.attention\.wqkv\.lora_A\.weight"),
+        ("not finite", r"not-finite: llm_proj\.bias"),
+        ("integers", r"of-integers: llm_proj\.bias"),
+        ("two sets of queries", r"query_tokens \[2, 12, 32\] instead of \[1, tokens, channels\]"),
+        ("a scalar", r"mis-shaped: llm_model.*layers\.1\.attention\.wqkv\.lora_B\.default\.weight \[\]"),
+        (
+            "several",
+            r"missing: ln_vision\.weight, .*lora_B.*, projector\.layers\.1\.cross_attention\.key\.weight; "
+            r"unexpected: extra\.x",
+        ),
+        ("a number as a name", "does not hold tensors by name"),
         (
             "mis-shaped",
             r"mis-shaped: projector\.layers\.1\.cross_attention\.key\.weight \[32, 23\] instead of \[32, 24\]",
@@ -202,7 +295,7 @@ def test_one_key_off_is_refused(tmp_path, how, text):
     state = checkpoint()
     spoil(state, how)
     torch.save(state, tmp_path / "ckpt.pt")
-    with pytest.raises(ValueError, match=text):
+    with pytest.raises(PargoError, match=text):
         convert_release(tmp_path / "ckpt.pt", tmp_path / "out", **SIZES)
     assert not (tmp_path / "out").exists()
 

@@ -87,7 +87,10 @@ def test_the_image_matters_and_is_not_needed(exported, images):
 def test_several_turns(exported, images):
     model, processor = exported
     talk = Conversation(model, processor, images[0])
-    first, second = talk.ask(QUESTIONS[0]), talk.ask(QUESTIONS[1])
+    first = talk.ask(QUESTIONS[0])
+    with pytest.raises(InputError, match="a question cannot hold <image>"):
+        talk.ask("what is <image>?")
+    second = talk.ask(QUESTIONS[1])  # as if it had not been asked
     turns = messages(QUESTIONS[0])
     turns += [{"role": "assistant", "content": [{"type": "text", "text": first}]}, *messages(QUESTIONS[1], image=False)]
     prompt = processor.apply_chat_template(turns, add_generation_prompt=True)

@@ -209,3 +209,28 @@ def test_no_image_is_refused():
 def test_an_unknown_policy_is_refused():
     with pytest.raises((ValueError, TypeError), match="stretch"):
         processor("stretch")(images=Image.fromarray(noise(30, 60)))
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("do_resize", False),
+        ("do_rescale", False),
+        ("do_normalize", False),
+        ("do_convert_rgb", False),
+        ("rescale_factor", 1.0),
+        ("resample", 0),
+        ("size", {"height": 32, "width": 64}),
+        ("size", {"shortest_edge": 32}),
+    ],
+)
+def test_options_that_it_does_not_have_are_refused(option, value):
+    with pytest.raises(InputError, match=option):
+        processor()(images=Image.fromarray(noise(30, 60)), **{option: value})
+    with pytest.raises(InputError, match="do_center_crop"):
+        processor()(images=Image.fromarray(noise(30, 60)), do_center_crop=True, crop_size=32)
+
+
+def test_an_address_without_a_server_is_refused():
+    with pytest.raises(InputError, match=r"cannot fetch image http://127\.0\.0\.1:9/x\.png"):
+        processor()(images="http://127.0.0.1:9/x.png")

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 import torch
-from transformers import GPT2Config, LlamaConfig, PreTrainedConfig
+from transformers import GPT2Config, LlamaConfig, MambaConfig, PreTrainedConfig
 
+from pargo.errors import InputError
 from pargo.models.configuration import PargoConfig
 from pargo.models.vision import PargoVisionConfig
 from pargo.models.vlm import PargoForConditionalGeneration
@@ -81,3 +82,70 @@ def test_images_given_in_advance_are_not_changed_by_beams():
     answers = [built.generate(input_ids=ids, mm_encoder_outputs={"image": encoded}, **options) for _ in range(2)]
     assert torch.equal(*answers)
     assert len(encoded.pooler_output) == 1
+
+
+OPTIONS = {"max_new_tokens": 6, "eos_token_id": None, "pad_token_id": 0, "suppress_tokens": [63]}
+
+
+def prompt(built: PargoForConditionalGeneration, *texts: list[int]) -> torch.Tensor:
+    """Rows of an image and text."""
+    image = [63] * built.projector.num_tokens
+    return torch.tensor([image + text for text in texts])
+
+
+def test_the_next_turn_goes_on_from_the_cache():
+    built = model(LLAMA)
+    pixels = torch.randn(1, 3, 56, 56)
+    first = built.generate(
+        input_ids=prompt(built, [5, 6]), pixel_values=pixels, return_dict_in_generate=True, **OPTIONS
+    )
+    second = torch.cat([first.sequences, torch.tensor([[10, 11, 12]])], 1)
+    expected = built.generate(input_ids=second, pixel_values=pixels, **OPTIONS)
+    assert torch.equal(built.generate(input_ids=second, past_key_values=first.past_key_values, **OPTIONS), expected)
+
+
+@pytest.mark.parametrize("num_beams", [1, 3])
+@pytest.mark.parametrize("chunk", [3, 8])
+def test_a_prompt_read_in_chunks_gives_the_same_answer(num_beams, chunk):
+    built = model(LLAMA)
+    inputs = {"input_ids": prompt(built, [5, 6], [7, 8]), "pixel_values": torch.randn(2, 3, 56, 56)}
+    expected = built.generate(**inputs, num_beams=num_beams, **OPTIONS)
+    assert torch.equal(built.generate(**inputs, num_beams=num_beams, prefill_chunk_size=chunk, **OPTIONS), expected)
+
+
+def test_an_image_stands_in_one_piece_and_alone():
+    built = model(LLAMA)
+    pixels, image = torch.randn(2, 3, 56, 56), [63] * built.projector.num_tokens
+    with pytest.raises(InputError, match=r"\[22\] image tokens .* 2 image\(s\) of 11 tokens, which stand together"):
+        built.generate(input_ids=torch.tensor([[*image, 5, *image, 6]]), pixel_values=pixels, **OPTIONS)
+    split = torch.tensor([[*image[:5], 5, *image[5:], 6]])
+    for call in (built.generate, built):
+        with pytest.raises(InputError, match=r"\[11\] image tokens .* 1 image\(s\)"):
+            call(input_ids=split, pixel_values=pixels[:1])
+
+
+def test_an_empty_batch_is_refused():
+    built = model(LLAMA)
+    nothing = torch.zeros(0, 5, dtype=torch.long)
+    with pytest.raises(InputError, match="pixel_values of at least one image, got an empty batch"):
+        built(input_ids=nothing, pixel_values=torch.zeros(0, 3, 56, 56))
+    with pytest.raises(InputError, match="input_ids of at least one row, got an empty batch"):
+        built(input_ids=nothing)
+
+
+def test_a_language_model_that_would_read_padding_generates_from_whole_rows_alone():
+    built = model(MambaConfig(vocab_size=64, hidden_size=32, num_hidden_layers=2, state_size=4))
+    pixels = torch.randn(2, 3, 56, 56)
+    ids = prompt(built, [5, 6], [7, 8])
+    mask = torch.ones_like(ids)
+    answers = built.generate(input_ids=ids, attention_mask=mask, pixel_values=pixels, **OPTIONS)
+    for index, answer in enumerate(answers):
+        alone = built.generate(input_ids=ids[index : index + 1], pixel_values=pixels[index : index + 1], **OPTIONS)
+        assert torch.equal(alone[0], answer)
+    mask[0, 0] = 0
+    with pytest.raises(InputError, match="MambaForCausalLM generates from rows of one length alone"):
+        built.generate(input_ids=ids, attention_mask=mask, pixel_values=pixels, **OPTIONS)
+
+
+def test_quantizers_and_adapters_leave_projector_and_tower_as_they_are():
+    assert {"projector", "vision_tower"} <= set(PargoForConditionalGeneration._keep_in_fp32_modules)

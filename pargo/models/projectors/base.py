@@ -16,7 +16,7 @@ from torch.utils.checkpoint import checkpoint
 
 from pargo.config.projectors import Projector
 from pargo.errors import InputError
-from pargo.models.projectors.linear import Linear
+from pargo.models.projectors.linear import GeluLinear, Linear
 from pargo.models.projectors.recompute import keep_all
 
 INITIALIZER_STD = 0.02
@@ -155,6 +155,6 @@ class ProjectorBase(nn.Module, ABC):
         return linear_flops(batch * self.num_tokens, self.output)
 
 
-def linear_flops(rows: int, *layers: nn.Linear) -> int:
+def linear_flops(rows: int, *layers: nn.Linear | GeluLinear) -> int:
     """Operations of Linear layers on `rows` vectors, biases not counted."""
     return sum(2 * rows * layer.in_features * layer.out_features for layer in layers)

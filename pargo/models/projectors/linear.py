@@ -19,18 +19,27 @@ class Linear(nn.Linear):
 
     def forward(self, x: Tensor) -> Tensor:
         """[..., in] -> [..., out]."""
-        if _has_free_bias(x) and not _is_fused_elsewhere(x):
+        if not _is_fused_elsewhere(x) and _has_free_bias(x):
             return _Linear.apply(x, self.weight, self.bias, False)
         return super().forward(x)
 
 
-class GeluLinear(nn.Linear):
-    """Linear(GELU(x)) with the exact GELU; the backward pass makes the GELU again instead of keeping its result."""
+class GeluLinear(nn.Module):
+    """Linear(GELU(x)) with the exact GELU; the backward pass makes the GELU again instead of keeping its result.
+
+    No nn.Linear: adapters and quantizers would put one in its place, or read its input before the GELU.
+    """
+
+    def __init__(self, in_features: int, out_features: int, dtype: torch.dtype | None = None) -> None:
+        super().__init__()
+        linear = nn.Linear(in_features, out_features, dtype=dtype)
+        self.in_features, self.out_features = in_features, out_features
+        self.weight, self.bias = linear.weight, linear.bias
 
     def forward(self, x: Tensor) -> Tensor:
         """[..., in] -> [..., out]. Without gradients x is overwritten: nothing else needs it."""
         if _is_fused_elsewhere(x):
-            return super().forward(F.gelu(x))
+            return F.linear(F.gelu(x), self.weight, self.bias)
         if not torch.is_grad_enabled():
             return _linear(torch.ops.aten.gelu_(x), self.weight, self.bias)
         return _Linear.apply(x, self.weight, self.bias, True)

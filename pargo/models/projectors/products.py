@@ -18,7 +18,10 @@ FEW = 4  # elements in a group that are added one by one: a reduction over so fe
 
 
 def attend(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-    """Every query [B or 1, T, H, d] attends to all keys [B, S, H, d]: mixed values [B, T, H * d]."""
+    """Every query [B or 1, T, H, d] attends to all keys [B, S, H, d]: mixed values [B, T, H * d].
+
+    In half precision on a CPU scores are rounded before the softmax, as in BERT; elsewhere they may be kept in float32.
+    """
     query = query.expand(len(key), -1, -1, -1)
     heads_first = (tensor.transpose(1, 2) for tensor in (query, key, value))
     # on GPUs the fused backward pass is the fastest there is; on CPUs it takes 2 to 4 times as long as products

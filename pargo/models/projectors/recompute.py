@@ -74,6 +74,9 @@ def _never() -> Tensor:
 @contextmanager
 def keep_all() -> Iterator[None]:
     """Inside, nothing is made again tensor by tensor: for layers that are checkpointed as a whole."""
+    if torch.compiler.is_compiling():  # nothing is then, and a compiler cannot set a context variable
+        yield
+        return
     token = _keep_all.set(True)
     try:
         yield

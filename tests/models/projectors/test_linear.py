@@ -54,3 +54,17 @@ def test_no_gradient_for_what_needs_none(frozen, dtype):
     ours = torch.autograd.grad(layer(x).sum(), list(inputs.values()))
     for found, expected in zip(ours, plain, strict=True):
         torch.testing.assert_close(found, expected)
+
+
+def test_adapters_and_quantizers_leave_the_gelu_alone():
+    """They look for nn.Linear: one put in this layer's place would drop the GELU."""
+    assert not isinstance(GeluLinear(12, 7), torch.nn.Linear)
+
+
+def test_names_and_initial_weights_are_those_of_a_linear():
+    layers = []
+    for kind in (torch.nn.Linear, GeluLinear):
+        torch.manual_seed(0)
+        layers.append(kind(12, 7).state_dict())
+    assert list(layers[0]) == list(layers[1])
+    assert all(torch.equal(layers[0][name], layers[1][name]) for name in layers[0])

@@ -63,6 +63,18 @@ def test_attention_to_all_keys_equals_masked(num_queries, num_keys):
     assert_same_attention(attend, torch.ones(num_queries, num_keys, dtype=torch.bool))
 
 
+@pytest.mark.parametrize("spread", [1, 4, 16])
+@pytest.mark.parametrize("function", [attend, attend_groups])
+def test_attention_in_bfloat16_rounds_its_scores_and_no_more(function, spread):
+    """A score of size s is rounded by up to s / 256, and a probability by as much of itself."""
+    torch.manual_seed(0)
+    query, key, value = (torch.randn(2, count, 4, 16, dtype=torch.float64).bfloat16() for count in (24, 48, 48))
+    query = query * spread
+    exact = function(query.double(), key.double(), value.double())
+    error = (function(query, key, value).double() - exact).norm() / exact.norm()
+    assert error < (1 + 2 * spread) / 256
+
+
 def test_queries_of_one_batch_entry_stand_for_all():
     query, key = torch.randn(1, 4, 2, 8), torch.randn(3, 12, 2, 8)
     for function in (attend, attend_groups):

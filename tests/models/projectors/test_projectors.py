@@ -261,6 +261,24 @@ COMPILED = ["pargo-cascade", "pargo-release", "pargo-window", "qformer", "resamp
 
 
 @pytest.mark.parametrize("name", COMPILED)
+def test_compiles_as_one_graph_in_bfloat16(name):
+    torch._dynamo.reset()
+    model = projector(CONFIGS[name][0]).bfloat16()
+    batch = features().bfloat16()
+    compiled = torch.compile(model, backend="aot_eager", fullgraph=True)
+    torch.testing.assert_close(compiled(batch), model(batch), atol=0.05, rtol=0.05)
+
+
+def test_compiles_as_one_graph_with_checkpointing():
+    torch._dynamo.reset()
+    model = projector(CONFIGS["pargo-cascade"][0])
+    model.gradient_checkpointing = True
+    compiled, batch = torch.compile(model, backend="aot_eager", fullgraph=True), features()
+    for ours, reference in zip(gradients(model, batch, compiled), gradients(model, batch), strict=True):
+        torch.testing.assert_close(ours, reference, atol=1e-4, rtol=1e-3)
+
+
+@pytest.mark.parametrize("name", COMPILED)
 def test_compiles_as_one_graph(name):
     torch._dynamo.reset()
     model = projector(CONFIGS[name][0])
