@@ -26,7 +26,7 @@ from pargo.export.settings import CONFIG, ORIGIN, ModelSettings
 from pargo.files import new_directory, sha256_file
 from pargo.models.build import WEIGHTS
 from pargo.models.projectors import build_projector
-from pargo.models.weights import differences, refuse
+from pargo.models.weights import check_names_and_shapes, refuse
 
 # what the release's evaluation config says of the parts that are not in the checkpoint
 VISION = Vision(
@@ -56,21 +56,18 @@ _BLOCKS = {
     "output_query.dense": "feed_forward.output",
     "output_query.LayerNorm": "feed_forward.norm",
 }
-# tensors whose shapes tell how large the model is
+# tensors whose shapes tell how large the model is: our name, and dimensions
 _TELLING = {
-    "query_tokens": "projector.query_tokens",
-    "ParGo.bert.embeddings.position_embeddings.weight": "projector.position_embeddings",
-    "ParGo.bert.encoder.layer.0.intermediate_query.dense.weight": "projector.layers.0.feed_forward.intermediate.weight",
-    "ln_vision.weight": "projector.input_norm.weight",
-    "llm_proj.bias": "projector.output.bias",
+    "query_tokens": ("projector.query_tokens", 2),  # without its batch of one
+    "ParGo.bert.embeddings.position_embeddings.weight": ("projector.position_embeddings", 2),
+    "ParGo.bert.encoder.layer.0.intermediate_query.dense.weight": (
+        "projector.layers.0.feed_forward.intermediate.weight",
+        2,
+    ),
+    "ln_vision.weight": ("projector.input_norm.weight", 1),
+    "llm_proj.bias": ("projector.output.bias", 1),
 }
-_TELLING_SHAPES = {  # `query_tokens` without its batch dimension
-    "query_tokens": "[tokens, channels]",
-    "ParGo.bert.embeddings.position_embeddings.weight": "[positions, channels]",
-    "ParGo.bert.encoder.layer.0.intermediate_query.dense.weight": "[wide, channels]",
-    "ln_vision.weight": "[channels]",
-    "llm_proj.bias": "[channels]",
-}
+_RELEASED = {new: old for old, (new, _) in _TELLING.items()}
 _LAYER = re.compile(r"encoder\.layer\.(\d+)\.(.+)\.(weight|bias)")
 _LORA_NAME = "llm_model.base_model.model.model.layers.{}.attention.wqkv.lora_{}.default.weight"
 _LORA = re.compile(
@@ -168,36 +165,13 @@ def convert_release(
     found = _sort(state)
     converted, unknown = _convert_projector(found.projector)
     ours = {f"projector.{name}": tensor for name, tensor in converted.items()} | found.ours
-    wanted = {(layer, side) for layer in range(num_language_layers) for side in "AB"}
-    problems = {
-        "missing": [old for old, new in _TELLING.items() if new not in ours]
-        + [_LORA_NAME.format(*key) for key in sorted(wanted - found.lora.keys())],
-        "unexpected": sorted(found.unexpected + [f"ParGo.bert.{name}" for name in unknown])
-        + [_LORA_NAME.format(*key) for key in sorted(found.lora.keys() - wanted)],
-        "mis_shaped": [
-            f"{old} {list(ours[new].shape)} instead of {_TELLING_SHAPES[old]}"
-            for old, new in _TELLING.items()
-            if new in ours and ours[new].ndim != _TELLING_SHAPES[old].count(",") + 1
-        ]
-        + [
-            f"{_LORA_NAME.format(*key)} {list(tensor.shape)} instead of [rows, columns]"
-            for key, tensor in sorted(found.lora.items())
-            if tensor.ndim != 2
-        ],
-    }
-    if problems["missing"] or problems["mis_shaped"]:  # the sizes of the others are not known, but their names are
-        known = {f"projector.{name}" for name in _names(ours)}
-        problems["missing"] += sorted(known - ours.keys() - set(_TELLING.values()))
-        problems["unexpected"] += sorted(ours.keys() - known)
-    else:
-        heads = num_attention_heads, num_key_value_heads
-        ours |= _convert_lora(found.lora, num_language_layers, *heads)
-        settings = _settings(ours, num_heads, num_partial_tokens, rank=min(found.lora[0, "A"].shape))
-        language_size = len(ours["projector.output.bias"])
-        expected = _expected(settings, num_language_layers, language_size, *heads)
-        for kind, names in differences(ours, expected).items():
-            problems[kind] += names
-    refuse(str(checkpoint), **problems)
+    found.unexpected += [f"ParGo.bert.{name}" for name in unknown]
+    _check_names(checkpoint, ours, found, num_language_layers)
+    heads = num_attention_heads, num_key_value_heads
+    ours |= _convert_lora(found.lora, num_language_layers, *heads)
+    settings = _settings(ours, num_heads, num_partial_tokens, rank=min(found.lora[0, "A"].shape))
+    language_size = len(ours["projector.output.bias"])
+    check_names_and_shapes(str(checkpoint), ours, _expected(settings, num_language_layers, language_size, *heads))
     with new_directory(output) as temporary:
         save_file({name: tensor.float().contiguous() for name, tensor in ours.items()}, temporary / WEIGHTS)
         for name, content in (
@@ -215,6 +189,27 @@ def _check_values(checkpoint: Path, state: Mapping[str, Tensor]) -> None:
         str(checkpoint),
         of_integers=sorted(name for name, tensor in learned.items() if not tensor.is_floating_point()),
         not_finite=sorted(name for name, tensor in learned.items() if not tensor.isfinite().all()),
+    )
+
+
+def _check_names(checkpoint: Path, ours: Mapping[str, Tensor], found: _Sorted, num_language_layers: int) -> None:
+    """All tensors are there and no others; those whose sizes tell the others' have the right dimensions."""
+    names = {f"projector.{name}" for name in _names(ours)}
+    adapters = {(layer, side) for layer in range(num_language_layers) for side in "AB"}
+    telling = [(old, ours[new], count) for old, (new, count) in _TELLING.items() if new in ours]
+    telling += [(_LORA_NAME.format(*key), tensor, 2) for key, tensor in sorted(found.lora.items())]
+    refuse(
+        str(checkpoint),
+        missing=[_RELEASED.get(name, name) for name in sorted(names - ours.keys())]
+        + [_LORA_NAME.format(*key) for key in sorted(adapters - found.lora.keys())],
+        unexpected=sorted(found.unexpected)
+        + sorted(ours.keys() - names)
+        + [_LORA_NAME.format(*key) for key in sorted(found.lora.keys() - adapters)],
+        mis_shaped=[
+            f"{name} {list(tensor.shape)}, not of {count} dimension(s)"
+            for name, tensor, count in telling
+            if tensor.ndim != count
+        ],
     )
 
 

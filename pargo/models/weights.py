@@ -29,21 +29,17 @@ def read_weights(path: Path) -> dict[str, Tensor]:
 
 def check_names_and_shapes(what: str, state: Mapping[str, Tensor], expected: Mapping[str, Sequence[int]]) -> None:
     """Raise InputError listing every tensor that is missing, unexpected or mis-shaped."""
-    refuse(what, **differences(state, expected))
-
-
-def differences(state: Mapping[str, Tensor], expected: Mapping[str, Sequence[int]]) -> dict[str, list[str]]:
-    """Names of tensors that are missing, unexpected or mis-shaped."""
     shapes = [
         f"{name} {list(state[name].shape)} instead of {list(expected[name])}"
         for name in sorted(expected.keys() & state.keys())
         if tuple(state[name].shape) != tuple(expected[name])
     ]
-    return {
-        "missing": sorted(expected.keys() - state.keys()),
-        "unexpected": sorted(state.keys() - expected.keys()),
-        "mis_shaped": shapes,
-    }
+    refuse(
+        what,
+        missing=sorted(expected.keys() - state.keys()),
+        unexpected=sorted(state.keys() - expected.keys()),
+        mis_shaped=shapes,
+    )
 
 
 def check_loading_info(what: str, info: Mapping[str, Any]) -> None:

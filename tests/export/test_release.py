@@ -275,7 +275,7 @@ def spoil(state: dict[str, torch.Tensor], how: str) -> None:
         ("a scalar", r"mis-shaped: llm_model.*layers\.1\.attention\.wqkv\.lora_B\.default\.weight \[\]"),
         (
             "several",
-            r"missing: ln_vision\.weight, .*lora_B.*, projector\.layers\.1\.cross_attention\.key\.weight; "
+            r"missing: ln_vision\.weight, projector\.layers\.1\.cross_attention\.key\.weight, .*lora_B.*; "
             r"unexpected: extra\.x",
         ),
         ("a number as a name", "does not hold tensors by name"),
