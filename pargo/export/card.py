@@ -64,6 +64,8 @@ def rows_of(model: Path) -> list[Row]:
 def _rows(path: Path) -> Iterator[Row]:
     score = read_json(path)
     name = BENCHMARKS.get(score["benchmark"], in_words(score["benchmark"]))
+    if path.stem != score["benchmark"]:  # one of several of its kind
+        name = f"{name} ({in_words(path.stem)})"
     headline = score["headline"]
     percent = headline["maximum"] == 1
     entries = [(headline["name"], headline["value"], headline["interval"], headline["num_images"])]

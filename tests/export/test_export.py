@@ -12,6 +12,7 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoModelForImageTextToText
 
 from pargo.errors import PargoError
+from pargo.export.card import rows_of
 from pargo.export.load import load_exported
 from pargo.export.run import export
 from pargo.export.settings import read_model_settings
@@ -89,6 +90,17 @@ def test_scores_of_other_weights_are_not_on_the_card(inside, tmp_path):
     assert export(other, tmp_path / "out") is None  # nor are its answers compared
     assert json.loads((tmp_path / "out/provenance.json").read_text())["numbers"] == []
     assert "None: no scores of this model were found." in (tmp_path / "out/README.md").read_text()
+
+
+def test_benchmarks_of_one_kind_have_names_of_their_own(inside):
+    score = inside.layout.score("pargo", 0, "mini_mme")
+    other = score.with_name("mini_mme_asked_otherwise.json")
+    other.write_bytes(score.read_bytes())
+    try:
+        names = {row.benchmark for row in rows_of(inside.model) if row.file in (score.as_posix(), other.as_posix())}
+    finally:
+        other.unlink()
+    assert names == {"mini-MME", "mini-MME (Mini mme asked otherwise)"}
 
 
 def test_refusals_leave_nothing(inside, tmp_path):
