@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -73,6 +75,8 @@ def score_files(
     if len(inputs) == 1 and (inputs[0] / PREDICTIONS).is_file():
         files = [inputs[0] / PREDICTIONS]
         answers: Sequence[Answered] = read_predictions(files[0])
+        if kind == "mme" and not partial:
+            load(kind, "results").check_complete(answers, str(files[0]))
     else:
         for path in inputs:
             if not path.exists():
@@ -87,7 +91,7 @@ def score_files(
 def score_answers(kind: str, answers: Sequence[Answered], parser: str, samples: int) -> dict[str, Any]:
     """The score record of answers, without its `inputs` {file: sha256}.
 
-    Keys: `benchmark` (kind), `parser`, `parser_version`,
+    Keys: `benchmark` (kind), `parser`, `parser_version`, `asked` {task: hash}: see `asked`,
     `headline` {name, rule, value, interval, maximum, num_questions, num_images},
     `tasks` {task: {score, accuracy, accuracy_plus, interval, num_questions, num_images, unparseable}},
     `figures` {name: number, or names and numbers: whatever else the official tool prints}, `counts` {name: number},
@@ -102,7 +106,28 @@ def score_answers(kind: str, answers: Sequence[Answered], parser: str, samples: 
     scorer = load(kind, "score")
     check_parser(kind, parser)
     record = scorer.score(answers, parser, samples)
-    return {"benchmark": kind, "parser": parser, "parser_version": scorer.PARSERS[parser], **record}
+    return {
+        "benchmark": kind,
+        "parser": parser,
+        "parser_version": scorer.PARSERS[parser],
+        "asked": asked(answers),
+        **record,
+    }
+
+
+def asked(answers: Sequence[Answered]) -> dict[str, str]:
+    """For each task a hash of its questions' labels (ids where there is none), image by image in the order given.
+
+    Marks of two runs belong together by their place: the labels tell when the places are others. Wordings do not count,
+    since two runs may be asked by different prompts.
+    """
+    labels: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
+    for answer in answers:
+        labels[answer.task][answer.image].append(answer.label or answer.id)
+    return {
+        task: hashlib.sha256(json.dumps(sorted(images.items())).encode()).hexdigest()
+        for task, images in sorted(labels.items())
+    }
 
 
 def check_parser(kind: str, parser: str) -> None:

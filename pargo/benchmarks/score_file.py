@@ -45,6 +45,8 @@ class Record(Part):
     benchmark: str
     parser: str
     parser_version: int
+    asked: dict[str, str]
+    judges: tuple[str, ...] = ()
     headline: Headline
     tasks: dict[str, Task]
     values: dict[str, dict[str, tuple[float, float]]]
@@ -67,7 +69,7 @@ class Record(Part):
         return self.headline.num_images if task is None else len(self.values[task])
 
     def marks(self, task: str | None) -> list[float]:
-        """1 for right and 0 for wrong of every question, in an order that is the same for the same questions."""
+        """1 for right and 0 for wrong of every question; the same place is the same question where `asked` is equal."""
         tasks = sorted(self.correct) if task is None else [task] if task in self.correct else []
         return [mark for name in tasks for image in sorted(self.correct[name]) for mark in self.correct[name][image]]
 

@@ -1,4 +1,8 @@
-"""Benchmarks: which files, which prompt, which reading of the answers."""
+"""Benchmarks: which files, which prompt, which reading of the answers.
+
+The default prompt is the one whose answers end where this project's models learn to end them, at a newline: others stop
+at the end-of-text token alone, and what a model writes until there would be read as its answer.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +44,7 @@ class MMBench(Settings):
     kind: Literal["mmbench"]
     source: Name
     split: Literal["test"] = "test"
-    prompt: Literal["official", "llava", "compact"] = "llava"
+    prompt: Literal["official", "llava", "compact"] = "compact"
     parser: Literal["official"] = "official"
 
 
@@ -48,7 +52,7 @@ class SEEDBench(Settings):
     kind: Literal["seedbench"]
     source: Name
     split: Literal["test"] = "test"
-    prompt: Literal["official", "llava", "compact"] = "llava"
+    prompt: Literal["official", "llava", "compact"] = "compact"
     parser: Literal["letter", "ranking_sum", "ranking_mean"] = Field(
         "letter",
         description="letter: the generated letter; ranking: the option of least loss, the sum or mean over its tokens",
@@ -59,7 +63,7 @@ class MMVet(Settings):
     kind: Literal["mmvet"]
     source: Name
     split: Literal["test"] = "test"
-    prompt: Literal["official", "llava", "compact"] = "official"
+    prompt: Literal["official", "llava", "compact"] = "compact"
     parser: Literal["judge", "proxy"] = Field(
         "judge",
         description="judge: grades of a judge model; proxy: words of the answer, never beside published numbers",
@@ -71,7 +75,7 @@ class POPE(Settings):
     kind: Literal["pope"]
     source: Name
     split: Literal["test"] = "test"
-    prompt: Literal["official", "llava", "compact"] = "llava"
+    prompt: Literal["official", "llava", "compact"] = "compact"
     parser: Literal["official"] = "official"
 
 

@@ -31,6 +31,7 @@ def record(correct: dict, *, rule: str = "pooled", values: dict | None = None, *
         "benchmark": "pope",
         "parser": "official",
         "parser_version": 1,
+        "asked": dict.fromkeys(correct, "0"),
         "headline": headline_record(values, rule, 20, name="accuracy", maximum=1, num_questions=total),
         "tasks": {
             task: task_record(values[task], 20, num_questions=questions[task], unparseable=0) for task in correct
@@ -288,7 +289,7 @@ def test_partial_grades_have_no_mcnemar_test(tmp_path):
     found = compare(*files, SAMPLES)
     assert found.rows[0].mcnemar is None
     assert found.rows[0].p is not None
-    assert found.notes == ("No McNemar test of mmvet: answers are not marked right (1) or wrong (0) one by one.",)
+    assert [note.split(":")[0] for note in found.notes] == ["No McNemar test of mmvet, accuracy"]
 
 
 def test_answers_without_marks_have_no_mcnemar_test(tmp_path):
@@ -298,10 +299,22 @@ def test_answers_without_marks_have_no_mcnemar_test(tmp_path):
     assert row.mcnemar is None
 
 
+def test_questions_that_several_tasks_share_are_not_counted_several_times(tmp_path):
+    """POPE's three splits ask the same yes-questions: together they are no 15 tests of 5 questions."""
+    splits = ("random", "popular", "adversarial")
+    right, worse = ({split: {str(i): [float(i >= lost)] for i in range(40)} for split in splits} for lost in (0, 5))
+    a, b = (
+        write(tmp_path / f"{name}.json", record(correct, rule="mean")) for name, correct in (("a", right), ("b", worse))
+    )
+    headline, *tasks = compare(a, b, SAMPLES).rows
+    assert headline.mcnemar is None
+    assert [(row.mcnemar.only_a, row.mcnemar.only_b) for row in tasks] == [(5, 0)] * 3
+
+
 def test_few_images_and_few_draws_are_noted(tmp_path):
-    a, b = (write(tmp_path / f"{i}.json", record(marks(i, {"x": 30, "y": 19}))) for i in (0, 1))
+    a, b = (write(tmp_path / f"{i}.json", record(marks(i, {"x": 30, "y": 29}))) for i in (0, 1))
     notes = compare(a, b, 50).notes
-    assert any(note.startswith("Fewer than 20 images") and note.endswith(": pope: y.") for note in notes)
+    assert any(note.startswith("Fewer than 30 images") and note.endswith(": pope: y.") for note in notes)
     assert any(note.startswith("With 50 draws and 3 comparisons no p after Holm is below 0.12") for note in notes)
     assert not any("draws" in note for note in compare(a, b, 200).notes)
 
@@ -318,6 +331,12 @@ GOOD = {"t": {"i": [1, 0], "j": [1, 1]}, "u": {"i": [0]}}
         (record(GOOD, parser="legacy"), "differ in their parser: official and legacy"),
         (record(GOOD, parser_version=2), "differ in their version of the parser 'official': 1 and 2"),
         (record(GOOD, rule="mean"), "differ in their rule of the headline: pooled and mean"),
+        (
+            record(GOOD, asked={"t": "0", "u": "1"}),
+            "have other questions in task 'u', or the questions of an image in another order: answers are compared by "
+            "their place",
+        ),
+        (record(GOOD, judges=["x"]), "were graded by others:  and x"),
         (record({"t": GOOD["t"]}), "have different tasks: u not in both"),
         (
             record(GOOD | {"t": {"i": [1, 0], "k": [1, 1]}}),

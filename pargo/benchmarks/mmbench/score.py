@@ -21,8 +21,9 @@ Groups = dict[str, list[Answered]]  # id of the main row -> it and its rotations
 def score(answers: Sequence[Answered], parser: str, samples: int) -> dict[str, Any]:
     """The benchmark's part of a score record: see `pargo.benchmarks.score`. Scores are shares, at most 1.
 
-    The headline and the tasks are circular accuracies, whose unit is the group: a question with its rotations. In
-    `values` a group's id stands for the image. Plain accuracy is over all rows, also those of groups that do not count.
+    The headline and the tasks are circular accuracies, whose unit is the group: a question with its rotations. Where a
+    table does not say the image, a group's id stands for it, and intervals are by question. Plain accuracy is over all
+    rows, also those of groups that do not count.
 
     Raises:
         PargoError: no main rows, an id twice or that is no index, or a question without answer.
@@ -37,7 +38,7 @@ def score(answers: Sequence[Answered], parser: str, samples: int) -> dict[str, A
     leaves: dict[str, Groups] = defaultdict(dict)
     for key in sorted(groups, key=lambda key: (groups[key][0].task, int(key))):
         leaves[groups[key][0].task][key] = groups[key]
-    values = {leaf: {key: [circular[key], 1.0] for key in keys} for leaf, keys in leaves.items()}
+    values = {leaf: _by_image(keys, circular) for leaf, keys in leaves.items()}
     return {
         "headline": headline_record(
             values,
@@ -72,6 +73,16 @@ def score(answers: Sequence[Answered], parser: str, samples: int) -> dict[str, A
         "correct": _correct(answers, right),
         "values": values,
     }
+
+
+def _by_image(groups: Groups, circular: Mapping[str, float]) -> dict[str, list[float]]:
+    """Right groups and groups, of each image."""
+    values: dict[str, list[float]] = defaultdict(lambda: [0.0, 0.0])
+    for key, rows in groups.items():
+        pair = values[rows[0].image or key]
+        pair[0] += circular[key]
+        pair[1] += 1.0
+    return dict(values)
 
 
 def group(answers: Sequence[Answered]) -> tuple[Groups, int]:

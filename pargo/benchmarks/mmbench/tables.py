@@ -78,6 +78,8 @@ def check_columns(names: Iterable[str], required: Sequence[str], where: str) -> 
 
 def _delimited(path: str, data: bytes, delimiter: str) -> Iterator[tuple[int, list[str]]]:
     text = decode(data, path)
+    if _END in text:
+        raise PargoError(f"{path}: holds {_END!r}, which no table has")
     csv.field_size_limit(MAX_FIELD)
     # a quote that is never closed swallows the line added here
     reader = csv.reader(io.StringIO(f"{text}\n{_END}", newline=""), delimiter=delimiter)

@@ -85,3 +85,15 @@ def _read_task(path: Path, task: str, *, complete: bool) -> list[Answered]:
         for pair in pairs
         for turn, (image, question, label, response) in enumerate(pair, start=1)
     ]
+
+
+def check_complete(answers: Iterable[Answered], where: str) -> None:
+    """Raise PargoError unless all images of all tasks were asked about."""
+    images: dict[str, set[str]] = {task: set() for task in TASKS}
+    for answer in answers:
+        images.setdefault(answer.task, set()).add(answer.image)
+    for task, number in NUM_IMAGES.items():
+        if len(images[task]) != number:
+            raise PargoError(
+                f"{where}: {len(images[task])} images, but MME's task {task} has {number}; --partial scores those there"
+            )

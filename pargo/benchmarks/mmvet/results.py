@@ -110,11 +110,24 @@ def _graded(entries: Sequence[Entry], questions: dict[str, Question]) -> list[An
                 "every question is graded as often"
             )
         details = question.details | {"grade": repr(math.fsum(scores) / num_runs)}
+        if judges := _judges(entry):
+            details["judges"] = ",".join(judges)
         if num_runs > 1:
             details["grades"] = ",".join(map(repr, scores))
         fields = {name: getattr(question, name) for name in Question.model_fields}
         answers.append(Answered(**fields | {"details": details}, answer=""))
     return answers
+
+
+def _judges(entry: Entry) -> list[str]:
+    """Models that graded, and by which prompt of ours, where the file says it."""
+    models, prompts = (
+        [str(item).replace(",", " ") for item in entry.value.get(key, ())]
+        if isinstance(entry.value, dict) and isinstance(entry.value.get(key, []), list)
+        else []
+        for key in ("model", "prompt")
+    )
+    return sorted({" by prompt ".join(pair) for pair in zip(models, prompts, strict=False)} if prompts else {*models})
 
 
 def _scores(entry: Entry) -> list[float]:

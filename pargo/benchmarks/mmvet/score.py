@@ -28,6 +28,8 @@ def score(answers: Sequence[Answered], parser: str, samples: int) -> dict[str, A
     total, over runs of the judge), and `official_runs`, the total of each run. A question with one capability counts
     once in each table. Several runs of the judge count with their mean.
 
+    `judges` are the models that graded, as far as the grades say: grades of different judges are not compared.
+
     Answers without any grade give a record whose value and intervals are None.
 
     Raises:
@@ -72,6 +74,7 @@ def score(answers: Sequence[Answered], parser: str, samples: int) -> dict[str, A
             **_official(answers, runs),
         },
         "counts": {"graded": len(answers), "ungraded": 0, "runs": len(runs[0])},
+        "judges": sorted({name for answer in answers for name in answer.details.get("judges", "").split(",") if name}),
         "baselines": {},
         "correct": correct,
         "values": values,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 from pargo.benchmarks.rows import Row, shorten
@@ -57,6 +58,12 @@ def pair(
 
 def _asked(labels: Sequence[Row], answers: Sequence[Row]) -> list[Row]:
     """The labels of the questions that were answered, if the answers are in the same order."""
+    ids = Counter(label.identifier(ID) for label in labels)
+    if twice := [name for name, number in ids.items() if number > 1]:
+        raise PargoError(
+            f"{labels[0].where}: question {shorten(twice[0])} stands {ids[twice[0]]} times in the labels, so ids do "
+            "not tell which was answered: give the labels of the answered splits alone"
+        )
     asked = iter(answers)
     waiting = next(asked, None)
     kept: list[Row] = []

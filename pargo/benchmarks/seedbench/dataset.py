@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
@@ -15,6 +16,7 @@ from pargo.config.benchmarks import SEEDBench
 from pargo.errors import PargoError
 
 OFFICIAL_NAME = "SEED-Bench.json"
+NUM_QUESTIONS = 14_232
 COLUMNS = (  # of the hub
     "question_id",
     "image",
@@ -74,6 +76,19 @@ def import_files(paths: Sequence[Path], directory: Path) -> None:
         source: Iterable[Row] = (row for table in tables for row in parquet_rows(table, COLUMNS)) if tables else rows
         questions: list[Question] = []  # complete when the images are written
         write_source(directory, questions, _images(source, names, read, questions, files.where))
+        if not jsons:
+            _check_dimensions(questions, files.where)
+
+
+def _check_dimensions(questions: Sequence[Question], where: str) -> None:
+    """In the whole benchmark far more questions are about attributes than about locations [published]."""
+    counts = Counter(question.task for question in questions)
+    attributes, location = counts["Instance Attributes"], counts["Instance Location"]
+    if len(questions) == NUM_QUESTIONS and attributes < location:
+        raise PargoError(
+            f"{where}: {attributes:,} questions of dimension 3 and {location:,} of 4, so 3 is not attributes: tables "
+            f"count dimensions as an older version does; put {OFFICIAL_NAME} beside them"
+        )
 
 
 def _images(

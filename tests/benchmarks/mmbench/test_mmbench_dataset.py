@@ -14,7 +14,7 @@ from mmbench_official import TEXTS, encode, make_rows, picture, write_table
 from pargo.benchmarks.mmbench import results
 from pargo.benchmarks.mmbench.dataset import import_files, read_questions
 from pargo.benchmarks.mmbench.prompt import PRESETS
-from pargo.benchmarks.records import Prediction, Question
+from pargo.benchmarks.records import Answered, Prediction, Question
 from pargo.benchmarks.score import score_answers, score_files
 from pargo.config.benchmarks import MMBench
 from pargo.data.images import open_images
@@ -220,8 +220,36 @@ def test_predictions_survive_the_official_table(tmp_path, seed):
             assert other.answer == item.answer[:32_767]
     first = score_answers("mmbench", made, "official", 20)
     second = score_files("mmbench", [table], samples=20)
-    for part in ("headline", "tasks", "figures", "counts", "baselines", "values"):
+    for part in ("figures", "counts", "baselines"):
         assert first[part] == second[part]
+    assert first["headline"]["value"] == second["headline"]["value"]
+    for task, entry in first["tasks"].items():  # the table has no images: its intervals are by question
+        assert entry["score"] == second["tasks"][task]["score"]
+
+
+def test_intervals_are_by_image_where_images_are_known():
+    """Ten questions about each of three images, all right or all wrong: three images say less than thirty."""
+    questions = [
+        Answered(
+            id=str(number),
+            task="ocr",
+            image=image,
+            question="Which?",
+            label="A",
+            options={"A": "x", "B": "y"},
+            answer="A" if number % 3 else "B",
+            details={"l2_category": "FP-S"},
+        )
+        for number, image in ((number, f"{number % 3}.jpg") for number in range(30))
+    ]
+    known = score_answers("mmbench", questions, "official", 500)["headline"]
+    unknown = score_answers(
+        "mmbench", [answer.model_copy(update={"image": ""}) for answer in questions], "official", 500
+    )["headline"]
+    assert known["value"] == unknown["value"] == 20 / 30
+    assert (known["num_images"], unknown["num_images"]) == (3, 30)
+    assert known["interval"] == [0.0, 1.0]
+    assert 0.4 < unknown["interval"][0] < unknown["interval"][1] < 0.9
 
 
 def test_the_same_predictions_give_the_same_bytes(tmp_path):

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from mmbench_official import LEAVES, dev_rows, make_rows, official_letter, official_tool, write_table
 
 from pargo.benchmarks.mmbench.answers import parse
+from pargo.benchmarks.mmbench.tables import read_table
 from pargo.benchmarks.records import Answered, Question
 from pargo.benchmarks.score import score_answers, score_files
 from pargo.errors import PargoError
@@ -423,3 +424,8 @@ def test_predictions_without_answers_or_with_other_ids_are_refused():
             score_answers("mmbench", [rows[0].model_copy(update={"id": identifier})], "official", 5)
     with pytest.raises(PargoError, match="twice"):
         score_answers("mmbench", [rows[0], rows[0]], "official", 5)
+
+
+def test_a_line_that_would_end_the_table_is_refused():
+    with pytest.raises(PargoError, match=r"t\.tsv: holds .*end of table"):
+        read_table(b"index\tanswer\n1\tA\n\0end of table\n2\tB\n", "t.tsv", ["index"])

@@ -13,6 +13,7 @@ from pargo.benchmarks.mme.answers import PREFIX_LENGTHS
 from pargo.benchmarks.mme.results import read, write
 from pargo.benchmarks.mme.score import coin_flip
 from pargo.benchmarks.mme.tasks import NUM_IMAGES, TASKS
+from pargo.benchmarks.records import Prediction, write_predictions
 from pargo.benchmarks.score import score_answers, score_files, to_json
 from pargo.errors import PargoError
 
@@ -48,6 +49,28 @@ def test_whole_benchmark(tmp_path, parser, seed):
     assert len(record["inputs"]) == 14
     assert list(record["tasks"]) == list(NUM_IMAGES)
     to_json(record)
+
+
+def test_predictions_of_a_part_are_refused_as_files_of_a_part_are(tmp_path):
+    answers = [
+        Prediction(
+            id=f"OCR/{image}-{turn}",
+            task="OCR",
+            image=f"{image}.png",
+            question="?",
+            label=label,
+            answer=label,
+            prompt="?",
+            parsed=label,
+            image_sha256="0",
+        )
+        for image in range(3)
+        for turn, label in enumerate(("Yes", "No"))
+    ]
+    write_predictions(tmp_path / "predictions.jsonl", answers)
+    with pytest.raises(PargoError, match=r"0 images, but MME's task existence has 30; --partial"):
+        score_files("mme", [tmp_path])
+    assert score_files("mme", [tmp_path], samples=5, partial=True)["headline"]["value"] == 200
 
 
 def test_official_parser_is_the_default(tmp_path):

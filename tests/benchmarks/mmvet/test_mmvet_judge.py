@@ -110,7 +110,12 @@ def test_grades_218_answers_through_every_kind_of_trouble(tmp_path, inputs, capf
         assert len(body["messages"]) == 1
     grades = json.loads(output.read_text())
     assert list(grades) == [f"v1_{number}" for number in range(218)]
-    assert grades["v1_3"] == {"model": ["judge-1"], "content": ["0.3"], "score": [0.3]}
+    assert grades["v1_3"] == {
+        "model": ["judge-1"],
+        "content": ["0.3"],
+        "score": [0.3],
+        "prompt": ["pargo-1"],
+    }
     record = score_files("mmvet", [meta, output], samples=10)
     expected = [number % 11 / 10 for number in range(218)]
     assert record["headline"]["value"] == pytest.approx(sum(expected) / 218)

@@ -158,6 +158,14 @@ def test_unreadable_answers_count_as_yes(tmp_path):
     assert record["counts"] == {"neither_yes_nor_no": 12}
 
 
+def test_partial_needs_ids_that_stand_once(tmp_path):
+    """Three splits in one file count from 1 each: an answer to the second would be taken for one to the first."""
+    labels = [row | {"question_id": 1 + index % 4} for index, row in enumerate(LABELS)]
+    answers = [row | {"question_id": 1 + index % 4} for index, row in enumerate(ANSWERS)][4:8]
+    with pytest.raises(PargoError, match=r"question '1' stands 3 times in the labels"):
+        score(tmp_path, labels, answers, partial=True)
+
+
 def test_partial_needs_ids_and_order(tmp_path):
     chosen = [ANSWERS[index] for index in (1, 4, 5, 9)]
     record = score(tmp_path, LABELS, chosen, partial=True)

@@ -11,6 +11,7 @@ from seedbench_files import TYPES, annotations, image_bytes, question, video, wr
 
 from pargo.benchmarks.prompts import options_block
 from pargo.benchmarks.records import Question
+from pargo.benchmarks.seedbench import dataset
 from pargo.benchmarks.seedbench.dataset import HUB_DIMENSIONS, import_files, read_questions
 from pargo.benchmarks.seedbench.prompt import PRESETS
 from pargo.config.benchmarks import SEEDBench
@@ -189,3 +190,15 @@ def test_prompts():
         "compact": f"What is in image 0?\n{block}",
     }
     assert set(PRESETS) == set(SEEDBench.model_fields["prompt"].annotation.__args__)
+
+
+def test_tables_that_count_dimensions_as_the_older_version_are_refused(monkeypatch):
+    monkeypatch.setattr(dataset, "NUM_QUESTIONS", 3)
+    names = ["Instance Attributes", "Instance Location", "Instance Location"]
+    questions = [
+        Question(id=str(number), task=name, image="a.jpg", question="?", label="A", options={"A": "x", "B": "y"})
+        for number, name in enumerate(names)
+    ]
+    with pytest.raises(PargoError, match=r"1 questions of dimension 3 and 2 of 4, .* put SEED-Bench\.json beside them"):
+        dataset._check_dimensions(questions, "tables")
+    dataset._check_dimensions(questions[:2], "tables")  # a part tells nothing
