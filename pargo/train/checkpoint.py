@@ -71,7 +71,8 @@ class Checkpoints:
         metrics: Sequence[str],
         computed: Mapping[str, str],
     ) -> None:
-        """Write a checkpoint; it gets its name when every byte is on disk. Older ones than the last few go.
+        """Write a checkpoint; it gets its name when every byte is on disk. Older ones of these settings
+        than the last few go; those of other settings stay.
 
         Raises:
             PargoError: it cannot be written, e.g. because the disk is full; those that are there stay.
@@ -82,7 +83,7 @@ class Checkpoints:
             shutil.rmtree(temporary, ignore_errors=True)
             temporary.mkdir(parents=True)
             _write(temporary, step, self.spec, weights, optimizer, metrics, computed)
-            shutil.rmtree(final, ignore_errors=True)
+            self._make_room(final)
             temporary.replace(final)
             _sync(self.directory)
         except (OSError, SafetensorError) as error:
@@ -90,10 +91,19 @@ class Checkpoints:
             last = next((path.name for path in self._all()), "none")
             raise PargoError(f"cannot write checkpoint {final}: {error}; the last good one: {last}") from error
         # later ones are of a run that this one did not continue: they must not push out its own
-        kept = [path for path in self._all() if path.name <= final.name][: self.keep]
-        for path in self._all():
+        own = [path for path in self._all() if _spec(path) in (self.spec, None)]
+        kept = [path for path in own if path.name <= final.name][: self.keep]
+        for path in own:
             if path not in kept:
                 shutil.rmtree(path, ignore_errors=True)
+
+    def _make_room(self, final: Path) -> None:
+        """A checkpoint of other settings stays, under another name: somebody may go back to them."""
+        if (spec := _spec(final)) not in (self.spec, None):
+            aside = final.with_name(f"{final.name}-{spec[:8]}")
+            shutil.rmtree(aside, ignore_errors=True)
+            final.replace(aside)
+        shutil.rmtree(final, ignore_errors=True)
 
     def load(self) -> Checkpoint | None:
         """The newest usable checkpoint, or None; each one passed over is reported."""
@@ -120,6 +130,14 @@ class Checkpoints:
             return "it belongs to other settings, data or code"
         bad = [name for name, digest in state["files"].items() if sha256_file(path / name) != digest]
         return f"it is damaged ({', '.join(bad)})" if bad else None
+
+
+def _spec(path: Path) -> str | None:
+    """What a checkpoint belongs to; None where that cannot be read."""
+    try:
+        return str(json.loads((path / STATE).read_text(encoding="utf-8"))["spec"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 def _write(

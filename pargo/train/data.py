@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 from array import array
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -24,6 +25,8 @@ from pargo.models.image_processor import PargoImageProcessor
 from pargo.train.batch import Batch, Sample, collate, length, num_supervised, truncate
 from pargo.train.sampler import Sampler
 from pargo.train.termination import ignore
+
+OPEN_FILES = 65_536
 
 
 class TextDataset(Protocol):
@@ -262,13 +265,17 @@ class Steps(Dataset):
             collate(samples, packing=train.packing, **self._image)
             for samples in (self._samples(indices, texts, bad) for indices in passes)
         ]
-        own = {self._data.name(index): texts[index] for indices in passes for index in indices}
+        own = [index for indices in passes for index in indices]  # at the end of an epoch one may be there twice
         return StepData(
             batches,
             supervised=sum(int((batch.labels != IGNORE_INDEX).sum()) for batch in batches),
-            tokens=sum(length(texts[index], count) for indices in passes for index in indices),
-            names=[self._data.name(index) for indices in passes for index in indices],
-            unanswered=[name for name, text in own.items() if not num_supervised(text) and name not in bad],
+            tokens=sum(length(texts[index], count) for index in own),
+            names=[self._data.name(index) for index in own],
+            unanswered=[
+                name
+                for index in own
+                if (name := self._data.name(index)) not in bad and not num_supervised(texts[index])
+            ],
             bad=bad,
         )
 
@@ -296,6 +303,11 @@ class Steps(Dataset):
 
 def load(steps: Steps, start: int, train: Train) -> Iterator[StepData]:
     """The data of the steps from `start` on; read ahead by `train.num_workers` processes, in the same order."""
+    # every tensor of a step that is read ahead is an open file; the usual limit of 1,024 is too low for large batches
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != resource.RLIM_INFINITY and soft < OPEN_FILES:
+        most = OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, OPEN_FILES)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
     loader = DataLoader(
         steps,
         batch_size=None,

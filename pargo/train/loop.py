@@ -30,7 +30,7 @@ from pargo.train.attention import choose_attention
 from pargo.train.checkpoint import Checkpoint, Checkpoints
 from pargo.train.data import StepData, Steps, TrainingData, load
 from pargo.train.events import Events
-from pargo.train.loss import Objective
+from pargo.train.loss import Objective, check_packing
 from pargo.train.precision import compute_lora_in_model_precision
 from pargo.train.sampler import seed_of
 from pargo.train.schedule import learning_rate_factor
@@ -87,6 +87,7 @@ def train_model(
     compute_lora_in_model_precision(model)
     checkpoints = Checkpoints(run_directory / "checkpoints", spec, keep=train.keep_checkpoints, warn=_say)
     checkpoint = checkpoints.load()
+    _check_same_start(checkpoint)
     way = choose_attention(model, attention, train)
     computed = {"attention": way, "dtype": str(model.get_input_embeddings().weight.dtype)}
     if checkpoint is not None:
@@ -108,6 +109,8 @@ def train_model(
         _say(line)
     if way != "fused":
         model.language_model.set_attn_implementation(way)
+        if train.packing:
+            check_packing(model)
     objective = Objective(model, fused=way == "fused", recompute=train.activation_checkpointing)
     if train.zero_stage == 3:
         # used outside the module that holds it
@@ -178,6 +181,16 @@ def train_model(
     return _weights(model, train), metrics
 
 
+def _check_same_start(checkpoint: Checkpoint | None) -> None:
+    """Raise PargoError when ranks go on from different steps: they would train different models."""
+    found = ["nothing" if step is None else f"step {step}" for step in _from_all_ranks(checkpoint and checkpoint.step)]
+    if len(set(found)) > 1:
+        raise PargoError(
+            f"ranks found different checkpoints, {', '.join(f'rank {i}: {step}' for i, step in enumerate(found))}: all "
+            "need to read the same run directory; the next run tries again"
+        )
+
+
 def _step(engine: deepspeed.DeepSpeedEngine, train: Train, data: StepData, world_size: int) -> dict[str, Any]:
     """One optimizer step over this rank's samples; loss (mean over the supervised tokens of all ranks) and norm."""
     tokens = int(_sum_over_ranks(data.supervised, engine.device))
@@ -205,19 +218,33 @@ class _Log:
         run_directory.mkdir(parents=True, exist_ok=True)
         self._timing = (run_directory / "timing.jsonl").open("a", encoding="utf-8", buffering=1)
         self._events = Events(run_directory, start)
+        self._failed = False
 
     def write(self, row: dict[str, Any], times: dict[str, float]) -> None:
-        self._timing.write(json.dumps({"step": row["step"], **times}) + "\n")
+        if self._failed:
+            return
         numbers = {name: row[name] for name in ("loss", "gradient_norm") if row[name] is not None}
         parts = {"train": numbers, "learning_rate": row["learning_rate"], "speed": times}
-        self._events.write(row["step"], parts)
+        with self._forgiven():
+            self._timing.write(json.dumps({"step": row["step"], **times}) + "\n")
+            self._events.write(row["step"], parts)
 
     def __enter__(self) -> _Log:
         return self
 
     def __exit__(self, *error: object) -> None:
-        self._timing.close()
-        self._events.close()
+        for part in (self._timing, self._events):
+            with self._forgiven():
+                part.close()
+
+    @contextmanager
+    def _forgiven(self) -> Iterator[None]:
+        """A disk that is full is no reason to lose a training: the next checkpoint says what is the matter."""
+        try:
+            yield
+        except OSError as error:
+            self._failed = True
+            print(f"no more timing and events: {error}", flush=True)
 
 
 def _log(run_directory: Path, rank: int, start: int) -> Any:

@@ -69,11 +69,15 @@ def test_one_of_other_settings_is_ignored(checkpoints, said):
     assert "other settings" in said[0]
 
 
-def test_those_of_other_settings_do_not_push_out_new_ones(checkpoints):
+def test_those_of_other_settings_stay_and_do_not_push_out_new_ones(checkpoints):
     other = Checkpoints(checkpoints.directory, "another spec", warn=lambda _: None)
     other.save(2, {"projector.w": torch.zeros(2)}, {"step": torch.tensor(2.0)}, ["1\n", "2\n"], {})
-    assert [path.name for path in checkpoints.directory.iterdir()] == ["step-00000002"]
     assert other.load().step == 2
+    assert checkpoints.load().step == 6  # somebody who goes back to the settings goes on from there
+    other.save(6, {"projector.w": torch.ones(2)}, {"step": torch.tensor(6.0)}, [], {})
+    assert other.load().step == checkpoints.load().step == 6
+    assert checkpoints.load().weights["projector.w"].tolist() == [6.0, 6.0]
+    assert other.load().weights["projector.w"].tolist() == [1.0, 1.0]
 
 
 def test_without_any_there_is_none(tmp_path):

@@ -1,12 +1,16 @@
 """Batches and the loss against its definition, whatever the layout."""
 
+import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from transformers import LlamaConfig, MambaConfig, PhiConfig
 
 from pargo.data.template import IGNORE_INDEX, IMAGE, Encoded
+from pargo.errors import PargoError
 from pargo.train.batch import Batch, Sample, collate, length, num_supervised, truncate
-from pargo.train.loss import summed_cross_entropy
+from pargo.train.loss import Objective, check_packing, summed_cross_entropy
+from tests.models.test_vlm import model
 
 SAMPLES = [
     Sample("a", torch.zeros(2, 3), Encoded((IMAGE, 1, 2), (IGNORE_INDEX, IGNORE_INDEX, 2))),
@@ -69,3 +73,25 @@ def test_a_bf16_sum_keeps_its_digits():
     low = summed_cross_entropy(hidden.bfloat16(), weight.bfloat16(), labels)
     assert low.dtype == torch.float32
     torch.testing.assert_close(low, full, rtol=2e-3, atol=0)
+
+
+SMALL = {"vocab_size": 64, "hidden_size": 32, "num_hidden_layers": 2}
+HEADS = {"num_attention_heads": 4, "intermediate_size": 48}
+
+
+@pytest.mark.parametrize(
+    ("config", "found"),
+    [
+        (PhiConfig(**SMALL, **HEADS), "a bias of the output layer"),
+        (LlamaConfig(**SMALL, **HEADS, final_logit_softcapping=30.0), r"final_logit_softcapping 30\.0"),
+    ],
+)
+def test_a_language_model_whose_logits_are_more_than_products_is_refused(config, found):
+    with pytest.raises(PargoError, match=f"changes its logits by {found}"):
+        Objective(model(config), fused=False)
+
+
+def test_packing_is_refused_where_a_sample_sees_the_one_before():
+    check_packing(model(LlamaConfig(**SMALL, **HEADS)))
+    with pytest.raises(PargoError, match="MambaForCausalLM lets a sample see the one packed before it"):
+        check_packing(model(MambaConfig(**SMALL, state_size=4)))
