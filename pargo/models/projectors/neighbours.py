@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cache
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -13,7 +11,6 @@ COPIED_KEY = 32
 ALIGNMENT = 8  # tensor cores want the keys of a block in multiples of this
 
 
-@cache
 def neighbour_mask(span: int, num_tokens: int) -> Tensor:
     """Who sees whom when every token sees `span` neighbours: bool [P, P], True where the row sees the column.
 
