@@ -14,7 +14,19 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-PACKAGES = ("torch", "transformers", "timm", "deepspeed", "peft", "snakemake", "dvc", "submitit")
+PACKAGES = (
+    "torch",
+    "numpy",
+    "transformers",
+    "tokenizers",
+    "safetensors",
+    "timm",
+    "deepspeed",
+    "peft",
+    "snakemake",
+    "dvc",
+    "submitit",
+)
 
 
 @cache

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -39,7 +39,12 @@ def describe_files(directory: Path) -> dict[str, dict[str, Any]]:
 
 @contextmanager
 def publish(
-    directory: Path, *, settings: Any, inputs: Iterable[Path] = (), code: Iterable[Path] = ()
+    directory: Path,
+    *,
+    settings: Any,
+    inputs: Iterable[Path] = (),
+    code: Iterable[Path] = (),
+    measured: Mapping[str, Any] | None = None,
 ) -> Iterator[Path]:
     """Yield an empty temporary directory; on success it becomes `directory` and its manifest is written.
 
@@ -48,6 +53,7 @@ def publish(
         settings: what the stage read (recorded as is).
         inputs: artifact directories the stage read; their manifests' hashes are recorded.
         code: the stage's source files (`pargo.code.import_closure`); one hash of them is recorded.
+        measured: what the settings left to a measurement; may be filled until the end.
 
     On failure nothing is published and the temporary directory is removed.
     """
@@ -63,6 +69,8 @@ def publish(
             "code": code_hash(code),
             "hardware": hardware(),
         }
+        if measured:
+            record["measured"] = dict(measured)
         manifest = _json({"files": describe_files(temporary)})
         (temporary / PROVENANCE).write_text(_json(record), encoding="utf-8")
         (temporary / RUN_RECORD).write_text(_json(finish()), encoding="utf-8")
@@ -90,7 +98,7 @@ def read_manifest(directory: Path) -> dict[str, Any]:
 
 
 def read_provenance(directory: Path) -> dict[str, Any]:
-    """How an artifact was made: `settings`, `inputs` (manifest -> sha256), `code` (hash), `hardware`."""
+    """How an artifact was made: `settings`, `inputs` (manifest -> sha256), `code` (hash), `hardware`, `measured`."""
     return read_json(directory / PROVENANCE)
 
 

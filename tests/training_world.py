@@ -39,6 +39,7 @@ class World:
         }
         lora = {"rank": 4, "alpha": 8, "learning_rate": 5e-4, "dropout": 0.1}
         extra = {"lora": lora, "max_turns": 2} if stage == "finetune" else {}
+        own = {"shuffle_turns": ["scenes"]} if stage == "finetune" else {}
         settings = {
             "seed": 0,
             "vision": {
@@ -60,7 +61,7 @@ class World:
             },
             "train": base | extra | train,
         }
-        return canonical_json(settings | {"splits": {"scenes": "train"}})
+        return canonical_json(settings | {"splits": {"scenes": "train"}} | own)
 
     def arguments(self, stage: str) -> dict[str, Any]:
         """The stage's inputs."""

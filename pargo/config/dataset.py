@@ -20,3 +20,7 @@ class Dataset(Settings):
     selection: Selection | None = Field(None, description="of its images; by default the config's")
     captions: Captions | None = Field(None, description="how they are made; by default the config's")
     quality: Quality | None = Field(None, description="of its captions; by default the config's")
+    shuffle_turns: bool = Field(
+        False,
+        description="of conversations, in every epoch anew: for questions that do not lean on each other",
+    )

@@ -85,7 +85,9 @@ def pretrain(config: Config, arm: str, seed: int) -> dict[str, Any]:
 
 
 def finetune(config: Config, arm: str, seed: int) -> dict[str, Any]:
-    return _model(config, arm) | _training(config, config.arms[arm].finetune, seed)
+    train = config.arms[arm].finetune
+    shuffled = tuple(name for name in train.mixture if config.datasets[name].shuffle_turns)
+    return _model(config, arm) | _training(config, train, seed) | {"shuffle_turns": shuffled}
 
 
 def evaluate(config: Config, arm: str, benchmark: str) -> dict[str, Any]:

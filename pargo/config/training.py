@@ -79,4 +79,6 @@ class Finetune(Train):
     """Stage 2: projector and LoRA learn from multi-turn conversations."""
 
     lora: LoRA
-    max_turns: Positive = Field(10, description="question-answer pairs per sample")
+    max_turns: Positive | None = Field(
+        None, description="question-answer pairs of a sample: the first ones, or other ones in every epoch if shuffled"
+    )

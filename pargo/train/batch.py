@@ -26,7 +26,7 @@ class Batch:
     """One pass of the model.
 
     Attributes:
-        images: features [B, N, Dv], or pixels [B, 3, H, W]; float32.
+        images: features [B, N, Dv], or pixels [B, 3, H, W]; float32, or float16 where the loop computed them.
         input_ids: int64 [1, T] with samples one after the other, or [B, L] padded with id 0.
         labels: what each token predicts, in the same shape; `IGNORE_INDEX` where nothing is supervised.
         segments: samples (or padded rows) as parts of all tokens in a row.

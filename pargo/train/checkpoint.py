@@ -33,7 +33,7 @@ class Checkpoint:
         weights: trainable parameters by name, float32.
         optimizer: AdamW's state: `exp_avg.<parameter>`, `exp_avg_sq.<parameter>`, and the number of updates `step`.
         metrics: one JSON line for each step.
-        computed: how, where a measurement decided: of `attention` and `dtype`.
+        computed: how, where a measurement decided: `attention` and `precision` of the config's `language`.
     """
 
     step: int

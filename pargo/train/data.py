@@ -83,9 +83,25 @@ class CaptionDataset:
 
 
 class ConversationDataset:
-    """The conversations of a source's split: turns in another order, and of a long one other turns, in every epoch."""
+    """The conversations of a source's split.
 
-    def __init__(self, directory: Path, tokenizer: Any, *, name: str, seed: int, max_turns: int) -> None:
+    Args:
+        directory: of the split.
+        name, seed: decide the order of shuffled turns.
+        max_turns: how many of a conversation, by default all.
+        shuffle: turns come in another order, and of a long conversation other turns, in every epoch.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        tokenizer: Any,
+        *,
+        name: str,
+        seed: int,
+        max_turns: int | None = None,
+        shuffle: bool = False,
+    ) -> None:
         shards = Shards(directory)
         turns = {sample_id: shards.record(sample_id)["conversation"] for sample_id in shards.ids}
         self._turns = {sample_id: conversation for sample_id, conversation in turns.items() if conversation}
@@ -93,12 +109,14 @@ class ConversationDataset:
         self._name = name
         self._seed = seed
         self._max_turns = max_turns
+        self._shuffle = shuffle
         self.ids = list(self._turns)
 
     def encode(self, sample_id: str, epoch: int) -> Encoded:
-        """At most `max_turns` turns, chosen and ordered by (seed, dataset, sample, epoch)."""
+        """The first turns, as they are or after a shuffle by (seed, dataset, sample, epoch)."""
         turns = list(self._turns[sample_id])
-        Random(f"{self._seed}/{self._name}/{sample_id}/{epoch}").shuffle(turns)
+        if self._shuffle:
+            Random(f"{self._seed}/{self._name}/{sample_id}/{epoch}").shuffle(turns)
         return encode_conversation(self._tokenizer, turns[: self._max_turns])
 
 

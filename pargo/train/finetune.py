@@ -18,7 +18,7 @@ from pargo.train.stage import image_stores, run_training
 
 
 class FinetuneSettings(Settings):
-    """What this stage reads; `splits` are those of the datasets in the mixture."""
+    """What this stage reads; `splits` are those of the datasets in the mixture, `shuffle_turns` names some of them."""
 
     seed: int
     vision: Vision
@@ -26,6 +26,7 @@ class FinetuneSettings(Settings):
     projector: Projector
     train: Finetune
     splits: dict[Name, str]
+    shuffle_turns: tuple[Name, ...]
 
 
 def run(
@@ -53,11 +54,16 @@ def run(
     train = settings.train
     seed = seed_of(settings.seed, "finetune")
 
-    def prepare() -> tuple[PargoModel, TrainingData]:
+    def prepare(computed: Language) -> tuple[PargoModel, TrainingData]:
         tokenizer = load_tokenizer(language)
         texts = {
             name: ConversationDataset(
-                sources[name] / settings.splits[name], tokenizer, name=name, seed=seed, max_turns=train.max_turns
+                sources[name] / settings.splits[name],
+                tokenizer,
+                name=name,
+                seed=seed,
+                max_turns=train.max_turns,
+                shuffle=name in settings.shuffle_turns,
             )
             for name in train.mixture
         }
@@ -67,7 +73,7 @@ def run(
         model = build_model(
             PargoModel,
             settings.vision,
-            settings.language,
+            computed,
             settings.projector,
             train.lora.adapter,
             language,
@@ -81,7 +87,7 @@ def run(
         settings,
         train,
         train.lora,
-        settings.language.attention,
+        settings.language,
         prepare,
         seed=settings.seed,
         module="pargo.train.finetune",

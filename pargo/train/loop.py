@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import deepspeed
 import torch
@@ -29,6 +29,7 @@ from pargo.train import show
 from pargo.train.attention import choose_attention
 from pargo.train.checkpoint import Checkpoint, Checkpoints
 from pargo.train.data import StepData, Steps, TrainingData, load
+from pargo.train.encode import encode
 from pargo.train.events import Events
 from pargo.train.loss import Objective, check_packing
 from pargo.train.precision import compute_lora_in_model_precision
@@ -48,6 +49,20 @@ def parameter_groups(model: PargoModel, train: Train, lora: LoRA | None) -> list
     return [{"name": name, **group} for name, group in groups.items()]
 
 
+class Trained(NamedTuple):
+    """What a training gives.
+
+    Attributes:
+        weights: the model's own, float32, on the CPU.
+        metrics: one JSON line per optimizer step.
+        computed: how, in the words of the config's `language`, where that leaves it to a measurement.
+    """
+
+    weights: dict[str, Tensor]
+    metrics: list[str]
+    computed: dict[str, str]
+
+
 def train_model(
     model: PargoModel,
     data: TrainingData,
@@ -56,10 +71,11 @@ def train_model(
     attention: Attention,
     *,
     seed: int,
-    spec: str,
+    checkpoints: Checkpoints,
+    checkpoint: Checkpoint | None,
     run_directory: Path,
-) -> tuple[dict[str, Tensor], list[str]]:
-    """Train to the end, from the newest checkpoint below the run directory if there is one.
+) -> Trained:
+    """Train to the end, from a checkpoint if there is one.
 
     SIGTERM or SIGINT ends it after the current step with a checkpoint.
 
@@ -70,13 +86,12 @@ def train_model(
         lora: settings of the adapters the model has, if it has any.
         attention: how to compute the language model.
         seed: of dropout.
-        spec: hash of all that decides the numbers, but for what is measured here; checkpoints of another spec are
-            ignored.
-        run_directory: for checkpoints, `timing.jsonl` and events.
+        checkpoints: takes those of this training.
+        checkpoint: what it goes on from.
+        run_directory: for `timing.jsonl` and events.
 
     Returns:
-        The model's own weights (float32, on the CPU) and the metrics, one JSON line per optimizer step. Every rank gets
-        both.
+        What the artifact holds of it. Every rank gets it.
 
     Raises:
         PargoError: the loss or a gradient is not finite, a sample is bad, a checkpoint cannot be written, the batch
@@ -85,16 +100,12 @@ def train_model(
     rank, world_size = distributed.get_rank(), distributed.get_world_size()
     model = model.to(_device()).train()
     compute_lora_in_model_precision(model)
-    checkpoints = Checkpoints(run_directory / "checkpoints", spec, keep=train.keep_checkpoints, warn=_say)
-    checkpoint = checkpoints.load()
-    _check_same_start(checkpoint)
     way = choose_attention(model, attention, train)
-    computed = {"attention": way, "dtype": str(model.get_input_embeddings().weight.dtype)}
+    half = model.get_input_embeddings().weight.dtype == torch.bfloat16
+    computed = {"attention": way, "precision": "bf16" if half else "fp32"}
     if checkpoint is not None:
         _load_weights(model, checkpoint)  # before the engine copies them
-        _say(f"resuming after step {checkpoint.step}")
-        if checkpoint.computed != computed:
-            _say(f"computed with {checkpoint.computed} so far, now with {computed}: equal but for rounding")
+        say(f"resuming after step {checkpoint.step}")
     steps = Steps(
         data,
         train,
@@ -106,11 +117,13 @@ def train_model(
     if not any(steps.supervised(step) for step in range(min(show.LOOKED_AT, train.num_steps))):
         raise PargoError(f"no supervised token within max_length {train.max_length} in the first steps; raise it")
     for line in (*show.model_table(model), *show.data_table(data, train), *show.plan(steps, train, way)):
-        _say(line)
+        say(line)
     if way != "fused":
         model.language_model.set_attn_implementation(way)
         if train.packing:
             check_packing(model)
+    # no part of what the engine copies and takes apart: it is frozen, and its weights may be channels-last
+    tower, model.vision_tower = model.vision_tower, None
     objective = Objective(model, fused=way == "fused", recompute=train.activation_checkpointing)
     if train.zero_stage == 3:
         # used outside the module that holds it
@@ -137,6 +150,8 @@ def train_model(
             began = time.perf_counter()
             with _together(f"step {step + 1}: "):
                 step_data = next(loader)
+                if tower is not None:
+                    step_data = encode(tower, step_data, engine.device, skip_bad=train.on_bad_sample == "skip")
             loaded = time.perf_counter()
             torch.manual_seed(seed_of(seed, "step", step, rank) % 2**63)
             factor = learning_rate_factor(train, step)
@@ -153,13 +168,13 @@ def train_model(
                 problem = f"step {step + 1}: loss {row['loss']}, gradient norm {row['gradient_norm']}"
                 if train.on_non_finite == "stop":
                     raise PargoError(f"{problem}; diverged, or a bad sample; samples: {', '.join(steps.names(step))}")
-                _say(f"{problem}; skipped; samples: {', '.join(steps.names(step))}")
+                say(f"{problem}; skipped; samples: {', '.join(steps.names(step))}")
             row["skipped_update"] = not math.isfinite(row["gradient_norm"])
             if not finite:
                 row |= {"loss": None, "gradient_norm": None}
             if row["skipped_samples"]:
                 names = [name for part in _from_all_ranks(step_data.bad + step_data.unanswered) for name in part]
-                _say(f"step {step + 1}: {row['skipped_samples']} samples skipped {' '.join(names)}")
+                say(f"step {step + 1}: {row['skipped_samples']} samples skipped {' '.join(names)}")
             metrics.append(json.dumps(row, sort_keys=True) + "\n")
             times = meter.add(
                 samples=train.batch_size,
@@ -176,19 +191,25 @@ def train_model(
                 save(step + 1)
                 if stop:
                     raise PargoError(f"ended by {stop} after step {step + 1}; the next run continues from there")
-    _say(meter.summary())
+    say(meter.summary())
     _say_skipped(metrics)
-    return _weights(model, train), metrics
+    return Trained(_weights(model, train), metrics, computed)
 
 
-def _check_same_start(checkpoint: Checkpoint | None) -> None:
-    """Raise PargoError when ranks go on from different steps: they would train different models."""
+def find_start(checkpoints: Checkpoints) -> Checkpoint | None:
+    """The newest usable checkpoint.
+
+    Raises:
+        PargoError: ranks would go on from different steps, and train different models.
+    """
+    checkpoint = checkpoints.load()
     found = ["nothing" if step is None else f"step {step}" for step in _from_all_ranks(checkpoint and checkpoint.step)]
     if len(set(found)) > 1:
         raise PargoError(
             f"ranks found different checkpoints, {', '.join(f'rank {i}: {step}' for i, step in enumerate(found))}: all "
             "need to read the same run directory; the next run tries again"
         )
+    return checkpoint
 
 
 def _step(engine: deepspeed.DeepSpeedEngine, train: Train, data: StepData, world_size: int) -> dict[str, Any]:
@@ -201,8 +222,9 @@ def _step(engine: deepspeed.DeepSpeedEngine, train: Train, data: StepData, world
     total = torch.zeros((), device=engine.device)
     for number, batch in enumerate(data.batches):
         loss = engine(batch.to(engine.device))
-        # the engine averages over ranks, and the loss is a sum
-        engine.backward(loss * (world_size / tokens), scale_wrt_gas=False)
+        # the engine averages over ranks, and the loss is a sum; one that is not finite must not update anything
+        scale = torch.where(loss.detach().isfinite(), world_size / tokens, math.nan)
+        engine.backward(loss * scale, scale_wrt_gas=False)
         total += loss.detach()
         if number + 1 < len(data.batches):
             engine.step()  # counts the micro-batch
@@ -309,10 +331,10 @@ def _say_skipped(metrics: list[str]) -> None:
     rows = [json.loads(line) for line in metrics]
     samples, updates = (sum(row[name] for row in rows) for name in ("skipped_samples", "skipped_update"))
     if samples or updates:
-        _say(f"skipped: {samples} samples, {updates} updates")
+        say(f"skipped: {samples} samples, {updates} updates")
 
 
-def _say(line: str) -> None:
+def say(line: str) -> None:
     """Print on the first rank only."""
     if distributed.get_rank() == 0:
         print(line, flush=True)

@@ -37,7 +37,7 @@ class Objective(nn.Module):
     """A vision-language model whose forward pass is its summed loss; what the DeepSpeed engine trains.
 
     Args:
-        model: in training mode; its vision tower, if it has one, moves from it to here.
+        model: in training mode, without its vision tower.
         fused: compute the language model with `FusedLlama`.
         recompute: keep only each layer's input for the backward pass.
     """
@@ -45,9 +45,6 @@ class Objective(nn.Module):
     def __init__(self, model: PargoModel, *, fused: bool, recompute: bool = False) -> None:
         super().__init__()
         _check_logits(model.language_model)
-        # no part of what the engine copies and takes apart: it is frozen, and its weights may be channels-last
-        self._tower = (model.vision_tower,)
-        model.vision_tower = None
         self.model = model
         self._fused = FusedLlama(model.get_decoder(), recompute=recompute) if fused else None
         if recompute and not fused:
@@ -60,10 +57,7 @@ class Objective(nn.Module):
 
     def forward(self, batch: Batch) -> Tensor:
         """Summed loss of a batch, float32 scalar."""
-        (tower,) = self._tower
-        # rounded as stored features are
-        features = batch.images if tower is None else tower(batch.images).half().float()
-        embeddings = self.model.embed(batch.input_ids, self.model.project(features))
+        embeddings = self.model.embed(batch.input_ids, self.model.project(batch.images.float()))
         labels = batch.labels.flatten()
         supervised = (labels != IGNORE_INDEX).nonzero().squeeze(1)
         # a pass without any still takes part in everything that ranks do together, and adds zero

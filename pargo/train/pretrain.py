@@ -52,7 +52,7 @@ def run(
     """
     train, images = settings.train, images or {}
 
-    def prepare() -> tuple[PargoModel, TrainingData]:
+    def prepare(computed: Language) -> tuple[PargoModel, TrainingData]:
         tokenizer = load_tokenizer(language)
         texts = {name: CaptionDataset(captions[name], tokenizer) for name in train.mixture}
         shown = {name: (path, settings.splits[name]) for name, path in images.items()}
@@ -61,7 +61,7 @@ def run(
         data = TrainingData(order, train.mixture, texts, stores, skip_bad=train.on_bad_sample == "skip")
         adapter = None if train.lora is None else train.lora.adapter
         model = build_model(
-            PargoModel, settings.vision, settings.language, settings.projector, adapter, language, settings.seed, vision
+            PargoModel, settings.vision, computed, settings.projector, adapter, language, settings.seed, vision
         )
         return model, data
 
@@ -69,7 +69,7 @@ def run(
         settings,
         train,
         train.lora,
-        settings.language.attention,
+        settings.language,
         prepare,
         seed=settings.seed,
         module="pargo.train.pretrain",

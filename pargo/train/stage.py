@@ -13,7 +13,7 @@ from torch import distributed
 
 from pargo.code import import_closure
 from pargo.config.base import Settings, canonical_json
-from pargo.config.models import Attention, LoRA, Vision
+from pargo.config.models import Language, LoRA, Vision
 from pargo.config.training import Train
 from pargo.data.feature_store import FeatureStore
 from pargo.data.images import open_images
@@ -23,9 +23,10 @@ from pargo.machine import versions
 from pargo.manifest import code_hash, publish, read_manifest
 from pargo.models.image_processor import PargoImageProcessor
 from pargo.models.vlm import PargoModel
+from pargo.train.checkpoint import Checkpoints
 from pargo.train.data import ImageStore, Pixels, TrainingData
 from pargo.train.engine import start_process_group
-from pargo.train.loop import train_model
+from pargo.train.loop import Trained, find_start, say, train_model
 
 # settings that decide no number: a run may go on with others
 NO_NUMBERS = {"num_workers": 0, "checkpoint_interval": 1, "keep_checkpoints": 1}
@@ -35,8 +36,8 @@ def run_training(
     settings: Settings,
     train: Train,
     lora: LoRA | None,
-    attention: Attention,
-    prepare: Callable[[], tuple[PargoModel, TrainingData]],
+    language: Language,
+    prepare: Callable[[Language], tuple[PargoModel, TrainingData]],
     *,
     seed: int,
     module: str,
@@ -48,8 +49,9 @@ def run_training(
 
     Args:
         settings: of the stage; written to `config.json`.
-        train, lora, attention: the parts of them that the loop reads.
-        prepare: makes the model and the data, with the number of threads already set.
+        train, lora, language: the parts of them that the loop reads.
+        prepare: makes the model and the data, with the number of threads already set; a training that goes on, maybe on
+            another machine, computes its language model as it began, whatever would be fastest there.
         seed: of the run.
         module: the stage's module name; its import closure is the code of the artifact.
         inputs: artifact directories that are read.
@@ -73,21 +75,37 @@ def run_training(
     torch.set_num_threads(train.num_threads)
     _be_deterministic(train.deterministic)
     rank, _ = start_process_group()
+    checkpoints = Checkpoints(run_directory / "checkpoints", spec, keep=train.keep_checkpoints, warn=say)
+    checkpoint = find_start(checkpoints)
+    if checkpoint is not None:
+        language = language.model_copy(update=checkpoint.computed)
 
-    def work() -> tuple[dict[str, torch.Tensor], list[str]]:
-        model, data = prepare()
-        return train_model(model, data, train, lora, attention, seed=seed, spec=spec, run_directory=run_directory)
+    def work() -> Trained:
+        model, data = prepare(language)
+        return train_model(
+            model,
+            data,
+            train,
+            lora,
+            language.attention,
+            seed=seed,
+            checkpoints=checkpoints,
+            checkpoint=checkpoint,
+            run_directory=run_directory,
+        )
 
     if rank:
         work()
         distributed.barrier()
         return
     _remove_leftovers(output)
-    with publish(output, settings=settings, inputs=inputs, code=code) as directory:
-        weights, metrics = work()
-        save_file(weights, directory / "model.safetensors")
+    measured: dict[str, str] = {}
+    with publish(output, settings=settings, inputs=inputs, code=code, measured=measured) as directory:
+        trained = work()
+        measured |= trained.computed
+        save_file(trained.weights, directory / "model.safetensors")
         (directory / "config.json").write_text(settings.model_dump_json(indent=1) + "\n", encoding="utf-8")
-        (directory / "metrics.jsonl").write_text("".join(metrics), encoding="utf-8")
+        (directory / "metrics.jsonl").write_text("".join(trained.metrics), encoding="utf-8")
     shutil.rmtree(run_directory / "checkpoints", ignore_errors=True)
     if distributed.get_world_size() > 1:
         distributed.barrier()

@@ -64,23 +64,35 @@ def _rank(group: dict[str, str], kill_after: int | None, jobs: list[tuple], keep
 
 
 def start(
-    jobs: list[tuple[str, str, dict]], *, world_size: int = 1, kill_after: int | None = None, keep: Path | None = None
+    jobs: list[tuple[str, str, dict]],
+    *,
+    world_size: int = 1,
+    kill_after: int | None = None,
+    keep: Path | None = None,
+    last_rank: list[tuple[str, str, dict]] | None = None,
 ) -> list[Any]:
-    """Start all ranks of jobs that run one after the other; each rank dies after `kill_after` steps."""
+    """Start all ranks of jobs that run one after the other; each rank dies after `kill_after` steps.
+
+    The last rank may have jobs of its own.
+    """
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])
     processes = []
-    for rank in map(str, range(world_size)):
+    for rank in range(world_size):
         group = {"WORLD_SIZE": str(world_size), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
-        group |= {"RANK": rank, "LOCAL_RANK": rank}
-        processes.append(CONTEXT.Process(target=_rank, args=(group, kill_after, jobs, keep)))
+        group |= {"RANK": str(rank), "LOCAL_RANK": str(rank)}
+        own = last_rank if last_rank and rank == world_size - 1 else jobs
+        processes.append(CONTEXT.Process(target=_rank, args=(group, kill_after, own, keep)))
         processes[-1].start()
     return processes
 
 
 def finish(processes: list[Any], seconds: float = 120) -> list[int]:
-    """Wait, and return the exit codes."""
+    """Wait, and return the exit codes; what hangs is killed."""
     for process in processes:
         process.join(seconds)
+        if process.is_alive():
+            process.kill()
+            process.join()
     return [process.exitcode for process in processes]

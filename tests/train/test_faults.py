@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
+import multiprocessing
 import os
 import resource
 import shutil
@@ -16,6 +18,7 @@ from PIL import Image
 from processes import CONTEXT, finish, job, start, train
 from safetensors.torch import load_file
 
+from pargo.config.models import Vision
 from pargo.data.feature_store import IDS
 from pargo.data.rgb import open_rgb
 from pargo.data.template import Encoded
@@ -193,6 +196,50 @@ def test_a_missing_shard_is_named(world, tmp_path):
         train(stage, settings, arguments | {"sources": {"scenes": source}})
 
 
+def in_loop(world, root: Path, **changes) -> tuple:
+    stage, settings, arguments = job(world, root, features="in_loop", **changes)
+    inputs = {"features": {}, "images": {"scenes": world.root / "images"}, "vision": world.root / "tower"}
+    return stage, settings, arguments | inputs
+
+
+class TowerThatOverflows(torch.nn.Module):
+    """Features [B, 16, 8] from the means of the pixels; those of the darkest image are too large for float16."""
+
+    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+        means = pixels.mean(dim=(1, 2, 3))
+        features = torch.linspace(-1, 1, 16 * 8).view(1, 16, 8) * means.view(-1, 1, 1)
+        return torch.where((means < self.limit).view(-1, 1, 1), 1e6, features)
+
+
+@pytest.mark.parametrize("packing", [True, False])
+@pytest.mark.parametrize("policy", ["stop", "skip"])
+def test_features_that_overflow_in_the_loop(world, tower, tmp_path, monkeypatch, capfd, policy, packing):
+    """One sample of 24: it is named, or left out of the loss as if it had no answer."""
+    from pargo.models import build
+    from pargo.train.stage import open_images
+
+    images, processor = open_images(world.root / "images", "train"), PargoImageProcessor.for_tower
+    sizes = Vision(source="v", architecture="none", image_size=32, num_patches=16, feature_size=8)
+    pixels = Pixels(images, processor(sizes, world.root / "tower"))
+    means = {name: float(pixels[name].mean()) for name in images.ids}
+    bad = min(means, key=means.__getitem__)
+    overflowing = TowerThatOverflows()
+    overflowing.limit = sum(sorted(means.values())[:2]) / 2
+    monkeypatch.setattr(build, "load_vision_tower", lambda *_: overflowing)
+    arguments = in_loop(world, tmp_path, on_bad_sample=policy, micro_batch_size=4, packing=packing)
+    if policy == "stop":
+        with pytest.raises(PargoError, match=rf"step \d: sample scenes/{bad}: its features are not finite in float16"):
+            train(*arguments)
+        return
+    metrics = train(*arguments)
+    assert sum(row["skipped_samples"] for row in metrics) == 2  # two epochs
+    assert f"1 samples skipped scenes/{bad}" in capfd.readouterr().out
+    assert all(row["loss"] is not None for row in metrics)
+    whole = {row["step"]: row["supervised_tokens"] for row in train(*job(world, tmp_path / "whole", packing=packing))}
+    for row in metrics:
+        assert (row["supervised_tokens"] < whole[row["step"]]) == bool(row["skipped_samples"])
+
+
 class ImagesWithOneBroken:
     """Small images by id; the last one's file is cut off."""
 
@@ -241,21 +288,24 @@ def test_an_unreadable_image_is_named_or_skipped(world, tmp_path, skip):
 
 
 @pytest.mark.parametrize("zero_stage", [0, 2, 3])
+@pytest.mark.parametrize("value", ["nan", "inf"])
 @pytest.mark.parametrize(("policy", "poisoned_step"), [("stop", 3), ("skip", 3), ("skip", 1)])
-def test_a_step_that_is_not_finite(world, tmp_path, monkeypatch, capfd, zero_stage, policy, poisoned_step):
-    """The gradient of one step is NaN; weights and optimizer must not notice."""
+def test_a_step_that_is_not_finite(world, tmp_path, monkeypatch, capfd, zero_stage, value, policy, poisoned_step):
+    """The gradient of one step is NaN, or only its loss is infinite; weights and optimizer must not notice."""
     from pargo.train import loss
 
     original, passes = loss.summed_cross_entropy, []
 
     def poisoned(*parts) -> torch.Tensor:
         passes.append(parts)
-        return original(*parts) * (float("nan") if len(passes) == poisoned_step else 1.0)
+        if len(passes) != poisoned_step:
+            return original(*parts)
+        return original(*parts) * float(value) if value == "nan" else original(*parts) + float(value)
 
     monkeypatch.setattr(loss, "summed_cross_entropy", poisoned)
     arguments = job(world, tmp_path, zero_stage=zero_stage, on_non_finite=policy, checkpoint_interval=1)
     if policy == "stop":
-        with pytest.raises(PargoError, match=r"step 3: loss nan.*samples: scenes/\d+, scenes/"):
+        with pytest.raises(PargoError, match=rf"step 3: loss {value}.*samples: scenes/\d+, scenes/"):
             train(*arguments)
         return
     metrics = train(*arguments)
@@ -285,3 +335,39 @@ def test_a_diverged_run_says_so(world, tmp_path):
     with pytest.raises(PargoError, match=r"step \d: .*diverged"):
         train(*job(world, tmp_path, learning_rate=1e30))
     assert not (tmp_path / "out").exists()
+
+
+def test_timing_and_events_need_no_disk(world, tmp_path, monkeypatch, capfd):
+    """A log that cannot be written any more is said once, and the training ends as without it."""
+    from pargo.train import loop
+
+    whole = train(*job(world, tmp_path / "whole"))
+
+    class FullDisk(loop.Events):
+        def write(self, step: int, parts: dict) -> None:
+            if step >= 3:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            super().write(step, parts)
+
+    monkeypatch.setattr(loop, "Events", FullDisk)
+    capfd.readouterr()
+    assert train(*job(world, tmp_path)) == whole
+    assert capfd.readouterr().out.count("no more timing and events: [Errno 28] No space left on device") == 1
+    assert len((tmp_path / "run" / "timing.jsonl").read_text().splitlines()) == 3
+
+
+def steps_read_ahead(root: str, arguments: tuple) -> None:
+    """Under a limit of 64 open files, which may be raised to 4,096."""
+    multiprocessing.set_start_method("fork", force=True)  # of workers, as in a job
+    resource.setrlimit(resource.RLIMIT_NOFILE, (64, 4096))
+    train(*arguments)
+    Path(root, "limit.txt").write_text(str(resource.getrlimit(resource.RLIMIT_NOFILE)))
+
+
+def test_reading_ahead_raises_the_limit_of_open_files(world, tmp_path):
+    """24 passes of a step and two steps ahead are some hundred tensors, each an open file."""
+    changes = {"num_workers": 1, "batch_size": 24, "micro_batch_size": 1}
+    process = CONTEXT.Process(target=steps_read_ahead, args=(str(tmp_path), job(world, tmp_path, **changes)))
+    process.start()
+    assert finish([process]) == [0]
+    assert (tmp_path / "limit.txt").read_text() == "(4096, 4096)"

@@ -165,3 +165,51 @@ def test_events_of_a_resumed_training_are_those_of_one(world, tmp_path):
     assert [event.step for event in events] == [1, 2, 3, 4, 5, 6]
     assert [event.value for event in events] == pytest.approx([row["loss"] for row in metrics], rel=1e-6)
     assert {"speed/samples_per_second", "speed/memory", "learning_rate/projector"} <= set(board.Tags()["scalars"])
+
+
+def with_auto(world, root: Path, **changes) -> tuple:
+    """A job whose language model is computed in the way that measures fastest."""
+    stage, settings, arguments = job(world, root, checkpoint_interval=1, **changes)
+    language = {"source": "l", "precision": "auto", "attention": "auto"}
+    return stage, json.dumps(json.loads(settings) | {"language": language}), arguments
+
+
+def test_a_training_is_computed_to_its_end_as_it_began(world, tmp_path, monkeypatch):
+    """What is fastest on the machine where it goes on does not matter."""
+    from pargo.models import language
+    from pargo.train import attention, loop
+
+    def measured(precision: str, way: str) -> None:
+        monkeypatch.setattr(language, "fastest", lambda *_: precision)
+        monkeypatch.setattr(attention, "fastest", lambda *_: way)
+
+    measured("bf16", "eager")
+    whole = train(*with_auto(world, tmp_path / "whole"))
+    original = loop._step
+
+    def power_cut(*parts) -> dict:
+        if (tmp_path / "run" / "checkpoints" / "step-00000003").exists():
+            raise KeyboardInterrupt
+        return original(*parts)
+
+    monkeypatch.setattr(loop, "_step", power_cut)
+    with pytest.raises(KeyboardInterrupt):
+        train(*with_auto(world, tmp_path))
+    monkeypatch.setattr(loop, "_step", original)
+    measured("fp32", "sdpa")
+    assert train(*with_auto(world, tmp_path / "other")) != whole
+    assert train(*with_auto(world, tmp_path)) == whole
+    made = json.loads((tmp_path / "out" / "provenance.json").read_text())
+    assert made["measured"] == {"attention": "eager", "precision": "bf16"}
+
+
+def test_ranks_that_find_different_checkpoints_all_stop(world, tmp_path):
+    """As where one node does not see the shared folder."""
+    settings = changes(0) | {"micro_batch_size": 2}
+    assert finish(start([job(world, tmp_path, **settings)], kill_after=4)) == [-signal.SIGKILL]
+    left = {path.name for path in (tmp_path / "run" / "checkpoints").iterdir()}
+    stage, text, arguments = job(world, tmp_path, **settings)
+    elsewhere = stage, text, arguments | {"run_directory": tmp_path / "elsewhere"}
+    assert finish(start([(stage, text, arguments)], world_size=2, last_rank=[elsewhere])) == [1, 1]
+    assert {path.name for path in (tmp_path / "run" / "checkpoints").iterdir()} == left
+    assert not (tmp_path / "out").exists()

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import json
+from itertools import permutations
 
 import pytest
 import torch
 from processes import job, train
 from safetensors.torch import load_file
 
-from pargo.config.models import Vision
-from pargo.data.random_models import write_random_vision
+from pargo.data.shards import Shards
+from pargo.data.template import encode_conversation
 from pargo.errors import PargoError
-from pargo.manifest import publish, verify
-from pargo.models import features
+from pargo.manifest import verify
+from pargo.models.language import load_tokenizer
+from pargo.train.data import ConversationDataset
 
 
 @pytest.fixture(scope="module")
@@ -74,28 +76,6 @@ def test_zero_is_quiet_too(world, tmp_path, capfd, zero_stage):
     assert capfd.readouterr().err == ""
 
 
-@pytest.fixture(scope="module")
-def tower(world):
-    """A random tower, its features of the world's images, and settings that fit."""
-    settings = {
-        "source": "v",
-        "architecture": "test_efficientnet",
-        "image_size": 64,
-        "feature_layers": 2,
-        "num_patches": 16,
-        "feature_size": 112,
-    }
-    with publish(world.root / "tower", settings={}) as directory:
-        write_random_vision(directory, seed=0)
-    features.run(
-        features.FeaturesSettings(split="train", vision=Vision(**settings)),
-        world.root / "images",
-        world.root / "tower",
-        world.root / "tower-features",
-    )
-    return settings
-
-
 @pytest.mark.parametrize("changes", [{}, {"num_workers": 2, "micro_batch_size": 4}])
 def test_features_in_the_loop_are_those_stored(world, tower, tmp_path, changes):
     found = {}
@@ -135,3 +115,19 @@ def test_samples_without_an_answer_are_skipped_and_counted(world, pretrained, tm
 def test_a_max_length_without_any_answer_is_refused(world, tmp_path):
     with pytest.raises(PargoError, match="no supervised token within max_length 5 in the first steps; raise it"):
         train(*job(world, tmp_path, max_length=5))
+
+
+@pytest.mark.parametrize("max_turns", [None, 1, 3])
+def test_turns_keep_their_order_unless_they_are_shuffled(world, max_turns):
+    tokenizer, directory = load_tokenizer(world.root / "language"), world.root / "source" / "train"
+    named = {"name": "scenes", "seed": 0, "max_turns": max_turns}
+    plain = ConversationDataset(directory, tokenizer, **named)
+    shuffled = ConversationDataset(directory, tokenizer, **named, shuffle=True)
+    turns = Shards(directory).record("0001")["conversation"]
+    expected = encode_conversation(tokenizer, turns[:max_turns])
+    assert [plain.encode("0001", epoch) for epoch in range(5)] == [expected] * 5
+    found = [shuffled.encode("0001", epoch) for epoch in range(5)]
+    assert len(set(found)) > 1
+    assert found == [shuffled.encode("0001", epoch) for epoch in range(5)]
+    whole = {tuple(encode_conversation(tokenizer, list(order)[:max_turns]).input_ids) for order in permutations(turns)}
+    assert {text.input_ids for text in found} <= whole
