@@ -131,7 +131,7 @@ def train_model(
                 checkpoints.save(step, weights, state, metrics, computed)
 
     progress, meter = show.Progress(train, start), Meter(model, world_size)
-    with _log(run_directory, rank, start) as log, Termination() as termination:
+    with engines.released(engine), _log(run_directory, rank, start) as log, Termination() as termination:
         loader = load(steps, start, train)
         for step in range(start, train.num_steps):
             began = time.perf_counter()
@@ -176,9 +176,10 @@ def train_model(
                 save(step + 1)
                 if stop:
                     raise PargoError(f"ended by {stop} after step {step + 1}; the next run continues from there")
+        weights = _weights(model, train)
     _say(meter.summary())
     _say_skipped(metrics)
-    return _weights(model, train), metrics
+    return weights, metrics
 
 
 def _check_same_start(checkpoint: Checkpoint | None) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import json
 
 import pytest
 import torch
+from deepspeed import DeepSpeedEngine
 from processes import job, train
 from safetensors.torch import load_file
 
@@ -135,3 +137,19 @@ def test_samples_without_an_answer_are_skipped_and_counted(world, pretrained, tm
 def test_a_max_length_without_any_answer_is_refused(world, tmp_path):
     with pytest.raises(PargoError, match="no supervised token within max_length 5 in the first steps; raise it"):
         train(*job(world, tmp_path, max_length=5))
+
+
+@pytest.mark.parametrize("zero_stage", [0, 1, 2])
+def test_nothing_of_a_training_stays_in_memory(world, tmp_path, zero_stage):
+    """Neither after its end nor after its failure."""
+
+    def count() -> int:
+        gc.collect()
+        return sum(type(thing) is DeepSpeedEngine for thing in gc.get_objects())
+
+    before = count()  # others, of ZeRO 3, may have stayed
+    train(*job(world, tmp_path / "good", zero_stage=zero_stage))
+    assert count() == before
+    with pytest.raises(PargoError, match="step 2: loss nan"):
+        train(*job(world, tmp_path / "bad", zero_stage=zero_stage, learning_rate=1e30, warmup=0.0))
+    assert count() == before
