@@ -121,8 +121,10 @@ def train_model(
     optimizer = engines.torch_optimizer(engine)
     parameters = _trainable(model)
     metrics, start = ([], 0) if checkpoint is None else (list(checkpoint.metrics), checkpoint.step)
-    state = engines.new_optimizer_state(parameters) if checkpoint is None else checkpoint.optimizer
-    engines.load_optimizer_state(engine, parameters, state)
+    engines.load_optimizer_state(
+        engine, parameters, engines.new_optimizer_state(parameters) if checkpoint is None else checkpoint.optimizer
+    )
+    del checkpoint  # the engine has copies; these would stay in memory to the end
 
     def save(step: int) -> None:
         weights, state = _weights(model, train), engines.optimizer_state(engine, parameters)
