@@ -6,7 +6,8 @@ import logging
 import math
 import os
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 import torch
 
@@ -92,6 +93,19 @@ def start_engine(module: nn.Module, groups: list[dict], train: Train, world_size
         # as DeepSpeed does for stage 3 always, and for these in half precision only: no update when it is not finite
         engine.optimizer.check_grad_overflow = True
     return engine
+
+
+@contextmanager
+def released(engine: deepspeed.DeepSpeedEngine) -> Iterator[None]:
+    """Let go of the engine at the end: weights, gradients and moments would stay until the process ends.
+
+    ZeRO's hooks tie parameters and engine together where Python's garbage collector does not see it. What ZeRO 3 holds
+    stays nevertheless: DeepSpeed keeps more ties than it undoes.
+    """
+    try:
+        yield
+    finally:
+        engine.destroy()
 
 
 def step(engine: deepspeed.DeepSpeedEngine, train: Train) -> float:

@@ -87,7 +87,7 @@ def train_model(
         attention: how to compute the language model.
         seed: of dropout.
         checkpoints: takes those of this training.
-        checkpoint: what it goes on from.
+        checkpoint: what it goes on from; its tensors go when they are copied.
         run_directory: for `timing.jsonl` and events.
 
     Returns:
@@ -134,8 +134,13 @@ def train_model(
     optimizer = engines.torch_optimizer(engine)
     parameters = _trainable(model)
     metrics, start = ([], 0) if checkpoint is None else (list(checkpoint.metrics), checkpoint.step)
-    state = engines.new_optimizer_state(parameters) if checkpoint is None else checkpoint.optimizer
-    engines.load_optimizer_state(engine, parameters, state)
+    engines.load_optimizer_state(
+        engine, parameters, engines.new_optimizer_state(parameters) if checkpoint is None else checkpoint.optimizer
+    )
+    if checkpoint is not None:
+        # the engine has copies; these would stay in memory to the end
+        checkpoint.weights.clear()
+        checkpoint.optimizer.clear()
 
     def save(step: int) -> None:
         weights, state = _weights(model, train), engines.optimizer_state(engine, parameters)
@@ -144,15 +149,16 @@ def train_model(
                 checkpoints.save(step, weights, state, metrics, computed)
 
     progress, meter = show.Progress(train, start), Meter(model, world_size)
-    with _log(run_directory, rank, start) as log, Termination() as termination:
+    with engines.released(engine), _log(run_directory, rank, start) as log, Termination() as termination:
         loader = load(steps, start, train)
         for step in range(start, train.num_steps):
             began = time.perf_counter()
             with _together(f"step {step + 1}: "):
                 step_data = next(loader)
-                if tower is not None:
-                    step_data = encode(tower, step_data, engine.device, skip_bad=train.on_bad_sample == "skip")
             loaded = time.perf_counter()
+            if tower is not None:
+                with _together(f"step {step + 1}: "):
+                    step_data = encode(tower, step_data, engine.device, skip_bad=train.on_bad_sample == "skip")
             torch.manual_seed(seed_of(seed, "step", step, rank) % 2**63)
             factor = learning_rate_factor(train, step)
             for group in optimizer.param_groups:
@@ -191,9 +197,10 @@ def train_model(
                 save(step + 1)
                 if stop:
                     raise PargoError(f"ended by {stop} after step {step + 1}; the next run continues from there")
+        weights = _weights(model, train)
     say(meter.summary())
     _say_skipped(metrics)
-    return Trained(_weights(model, train), metrics, computed)
+    return Trained(weights, metrics, computed)
 
 
 def find_start(checkpoints: Checkpoints) -> Checkpoint | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import multiprocessing
 import os
@@ -41,6 +42,7 @@ def train(stage: str, settings: str, arguments: dict[str, Any], *, keep: Path | 
         module.run(kind.model_validate_json(settings), **arguments)
     finally:
         Checkpoints.save = save
+        gc.collect()  # models are cycles, and Python does not know how large they are
     path = Path(arguments["output"]) / "metrics.jsonl"
     return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import json
 from itertools import permutations
 
 import pytest
 import torch
+from deepspeed import DeepSpeedEngine
 from processes import job, train
 from safetensors.torch import load_file
 
@@ -131,3 +133,19 @@ def test_turns_keep_their_order_unless_they_are_shuffled(world, max_turns):
     assert found == [shuffled.encode("0001", epoch) for epoch in range(5)]
     whole = {tuple(encode_conversation(tokenizer, list(order)[:max_turns]).input_ids) for order in permutations(turns)}
     assert {text.input_ids for text in found} <= whole
+
+
+@pytest.mark.parametrize("zero_stage", [0, 1, 2])
+def test_nothing_of_a_training_stays_in_memory(world, tmp_path, zero_stage):
+    """Neither after its end nor after its failure."""
+
+    def count() -> int:
+        gc.collect()
+        return sum(type(thing) is DeepSpeedEngine for thing in gc.get_objects())
+
+    before = count()  # others, of ZeRO 3, may have stayed
+    train(*job(world, tmp_path / "good", zero_stage=zero_stage))
+    assert count() == before
+    with pytest.raises(PargoError, match="step 2: loss nan"):
+        train(*job(world, tmp_path / "bad", zero_stage=zero_stage, learning_rate=1e30, warmup=0.0))
+    assert count() == before
