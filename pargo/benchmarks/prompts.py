@@ -15,6 +15,11 @@ from pargo.errors import PargoError
 
 Template = Literal["compact", "vicuna", "pargo_release"]
 
+# Limits of an answer in tokens: it is not cut before what its parser reads, and a model that ends its answers soon pays
+# nothing for that. Both are LLaVA-1.5's (its scripts model_vqa_loader; model_vqa and model_vqa_mmbench).
+SHORT_ANSWER = 128  # a word, an option's text, or MME's 20 characters, which are at most 4 tokens each
+WHOLE_ANSWER = 1024  # where the parser or the judge reads on, however long the answer is
+
 # Vicuna's opening, which LLaVA-1.5 and ParGo's release put before every question
 SYSTEM = (
     "A chat between a curious user and an artificial intelligence assistant. "

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from pargo.benchmarks import load
-from pargo.benchmarks.prompts import find_preset
+from pargo.benchmarks.prompts import SHORT_ANSWER, find_preset
 from pargo.config.base import canonical_json
 from pargo.config.experiment import Config
 from pargo.config.jobs import Jobs
@@ -183,8 +183,8 @@ class _Planner:
             reading += count * self.language.forward(projector.num_tokens + asked, 1, adapter)
             preset = find_preset(load(benchmark.kind, "prompt").PRESETS, benchmark.prompt)
             beams = experiment.generation.num_beams or preset.num_beams
-            if beams > 1:  # then nothing ends an answer early
-                answered = experiment.generation.max_new_tokens or preset.max_new_tokens
+            if beams > 1:  # then nothing ends an answer early, and a short one may run on
+                answered = min(experiment.generation.max_new_tokens or preset.max_new_tokens, SHORT_ANSWER)
             writing = count * answered * beams * self.language.forward(1, 1, adapter)
             counts.append(count)
             flops.append(reading + writing)

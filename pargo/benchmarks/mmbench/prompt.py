@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from pargo.benchmarks.prompts import Preset, options_block
+from pargo.benchmarks.prompts import WHOLE_ANSWER, Preset, options_block
 from pargo.benchmarks.records import Question
 
 SELECT = "Please select the correct answer from the options above."
@@ -31,7 +31,7 @@ def llava(question: Question) -> str:
 
 
 PRESETS = {
-    "official": Preset(official, "compact", max_new_tokens=16),
-    "llava": Preset(llava, "vicuna", max_new_tokens=16),
-    "compact": Preset(compact, "compact", max_new_tokens=4),
+    "official": Preset(official, "compact", max_new_tokens=WHOLE_ANSWER),
+    "llava": Preset(llava, "vicuna", max_new_tokens=WHOLE_ANSWER),
+    "compact": Preset(compact, "compact", max_new_tokens=WHOLE_ANSWER),
 }

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from pargo.benchmarks.prompts import Preset, options_block
+from pargo.benchmarks.prompts import SHORT_ANSWER, Preset, options_block
 
 PRESETS = {
     # as the official evaluation asks before it ranks the options' texts: without the options
-    "official": Preset(lambda question: f"Question: {question.question}\nAnswer:", "compact", max_new_tokens=16),
+    "official": Preset(
+        lambda question: f"Question: {question.question}\nAnswer:", "compact", max_new_tokens=SHORT_ANSWER
+    ),
     # LLaVA-1.5's evaluation
     "llava": Preset(
         lambda question: (
@@ -14,8 +16,10 @@ PRESETS = {
             "Answer with the option's letter from the given choices directly."
         ),
         "vicuna",
-        max_new_tokens=16,
+        max_new_tokens=SHORT_ANSWER,
     ),
     # without fixed sentences
-    "compact": Preset(lambda question: f"{question.question}\n{options_block(question)}", "compact", max_new_tokens=4),
+    "compact": Preset(
+        lambda question: f"{question.question}\n{options_block(question)}", "compact", max_new_tokens=SHORT_ANSWER
+    ),
 }

@@ -131,12 +131,12 @@ class Characters:
 @pytest.mark.parametrize(
     ("name", "text", "tokens", "beams"),
     [
-        ("official", "[image]\nIs it red? Please answer yes or no.", 4, 1),
-        ("compact", "[image]\nIs it red?", 4, 1),
+        ("official", "[image]\nIs it red? Please answer yes or no.", 128, 1),
+        ("compact", "[image]\nIs it red?", 128, 1),
         (
             "llava",
             f"<s>{SYSTEM} USER: [image]\nIs it red?\nAnswer the question using a single word or phrase. ASSISTANT:",
-            16,
+            128,
             1,
         ),
         (

@@ -38,9 +38,9 @@ def as_text(ids):
 @pytest.mark.parametrize(
     ("name", "text", "tokens"),
     [
-        ("official", f"<s>{VICUNA}<image>\nWhat is x in the equation? ASSISTANT:", 512),
-        ("llava", f"<s>{VICUNA}<image>\nWhat is x in the equation? ASSISTANT:", 512),
-        ("compact", "<image>\nWhat is x in the equation?", 64),
+        ("official", f"<s>{VICUNA}<image>\nWhat is x in the equation? ASSISTANT:", 1024),
+        ("llava", f"<s>{VICUNA}<image>\nWhat is x in the equation? ASSISTANT:", 1024),
+        ("compact", "<image>\nWhat is x in the equation?", 1024),
     ],
 )
 def test_presets(name, text, tokens):

@@ -160,6 +160,7 @@ def test_a_decided_answer_stays_what_it_is(start, rest):
     if is_decided(start, QUESTION):
         for parser in PARSERS:
             assert parse((start + rest).strip(), QUESTION, parser) == parse(start, QUESTION, parser)
+        assert is_explicit((start + rest).strip()) == is_explicit(start)  # counted in the record
 
 
 def test_some_answers_are_decided_and_some_are_not():

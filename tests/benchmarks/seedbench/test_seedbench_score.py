@@ -202,6 +202,7 @@ def test_a_decided_answer_stays_what_it_is(start, rest):
     if is_decided(start, QUESTION):
         for parser in PARSERS:
             assert parse(start + rest, QUESTION, parser) == parse(start, QUESTION, parser) != ""
+        assert start not in QUESTION.options  # nor does it become a bare letter, which the record counts
 
 
 def test_some_answers_are_decided_and_some_are_not():
