@@ -23,7 +23,7 @@ from pargo.report.statistics import (
     percentile_interval,
 )
 
-FEW_IMAGES = 30  # below, a bootstrap interval is too narrow: of 29 right answers it says no more than 100 %
+FEW_IMAGES = 30  # of fewer a bootstrap interval is too narrow: where all answers are right it has no width at all
 ALPHA = 0.05
 
 

@@ -69,10 +69,8 @@ def _read_task(path: Path, task: str, *, complete: bool) -> list[Answered]:
         if label.lower() not in ("yes", "no"):
             raise PargoError(f"{path}:{number}: ground truth {label!r}, expected Yes or No")
     pairs = pair_up(rows, str(path))
-    if complete and len(pairs) != NUM_IMAGES[task]:
-        raise PargoError(
-            f"{path}: {len(pairs)} images, but MME's task {task} has {NUM_IMAGES[task]}; --partial scores those there"
-        )
+    if complete:
+        _check_number(task, len(pairs), str(path))
     return [
         Answered(
             id=f"{task}/{image}-{turn}",
@@ -92,8 +90,12 @@ def check_complete(answers: Iterable[Answered], where: str) -> None:
     images: dict[str, set[str]] = {task: set() for task in TASKS}
     for answer in answers:
         images.setdefault(answer.task, set()).add(answer.image)
-    for task, number in NUM_IMAGES.items():
-        if len(images[task]) != number:
-            raise PargoError(
-                f"{where}: {len(images[task])} images, but MME's task {task} has {number}; --partial scores those there"
-            )
+    for task in TASKS:
+        _check_number(task, len(images[task]), where)
+
+
+def _check_number(task: str, images: int, where: str) -> None:
+    if images != NUM_IMAGES[task]:
+        raise PargoError(
+            f"{where}: {images} images, but MME's task {task} has {NUM_IMAGES[task]}; --partial scores those there"
+        )

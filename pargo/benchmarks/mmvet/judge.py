@@ -64,7 +64,7 @@ def log_path(output: Path) -> Path:
 
 def grade(answers: Sequence[Answered], judge: Judge, output: Path, prompt: Prompt = PROMPT) -> Grading:
     """Ask the judge for each answer's grades and write them as the official grades file {id: {model, content, score}},
-    with the version of our prompt.
+    with the version of our prompt and the answer that was graded.
 
     A reply that is not one number from 0 to 1 is asked for again, `max_replies` times in all. Answers that stay
     ungraded are left out of the file, never written as 0. Grades are kept as they come (`log_path`): a run after an
@@ -100,6 +100,7 @@ def grade(answers: Sequence[Answered], judge: Judge, output: Path, prompt: Promp
         if answer.id not in reasons:
             own = [log.finished[request.key] for request in requests if request.answer.id == answer.id]
             grades[answer.id] = {
+                "answer": answer.answer,
                 "model": [record.model for record in own],
                 "content": [record.content for record in own],
                 "score": [record.score for record in own],

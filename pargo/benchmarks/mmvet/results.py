@@ -68,11 +68,13 @@ def add_grades(answers: Sequence[Answered], path: Path) -> list[Answered]:
     """The answers with the grades of a file in their `details`, as `read` has them.
 
     Raises:
-        PargoError: an answer without grade, a grade without answer, or what `read` refuses; names file and line.
+        PargoError: an answer without grade, a grade without answer, a grade of another answer or that does not say of
+            which, or what `read` refuses; names file and line.
     """
     entries = parse_entries(read_text(path), str(path))
     questions: dict[str, Question] = {answer.id: answer for answer in answers}
     _check_ids(entries, questions, str(path), "the answers", partial=False)
+    _check_graded(entries, {answer.id: answer.answer for answer in answers})
     graded = {answer.id: answer.details for answer in _graded(entries, questions)}
     return [answer.model_copy(update={"details": graded[answer.id]}) for answer in answers]
 
@@ -89,6 +91,22 @@ def _check_ids(
         raise PargoError(
             f"{path}: nothing for question {missing[0]!r} of {where} ({len(missing)} of {len(questions)} missing)"
         )
+
+
+def _check_graded(entries: Sequence[Entry], answers: dict[str, str]) -> None:
+    """Raise PargoError unless each grade is that of the answer with its id."""
+    for entry in entries:
+        graded = entry.value.get("answer") if isinstance(entry.value, dict) else None
+        if not isinstance(graded, str):
+            raise PargoError(
+                f"{entry.where}: {entry.key}: no `answer`, so which answer was graded is not known; "
+                "`pargo grade` writes it, and asks for no grade twice"
+            )
+        if graded != answers[entry.key]:
+            raise PargoError(
+                f"{entry.where}: {entry.key}: graded was {graded!r:.60}, but the answer to score is "
+                f"{answers[entry.key]!r:.60}: grade these answers"
+            )
 
 
 def _answer(entry: Entry, question: Question) -> Answered:

@@ -111,6 +111,7 @@ def test_grades_218_answers_through_every_kind_of_trouble(tmp_path, inputs, capf
     grades = json.loads(output.read_text())
     assert list(grades) == [f"v1_{number}" for number in range(218)]
     assert grades["v1_3"] == {
+        "answer": json.loads(results.read_text())["v1_3"].strip(),
         "model": ["judge-1"],
         "content": ["0.3"],
         "score": [0.3],

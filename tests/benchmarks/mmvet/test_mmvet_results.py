@@ -8,7 +8,7 @@ import sys
 import pytest
 from mmvet_files import NASTY, make_grades, make_meta, write_json
 
-from pargo.benchmarks.mmvet.results import read, write
+from pargo.benchmarks.mmvet.results import add_grades, read, write
 from pargo.benchmarks.records import PREDICTIONS, Prediction, write_predictions
 from pargo.benchmarks.score import score_answers, score_files, to_json
 from pargo.errors import PargoError
@@ -169,6 +169,20 @@ def test_details_hold_grade_and_capabilities(tmp_path, meta):
     answer = read([meta, results], parser="judge", partial=False)[0]
     assert answer.details == {"capability": names}
     assert answer.answer == "text"
+
+
+def test_grades_are_of_the_answers_to_score(tmp_path, meta):
+    """A judge's file of another run, or of one that does not say what was graded, gives no score to these answers."""
+    answers = read([meta, write_json(tmp_path / "r.json", {key: f"a {key}" for key in META})], parser="", partial=False)
+    graded = {key: {"answer": f"a {key}", "score": [0.25]} for key in META}
+    found = add_grades(answers, write_json(tmp_path / "g.json", graded))
+    assert [(answer.answer, answer.details["grade"]) for answer in found] == [(f"a {key}", "0.25") for key in META]
+    graded["v1_2"] = {"answer": "another", "score": [0.25]}
+    with pytest.raises(PargoError, match=r"v1_2: graded was 'another', but the answer to score is 'a v1_2': grade these"):
+        add_grades(answers, write_json(tmp_path / "g.json", graded))
+    graded["v1_2"] = {"score": [0.25]}
+    with pytest.raises(PargoError, match="v1_2: no `answer`, so which answer was graded is not known"):
+        add_grades(answers, write_json(tmp_path / "g.json", graded))
 
 
 def make_predictions() -> list[Prediction]:
