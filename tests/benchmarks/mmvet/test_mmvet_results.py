@@ -178,7 +178,7 @@ def test_grades_are_of_the_answers_to_score(tmp_path, meta):
     found = add_grades(answers, write_json(tmp_path / "g.json", graded))
     assert [(answer.answer, answer.details["grade"]) for answer in found] == [(f"a {key}", "0.25") for key in META]
     graded["v1_2"] = {"answer": "another", "score": [0.25]}
-    with pytest.raises(PargoError, match=r"v1_2: graded was 'another', but the answer to score is 'a v1_2': grade these"):
+    with pytest.raises(PargoError, match=r"v1_2: graded was 'another', but the answer to score is 'a v1_2'"):
         add_grades(answers, write_json(tmp_path / "g.json", graded))
     graded["v1_2"] = {"score": [0.25]}
     with pytest.raises(PargoError, match="v1_2: no `answer`, so which answer was graded is not known"):
