@@ -25,6 +25,8 @@ def show(record: Mapping[str, Any], console: Console | None = None) -> None:
         )
         console.print(f"{line['num_questions']:,} questions, {line['num_images']:,} images", highlight=False)
         console.print(_tasks(record["tasks"]))
+        for remark in _without_width(record["tasks"]):
+            console.print(remark, highlight=False, markup=False)
     for path, value in _flat(record["figures"]):
         console.print(f"{path}: {_number(value)}", highlight=False, markup=False)
     if record["counts"]:
@@ -51,6 +53,18 @@ def _tasks(tasks: Mapping[str, Mapping[str, Any]]) -> Table:
             f"{task['unparseable']:,}",
         )
     return table
+
+
+def _without_width(tasks: Mapping[str, Mapping[str, Any]]) -> Iterable[str]:
+    """What an interval from a value to itself does not mean: a bootstrap draws nothing but what was seen."""
+    for name, task in tasks.items():
+        low, high = task["interval"]
+        if low == high:
+            other = 1 - 0.05 ** (1 / task["num_images"])  # Clopper and Pearson's bound, one-sided
+            yield (
+                f"{name}: all {task['num_images']:,} images scored alike, so the interval has no width; of other "
+                f"images up to {other:.1%} may score otherwise (95 %)"
+            )
 
 
 def _flat(figures: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, float]]:

@@ -52,6 +52,8 @@ def test_score_on_the_terminal(results: Path, columns: str) -> None:
     assert "mme, parser pargo_release (version 1): total score 250 of 400" in done.stdout
     assert "existence" in done.stdout
     assert "perception: 250" in done.stdout
+    words = " ".join(done.stdout.split())
+    assert "existence: all 3 images scored alike, so the interval has no width; of other images up to 63.2%" in words
     assert max(map(len, done.stdout.splitlines())) <= int(columns)
 
 
