@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from pargo.benchmarks.score_file import ByImage, Record, ScoreFile, find_scores, read_score
+from pargo.benchmarks.summary import UNKNOWN
 from pargo.config.base import Settings
 from pargo.errors import PargoError
 from pargo.report.statistics import (
@@ -84,7 +85,7 @@ def compare(run_a: Path, run_b: Path, samples: int) -> Comparison:
 
     Raises:
         PargoError: no such run, no benchmark in both, a file that is no score file, or two files by other parsers, of
-            other benchmarks, or about other images or questions; names both files.
+            other benchmarks or editions, or about other images or questions; names both files.
     """
     if samples < 1:
         raise PargoError(f"{samples} bootstrap draws; at least 1 is needed")
@@ -99,12 +100,13 @@ def compare(run_a: Path, run_b: Path, samples: int) -> Comparison:
             f"{run_b} holds {', '.join(sorted(names_b))}"
         )
     rows: list[Row] = []
-    waiting: list[str] = []
+    first_notes: list[str] = []
     for name in sorted(names_a & names_b):
         side_a, side_b = ([read_score(files[name]) for files in found] for found in (found_a, found_b))
+        first_notes += _check_edition(name, [*side_a, *side_b])
         for file in (*side_a, *side_b):
             _check_same(side_a[0], file)
-        waiting += [f"Not graded: {file.path}" for file in (*side_a, *side_b) if not file.record.is_graded]
+        first_notes += [f"Not graded: {file.path}" for file in (*side_a, *side_b) if not file.record.is_graded]
         rows += _rows(name, [file.record for file in side_a], [file.record for file in side_b], samples)
     rows = _adjusted(rows)
     return Comparison(
@@ -116,7 +118,7 @@ def compare(run_a: Path, run_b: Path, samples: int) -> Comparison:
         rows=tuple(rows),
         only_a=tuple(sorted(names_a - names_b)),
         only_b=tuple(sorted(names_b - names_a)),
-        notes=(*waiting, *_notes(rows, len(found_a), len(found_b), samples)),
+        notes=(*first_notes, *_notes(rows, len(found_a), len(found_b), samples)),
     )
 
 
@@ -148,6 +150,22 @@ def _check_same(first: ScoreFile, other: ScoreFile) -> None:
             f"{files} have other questions in task {lost[0]!r}, or the questions of an image in another order: answers "
             "are compared by their place"
         )
+
+
+def _check_edition(name: str, files: Sequence[ScoreFile]) -> Iterator[str]:
+    """A note for each part of the edition that is known of some files alone.
+
+    Raises:
+        PargoError: two files are of two editions.
+    """
+    for part in dict.fromkeys(part for file in files for part in file.record.edition):
+        found = {file.record.edition.get(part, UNKNOWN): file.path for file in files}
+        known = [item for item in found.items() if item[0] != UNKNOWN]
+        if len(known) > 1:
+            (one, first), (two, other) = known[:2]
+            raise PargoError(f"{first} and {other} differ in their {part}: {one} and {two}, which cannot be compared")
+        if known and UNKNOWN in found:
+            yield f"{name}: {part} {known[0][0]} in one run, unknown in {found[UNKNOWN]}; is it the same?"
 
 
 def _check_same_images(files: str, first: ByImage, other: ByImage) -> None:

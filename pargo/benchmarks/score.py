@@ -98,6 +98,7 @@ def score_answers(kind: str, answers: Sequence[Answered], parser: str, samples: 
     `baselines` {name: {value, interval?, how}}, `correct` {task: {image: [0 to 1 for each question]}},
     `values` {task: {image: [numerator, denominator]}}: a task's score is the ratio of their sums over images; the
     headline is, by its `rule`, the `sum` or the `mean` of the tasks' scores, or the ratio over all tasks (`pooled`).
+    A benchmark that comes in several editions has `edition` {part: value, or `unknown`}.
     Intervals hold 95 % and are a bootstrap by image. Where nothing is graded, value and interval are null.
 
     Raises:

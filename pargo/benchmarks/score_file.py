@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from pargo.benchmarks.summary import Rule, groups_of
 from pargo.config.base import Settings
@@ -45,6 +45,7 @@ class Record(Part):
     benchmark: str
     parser: str
     parser_version: int
+    edition: dict[str, str] = Field(default_factory=dict)  # empty in files of older versions
     asked: dict[str, str]
     judges: tuple[str, ...] = ()
     headline: Headline

@@ -9,12 +9,15 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from pargo.benchmarks.summary import edition_words
+
 
 def show(record: Mapping[str, Any], console: Console | None = None) -> None:
     """Print headline, tasks and all other figures of a record (`pargo.benchmarks.score.score_answers`)."""
     console = console or Console()
     line = record["headline"]
-    name = f"{record['benchmark']}, parser {record['parser']} (version {record['parser_version']})"
+    edition = f" ({words})" if (words := edition_words(record)) else ""
+    name = f"{record['benchmark']}{edition}, parser {record['parser']} (version {record['parser_version']})"
     if line["value"] is None:
         console.print(f"[bold]{name}: not graded[/bold]; {line['num_questions']} questions wait for a judge")
     else:

@@ -9,6 +9,8 @@ from typing import Any, Literal
 from pargo.errors import PargoError
 from pargo.report.statistics import Groups, estimate
 
+UNKNOWN = "unknown"  # a part of an edition of which nothing is known
+
 Rule = Literal["sum", "mean", "pooled"]
 # task -> image -> (numerator, denominator)
 Values = Mapping[str, Mapping[str, Sequence[float]]]
@@ -82,6 +84,11 @@ def shares(correct: Correct) -> dict[str, dict[str, list[float]]]:
         name: {image: [float(sum(marks)), float(len(marks))] for image, marks in images.items()}
         for name, images in correct.items()
     }
+
+
+def edition_words(record: Mapping[str, Any]) -> str:
+    """For readers, e.g. `split dev, language EN, version 1.0`; empty where a benchmark has no editions."""
+    return ", ".join(f"{part} {value}" for part, value in record.get("edition", {}).items())
 
 
 def is_graded(record: Mapping[str, Any]) -> bool:

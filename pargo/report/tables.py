@@ -8,6 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from pargo.benchmarks.summary import edition_words
 from pargo.files import sha256_file, write_atomic
 from pargo.report import words
 from pargo.report.cells import Cell, Column, Row, Table
@@ -142,7 +143,9 @@ def _notes(settings: ReportSettings, scores: Scores) -> Iterable[str]:
         line = score.data["headline"]
         name = words.benchmark(settings, benchmark)
         parser = words.in_words(score.data["parser"]).lower()
-        yield f"{name}: {line['num_questions']:,} questions about {line['num_images']:,} images, {parser} parser."
+        edition = f"{found}, " if (found := edition_words(score.data)) else ""
+        counts = f"{line['num_questions']:,} questions about {line['num_images']:,} images"
+        yield f"{name}: {edition}{counts}, {parser} parser."
         yield from _parser_notes(settings, scores, benchmark)
         for baseline, entry in score.data["baselines"].items():
             yield f"{words.in_words(baseline)} ({name}): {entry['how']}."

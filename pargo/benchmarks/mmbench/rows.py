@@ -15,7 +15,11 @@ LETTERS = "ABCD"
 L2_CATEGORY = "l2-category"
 NO_ANSWERS = "MMBench's test split has none published: its server scores the xlsx table"
 DETAILS = (L2_CATEGORY, "split", "source", "comment")
+TABLE = "table"  # among a question's details: the official name of its table
 ROTATION = 1_000_000  # rotation k of the row with index i has the index i + k * ROTATION
+# MMBench_DEV_EN.tsv or MMBench_TEST_CN_V11.tsv, also within the name of a file of results
+_TABLE_NAME = re.compile(r"mmbench_(?:dev|test)_(?:en|cn)(?:_v11)?(?![^\W_])", re.IGNORECASE)
+_HUB_NAME = re.compile(r"(?:^|/)((?:en|cn)/(?:dev|test))-[^/]*$")  # en/dev-00000-of-00001.parquet
 _INDEX = re.compile(r"(\d{1,15})(?:\.0+)?", re.ASCII)
 
 
@@ -41,6 +45,8 @@ def group_of(question: Question) -> str:
 def question_fields(row: Row) -> dict[str, Any]:
     """The fields of a `Question`, but its image; the task is the leaf category.
 
+    `details` hold the columns `DETAILS`, and the official name of the table (`table_of`).
+
     Raises:
         PargoError: no whole number as index, no category, no option, or an answer that is none of the options.
     """
@@ -64,8 +70,14 @@ def question_fields(row: Row) -> dict[str, Any]:
         "label": label,
         "hint": cells.get("hint", ""),
         "options": options,
-        "details": {name: cells[name].strip() for name in DETAILS if cells.get(name, "").strip()},
+        "details": {name: cells[name].strip() for name in DETAILS if cells.get(name, "").strip()} | table_of(row.where),
     }
+
+
+def table_of(where: str) -> dict[str, str]:
+    """`{"table": official name}` where the name of a row's file has it, else nothing."""
+    found = _TABLE_NAME.findall(where.rpartition("/")[2]) or _HUB_NAME.findall(where)
+    return {TABLE: found[-1]} if found else {}
 
 
 def check_rows(rows: Iterable[Row]) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from pargo.benchmarks.mmbench.answers import REFUSED, UNMATCHED, parse
+from pargo.benchmarks.mmbench.edition import edition
 from pargo.benchmarks.mmbench.rows import L2_CATEGORY, NO_ANSWERS, group_of, number_of
 from pargo.benchmarks.records import Answered, check_ids
 from pargo.benchmarks.summary import headline_record, task_record
@@ -23,7 +24,7 @@ def score(answers: Sequence[Answered], parser: str, samples: int) -> dict[str, A
 
     The headline and the tasks are circular accuracies, whose unit is the group: a question with its rotations. Where a
     table does not say the image, a group's id stands for it, and intervals are by question. Plain accuracy is over all
-    rows, also those of groups that do not count.
+    rows, also those of groups that do not count. `edition` says which MMBench it is.
 
     Raises:
         PargoError: no main rows, an id twice or that is no index, or a question without answer.
@@ -40,6 +41,7 @@ def score(answers: Sequence[Answered], parser: str, samples: int) -> dict[str, A
         leaves[groups[key][0].task][key] = groups[key]
     values = {leaf: _by_image(keys, circular) for leaf, keys in leaves.items()}
     return {
+        "edition": edition(answers, len(groups) + num_lost),
         "headline": headline_record(
             values,
             "pooled",
