@@ -165,14 +165,11 @@ def _parser_notes(settings: ReportSettings, scores: Scores, benchmark: str) -> I
 
 def seed_note(settings: ReportSettings) -> str:
     """What the intervals cover, which depends on the number of seeds."""
+    images = "Intervals: 95 % bootstrap over images, without width where all images scored alike (others need not)."
     if len(settings.seeds) == 1:
-        return (
-            "Intervals: 95 % bootstrap over images. One training seed, so they say nothing about how much another "
-            "training run would differ."
-        )
+        return f"{images} One training seed, so they say nothing about how much another training run would differ."
     return (
-        f"Values are means over {len(settings.seeds)} training seeds. Intervals: 95 % bootstrap over images; the "
-        "spread between seeds is not in them."
+        f"Values are means over {len(settings.seeds)} training seeds. {images} The spread between seeds is not in them."
     )
 
 
