@@ -82,7 +82,8 @@ def unpack(
             if isinstance(error, OSError) and error.errno is not None:
                 if error.errno == errno.ENAMETOOLONG:
                     raise InputError(f"{archive.name}: a name in it is too long for this file system") from None
-                raise  # the disk's, not the archive's
+                if error.errno != errno.EINVAL:  # a damaged zip sends its reader to a place before its beginning
+                    raise  # the disk's, not the archive's
             raise InputError(f"{archive.name} is no archive, or damaged: {error}") from error
         target.replace(directory)
 
