@@ -114,15 +114,17 @@ def _compare(exported: Path, model: Path, count: int) -> Agreement | None:
             continue
         predictions = read_predictions(folder / PREDICTIONS)
         chosen = predictions[:: max(1, -(-len(predictions) * len(folders) // count))]
+        beams = made["generation"]["num_beams"] or preset.num_beams
         answers = _answers(
             copy,
             processor,
             images,
             chosen,
             max_new_tokens=made["generation"]["max_new_tokens"] or preset.max_new_tokens,
-            num_beams=made["generation"]["num_beams"] or preset.num_beams,
+            num_beams=beams,
         )
-        early = made["generation"]["early_stop"] and getattr(load(benchmark["kind"], "answers"), "is_decided", None)
+        ended_early = made["generation"]["early_stop"] and beams == 1  # beams are never ended early
+        early = getattr(load(benchmark["kind"], "answers"), "is_decided", None) if ended_early else None
         equal += sum(_is_same(answer, item, early) for answer, item in zip(answers, chosen, strict=True))
         asked += len(chosen)
     return Agreement(equal, asked) if asked else None

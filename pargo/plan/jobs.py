@@ -184,7 +184,7 @@ class _Planner:
             preset = find_preset(load(benchmark.kind, "prompt").PRESETS, benchmark.prompt)
             beams = experiment.generation.num_beams or preset.num_beams
             if beams > 1:  # then nothing ends an answer early, and a short one may run on
-                answered = min(experiment.generation.max_new_tokens or preset.max_new_tokens, SHORT_ANSWER)
+                answered = experiment.generation.max_new_tokens or min(preset.max_new_tokens, SHORT_ANSWER)
             writing = count * answered * beams * self.language.forward(1, 1, adapter)
             counts.append(count)
             flops.append(reading + writing)

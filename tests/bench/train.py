@@ -177,8 +177,8 @@ def prepared(config: Config, stage: str) -> tuple[Any, TrainingData, Train]:
     module = {"pretrain": pretraining, "finetune": finetuning}[stage]
     settings, layout, found = stage_settings(config, stage), Layout(config.name), {}
 
-    def catch(settings: Any, train: Train, lora: Any, attention: Any, prepare: Callable, **_: Any) -> None:
-        found["model"], found["data"] = prepare()
+    def catch(settings: Any, train: Train, lora: Any, language: Any, prepare: Callable, **_: Any) -> None:
+        found["model"], found["data"] = prepare(language)
 
     mixture = {name: config.datasets[name] for name in settings.train.mixture}
     arguments: dict[str, Any] = {
