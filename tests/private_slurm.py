@@ -50,7 +50,8 @@ MinJobAge=300
 KillWait=3
 MpiDefault=none
 MailProg=/bin/true
-NodeName=n[1-2] NodeHostname={host} NodeAddr=127.0.0.1 Port=[{ports[1]}-{ports[2]}] CPUs=8 RealMemory=9000
+GresTypes=gpu
+NodeName=n[1-2] NodeHostname={host} NodeAddr=127.0.0.1 Port=[{ports[1]}-{ports[2]}] CPUs=8 RealMemory=9000 Gres=gpu:2
 PartitionName=low Nodes=ALL Default=YES MaxTime=INFINITE PriorityTier=1 GraceTime=20
 PartitionName=high Nodes=ALL MaxTime=INFINITE PriorityTier=10
 """
@@ -99,6 +100,9 @@ class Cluster:
         lines = [line for line in CONF.format(**fill).splitlines() if line.partition("=")[0] not in options]
         lines += [f"{key}={value}" for key, value in options.items()]
         (self.root / "slurm.conf").write_text("\n".join(lines) + "\n")
+        (self.root / "gres.conf").write_text(f"Name=gpu File={self.root}/gpu[0-1]\n")  # on paper: no device is there
+        for number in range(2):
+            (self.root / f"gpu{number}").touch()
         for name in ("munge", "state", *(f"spool-{node}" for node in NODES)):
             (self.root / name).mkdir(mode=0o700)
         (self.root / "munge/key").write_bytes(secrets.token_bytes(1024))

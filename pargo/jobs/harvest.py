@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import time
+from contextlib import suppress
 from pathlib import Path
 
 from pargo.config.jobs import Resources
@@ -17,6 +19,7 @@ from pargo.jobs.submission import Backend, locked, shown
 OUT_OF_MEMORY = re.compile(r"slurmstepd.*(oom.?kill|exceeded (job )?memory limit)", re.IGNORECASE)
 # it was nobody's fault
 UNBOUNDED = ("preempted", "node failure")
+GRACE = 20.0  # seconds for a job's processes to end after one of them failed
 HINTS = {
     "out of memory": "out of memory: lower the stage's micro_batch_size, or raise memory_gb in the jobs file",
     "cancelled": "cancelled by hand (scancel); run again to submit it anew",
@@ -60,6 +63,8 @@ def harvest(
             return True
         if current is not None and not mine:
             return False
+        if outcome is not None and resources.num_tasks > 1:
+            _end_others(record, backend)
         log = paths(record, run_directory).stdout
         cause, reason = _cause(record, backend, outcome, attempts, log)
         number = attempts.add_once(record.job_id, cause)
@@ -71,6 +76,17 @@ def harvest(
         reason += f" ({number} times)"
     lines = "\n".join(f"  | {line}" for line in tail(log))
     raise PargoError(f"{name}: {reason}\nlast lines of {shown(log)}:\n{lines}")
+
+
+def _end_others(record: JobRecord, backend: Backend) -> None:
+    """Cancel a job of which one process failed, and the others wait for it."""
+    end = time.monotonic() + GRACE
+    while backend.is_alive(record):
+        if time.monotonic() > end:
+            with suppress(PargoError):  # the reason of the failure matters more
+                backend.cancel([record])
+            return
+        time.sleep(0.5)
 
 
 def _cause(

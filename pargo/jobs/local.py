@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import shlex
 import signal
+import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -16,6 +18,7 @@ from pargo.jobs.results import hand_over, submitted_id
 from pargo.jobs.stage import Stage
 
 TIMEOUT_MINUTES = 10 * 365 * 24 * 60  # submitit wants a limit; there is none
+VISIBLE = "CUDA_VISIBLE_DEVICES"
 GRACE = 5.0  # seconds for an interrupted job to clean up
 
 
@@ -27,10 +30,8 @@ class Local:
 
     def submit(self, stages: Sequence[Stage], folder: Path, tag: str) -> list[str]:
         """Start stages; their process ids."""
-        executor = submitit.AutoExecutor(folder, cluster="local")
-        # submitit hides all GPUs that are not asked for
-        gpus = {} if not (visible := _gpus()) else {"gpus_per_node": len(visible), "local_visible_gpus": visible}
-        executor.update_parameters(timeout_min=TIMEOUT_MINUTES, stderr_to_stdout=True, **gpus)
+        executor = submitit.LocalExecutor(folder, python=f"{_same_gpus()} {shlex.quote(sys.executable)}")
+        executor.update_parameters(timeout_min=TIMEOUT_MINUTES, stderr_to_stdout=True)
         return [executor.submit(stage).job_id for stage in stages]
 
     def find(self, record: JobRecord, folder: Path) -> str | None:
@@ -78,12 +79,13 @@ class Local:
         psutil.wait_procs(alive, timeout=GRACE)
 
 
-def _gpus() -> tuple[str, ...]:
-    """The GPUs that this process may use."""
-    chosen = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if chosen is not None:
-        return tuple(name for name in chosen.split(",") if name)
-    return tuple(sorted(path.name.removeprefix("nvidia") for path in Path("/dev").glob("nvidia[0-9]*")))
+def _same_gpus() -> str:
+    """Prefix of a job's command that lets it see the GPUs of this process, whatever their names (numbers, UUIDs, MIG).
+
+    submitit writes CUDA_VISIBLE_DEVICES anew, from numbers alone, and hides all GPUs where it is told none.
+    """
+    visible = os.environ.get(VISIBLE)
+    return f"env -u {VISIBLE}" if visible is None else f"env {shlex.quote(f'{VISIBLE}={visible}')}"
 
 
 def _send(process: psutil.Process, number: signal.Signals) -> None:

@@ -19,6 +19,7 @@ from pargo.config.jobs import Resources
 from pargo.errors import PargoError
 from pargo.files import sha256_file, sha256_text
 from pargo.jobs.finished import keep
+from pargo.jobs.gpus import check_gpus
 from pargo.jobs.slurm_job import SlurmJob, Terminated
 from pargo.layout import manifest_path
 from pargo.manifest import code_hash
@@ -128,9 +129,15 @@ class Stage:
         if self.num_threads is not None:
             # read when torch is loaded
             os.environ["OMP_NUM_THREADS"] = os.environ["MKL_NUM_THREADS"] = str(self.num_threads)
-        function = getattr(importlib.import_module(self.module), self.function)
-        settings = typing.get_type_hints(function)["settings"]
         try:
+            check_gpus(self.resources)  # before what is heavy
+            if self.resources.num_tasks > 1 and SlurmJob.current() is None:
+                raise PargoError(
+                    f"the jobs file asks for {self.resources.num_tasks} processes, but without SLURM a job is one "
+                    "process and uses one GPU: set tasks_per_node: 1 and nodes: 1, or backend: slurm"
+                )
+            function = getattr(importlib.import_module(self.module), self.function)
+            settings = typing.get_type_hints(function)["settings"]
             if isinstance(settings, type) and issubclass(settings, Settings):
                 function(settings=settings.model_validate_json(self.settings), **self.arguments)
             else:

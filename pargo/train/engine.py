@@ -43,7 +43,8 @@ def start_process_group() -> tuple[int, int]:
             distributed.init_process_group(backend, store=distributed.HashStore(), rank=0, world_size=1)
     os.environ.setdefault("LOCAL_RANK", "0")
     if torch.cuda.is_available():
-        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+        # where SLURM binds GPUs to processes, each sees its own as the first
+        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]) % torch.cuda.device_count())
     if not deepspeed.comm.is_initialized():
         deepspeed.init_distributed(verbose=False, auto_mpi_discovery=False)
     return distributed.get_rank(), distributed.get_world_size()

@@ -13,7 +13,7 @@ from pargo.errors import PargoError
 
 def run(settings: dict[str, Any], output: Path, trace: Path, wait_for: Path | None = None) -> None:
     with trace.open("a") as file:
-        file.write(f"{os.getpid()} {os.environ.get('OMP_NUM_THREADS')}\n")
+        file.write(f"{os.getpid()} {os.environ.get('OMP_NUM_THREADS')} {os.environ.get('CUDA_VISIBLE_DEVICES')!r}\n")
     print("started", flush=True)
     for step in range(settings.get("lines", 0)):
         print(f"step {step}/9  loss", flush=True)

@@ -318,6 +318,35 @@ def test_a_shared_folder_that_is_read_only_for_a_while(cluster, launchers, kwarg
     assert len(set(cluster.jobs()) - before) == 1
 
 
+def test_a_job_that_does_not_get_its_gpus_ends_at_once(cluster, launchers, kwargs):
+    """SLURM gives it two; no driver gives it any. It has two processes, and neither waits for the other."""
+    launchers.configure(defaults={"max_failures": 3}, stages={"pretrain": {"gpus_per_node": 2}})
+    before = set(cluster.jobs())
+    assert launchers.start("toy_stage", kwargs, stage_name="pretrain").wait(60) == 1
+    text = launchers.log()
+    assert "gpus_per_node: 2, so this process should see 2 GPU(s), but it sees 0 on" in text
+    assert "driver: " in text
+    assert "CUDA_VISIBLE_DEVICES is" in text
+    assert num_runs(kwargs) == 0
+    assert len(set(cluster.jobs()) - before) == 1  # it would be the same again
+    wait_until(lambda: not cluster.run("squeue", "-h"), 30, "an empty queue")
+
+
+def test_a_process_that_fails_alone_does_not_leave_the_others_waiting(cluster, launchers, kwargs, tmp_path):
+    (tmp_path / "alone_stage.py").write_text(
+        "import os, time\nfrom pathlib import Path\nfrom pargo.errors import PargoError\n"
+        "def run(settings: dict, output: Path) -> None:\n"
+        "    if os.environ['SLURM_PROCID'] == '1':\n        raise PargoError('only this one')\n    time.sleep(300)\n"
+    )
+    launchers.configure(stages={"pretrain": {"tasks_per_node": 2}})
+    paths = os.pathsep.join([STAGES, str(tmp_path)])
+    output = {"settings": {}, "output": kwargs["output"]}
+    launcher = launchers.start("alone_stage", output, stage_name="pretrain", PYTHONPATH=paths)
+    assert launcher.wait(90) == 1
+    assert "only this one" in launchers.log()
+    wait_until(lambda: not cluster.run("squeue", "-h"), 30, "an empty queue")
+
+
 # Arrays ---------------------------------------------------------------------------------------------------------------
 
 ELEMENTS = int(os.environ.get("ARRAY_ELEMENTS", "60"))  # each starts a Python; 200 take minutes on two cores

@@ -39,6 +39,7 @@ class Project:
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
             "COLUMNS": "200",
             "OPENAI_API_KEY": self.KEY,
+            "CUDA_VISIBLE_DEVICES": "0",  # as on most machines with a GPU; here nothing is behind it
         }
         done = subprocess.run(command, cwd=self.root, env=environment, capture_output=True, text=True)
         assert not check or done.returncode == 0, f"{' '.join(command)}\n{done.stdout}\n{done.stderr}"
