@@ -60,7 +60,9 @@ class Conversation:
         inputs = {"input_ids": torch.tensor([self.processor.prompt_ids(prompt)], device=self.model.device)}
         inputs["attention_mask"] = torch.ones_like(inputs["input_ids"])
         ids = self.model.generate(**inputs, mm_encoder_outputs={"image": self.encoded})
-        answer = self.processor.tokenizer.decode(ids[0, inputs["input_ids"].shape[1] :], skip_special_tokens=True).strip()
+        answer = self.processor.tokenizer.decode(
+            ids[0, inputs["input_ids"].shape[1] :], skip_special_tokens=True
+        ).strip()
         self.messages += [asked, {"role": "assistant", "content": [{"type": "text", "text": answer}]}]
         return answer
 

@@ -12,9 +12,7 @@ from pargo.data.pieces import CONTROL, IMAGE_TOKEN, OPENING, PIECE_MARKS, TEXT
 _MARKS = {"text": TEXT, "opening": OPENING, "control": CONTROL}
 _START = (
     "{%- if tools or documents -%}{{- raise_exception('this model knows no tools and no documents') -}}{%- endif -%}"
-    + "".join(
-        f"{{%- set {name} = '\\u{ord(mark):04x}' if {PIECE_MARKS} else '' -%}}" for name, mark in _MARKS.items()
-    )
+    + "".join(f"{{%- set {name} = '\\u{ord(mark):04x}' if {PIECE_MARKS} else '' -%}}" for name, mark in _MARKS.items())
 )
 _EACH_MESSAGE = (
     "{%- for message in messages -%}"

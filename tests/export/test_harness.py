@@ -12,7 +12,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
+from types import SimpleNamespace
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -32,42 +32,10 @@ from pargo.models.rank import option_losses
 from pargo.models.vlm import PargoForConditionalGeneration
 from pargo.train.finetune import FinetuneSettings
 
-INSTALLED = importlib.util.find_spec("lmms_eval") is not None
-needs_lmms_eval = pytest.mark.skipif(not INSTALLED, reason="lmms-eval is not installed")
+needs_lmms_eval = pytest.mark.skipif(importlib.util.find_spec("lmms_eval") is None, reason="lmms-eval is not installed")
 
 QUESTIONS = ["Is there a circle?", "How many shapes?", "What is at the top left of this?", "Red?", "Left or right?"]
 OPTIONS = ["yes", "two red circles", "no", "green"]
-
-
-@pytest.fixture(scope="module")
-def harness():
-    """The module under test."""
-    with pytest.MonkeyPatch.context() as patch:
-        if not INSTALLED:
-            _stand_in(patch)
-        module = importlib.import_module("pargo.export.harness")
-        yield module
-        if not INSTALLED:
-            del sys.modules["pargo.export.harness"]
-
-
-def _stand_in(patch: pytest.MonkeyPatch) -> None:
-    """What the adapter imports of lmms-eval, as small as can be."""
-
-    class Base:
-        def __init__(self) -> None:
-            self.task_dict: dict = {}
-            self._rank, self._world_size = 0, 1
-
-    for name, content in {
-        "lmms_eval": {},
-        "lmms_eval.api": {},
-        "lmms_eval.api.model": {"lmms": Base},
-        "lmms_eval.api.instance": {"GenerationResult": lambda text: SimpleNamespace(text=text)},
-    }.items():
-        module = ModuleType(name)
-        vars(module).update(content)
-        patch.setitem(sys.modules, name, module)
 
 
 @pytest.fixture(scope="module")
