@@ -6,7 +6,8 @@ Each is saved as its models have it, and loaded as a language source's is.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
 from tempfile import mkdtemp
@@ -21,6 +22,9 @@ from pargo.data.importers.internlm2 import convert_internlm2_tokenizer
 from pargo.models.language import load_tokenizer
 
 SIZE = 600
+SPECIAL = {"bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>"}
+CHAT = ("<|im_start|>", "<|im_end|>")
+_BYTE = re.compile("<0x[0-9A-F]{2}>")
 LLAMA3 = QWEN2.replace(r"|\p{N}|", r"|\p{N}{1,3}|")
 
 
@@ -62,8 +66,8 @@ def sentencepiece_model(**settings: Any) -> Path:
 def _llama(**settings: Any) -> Any:
     folder = Path(mkdtemp())
     (folder / "tokenizer.model").write_bytes(sentencepiece_model().read_bytes())
-    named = {"tokenizer_class": "LlamaTokenizer", "bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>"}
-    (folder / "tokenizer_config.json").write_text(json.dumps(named | settings))
+    named = {"tokenizer_class": "LlamaTokenizer", **SPECIAL, **settings}
+    (folder / "tokenizer_config.json").write_text(json.dumps(named))
     return LlamaTokenizer.from_pretrained(folder, local_files_only=True)
 
 
@@ -72,18 +76,15 @@ def _published_llama() -> Any:
     backend = _llama().backend_tokenizer
     backend.normalizer = normalizers.Sequence([normalizers.Prepend("\u2581"), normalizers.Replace(" ", "\u2581")])
     backend.pre_tokenizer = None
-    return PreTrainedTokenizerFast(tokenizer_object=backend, bos_token="<s>", eos_token="</s>", unk_token="<unk>")
+    return PreTrainedTokenizerFast(tokenizer_object=backend, **SPECIAL)
 
 
 def _internlm2() -> Any:
     folder = Path(mkdtemp())
     (folder / "tokenizer.model").write_bytes(sentencepiece_model(add_dummy_prefix=False).read_bytes())
-    settings = {"bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>", "pad_token": "</s>"}
-    added = {
-        str(SIZE + index): {"content": word, "special": True}
-        for index, word in enumerate(("<|im_start|>", "<|im_end|>"))
-    }
-    (folder / "tokenizer_config.json").write_text(json.dumps(settings | {"added_tokens_decoder": added}))
+    added = {str(SIZE + index): {"content": word, "special": True} for index, word in enumerate(CHAT)}
+    settings = {**SPECIAL, "pad_token": "</s>", "added_tokens_decoder": added}
+    (folder / "tokenizer_config.json").write_text(json.dumps(settings))
     return convert_internlm2_tokenizer(folder)
 
 
@@ -120,7 +121,6 @@ def _smollm2() -> Any:
     return _bytes(digits, end="<|im_end|>", special=("<|im_start|>", "<|endoftext|>"))
 
 
-CHAT = ("<|im_start|>", "<|im_end|>")
 FAMILIES: dict[str, Callable[[], Any]] = {
     "llama2": lambda: _llama(legacy=False, add_bos_token=True),
     "llama2_legacy": lambda: _llama(legacy=True, add_bos_token=True),
@@ -157,3 +157,10 @@ def save(tokenizer: Any, folder: Path) -> None:
     """Where `load_tokenizer` finds it."""
     tokenizer.save_pretrained(folder)
     LlamaConfig().save_pretrained(folder)
+
+
+def spell(tokenizer: Any, ids: Sequence[int]) -> str:
+    """What ids of a sentencepiece vocabulary say, one `[image]` for each -1, with its spaces as they are."""
+    tokens = ["[image]" if token == -1 else tokenizer.convert_ids_to_tokens(int(token)) for token in ids]
+    parts = [bytes([int(token[3:5], 16)]) if _BYTE.fullmatch(token) else token.encode() for token in tokens]
+    return b"".join(parts).decode().replace("\u2581", " ")

@@ -156,8 +156,9 @@ def opening_token(tokenizer: Any) -> list[Piece]:
 
     Llama's and InternLM2's `<s>` always is one; transformers' settings of such a tokenizer may leave it out.
     """
-    begins = tokenizer("")["input_ids"][:1] == [tokenizer.bos_token_id] or tokenizer.bos_token == "<s>"
-    return [Piece(CONTROL, tokenizer.bos_token)] if begins and tokenizer.bos_token else []
+    token = tokenizer.bos_token
+    begins = token == "<s>" or tokenizer("")["input_ids"][:1] == [tokenizer.bos_token_id]  # noqa: S105 - no password
+    return [Piece(CONTROL, token)] if begins and token else []
 
 
 def text_tokenizer(tokenizer: Any) -> TextTokenizer:

@@ -1,7 +1,7 @@
 """Chat templates: a conversation as the text that a model was trained on, as Jinja for transformers' processors.
 
-`compact` is what `pargo.data.template` writes; `release` is the prompt of the released checkpoint's evaluation. With the
-variable `piece_marks`, which `PargoProcessor` sets, they say where each piece of `pargo.data.pieces` begins.
+`compact` is what `pargo.data.template` writes; `release` is the prompt of the released checkpoint's evaluation. With
+the variable `piece_marks`, which `PargoProcessor` sets, they say where each piece of `pargo.data.pieces` begins.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ import re
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from tiny_tokenizers import FAMILIES, PREFIXED, family, sentencepiece_model
+from tiny_tokenizers import FAMILIES, PREFIXED, family, sentencepiece_model, spell
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers
 from transformers import GPTSw3Tokenizer, PreTrainedTokenizerFast
 
@@ -62,16 +62,11 @@ def test_no_character_is_lost_or_added(name, text):
     text = re.sub("[\u2581\ufdd0-\ufdd2]", "", text)  # sentencepiece's own sign for a space
     plain = text_tokenizer(tokenizer).plain
     ids = [*plain("x"), *plain(text), *plain("y")]
-    pieces = tokenizer.convert_ids_to_tokens(ids)
     if name.startswith(("llama2", "internlm2")):
-        raw = b"".join(
-            bytes([int(token[3:5], 16)]) if re.fullmatch("<0x[0-9A-F]{2}>", token) else token.encode()
-            for token in pieces
-        )
-        assert raw.decode().replace("\u2581", " ") == f"x{text}y"
+        assert spell(tokenizer, ids) == f"x{text}y"
     else:
-        decoded = tokenizer.backend_tokenizer.decoder.decode(pieces)
-        assert decoded == f"x{text}y"
+        decoder = tokenizer.backend_tokenizer.decoder
+        assert decoder.decode(tokenizer.convert_ids_to_tokens(ids)) == f"x{text}y"
 
 
 @pytest.mark.parametrize("name", [name for name in FAMILIES if name not in PREFIXED])
@@ -152,13 +147,15 @@ def test_texts_begin_with_the_token_that_llamas_do():
 
 # Vocabularies that are odd --------------------------------------------------------------------------------------------
 
+END, UNKNOWN = {"eos_token": "</s>"}, {"unk_token": "?"}
+
 
 def test_a_vocabulary_that_spells_a_control_word_of_plain_pieces():
     vocabulary = {character: index for index, character in enumerate("</s>\nab")}
     merges = [("<", "/"), ("s", ">"), ("</", "s>")]
     for left, right in merges:
         vocabulary[left + right] = len(vocabulary)
-    tokenizer = PreTrainedTokenizerFast(tokenizer_object=Tokenizer(models.BPE(vocabulary, merges)), eos_token="</s>")
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=Tokenizer(models.BPE(vocabulary, merges)), **END)
     assert tokenizer("a</s>", split_special_tokens=True)["input_ids"][1:] == [tokenizer.eos_token_id]
     text = TextTokenizer(tokenizer)
     assert tokenizer.convert_ids_to_tokens(text.plain("a</s>b</s>")) == ["a", "<", "/", "s>", "b", "<", "/", "s>"]
@@ -171,17 +168,17 @@ def test_a_control_token_behind_a_normalizer_is_refused():
         vocabulary[left + right] = len(vocabulary)
     backend = Tokenizer(models.BPE(vocabulary, [("<", "/"), ("s", ">"), ("</", "s>")]))
     backend.normalizer = normalizers.Lowercase()
-    text = TextTokenizer(PreTrainedTokenizerFast(tokenizer_object=backend, eos_token="</s>"))
+    text = TextTokenizer(PreTrainedTokenizerFast(tokenizer_object=backend, **END))
     with pytest.raises(InputError, match="makes a control token of the text 'a</S>'"):
         text.plain("a</S>")
 
 
 def _words(normalizer=None, vocabulary: str = "ab \n?") -> PreTrainedTokenizerFast:
     ids = {character: index for index, character in enumerate(vocabulary)}
-    backend = Tokenizer(models.BPE(ids, [], unk_token="?"))
+    backend = Tokenizer(models.BPE(ids, [], **UNKNOWN))
     if normalizer:
         backend.normalizer = normalizer
-    return PreTrainedTokenizerFast(tokenizer_object=backend, unk_token="?", name_or_path="org/model")
+    return PreTrainedTokenizerFast(tokenizer_object=backend, **UNKNOWN, name_or_path="org/model")
 
 
 @pytest.mark.parametrize(
@@ -210,10 +207,10 @@ def test_sentencepiece_that_knows_no_newline_is_refused():
 
 
 def test_a_prefix_in_a_vocabulary_without_bytes():
-    backend = Tokenizer(models.BPE({c: i for i, c in enumerate("?\u2581\nab")}, [], unk_token="?", fuse_unk=True))
+    backend = Tokenizer(models.BPE({c: i for i, c in enumerate("?\u2581\nab")}, [], **UNKNOWN, fuse_unk=True))
     backend.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="always", split=False)
     backend.decoder = decoders.Metaspace()
-    tokenizer = PreTrainedTokenizerFast(tokenizer_object=backend, unk_token="?")
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=backend, **UNKNOWN)
     text = TextTokenizer(tokenizer)
     for written, expected in {"ab": "ab", "xa": "?a", "\n\n": "\n\n", " a": "\u2581a", "\n": "\n"}.items():
         assert tokenizer.convert_ids_to_tokens(text.plain(written)) == list(expected)
