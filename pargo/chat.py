@@ -53,21 +53,16 @@ class Conversation:
 
     @torch.inference_mode()
     def ask(self, question: str) -> str:
-        """The answer to the next question.
-
-        Raises:
-            InputError: the question holds the token that stands for an image.
-        """
-        token, tokenizer = self.processor.image_token, self.processor.tokenizer
-        if token in question:
-            raise InputError(f"a question cannot hold {token}, which stands for an image: write it in another way")
+        """The answer to the next question."""
         image = [] if self.messages else [{"type": "image"}]
         asked = {"role": "user", "content": [*image, {"type": "text", "text": question}]}
         prompt = self.processor.apply_chat_template([*self.messages, asked], add_generation_prompt=True)
-        prompt = prompt.replace(token, token * self.processor.num_image_tokens)
-        inputs = tokenizer(prompt, return_tensors="pt", add_special_tokens=False).to(self.model.device)
+        inputs = {"input_ids": torch.tensor([self.processor.prompt_ids(prompt)], device=self.model.device)}
+        inputs["attention_mask"] = torch.ones_like(inputs["input_ids"])
         ids = self.model.generate(**inputs, mm_encoder_outputs={"image": self.encoded})
-        answer = tokenizer.decode(ids[0, inputs["input_ids"].shape[1] :], skip_special_tokens=True).strip()
+        answer = self.processor.tokenizer.decode(
+            ids[0, inputs["input_ids"].shape[1] :], skip_special_tokens=True
+        ).strip()
         self.messages += [asked, {"role": "assistant", "content": [{"type": "text", "text": answer}]}]
         return answer
 

@@ -12,6 +12,7 @@ from pargo.benchmarks.records import Question
 from pargo.benchmarks.saved import Answer, SavedAnswers
 from pargo.config.generation import Generation
 from pargo.data.feature_store import FeatureStore
+from pargo.data.template import encode_answer
 from pargo.models.generate import generate
 from pargo.models.rank import option_losses
 from pargo.models.vlm import PargoForConditionalGeneration
@@ -111,10 +112,7 @@ def _rank(
     rows = [(index, letter) for index, question in enumerate(questions) for letter in question.options]
     for start in range(0, len(rows), len(questions)):
         part = rows[start : start + len(questions)]
-        texts = [
-            tokenizer(f" {questions[index].options[letter]}", add_special_tokens=False)["input_ids"]
-            for index, letter in part
-        ]
+        texts = [encode_answer(tokenizer, questions[index].options[letter]) for index, letter in part]
         features = torch.stack([store[questions[index].image] for index, _ in part]).to(device)
         losses = option_losses(model, features, [prompts[index] for index, _ in part], texts)
         for (index, letter), loss, ids in zip(part, losses, texts, strict=True):

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from pargo.benchmarks.records import Question
-from pargo.data.template import IMAGE, stop_ids
+from pargo.data.pieces import IMAGE_PIECE, OPENING, Piece, opening_token, piece_ids
+from pargo.data.template import IMAGE, encode_prompt, stop_ids
 from pargo.errors import PargoError
 
 Template = Literal["compact", "vicuna", "pargo_release"]
@@ -25,9 +26,8 @@ SYSTEM = (
     "A chat between a curious user and an artificial intelligence assistant. "
     "The assistant gives helpful, detailed, and polite answers to the user's questions."
 )
-# text before the image, between image and wording, and after the wording
+# text before the image, between image and wording, and after the wording; compact is in `pargo.data.template`
 TEMPLATES: dict[Template, tuple[str, str, str]] = {
-    "compact": ("", "\n", ""),
     "vicuna": (f"{SYSTEM} USER: ", "\n", " ASSISTANT:"),
     "pargo_release": (f"{SYSTEM} USER: <Img>", "</Img> ", "\nASSISTANT: "),
 }
@@ -49,21 +49,21 @@ class Preset:
     num_beams: int = 1
 
     def encode(self, tokenizer: Any, question: Question) -> list[int]:
-        """Token ids with one `IMAGE` placeholder; the answer follows.
+        """Token ids of a question with one `IMAGE` placeholder; the answer follows."""
+        return self.encode_text(tokenizer, self.wording(question))
+
+    def encode_text(self, tokenizer: Any, text: str) -> list[int]:
+        """The same of a question's wording.
 
         A tokenizer that begins texts with a token of its own (BOS) gets it first, but not in the compact template,
         which has no fixed tokens.
         """
+        if self.template == "compact":
+            return encode_prompt(tokenizer, text, compact=False)
+        # LLaVA and the release tokenize what is before and after the image as two texts
         before, between, after = TEMPLATES[self.template]
-
-        def ids(text: str) -> list[int]:
-            return tokenizer(text, add_special_tokens=False)["input_ids"]
-
-        start = tokenizer("")["input_ids"][:1] if self.template != "compact" else []
-        # the compact template's newline is apart from the question, as in training; LLaVA reads on after the image
-        text = self.wording(question) + after
-        parts = [between, text] if self.template == "compact" else [between + text]
-        return [*start, *ids(before), IMAGE, *(token for part in parts for token in ids(part))]
+        pieces = [Piece(OPENING, before), IMAGE_PIECE, Piece(OPENING, f"{between}{text}{after}")]
+        return piece_ids(tokenizer, [*opening_token(tokenizer), *pieces], [IMAGE])
 
     def stop_ids(self, tokenizer: Any) -> list[int]:
         """Tokens that end an answer; a newline does in the compact template only."""

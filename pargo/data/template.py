@@ -7,15 +7,17 @@ The compact template has no fixed tokens but a newline, as most of a short quest
 
 IMAGE is one placeholder here, and as many image tokens as the projector gives in a model's input.
 
-The newline after an answer ends it: it is supervised, and generation stops there. Question and answer are tokenized
-apart, so a prompt of evaluation has exactly the ids it had in training.
+The newline after an answer ends it: it is supervised, and generation stops there. Newline, question and answer are
+pieces that are tokenized apart, so a prompt of evaluation has exactly the ids it had in training.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+from pargo.data.pieces import IMAGE_PIECE, TEXT, Piece, piece_ids, text_tokenizer
 
 IGNORE_INDEX = -100
 IMAGE = -1  # stands for one image among token ids
@@ -30,34 +32,57 @@ class Encoded:
     labels: tuple[int, ...]
 
 
-def _ids(tokenizer: Any, text: str) -> list[int]:
-    return tokenizer(text, add_special_tokens=False)["input_ids"]
+def caption_pieces(caption: str) -> list[Piece]:
+    """An image and its caption."""
+    return [IMAGE_PIECE, Piece(TEXT, f" {caption}", supervised=True), Piece(TEXT, "\n", supervised=True)]
+
+
+def conversation_pieces(turns: Iterable[tuple[str, str]]) -> Iterator[Piece]:
+    """An image, and questions with their answers; the newline that opens a question ends the answer before it."""
+    yield IMAGE_PIECE
+    answered = False
+    for question, answer in turns:
+        yield from question_pieces(question, answered=answered)
+        if answer:
+            yield Piece(TEXT, f" {answer}", supervised=True)
+        answered = True
+    yield Piece(TEXT, "\n", supervised=answered)
+
+
+def question_pieces(question: str, *, answered: bool = False) -> list[Piece]:
+    """A question, after an image or after an answer."""
+    return [Piece(TEXT, "\n", supervised=answered), Piece(TEXT, question)]
 
 
 def encode_caption(tokenizer: Any, caption: str) -> Encoded:
     """All tokens of a caption, and the newline that ends it, are supervised."""
-    ids = tuple(_ids(tokenizer, f" {caption}") + _ids(tokenizer, "\n"))
-    return Encoded((IMAGE, *ids), (IGNORE_INDEX, *ids))
+    return _encode(tokenizer, caption_pieces(caption))
 
 
 def encode_conversation(tokenizer: Any, turns: Sequence[tuple[str, str]]) -> Encoded:
     """Answers and the newlines after them are supervised, questions are not."""
-    input_ids, labels = [IMAGE], [IGNORE_INDEX]
-    newline = _ids(tokenizer, "\n")
-    for index, (question, answer) in enumerate(turns):
-        # the newline that opens a question is the one that ends the answer before it
-        input_ids += newline
-        labels += newline if index else [IGNORE_INDEX] * len(newline)
-        for text, supervised in ((compact_question(question), False), (f" {answer}", True)):
-            ids = _ids(tokenizer, text)
-            input_ids += ids
-            labels += ids if supervised else [IGNORE_INDEX] * len(ids)
-    return Encoded(tuple(input_ids + newline), tuple(labels + newline))
+    return _encode(tokenizer, conversation_pieces((compact_question(question), answer) for question, answer in turns))
+
+
+def _encode(tokenizer: Any, pieces: Iterable[Piece]) -> Encoded:
+    input_ids: list[int] = []
+    labels: list[int] = []
+    for piece in pieces:
+        ids = piece_ids(tokenizer, [piece], [IMAGE])
+        input_ids += ids
+        labels += ids if piece.supervised else [IGNORE_INDEX] * len(ids)
+    return Encoded(tuple(input_ids), tuple(labels))
 
 
 def encode_prompt(tokenizer: Any, question: str, *, compact: bool = True) -> list[int]:
     """Image and question as in training; the answer follows. Not `compact`: MME's answer-format sentence stays."""
-    return [IMAGE, *_ids(tokenizer, "\n"), *_ids(tokenizer, compact_question(question) if compact else question)]
+    asked = question_pieces(compact_question(question) if compact else question)
+    return piece_ids(tokenizer, [IMAGE_PIECE, *asked], [IMAGE])
+
+
+def encode_answer(tokenizer: Any, answer: str) -> list[int]:
+    """An answer as it follows a prompt in training, without the newline that ends it."""
+    return text_tokenizer(tokenizer).plain(f" {answer}")
 
 
 def expand_images(ids: Sequence[int], image: Sequence[int]) -> list[int]:
@@ -67,7 +92,8 @@ def expand_images(ids: Sequence[int], image: Sequence[int]) -> list[int]:
 
 def stop_ids(tokenizer: Any) -> list[int]:
     """Tokens that end an answer: the newline and the tokenizer's end of sequence."""
-    return _ids(tokenizer, "\n")[-1:] + ([tokenizer.eos_token_id] if tokenizer.eos_token_id is not None else [])
+    newline = text_tokenizer(tokenizer).newline
+    return [*newline] + ([tokenizer.eos_token_id] if tokenizer.eos_token_id is not None else [])
 
 
 def compact_question(question: str) -> str:

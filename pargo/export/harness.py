@@ -5,6 +5,7 @@ lmms-eval is optional and finds `manifest` through the entry point in pyproject.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
@@ -17,12 +18,15 @@ from lmms_eval.api.instance import GenerationResult
 from lmms_eval.api.model import lmms
 from PIL import Image
 
+from pargo.data.pieces import IMAGE_TOKEN, text_tokenizer
+from pargo.data.template import encode_answer
 from pargo.errors import InputError
 from pargo.export.load import load_exported
-from pargo.models.processor import IMAGE_TOKEN
 from pargo.progress import track
 
 WITHOUT_EFFECT = ("image_aspect_ratio", "seed", "top_k", "top_p")  # nothing is sampled, and the processor fits images
+# LLaVA's marker, a line of its own; within a line it is text as any other
+_MARKER = re.compile(rf"\A\s*{IMAGE_TOKEN}\s*(?:\n|\Z)|\n[^\S\n]*{IMAGE_TOKEN}[^\S\n]*(?=\n|\Z)")
 SUPPORTED = ("do_sample", "max_gen_toks", "max_new_tokens", "num_beams", "temperature", "until", *WITHOUT_EFFECT)
 
 
@@ -50,7 +54,7 @@ class Asked(NamedTuple):
     document: Callable[[], Any]
 
     def message(self) -> tuple[dict, list[Image.Image]]:
-        """The user's message, and its image if it has one, which comes first wherever the text has a marker for it.
+        """The user's message, and its image if it has one, which comes first wherever the text has a line for it.
 
         Raises:
             InputError: several images, none for a marker in the text, or something that is no image.
@@ -58,13 +62,13 @@ class Asked(NamedTuple):
         images = list(self.images(self.document()) or () if callable(self.images) else ())
         if other := [type(visual).__name__ for visual in images if not isinstance(visual, Image.Image)]:
             raise InputError(f"{self.name}: the model sees images (PIL), but the task gives {', '.join(other)}")
-        needed = max(len(images), self.text.count(IMAGE_TOKEN))
+        text, markers = _MARKER.subn("", self.text)
+        needed = max(len(images), markers)
         if needed > 1:
             raise InputError(f"{self.name} has {needed} images; the model takes one")
         if needed > len(images):
-            raise InputError(f"{self.name}: the text has {IMAGE_TOKEN}, but the task gives no image")
-        text = {"type": "text", "text": self.text.replace(IMAGE_TOKEN, "").strip()}
-        return {"role": "user", "content": [{"type": "image"}] * needed + [text]}, images
+            raise InputError(f"{self.name}: the text has a line {IMAGE_TOKEN}, but the task gives no image")
+        return {"role": "user", "content": [{"type": "image"}] * needed + [{"type": "text", "text": text}]}, images
 
 
 class HarnessModel(lmms):
@@ -148,8 +152,7 @@ class HarnessModel(lmms):
     @torch.inference_mode()
     def _losses(self, asked: Sequence[Asked], options: Sequence[str]) -> list[tuple[float, bool]]:
         inputs, tokenizer = self._inputs(asked), self.processor.tokenizer
-        # tokenized apart from the question, as in training
-        answers = [tokenizer(f" {option}", add_special_tokens=False)["input_ids"] for option in options]
+        answers = [encode_answer(tokenizer, option) for option in options]
         prompts = zip(inputs["input_ids"], inputs["attention_mask"].bool(), answers, strict=True)
         rows = [[*ids[mask].tolist(), *answer] for ids, mask, answer in prompts]
         inputs |= tokenizer.pad({"input_ids": rows}, return_tensors="pt").to(self.device)
@@ -172,7 +175,7 @@ class HarnessModel(lmms):
 
     def _lengths(self, asked: Sequence[Asked]) -> list[int]:
         """Tokens of each question."""
-        return [len(self.processor.tokenizer(one.text, add_special_tokens=False)["input_ids"]) for one in asked]
+        return [len(text_tokenizer(self.processor.tokenizer).plain(one.text)) for one in asked]
 
     def _asked(self, request: Any) -> Asked:
         if len(request.args) != 6:

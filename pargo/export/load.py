@@ -24,7 +24,7 @@ def load_exported(directory: Path) -> tuple[PargoForConditionalGeneration, Pargo
     require_exported(directory)
     try:
         with no_progress_bar():
-            processor = AutoProcessor.from_pretrained(directory, local_files_only=True, backend="pil")
+            processor = load_processor(directory)
             model = AutoModelForImageTextToText.from_pretrained(
                 directory, dtype="auto", local_files_only=True, use_safetensors=True
             )
@@ -33,6 +33,11 @@ def load_exported(directory: Path) -> tuple[PargoForConditionalGeneration, Pargo
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         raise InputError(f"{directory} holds no exported model: {error}") from error
     return model.to("cuda" if torch.cuda.is_available() else "cpu").eval(), processor
+
+
+def load_processor(directory: Path) -> PargoProcessor:
+    """The processor of an exported model."""
+    return AutoProcessor.from_pretrained(directory, local_files_only=True, backend="pil")
 
 
 def require_exported(directory: Path) -> None:

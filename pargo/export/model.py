@@ -9,6 +9,7 @@ import torch
 from peft.tuners.lora import LoraLayer
 from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
 
+from pargo.data.pieces import IMAGE_TOKEN
 from pargo.data.template import stop_ids
 from pargo.export.chat_templates import CHAT_TEMPLATES
 from pargo.export.settings import ModelSettings
@@ -16,7 +17,7 @@ from pargo.models.build import build_model, load_own_weights
 from pargo.models.configuration import PargoConfig
 from pargo.models.image_processor import PargoImageProcessor
 from pargo.models.language import load_tokenizer
-from pargo.models.processor import IMAGE_TOKEN, PargoProcessor
+from pargo.models.processor import PargoProcessor
 from pargo.models.vision import load_vision_tower, vision_config
 from pargo.models.vlm import PargoForConditionalGeneration, PargoModel, Parts
 

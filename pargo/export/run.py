@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -13,12 +14,14 @@ from pargo.benchmarks.records import PREDICTIONS, Prediction, read_predictions
 from pargo.data.images import ImageSet, open_images
 from pargo.errors import PargoError
 from pargo.export.card import Agreement, rows_of, write_card
-from pargo.export.load import load_exported
+from pargo.export.check import check_conversation, check_question
+from pargo.export.load import load_exported, load_processor
 from pargo.export.model import assemble
 from pargo.export.settings import read_model_settings
 from pargo.files import new_directory, sha256_file
 from pargo.layout import Layout, manifest_path
 from pargo.manifest import read_provenance, verify
+from pargo.models.language import load_tokenizer
 from pargo.models.processor import PargoProcessor
 from pargo.models.vlm import PargoForConditionalGeneration
 from pargo.models.weights import no_progress_bar
@@ -52,8 +55,8 @@ def export(
         How many of those questions got the same answer; None if there are none.
 
     Raises:
-        PargoError: the output exists, a source is not found, the model is not what its manifest says, or weights do
-            not fit.
+        PargoError: the output exists, a source is not found, the model is not what its manifest says, weights do
+            not fit, or the copy would be asked with other token ids than the model was trained on.
     """
     settings = read_model_settings(model)
     if manifest_path(model).is_file():
@@ -65,7 +68,10 @@ def export(
         with no_progress_bar():
             complete.save_pretrained(temporary, max_shard_size=shard_size)
         processor.save_pretrained(temporary)
-        agreement = _compare(temporary, model, compare)
+        tokenizer = load_tokenizer(language)
+        if settings.template == "compact":
+            check_conversation(tokenizer, load_processor(temporary))
+        agreement = _compare(temporary, model, tokenizer, compare)
         write_card(
             temporary,
             model,
@@ -88,7 +94,7 @@ def _source(model: Path, name: str, option: str) -> Path:
     return place.layout.source(name)
 
 
-def _compare(exported: Path, model: Path, count: int) -> Agreement | None:
+def _compare(exported: Path, model: Path, tokenizer: Any, count: int) -> Agreement | None:
     """Ask the exported copy what the run was asked, image files and text in, text out."""
     place = Layout.of_model(model)
     if place is None or not count:
@@ -113,6 +119,8 @@ def _compare(exported: Path, model: Path, count: int) -> Agreement | None:
         if preset.template != "compact":  # the only one that the exported chat template knows
             continue
         predictions = read_predictions(folder / PREDICTIONS)
+        for item in predictions:
+            check_question(tokenizer, processor, f"benchmark {folder.name}, question {item.id}", item.prompt)
         chosen = predictions[:: max(1, -(-len(predictions) * len(folders) // count))]
         beams = made["generation"]["num_beams"] or preset.num_beams
         answers = _answers(

@@ -20,6 +20,7 @@ from transformers import (
 )
 
 from pargo.config.models import Adapter, Language
+from pargo.data.pieces import text_tokenizer
 from pargo.errors import InputError
 from pargo.models.choices import fastest
 from pargo.models.weights import check_loading_info, no_progress_bar
@@ -39,9 +40,15 @@ def resolve_precision(precision: Literal["auto", "bf16", "fp32"]) -> torch.dtype
 
 
 def load_tokenizer(directory: Path) -> PreTrainedTokenizerBase:
-    """The tokenizer of a language model directory; never asks the network, never runs code from the directory."""
+    """The tokenizer of a language model directory; never asks the network, never runs code from the directory.
+
+    Raises:
+        InputError: no such directory, or a tokenizer without a newline.
+    """
     _require_directory(directory)
-    return AutoTokenizer.from_pretrained(directory, local_files_only=True, trust_remote_code=False)
+    tokenizer = AutoTokenizer.from_pretrained(directory, local_files_only=True, trust_remote_code=False)
+    text_tokenizer(tokenizer)
+    return tokenizer
 
 
 def load_language_model(config: Language, directory: Path) -> PreTrainedModel:

@@ -8,6 +8,7 @@ import pytest
 import torch
 import yaml
 from safetensors.torch import save_file
+from tiny_tokenizers import family, spell
 
 from pargo.benchmarks import answering, load
 from pargo.benchmarks.answering import answer_questions, make_batches
@@ -338,20 +339,19 @@ def test_settings_are_those_the_graph_passes():
         assert settings.benchmark == config.benchmarks[benchmark]
 
 
-class _Pieces:
-    """A tokenizer that begins texts with a token of its own and marks where each text begins, as Llama's does."""
+@pytest.mark.parametrize("name", ["llama2", "llama2_legacy", "llama2_published"])
+def test_vicuna_is_two_texts_around_the_image_and_compact_is_pieces(name: str) -> None:
+    tokenizer = family(name)
+    question = Question(id="q", task="t", image="i", question="Q? </s>", label="")
 
-    def __call__(self, text: str, add_special_tokens: bool = True) -> dict[str, list[str]]:
-        return {"input_ids": (["<s>"] if add_special_tokens else []) + (["_", *text] if text else [])}
+    def asked(template: str) -> str:
+        preset = Preset(lambda question: question.question, template, max_new_tokens=1)
+        return spell(tokenizer, preset.encode(tokenizer, question))
 
-
-def test_vicuna_is_read_on_after_the_image_and_compact_is_apart() -> None:
-    question = Question(id="q", task="t", image="i", question="Q?", label="")
-    vicuna = Preset(lambda question: question.question, "vicuna", max_new_tokens=1).encode(_Pieces(), question)
-    assert vicuna[0] == "<s>"
-    assert vicuna[vicuna.index(IMAGE) + 1 :] == ["_", "\n", *"Q? ASSISTANT:"]
-    compact = Preset(lambda question: question.question, "compact", max_new_tokens=1).encode(_Pieces(), question)
-    assert compact == [IMAGE, "_", "\n", "_", *"Q?"]
+    assert asked("vicuna").startswith("<s> A chat")
+    assert asked("vicuna").endswith("[image] \nQ? </s> ASSISTANT:")
+    assert asked("compact") == "[image]\nQ? </s>"
+    assert tokenizer.eos_token_id not in Preset(lambda question: "</s>", "vicuna", 1).encode(tokenizer, question)
 
 
 def test_a_judge_does_not_make_a_model_answer_again() -> None:

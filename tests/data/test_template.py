@@ -1,11 +1,14 @@
 """What is supervised, and that a prompt of evaluation has the ids it had in training."""
 
 import pytest
+from tiny_tokenizers import family
 
+from pargo.data.random_models import byte_tokenizer
 from pargo.data.template import (
     IGNORE_INDEX,
     IMAGE,
     MME_SUFFIX,
+    encode_answer,
     encode_caption,
     encode_conversation,
     encode_prompt,
@@ -13,23 +16,12 @@ from pargo.data.template import (
     stop_ids,
 )
 
-
-class Characters:
-    """A tokenizer with one token per character."""
-
-    eos_token_id = 0
-
-    def __call__(self, text, add_special_tokens):
-        assert add_special_tokens is False
-        return {"input_ids": [ord(c) for c in text]}
-
-
-TOKENIZER = Characters()
+TOKENIZER = byte_tokenizer()
 TURNS = [("Is there a circle?" + MME_SUFFIX, "yes"), ("How many shapes?", "two")]
 
 
 def text(ids):
-    return "".join("#" if i == IMAGE else chr(i) for i in ids)
+    return "".join("#" if i == IMAGE else TOKENIZER.decode([i]) for i in ids)
 
 
 def test_caption_is_supervised_to_its_end():
@@ -62,4 +54,32 @@ def test_official_prompt_keeps_the_suffix():
 
 
 def test_generation_stops_at_newline_or_end_of_sequence():
-    assert stop_ids(TOKENIZER) == [ord("\n"), 0]
+    assert stop_ids(TOKENIZER) == [TOKENIZER.convert_tokens_to_ids("\u010a"), TOKENIZER.eos_token_id]
+    assert TOKENIZER.decode(stop_ids(TOKENIZER)) == "\n<|endoftext|>"
+
+
+def test_nothing_stands_between_a_question_and_the_newline_of_an_empty_answer():
+    """As a model goes on that has said nothing."""
+    assert text(encode_conversation(TOKENIZER, [("a", ""), ("b", "c")]).input_ids) == "#\na\nb c\n"
+
+
+@pytest.mark.parametrize("word", ["<|endoftext|>", "<|pad|>", "<image>"])
+def test_control_words_of_data_are_text(word):
+    written = f"a {word}."
+    encoded = [
+        encode_caption(TOKENIZER, written).labels,
+        encode_conversation(TOKENIZER, [(written, written)]).input_ids,
+        encode_prompt(TOKENIZER, written),
+        encode_answer(TOKENIZER, written),
+    ]
+    for ids in encoded:
+        assert word in text(i for i in ids if i != IGNORE_INDEX)
+        assert not {TOKENIZER.eos_token_id, TOKENIZER.pad_token_id} & set(ids)
+
+
+def test_how_often_a_control_word_was_learnt_as_the_end():
+    """A caption with the end token's name in its middle is learnt to its end, and ends once, with a newline."""
+    tokenizer = family("smollm2")
+    encoded = encode_caption(tokenizer, "a <|im_end|> b")
+    assert tokenizer.eos_token_id not in encoded.labels
+    assert encoded.labels.count(stop_ids(tokenizer)[0]) == 1

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import importlib
+import importlib.util
+import sys
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType, SimpleNamespace
 
 import pytest
 import torch
@@ -26,6 +30,8 @@ from pargo.models.features import FeaturesSettings
 from pargo.models.features import run as run_features
 from pargo.models.vlm import PargoModel
 from pargo.train.finetune import FinetuneSettings
+
+LMMS_EVAL = importlib.util.find_spec("lmms_eval") is not None
 
 
 @dataclass(frozen=True)
@@ -101,3 +107,34 @@ def inside(project: Project, monkeypatch: pytest.MonkeyPatch) -> Project:
     """The project, with the test running in its folder."""
     monkeypatch.chdir(project.root)
     return project
+
+
+@pytest.fixture(scope="module")
+def harness():
+    """The adapter of lmms-eval."""
+    with pytest.MonkeyPatch.context() as patch:
+        if not LMMS_EVAL:
+            _stand_in(patch)
+        module = importlib.import_module("pargo.export.harness")
+        yield module
+        if not LMMS_EVAL:
+            del sys.modules["pargo.export.harness"]
+
+
+def _stand_in(patch: pytest.MonkeyPatch) -> None:
+    """What the adapter imports of lmms-eval, as small as can be."""
+
+    class Base:
+        def __init__(self) -> None:
+            self.task_dict: dict = {}
+            self._rank, self._world_size = 0, 1
+
+    for name, content in {
+        "lmms_eval": {},
+        "lmms_eval.api": {},
+        "lmms_eval.api.model": {"lmms": Base},
+        "lmms_eval.api.instance": {"GenerationResult": lambda text: SimpleNamespace(text=text)},
+    }.items():
+        module = ModuleType(name)
+        vars(module).update(content)
+        patch.setitem(sys.modules, name, module)

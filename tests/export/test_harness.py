@@ -12,7 +12,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
+from types import SimpleNamespace
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -32,42 +32,10 @@ from pargo.models.rank import option_losses
 from pargo.models.vlm import PargoForConditionalGeneration
 from pargo.train.finetune import FinetuneSettings
 
-INSTALLED = importlib.util.find_spec("lmms_eval") is not None
-needs_lmms_eval = pytest.mark.skipif(not INSTALLED, reason="lmms-eval is not installed")
+needs_lmms_eval = pytest.mark.skipif(importlib.util.find_spec("lmms_eval") is None, reason="lmms-eval is not installed")
 
 QUESTIONS = ["Is there a circle?", "How many shapes?", "What is at the top left of this?", "Red?", "Left or right?"]
 OPTIONS = ["yes", "two red circles", "no", "green"]
-
-
-@pytest.fixture(scope="module")
-def harness():
-    """The module under test."""
-    with pytest.MonkeyPatch.context() as patch:
-        if not INSTALLED:
-            _stand_in(patch)
-        module = importlib.import_module("pargo.export.harness")
-        yield module
-        if not INSTALLED:
-            del sys.modules["pargo.export.harness"]
-
-
-def _stand_in(patch: pytest.MonkeyPatch) -> None:
-    """What the adapter imports of lmms-eval, as small as can be."""
-
-    class Base:
-        def __init__(self) -> None:
-            self.task_dict: dict = {}
-            self._rank, self._world_size = 0, 1
-
-    for name, content in {
-        "lmms_eval": {},
-        "lmms_eval.api": {},
-        "lmms_eval.api.model": {"lmms": Base},
-        "lmms_eval.api.instance": {"GenerationResult": lambda text: SimpleNamespace(text=text)},
-    }.items():
-        module = ModuleType(name)
-        vars(module).update(content)
-        patch.setitem(sys.modules, name, module)
 
 
 @pytest.fixture(scope="module")
@@ -179,10 +147,20 @@ def test_until_ends_an_answer(model, pipeline, images):
 
 def test_an_image_is_not_needed_and_its_marker_does_not_matter(model, pipeline, images):
     image, shown = next(iter(images.items()))
-    asked = [([shown], "Red?"), (None, "Red?"), ([], "Red?"), ([shown], "Red?\n<image>")]
-    with_image, without, empty, marked = model.generate_until(requests(model, asked, [{"max_new_tokens": 8}] * 4))
-    assert with_image == marked == pipeline.answer(image, "Red?")
+    marked = [([shown], text) for text in ("Red?\n<image>", "<image>\nRed?", " <image> \n\nRed?", "Red?\n <image> ")]
+    asked = [([shown], "Red?"), (None, "Red?"), ([], "Red?"), *marked]
+    with_image, without, empty, *same = model.generate_until(
+        requests(model, asked, [{"max_new_tokens": 8}] * len(asked))
+    )
+    assert {with_image, *same} == {pipeline.answer(image, "Red?")}
     assert without == empty != with_image
+
+
+def test_a_marker_within_a_line_is_text(model, pipeline, images):
+    image, shown = next(iter(images.items()))
+    texts = ["<image> or <image>?", "<image>?\n", "  what is\n<image>, here "]
+    found = model.generate_until(requests(model, [([shown], text) for text in texts], [{"max_new_tokens": 8}] * 3))
+    assert found == [pipeline.answer(image, text) for text in texts]
 
 
 def test_task_without_images(model):
@@ -273,8 +251,9 @@ def test_what_the_model_cannot_see_is_refused(model, images):
     image = next(iter(images.values()))
     for shown, text, message in [
         ([image, image], "Red?", "tiny, document 0 has 2 images; the model takes one"),
-        ([image], "<image> or <image>?", "has 2 images"),
-        ([], "<image> Red?", "the text has <image>, but the task gives no image"),
+        ([image], "<image>\n<image>\nRed?", "has 2 images"),
+        ([image], "<image>\nRed?\n<image>", "has 2 images"),
+        ([], "Red?\n <image>", "the text has a line <image>, but the task gives no image"),
         (["film.mp4"], "Red?", r"the model sees images \(PIL\), but the task gives str"),
     ]:
         for ask, argument in ((model.generate_until, {}), (model.loglikelihood, "yes")):

@@ -17,6 +17,8 @@ from PIL import Image
 
 from pargo.chat import Conversation
 from pargo.data.images import open_images
+from pargo.data.pieces import read_prompt
+from pargo.data.template import encode_conversation
 from pargo.errors import InputError
 from pargo.export.chat_templates import CHAT_TEMPLATES
 from pargo.export.load import load_exported
@@ -88,13 +90,13 @@ def test_several_turns(exported, images):
     model, processor = exported
     talk = Conversation(model, processor, images[0])
     first = talk.ask(QUESTIONS[0])
-    with pytest.raises(InputError, match="a question cannot hold <image>"):
-        talk.ask("what is <image>?")
-    second = talk.ask(QUESTIONS[1])  # as if it had not been asked
+    odd = "What is <image> or <|endoftext|>?\n"
+    second = talk.ask(odd)
     turns = messages(QUESTIONS[0])
-    turns += [{"role": "assistant", "content": [{"type": "text", "text": first}]}, *messages(QUESTIONS[1], image=False)]
+    turns += [{"role": "assistant", "content": [{"type": "text", "text": first}]}, *messages(odd, image=False)]
     prompt = processor.apply_chat_template(turns, add_generation_prompt=True)
-    assert prompt == f"<image>\n{QUESTIONS[0]} {first}\n{QUESTIONS[1]}"
+    asked = encode_conversation(processor.tokenizer, [(QUESTIONS[0], first), (odd, "")]).input_ids
+    assert processor.prompt_ids(prompt) == [processor.image_token_id] * processor.num_image_tokens + [*asked[1:-1]]
     inputs = processor(images=images[0], text=prompt, return_tensors="pt")
     ids = model.generate(**inputs)
     again = processor.tokenizer.decode(ids[0, inputs["input_ids"].shape[1] :], skip_special_tokens=True).strip()
@@ -347,7 +349,7 @@ def test_prompt_of_the_release(exported):
         chat_template=CHAT_TEMPLATES["release"],
         add_generation_prompt=True,
     )
-    assert prompt == (
+    assert "".join(piece.text for piece in read_prompt(prompt)) == (
         "<s>A chat between a curious user and an artificial intelligence assistant. The assistant gives helpful, "
         "detailed, and polite answers to the user's questions. USER: <Img><image></Img> Is this a dog?\n"
         "Answer the question using a single word(Yes or No)\nASSISTANT: "

@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 from transformers import AutoModelForCausalLM, PreTrainedConfig, PreTrainedTokenizerBase
 
+from pargo.data.pieces import text_tokenizer
 from pargo.errors import InputError
 from pargo.models.weights import no_progress_bar
 
@@ -21,6 +22,7 @@ def save_language_model(
     dtype: torch.dtype,
 ) -> None:
     """Write config, weights in `dtype` and tokenizer; every tensor of the architecture must be there."""
+    text_tokenizer(tokenizer)  # refuses one that has no newline
     model = AutoModelForCausalLM.from_config(config).to(dtype)
     try:
         model.load_state_dict(weights, strict=True)

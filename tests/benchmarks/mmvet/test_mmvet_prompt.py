@@ -5,13 +5,12 @@ import typing
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from tiny_tokenizers import family, spell
 
 from pargo.benchmarks.mmvet.judge_prompt import PROMPT, PROMPT_VERSION, Prompt, parse_grade, read_prompt
 from pargo.benchmarks.mmvet.prompt import PRESETS
-from pargo.benchmarks.prompts import TEMPLATES
 from pargo.benchmarks.records import Question
 from pargo.config.benchmarks import MMVet
-from pargo.data.template import IMAGE
 from pargo.errors import PargoError
 from pargo.files import sha256_text
 
@@ -22,32 +21,23 @@ VICUNA = (
 )
 
 
-class Characters:
-    """A tokenizer whose tokens are characters."""
-
-    eos_token_id = 2
-
-    def __call__(self, text: str, add_special_tokens: bool = True):
-        return {"input_ids": [1] * add_special_tokens + [ord(character) for character in text]}
-
-
 def as_text(ids):
-    return "".join("<image>" if token == IMAGE else "<s>" if token == 1 else chr(token) for token in ids)
+    """The two texts around the image begin with sentencepiece's space, which is no part of them."""
+    return spell(family("llama2"), ids).replace("<s> ", "<s>").replace("[image] ", "[image]")
 
 
 @pytest.mark.parametrize(
     ("name", "text", "tokens"),
     [
-        ("official", f"<s>{VICUNA}<image>\nWhat is x in the equation? ASSISTANT:", 1024),
-        ("llava", f"<s>{VICUNA}<image>\nWhat is x in the equation? ASSISTANT:", 1024),
-        ("compact", "<image>\nWhat is x in the equation?", 1024),
+        ("official", f"<s>{VICUNA}[image]\nWhat is x in the equation? ASSISTANT:", 1024),
+        ("llava", f"<s>{VICUNA}[image]\nWhat is x in the equation? ASSISTANT:", 1024),
+        ("compact", "[image]\nWhat is x in the equation?", 1024),
     ],
 )
 def test_presets(name, text, tokens):
     preset = PRESETS[name]
-    assert as_text(preset.encode(Characters(), QUESTION)) == text
+    assert as_text(preset.encode(family("llama2"), QUESTION)) == text
     assert (preset.max_new_tokens, preset.num_beams) == (tokens, 1)
-    assert preset.template in TEMPLATES
 
 
 def test_presets_are_those_of_the_config():
