@@ -17,6 +17,7 @@ from rich.table import Column
 TICK = 1.0  # seconds between looks at the logs, in a terminal
 HEARTBEAT = 60.0  # seconds between plain lines about running jobs
 TAIL = 20  # lines of a failed job's log
+SHOWN = "imported: "  # lines of a job's log that are shown when it is done: what an import left out
 
 
 def duration(seconds: float) -> str:
@@ -120,6 +121,9 @@ class Display:
         if (job := self._pop(jobid)) is not None:
             took = duration(time.monotonic() - job.started)
             self._console.print(f"  [green]done[/]   {escape(job.name)}  [dim]{took}[/]")
+            for line in last_lines(job.log, TAIL):
+                if line.startswith(SHOWN):
+                    self._console.print(f"         {line.removeprefix(SHOWN)}", markup=False)
             if self._progress is not None:
                 self._progress.advance(self._total)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -19,7 +19,7 @@ from PIL import Image
 from pargo.config.sources import ConversationsSource
 from pargo.data.importers.entries import EntryError, read_entries, short
 from pargo.data.importers.references import EXTENSIONS, Reference
-from pargo.data.importers.samples import is_known, normalise
+from pargo.data.importers.samples import is_known, is_text, normalise
 from pargo.data.importers.summary import Reasons, show
 from pargo.data.rgb import open_rgb
 from pargo.data.shards import ShardWriter
@@ -28,6 +28,7 @@ from pargo.progress import track
 
 MAX_BYTES = 200_000_000
 FORMATS = {"JPEG": "jpg", "MPO": "jpg", "PNG": "png", "GIF": "gif", "WEBP": "webp", "BMP": "bmp"}  # Pillow's names
+SHOWN = ("samples", "merged", "without_image", "system_left_out", "broken")
 HOPELESS = 1000  # entries at the beginning, none of them usable
 
 
@@ -97,14 +98,15 @@ def import_conversations(source: ConversationsSource, output: Path) -> None:
             try:
                 data, extension = _read(root, row.image)
             except EntryError as error:
-                for name, place in ((row.file, row.place), *row.merged):
-                    notes.leave_out(name, place, error)
+                for annotations, place in ((row.file, row.place), *row.merged):
+                    notes.leave_out(annotations, place, error)
                 continue
             if row.merged:
                 notes.counts["merged"] += len(row.merged)
-            file = row.image.name or f"{row.file}, entry {row.place}"  # where the image itself is
-            origin = _origin(file, source.licences)
-            record = {"id": f"{row.number:07d}", "file": file, "conversation": row.turns}
+            named = is_text(row.image.name) and row.image.name  # not where the image itself stands in the entry
+            name = named or f"{row.file}, entry {row.place}"
+            origin = _origin(name, source.licences)
+            record = {"id": f"{row.number:07d}", "file": name, "conversation": row.turns}
             if origin:
                 record |= {"origin": origin, "licence": source.licences[origin]}
             writer.write(data, record, extension)
@@ -120,12 +122,13 @@ def import_conversations(source: ConversationsSource, output: Path) -> None:
     (output / "counts.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
     with (output / "broken.jsonl").open("w", encoding="utf-8") as file:
         file.writelines(json.dumps(row) + "\n" for row in notes.broken)
-    show({**notes.counts, "broken": len(notes.broken)}, notes.reasons)
+    show({name: found[name] for name in SHOWN if name in found}, notes.reasons)
 
 
 def _rows(source: ConversationsSource, notes: _Notes) -> Iterator[_Row]:
     """The usable entries with an image, in order; one row an image where they are merged."""
     merged: dict[Reference, _Row] = {}
+    folders = (Path(source.images).absolute(), Path(source.images).resolve())
     for path in map(Path, source.annotations):
         for place, entry in enumerate(read_entries(path)):
             number, notes.entries = notes.entries, notes.entries + 1
@@ -143,10 +146,11 @@ def _rows(source: ConversationsSource, notes: _Notes) -> Iterator[_Row]:
                 continue
             if sample.has_system:
                 notes.counts["system_left_out"] += 1
-            first = merged.get(sample.image)
+            image = _inside(folders, sample.image)
+            first = merged.get(image)
             if source.answer_hint and sample.form == "question" and not first:
                 sample.turns[0][0] += f"\n{source.answer_hint}"
-            row = _Row(number, path.name, place, sample.image, sample.turns)
+            row = _Row(number, path.name, place, image, sample.turns)
             if not source.merge:
                 yield row
             elif first:
@@ -157,9 +161,15 @@ def _rows(source: ConversationsSource, notes: _Notes) -> Iterator[_Row]:
     yield from merged.values()
 
 
+def _inside(folders: Sequence[Path], image: Reference) -> Reference:
+    """The image by its name below the folder, where an entry gives the whole path."""
+    folder = next((folder for folder in folders if PurePosixPath(image.name).is_relative_to(folder)), None)
+    return image if folder is None else image._replace(name=str(PurePosixPath(image.name).relative_to(folder)))
+
+
 def _origin(image: str, licences: dict[str, str]) -> str:
     """The first folder of an image's name, where its licence is stated."""
-    first = PurePosixPath(image).parts[0]
+    first = next(iter(PurePosixPath(image).parts), "")
     return first if first in licences else ""
 
 

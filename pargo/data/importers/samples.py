@@ -26,6 +26,7 @@ NAMES = {"id", "image_id", "question_id"}  # they name an entry
 KNOWN = TEXTS | NAMES
 _LINE = re.compile(rf"\A(?:{PLACEHOLDER.pattern})[ \t]*(?:\n|\Z)|\n[ \t]*(?:{PLACEHOLDER.pattern})\Z")
 _IMAGE_PARTS = ("image", "image_url", "input_image")
+UNMARKED = (*CAPTIONS, "question", "texts")  # layouts whose texts do not say where the image stands
 _PART_FIELDS = {"type", "text"}
 
 
@@ -108,7 +109,7 @@ def _listen(message: Message) -> _Said:
         said.images += map(named, tags)
         said.places += len(tags)
         said.text = TAG.sub("", said.text)
-    elif said.images or said.holes:
+    if message.speaker == GPT and (said.images or said.holes):
         raise EntryError("image in an answer", "an answer holds an image: a model answers with text")
     return said
 
@@ -139,7 +140,7 @@ def _check_no_image(
     entry: Mapping[str, Any], messages: list[Message], said: list[_Said], problem: EntryError | None
 ) -> None:
     """Raise EntryError where an entry that names no image still tells of one."""
-    if any(one.holes or (one.speaker != GPT and _has_placeholder(one.text)) for one in said):
+    if any(one.holes or (one.speaker not in (GPT, SYSTEM) and _has_placeholder(one.text)) for one in said):
         raise EntryError("image not named", "an image stands in the text, but none is named")
     # the texts of a layout that is not known may hold anything
     rest = {name: value for name, value in entry.items() if problem or name not in TEXTS}
@@ -165,11 +166,11 @@ def _sample(entry: Mapping[str, Any], image: Reference, said: list[_Said]) -> Sa
             "another order of turns", f"expected conversations from human and gpt in turn, got {short(speakers)}"
         )
     for number, one in enumerate(turns):
-        if not _is_text(one.text):
+        if not is_text(one.text):
             raise EntryError(
                 "no text", f"turn {number // 2 + 1}: expected a text as the value of every turn, got {short(one.text)}"
             )
-    at_start = _take_placeholder(turns, anywhere=form not in (*CAPTIONS, "question"))
+    at_start = _take_placeholder(turns, amid=form not in UNMARKED)
     pairs = []
     for number, (asked, answered) in enumerate(zip(turns[::2], turns[1::2], strict=True), start=1):
         if not is_visible(PLACEHOLDER.sub("", TAG.sub("", answered.text))):
@@ -182,11 +183,11 @@ def _sample(entry: Mapping[str, Any], image: Reference, said: list[_Said]) -> Sa
     return Sample(image, pairs, form, has_system)
 
 
-def _take_placeholder(turns: list[_Said], *, anywhere: bool) -> bool:
-    """Take the image's placeholder out of the questions; is it in the first one?
+def _take_placeholder(turns: list[_Said], *, amid: bool) -> bool:
+    """Take the image's placeholder, at an end of a question, out of it; was it in the first one?
 
     Args:
-        anywhere: it may stand amid a question, not at its ends alone.
+        amid: it may also stand amid the first question.
 
     Raises:
         EntryError: there is a second place for an image.
@@ -197,13 +198,11 @@ def _take_placeholder(turns: list[_Said], *, anywhere: bool) -> bool:
     taken = next((one for one in turns if one.holes or one.places), None)
     for one in [] if taken else turns[::2]:
         text = one.text.strip()
-        ends = ((match, text[: match.start()], text[match.end() :]) for match in PLACEHOLDER.finditer(text))
-        found = next((ends for ends in ends if anywhere or not ends[1] or not ends[2]), None)
-        if found:
-            _, before, after = found
-            if PLACEHOLDER.match(after.lstrip()):
+        sides = [(text[: match.start()], text[match.end() :]) for match in PLACEHOLDER.finditer(text)]
+        if found := next((side for side in sides if (amid and one is turns[0]) or not all(side)), None):
+            if PLACEHOLDER.match(found[1].lstrip()):
                 raise EntryError("several images", "several placeholders for one image")
-            one.text, taken = before + after, one
+            one.text, taken = "".join(found), one
             break
     # amid a question it is text; on a first or last line of its own it is no word of somebody's question
     if any(_LINE.search(one.text.strip()) for one in turns[::2]):
@@ -211,7 +210,7 @@ def _take_placeholder(turns: list[_Said], *, anywhere: bool) -> bool:
     return taken is turns[0]
 
 
-def _is_text(value: Any) -> bool:
+def is_text(value: Any) -> bool:
     """Text that can be written: JSON may hold halves of characters."""
     if not isinstance(value, str):
         return False

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import sys
+import textwrap
 from collections.abc import Mapping
 
+LENGTH = 300  # characters of a line
 MARK = "imported: "  # `pargo reproduce` shows the lines of a job's log that begin so
 
 
@@ -42,4 +44,4 @@ def show(counts: Mapping[str, int], reasons: Reasons) -> None:
     words = ", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in counts.items())
     listed = "; broken ones are listed in broken.jsonl" if counts.get("broken") else ""
     for line in (words + listed, *reasons.lines()):
-        print(MARK + " ".join(line.split()), file=sys.stderr, flush=True)
+        print(textwrap.shorten(MARK + line, LENGTH, placeholder=" ..."), file=sys.stderr, flush=True)
