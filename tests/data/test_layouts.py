@@ -11,7 +11,8 @@ import pyarrow.parquet as pq
 import pytest
 from test_shards import png
 
-from pargo.data.download import DownloadSettings, run
+from pargo.config.sources import ConversationsSource
+from pargo.data.importers.conversations import import_conversations
 from pargo.data.shards import Shards
 
 DOT, LINE = png(1), png(2)
@@ -41,8 +42,9 @@ def bring(folder: Path, entries: list, suffix: str = ".json", **settings: object
     else:
         path.write_text(json.dumps(entries))
     source = {"kind": "conversations", "annotations": (str(path),), "images": str(folder / "images"), **settings}
-    run(DownloadSettings.model_validate({"id": "x", "source": source}), folder / "out")
-    return folder / "out"
+    output = folder / f"out{len(list(folder.iterdir()))}"
+    import_conversations(ConversationsSource.model_validate(source), output)
+    return output
 
 
 def samples(output: Path) -> list:
