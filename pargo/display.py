@@ -14,10 +14,11 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Column
 
+from pargo.data.importers.summary import MARK
+
 TICK = 1.0  # seconds between looks at the logs, in a terminal
 HEARTBEAT = 60.0  # seconds between plain lines about running jobs
 TAIL = 20  # lines of a failed job's log
-SHOWN = "imported: "  # lines of a job's log that are shown when it is done: what an import left out
 
 
 def duration(seconds: float) -> str:
@@ -122,8 +123,8 @@ class Display:
             took = duration(time.monotonic() - job.started)
             self._console.print(f"  [green]done[/]   {escape(job.name)}  [dim]{took}[/]")
             for line in last_lines(job.log, TAIL):
-                if line.startswith(SHOWN):
-                    self._console.print(f"         {line.removeprefix(SHOWN)}", markup=False)
+                if line.startswith(MARK):
+                    self._console.print(f"         {line.removeprefix(MARK)}", markup=False)
             if self._progress is not None:
                 self._progress.advance(self._total)
 
