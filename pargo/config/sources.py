@@ -114,8 +114,8 @@ class ConversationsSource(LocalSource):
     )
     max_broken: Fraction = Field(
         0.001,
-        description="share of entries that may be left out (no image found, several images, an empty answer), listed with "
-        "their reasons; more are an error",
+        description="share of entries that may be left out (no image found, several images, an empty answer), listed "
+        "with their reasons; more are an error",
     )
 
     @property

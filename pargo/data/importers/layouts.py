@@ -74,7 +74,7 @@ def _turn(turn: Any) -> Iterator[Message]:
         yield Message(HUMAN, turn[0])
         yield Message(GPT, turn[1])
         return
-    if not isinstance(turn, Mapping):
+    if not isinstance(turn, dict):
         raise _no_turns(turn)
     if (speaker := _first(turn, SPEAKER)) is not None:
         name = turn[speaker] if isinstance(turn[speaker], str) else short(turn[speaker])
@@ -123,7 +123,7 @@ def _answer(entry: Mapping[str, Any]) -> Any:
     name = _first(entry, ANSWERS)
     answers = entry[name] if name else []
     if isinstance(answers, list) and answers:
-        answers = [one.get("answer") if isinstance(one, Mapping) else one for one in answers]
+        answers = [one.get("answer") if isinstance(one, dict) else one for one in answers]
         if all(isinstance(one, str) for one in answers):
             # of equally frequent ones, the first; an empty one says nothing
             return Counter(filter(is_visible, answers) if any(map(is_visible, answers)) else answers).most_common(1)[0][

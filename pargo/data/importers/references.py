@@ -45,6 +45,11 @@ _IMAGE_WORD = re.compile(rf"(?:(?<![A-Za-z])(?i:{_WORDS})|{_WORDS.title()})s?(?!
 _IMAGE_NAME = re.compile(r"data:image/.*|[^\n]{0,1000}\.(?:jpe?g|png|gif|webp|bmp|tiff?|svg|heic|avif)", re.IGNORECASE)
 
 
+def take_tags(text: str) -> tuple[str, list[str]]:
+    """A text without the tags of images, and the names in them."""
+    return (TAG.sub("", text), TAG.findall(text)) if "<img>" in text else (text, [])
+
+
 class Reference(NamedTuple):
     """An image: the name of its file, or what is in the file, `name` then being no more than that ("" for none)."""
 
@@ -62,19 +67,20 @@ def references_in(fields: Mapping[str, Any]) -> list[Reference]:
     Raises:
         EntryError: one is named in a form that is not known, or by an address; or there is video or sound.
     """
-    if media := next((name for name in _MEDIA if not _is_empty(fields.get(name))), None):
+    if not fields:
+        return []
+    if media := next((name for name in _MEDIA if name in fields and not _is_empty(fields[name])), None):
         raise EntryError("video or sound", f"{media} is given: only images can be read")
     found = [one for name, value in fields.items() if FIELDS.fullmatch(name) for one in references(value)]
     for name in OTHER_FIELDS:
-        found = found or references(fields.get(name))
+        if name in fields and not found:
+            found = references(fields[name])
     return list(dict.fromkeys(found))
 
 
 def references(value: Any) -> list[Reference]:
     """The images that a value stands for: a name, a struct or a list of these; none for null and what is empty."""
-    if (
-        isinstance(value, Mapping) and value and all(map(PLACEHOLDER.fullmatch, value))
-    ):  # MiniCPM's {"<image_00>": path}
+    if isinstance(value, dict) and value and all(map(PLACEHOLDER.fullmatch, value)):  # MiniCPM's {"<image_00>": path}
         value = list(value.values())
     return [_reference(one) for one in (value if isinstance(value, list | tuple) else [value]) if not _is_empty(one)]
 
@@ -84,11 +90,11 @@ def _reference(value: Any) -> Reference:
         return named(value)
     if isinstance(value, bytes):
         return Reference("", value)
-    if isinstance(value, Mapping):
-        if isinstance(source := value.get("source"), Mapping):  # Anthropic's parts
+    if isinstance(value, dict):
+        if isinstance(source := value.get("source"), dict):  # Anthropic's parts
             value = source
         name = next((value[key] for key in _NAMES if not _is_empty(value.get(key))), "")
-        if isinstance(name, Mapping):
+        if isinstance(name, dict):
             name = name.get("url", "")  # OpenAI's parts
         data = next((value[key] for key in _BYTES if not _is_empty(value.get(key))), None)
         if isinstance(name, str):
@@ -134,7 +140,7 @@ def _is_empty(value: Any) -> bool:
         return True
     if isinstance(value, str):
         return not is_visible(value)
-    if isinstance(value, Mapping):
+    if isinstance(value, dict):
         value = list(value.values())
     if isinstance(value, list | tuple):
         return all(one is None or one is False or one in ("", b"") for one in value)
@@ -150,7 +156,7 @@ def clue(fields: Mapping[str, Any], *, text: bool = False) -> str | None:
     todo: list[tuple[str, Any]] = list(fields.items())
     while todo:
         name, value = todo.pop()
-        if isinstance(value, Mapping):
+        if isinstance(value, dict):
             todo += [(str(key), one) for key, one in value.items()]
         elif isinstance(value, list | tuple):
             todo += [(name, one) for one in value]

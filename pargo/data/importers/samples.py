@@ -11,13 +11,13 @@ from pargo.data.importers.entries import EntryError, short
 from pargo.data.importers.layouts import CAPTIONS, GPT, HUMAN, SYSTEM, TEXTS, Message, form_of, messages_of
 from pargo.data.importers.references import (
     PLACEHOLDER,
-    TAG,
     Reference,
     clue,
     is_image_field,
     named,
     references,
     references_in,
+    take_tags,
 )
 from pargo.data.importers.visible import is_visible
 
@@ -78,7 +78,7 @@ def normalise(entry: Any) -> Sample | None:
         EntryError: another layout or order of speakers; no text, or an empty one, where there should be one; several
             images, one that is named where nobody looks, or a placeholder without an image.
     """
-    if not isinstance(entry, Mapping):
+    if not isinstance(entry, dict):
         raise EntryError("no mapping", f"expected a mapping with an image and text, got {short(entry)}")
     images, problem, messages = references_in(entry), None, list[Message]()
     try:
@@ -101,14 +101,13 @@ def _listen(message: Message) -> _Said:
     """The text and images of a message."""
     content = message.content
     said = _Said(message.speaker, content, references_in(message.turn))
-    if isinstance(content, Mapping) or (isinstance(content, list) and content):
-        texts = list(_parts([content] if isinstance(content, Mapping) else content, said))
+    if isinstance(content, dict) or (isinstance(content, list) and content):
+        texts = list(_parts([content] if isinstance(content, dict) else content, said))
         said.text = "\n".join(text for text in texts if text.strip())
     if message.speaker != GPT and isinstance(said.text, str):
-        tags = TAG.findall(said.text)
+        said.text, tags = take_tags(said.text)
         said.images += map(named, tags)
         said.places += len(tags)
-        said.text = TAG.sub("", said.text)
     if message.speaker == GPT and (said.images or said.holes):
         raise EntryError("image in an answer", "an answer holds an image: a model answers with text")
     return said
@@ -120,8 +119,8 @@ def _parts(parts: list[Any], said: _Said) -> Iterator[str]:
         if isinstance(part, str):
             yield part
             continue
-        kind = part.get("type") if isinstance(part, Mapping) else None
-        if not isinstance(part, Mapping) or kind not in (None, "text", "input_text", "output_text", *_IMAGE_PARTS):
+        kind = part.get("type") if isinstance(part, dict) else None
+        if not isinstance(part, dict) or kind not in (None, "text", "input_text", "output_text", *_IMAGE_PARTS):
             raise EntryError("part of another type", f"expected parts of text and one image, got {short(part)}")
         rest = {key: value for key, value in part.items() if key not in _PART_FIELDS}
         found = references_in(rest)
@@ -150,7 +149,7 @@ def _check_no_image(
 
 
 def _has_placeholder(text: Any) -> bool:
-    return isinstance(text, str) and bool(PLACEHOLDER.search(text))
+    return isinstance(text, str) and "<" in text and bool(PLACEHOLDER.search(text))
 
 
 def _sample(entry: Mapping[str, Any], image: Reference, said: list[_Said]) -> Sample:
@@ -173,7 +172,7 @@ def _sample(entry: Mapping[str, Any], image: Reference, said: list[_Said]) -> Sa
     at_start = _take_placeholder(turns, amid=form not in UNMARKED)
     pairs = []
     for number, (asked, answered) in enumerate(zip(turns[::2], turns[1::2], strict=True), start=1):
-        if not is_visible(PLACEHOLDER.sub("", TAG.sub("", answered.text))):
+        if not is_visible(PLACEHOLDER.sub("", take_tags(answered.text)[0])):
             raise EntryError("empty answer", f"turn {number}: the answer is empty: {short(answered.text)}")
         if not is_visible(asked.text) and not (number == 1 and (at_start or form in CAPTIONS)):
             raise EntryError("empty question", f"turn {number}: the question is empty: {short(asked.text)}")
@@ -196,7 +195,7 @@ def _take_placeholder(turns: list[_Said], *, amid: bool) -> bool:
     if holes + any(one.places for one in turns) > 1:
         raise EntryError("several images", "several places for one image")
     taken = next((one for one in turns if one.holes or one.places), None)
-    for one in [] if taken else turns[::2]:
+    for one in [] if taken else [one for one in turns[::2] if "<" in one.text]:
         text = one.text.strip()
         sides = [(text[: match.start()], text[match.end() :]) for match in PLACEHOLDER.finditer(text)]
         if found := next((side for side in sides if (amid and one is turns[0]) or not all(side)), None):
@@ -205,7 +204,7 @@ def _take_placeholder(turns: list[_Said], *, amid: bool) -> bool:
             one.text, taken = "".join(found), one
             break
     # amid a question it is text; on a first or last line of its own it is no word of somebody's question
-    if any(_LINE.search(one.text.strip()) for one in turns[::2]):
+    if any("<" in one.text and _LINE.search(one.text.strip()) for one in turns[::2]):
         raise EntryError("several images", "several placeholders for one image")
     return taken is turns[0]
 
