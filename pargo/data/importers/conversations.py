@@ -19,8 +19,9 @@ from PIL import Image
 from pargo.config.sources import ConversationsSource
 from pargo.data.importers.entries import EntryError, read_entries, short
 from pargo.data.importers.references import EXTENSIONS, Reference
-from pargo.data.importers.samples import is_known, is_text, normalise
+from pargo.data.importers.samples import is_known, normalise
 from pargo.data.importers.summary import Reasons, show
+from pargo.data.importers.turns import is_text
 from pargo.data.rgb import open_rgb
 from pargo.data.shards import ShardWriter
 from pargo.errors import InputError
