@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import io
 import json
 import logging
@@ -269,20 +270,22 @@ def test_max_broken_counts_empty_answers_and_lost_images(folder):
         bring(folder, entries, max_broken=0.4)
 
 
-def test_counts_and_reasons_are_on_the_screen(folder, capsys):
+@pytest.mark.parametrize("allowed", [0.6, 0.5])
+def test_counts_and_reasons_are_on_the_screen(folder, capsys, allowed):
     entries = [GOOD, text_only(), text_only(), *[asked("What?", "")] * 3, text_only(image="gone.png")]
-    bring(folder, entries, max_broken=0.6)
+    with contextlib.nullcontext() if allowed == 0.6 else pytest.raises(InputError, match="left out: 4 of 7"):
+        bring(folder, entries, max_broken=allowed)
     assert capsys.readouterr().err.splitlines() == [
-        "imported: 1 samples, 2 without image, 4 broken; broken ones are listed in broken.jsonl",
-        "imported: 3 x empty answer, e.g. list.json, entry 3: turn 1: the answer is empty: ''",
-        "imported: 1 x image not found, e.g. list.json, entry 6: cannot read image 'gone.png' in "
+        "import: 1 samples, 2 without image, 4 broken",
+        "import: 3 x empty answer, e.g. list.json, entry 3: turn 1: the answer is empty: ''",
+        "import: 1 x image not found, e.g. list.json, entry 6: cannot read image 'gone.png' in "
         f"{folder / 'images'}: no such file",
     ]
 
 
 def test_a_run_shows_what_its_imports_left_out(tmp_path):
     (tmp_path / "log").write_text(
-        "Importing conversations: 3 done in 4 s\nimported: 1 samples, 2 broken\nimported: 2 x [no text]\n"
+        "Importing conversations: 3 done in 4 s\nimport: 1 samples, 2 broken\nimport: 2 x [no text]\n"
     )
     console = Console(file=io.StringIO(), width=200)
     with Display(console, "Data", 1) as display:

@@ -112,18 +112,18 @@ def import_conversations(source: ConversationsSource, output: Path) -> None:
                 record |= {"origin": origin, "licence": source.licences[origin]}
             writer.write(data, record, extension)
             notes.add(origin, row.turns)
+    found: dict[str, Any] = {**notes.counts, "broken": len(notes.broken), "reasons": notes.reasons.counts()}
+    show({name: found[name] for name in SHOWN if name in found}, notes.reasons)
     notes.check()
     if not notes.counts["samples"]:
         raise InputError(
             f"{', '.join(source.annotations)}: no entry has an image that can be used; {notes.counts['without_image']} "
             f"without an image, {len(notes.broken)} left out ({notes.reasons})"
         )
-    found: dict[str, Any] = {**notes.counts, "broken": len(notes.broken), "reasons": notes.reasons.counts()}
     found |= {"unknown_fields": dict(sorted(notes.unknown.items())), "origins": dict(sorted(notes.origins.items()))}
     (output / "counts.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
     with (output / "broken.jsonl").open("w", encoding="utf-8") as file:
         file.writelines(json.dumps(row) + "\n" for row in notes.broken)
-    show({name: found[name] for name in SHOWN if name in found}, notes.reasons)
 
 
 def _rows(source: ConversationsSource, notes: _Notes) -> Iterator[_Row]:

@@ -7,7 +7,7 @@ import textwrap
 from collections.abc import Mapping
 
 LENGTH = 300  # characters of a line
-MARK = "imported: "  # `pargo reproduce` shows the lines of a job's log that begin so
+MARK = "import: "  # `pargo reproduce` shows the lines of a job's log that begin so
 
 
 class Reasons:
@@ -42,6 +42,5 @@ def show(counts: Mapping[str, int], reasons: Reasons) -> None:
         counts: entries by what became of them, e.g. `without_image`.
     """
     words = ", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in counts.items())
-    listed = "; broken ones are listed in broken.jsonl" if counts.get("broken") else ""
-    for line in (words + listed, *reasons.lines()):
+    for line in (words, *reasons.lines()):
         print(textwrap.shorten(MARK + line, LENGTH, placeholder=" ..."), file=sys.stderr, flush=True)
