@@ -14,6 +14,8 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Column
 
+from pargo.data.importers.summary import MARK
+
 TICK = 1.0  # seconds between looks at the logs, in a terminal
 HEARTBEAT = 60.0  # seconds between plain lines about running jobs
 TAIL = 20  # lines of a failed job's log
@@ -120,6 +122,9 @@ class Display:
         if (job := self._pop(jobid)) is not None:
             took = duration(time.monotonic() - job.started)
             self._console.print(f"  [green]done[/]   {escape(job.name)}  [dim]{took}[/]")
+            for line in last_lines(job.log, TAIL):
+                if line.startswith(MARK):
+                    self._console.print(f"         {line.removeprefix(MARK)}", markup=False)
             if self._progress is not None:
                 self._progress.advance(self._total)
 

@@ -98,13 +98,13 @@ class LanguageModelSource(LocalSource):
 
 
 class ConversationsSource(LocalSource):
-    """Images with conversations, questions or captions; the forms are those of `pargo/data/importers/entries.py`."""
+    """Images with conversations, questions or captions, in the layouts of `pargo/data/importers/layouts.py`."""
 
     kind: Literal["conversations"]
     annotations: Annotated[tuple[str, ...], Field(min_length=1)] = Field(
-        description="files with a list in JSON, or with one entry a line (.jsonl)"
+        description="files with a list in JSON, with one entry a line (.jsonl), or tables (.parquet)"
     )
-    images: str = Field(description="folder that the names of images start from")
+    images: str = Field(description="folder that the names of images start from, and that none may leave")
     licences: dict[str, str] = Field({}, description="licence by the first folder of an image's name, its origin")
     merge: bool = Field(False, description="entries of one image become one conversation; all are held in memory")
     answer_hint: str | None = Field(
@@ -113,7 +113,9 @@ class ConversationsSource(LocalSource):
         "e.g. Answer the question using a single word or phrase.",
     )
     max_broken: Fraction = Field(
-        0.001, description="share of entries that may be left out, listed with their reasons; more are an error"
+        0.001,
+        description="share of entries that may be left out (no image found, several images, an empty answer), listed "
+        "with their reasons; more are an error",
     )
 
     @property

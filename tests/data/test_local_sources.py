@@ -188,7 +188,7 @@ def bring(tmp_path: Path, images: Path, *entries: object, **settings: object) ->
 
 def test_conversations_become_shards(tmp_path, images):
     long = entry("2.jpg", ("Is it red?\n<image>", "Yes"), ("And\nblue?", "No,\n\nit is not."))
-    output = bring(tmp_path, images, entry(), entry(None), long)
+    output = bring(tmp_path, images, entry(), entry(None, ("Hello?", "Hi.")), long)
     verify(output)
     shards = Shards(output / "train")
     assert shards.ids == ["0000000", "0000002"]
@@ -203,6 +203,7 @@ def test_conversations_become_shards(tmp_path, images):
         "words_asked": 8,
         "words_answered": 7,
         "broken": 0,
+        "reasons": {},
         "unknown_fields": {},
         "origins": {},
     }
@@ -217,7 +218,8 @@ def test_conversations_become_shards(tmp_path, images):
         (entry("/etc/passwd.png"), "leaves the folder"),
         (entry("link.png"), "leaves the folder"),
         (entry("list.json"), "no name that ends in one of .gif"),
-        (entry(["2.jpg"]), "no name that ends in one of"),
+        (entry(["2.jpg", "a/1.png"]), "entry 1: 2 images are named"),
+        (entry(7), "image 7 is no name that ends in one of"),
         (entry("gone.png"), "entry 1: cannot read image 'gone.png'"),
         (entry("a\0.png"), "entry 1: cannot read image"),
         (entry("folder.png"), "no file of at most"),
@@ -388,7 +390,7 @@ def test_a_hopeless_list_ends_early(tmp_path, images):
 
 def test_a_list_without_any_image_is_refused(tmp_path, images):
     with pytest.raises(InputError, match="no entry has an image"):
-        bring(tmp_path, images, entry(None))
+        bring(tmp_path, images, entry(None, ("Hello?", "Hi.")))
 
 
 # The paper's ----------------------------------------------------------------------------------------------------------

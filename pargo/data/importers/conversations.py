@@ -1,7 +1,7 @@
 """Images with conversations, questions or captions, as datasets store them -> shards of the split train.
 
-Entries without an image (mix665k has 40,000) and fields that nobody reads are counted; entries that cannot be used are
-listed with their reasons, and too many of them are an error.
+Every entry becomes a sample, is counted as one without an image (mix665k has 40,000), or is broken: listed with its
+reason, and too many of them are an error. Fields that nobody reads are counted too.
 """
 
 from __future__ import annotations
@@ -9,31 +9,38 @@ from __future__ import annotations
 import io
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from PIL import Image
+
 from pargo.config.sources import ConversationsSource
-from pargo.data.importers.entries import KNOWN, image_of, read_entries, turns_of
+from pargo.data.importers.entries import EntryError, read_entries, short
+from pargo.data.importers.references import EXTENSIONS, Reference
+from pargo.data.importers.samples import is_known, normalise
+from pargo.data.importers.summary import Reasons, show
+from pargo.data.importers.turns import is_text
 from pargo.data.rgb import open_rgb
 from pargo.data.shards import ShardWriter
-from pargo.errors import InputError, PargoError
+from pargo.errors import InputError
 from pargo.progress import track
 
 MAX_BYTES = 200_000_000
-EXTENSIONS = {".jpg": "jpg", ".jpeg": "jpg", ".png": "png", ".gif": "gif", ".webp": "webp"}
+FORMATS = {"JPEG": "jpg", "MPO": "jpg", "PNG": "png", "GIF": "gif", "WEBP": "webp", "BMP": "bmp"}  # Pillow's names
+SHOWN = ("samples", "merged", "without_image", "system_left_out", "broken")
 HOPELESS = 1000  # entries at the beginning, none of them usable
 
 
 @dataclass
 class _Row:
-    """An entry: its number among all, where it stands, the name of its image, and its turns."""
+    """An entry: its number among all, where it stands, its image, and its turns."""
 
     number: int
     file: str
     place: int
-    image: Any
+    image: Reference
     turns: list[list[str]]
     merged: list[tuple[str, int]] = field(default_factory=list)  # file and place of further entries of the image
 
@@ -48,9 +55,11 @@ class _Notes:
     unknown: Counter[str] = field(default_factory=Counter)
     origins: dict[str, Counter[str]] = field(default_factory=dict)
     broken: list[dict[str, Any]] = field(default_factory=list)
+    reasons: Reasons = field(default_factory=Reasons)
 
-    def leave_out(self, file: str, place: int, reason: str) -> None:
-        self.broken.append({"file": file, "entry": place, "reason": reason})
+    def leave_out(self, file: str, place: int, error: EntryError) -> None:
+        self.broken.append({"file": file, "entry": place, "reason": str(error)})
+        self.reasons.add(error.kind, f"{file}, entry {place}: {error}")
         if not self.max_broken or (len(self.broken) >= HOPELESS and not self.counts["samples"]):
             self.check()
 
@@ -60,7 +69,7 @@ class _Notes:
             last = self.broken[-1]
             raise InputError(
                 f"{last['file']}, entry {last['entry']}: {last['reason']}. Entries left out: {len(self.broken)} of "
-                f"{self.entries}; max_broken allows {self.max_broken:.2%}"
+                f"{self.entries}; max_broken allows {self.max_broken:.2%} ({self.reasons})"
             )
 
     def add(self, origin: str, turns: list[list[str]]) -> None:
@@ -81,30 +90,36 @@ def import_conversations(source: ConversationsSource, output: Path) -> None:
     A sample's id is the place of its (first) entry in all annotation files together.
 
     Raises:
-        InputError: more entries than `source.max_broken` are of another form, or name an image that leaves the folder,
-            is not there or cannot be decoded; no entry has an image; a file cannot be read.
+        InputError: more entries than `source.max_broken` are of another form, have an empty answer, or name an image
+            that leaves the folder, is not there or cannot be decoded; no entry has an image; a file cannot be read.
     """
     notes, root = _Notes(source.max_broken), Path(source.images).resolve()
     with ShardWriter(output / "train") as writer:
         for row in track(_rows(source, notes), "Importing conversations"):
             try:
                 data, extension = _read(root, row.image)
-            except PargoError as error:
-                for name, place in ((row.file, row.place), *row.merged):
-                    notes.leave_out(name, place, str(error))
+            except EntryError as error:
+                for annotations, place in ((row.file, row.place), *row.merged):
+                    notes.leave_out(annotations, place, error)
                 continue
             if row.merged:
                 notes.counts["merged"] += len(row.merged)
-            origin = _origin(row.image, source.licences)
-            record = {"id": f"{row.number:07d}", "file": row.image, "conversation": row.turns}
+            named = is_text(row.image.name) and row.image.name  # not where the image itself stands in the entry
+            name = named or f"{row.file}, entry {row.place}"
+            origin = _origin(name, source.licences)
+            record = {"id": f"{row.number:07d}", "file": name, "conversation": row.turns}
             if origin:
                 record |= {"origin": origin, "licence": source.licences[origin]}
             writer.write(data, record, extension)
             notes.add(origin, row.turns)
+    found: dict[str, Any] = {**notes.counts, "broken": len(notes.broken), "reasons": notes.reasons.counts()}
+    show({name: found[name] for name in SHOWN if name in found}, notes.reasons)
     notes.check()
     if not notes.counts["samples"]:
-        raise InputError(f"{', '.join(source.annotations)}: no entry has an image")
-    found: dict[str, Any] = {**notes.counts, "broken": len(notes.broken)}
+        raise InputError(
+            f"{', '.join(source.annotations)}: no entry has an image that can be used; {notes.counts['without_image']} "
+            f"without an image, {len(notes.broken)} left out ({notes.reasons})"
+        )
     found |= {"unknown_fields": dict(sorted(notes.unknown.items())), "origins": dict(sorted(notes.origins.items()))}
     (output / "counts.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
     with (output / "broken.jsonl").open("w", encoding="utf-8") as file:
@@ -113,55 +128,90 @@ def import_conversations(source: ConversationsSource, output: Path) -> None:
 
 def _rows(source: ConversationsSource, notes: _Notes) -> Iterator[_Row]:
     """The usable entries with an image, in order; one row an image where they are merged."""
-    merged: dict[str, _Row] = {}
+    merged: dict[Reference, _Row] = {}
+    folders = (Path(source.images).absolute(), Path(source.images).resolve())
     for path in map(Path, source.annotations):
         for place, entry in enumerate(read_entries(path)):
             number, notes.entries = notes.entries, notes.entries + 1
             try:
-                if isinstance(entry, InputError):
+                if isinstance(entry, EntryError):
                     raise entry
-                if not isinstance(entry, dict):
-                    raise InputError("expected a mapping with an image and text")
-                notes.unknown.update(entry.keys() - KNOWN)
-                image = image_of(entry)
-                if image is None:
-                    notes.counts["without_image"] += 1
-                    continue
-                first = merged.get(str(image))
-                turns = turns_of(entry, None if first else source.answer_hint)
-            except InputError as error:
-                notes.leave_out(path.name, place, str(error))
+                if isinstance(entry, dict):
+                    notes.unknown.update(name for name in entry if not is_known(name))
+                sample = normalise(entry)
+            except EntryError as error:
+                notes.leave_out(path.name, place, error)
                 continue
-            row = _Row(number, path.name, place, image, turns)
+            if sample is None:
+                notes.counts["without_image"] += 1
+                continue
+            if sample.has_system:
+                notes.counts["system_left_out"] += 1
+            image = _inside(folders, sample.image)
+            first = merged.get(image)
+            if source.answer_hint and sample.form == "question" and not first:
+                sample.turns[0][0] += f"\n{source.answer_hint}"
+            row = _Row(number, path.name, place, image, sample.turns)
             if not source.merge:
                 yield row
             elif first:
-                first.turns += turns
+                first.turns += row.turns
                 first.merged.append((path.name, place))
             else:
-                merged[str(image)] = row
+                merged[row.image] = row
     yield from merged.values()
+
+
+def _inside(folders: Sequence[Path], image: Reference) -> Reference:
+    """The image by its name below the folder, where an entry gives the whole path."""
+    folder = next((folder for folder in folders if PurePosixPath(image.name).is_relative_to(folder)), None)
+    return image if folder is None else image._replace(name=str(PurePosixPath(image.name).relative_to(folder)))
 
 
 def _origin(image: str, licences: dict[str, str]) -> str:
     """The first folder of an image's name, where its licence is stated."""
-    first = PurePosixPath(image).parts[0]
+    first = next(iter(PurePosixPath(image).parts), "")
     return first if first in licences else ""
 
 
-def _read(root: Path, name: Any) -> tuple[bytes, str]:
-    """The bytes of an image that can be decoded, and the name's ending."""
-    if not isinstance(name, str) or PurePosixPath(name).suffix.lower() not in EXTENSIONS:
-        raise InputError(f"image {name!r} is no name that ends in one of {', '.join(sorted(EXTENSIONS))}")
+def _read(root: Path, image: Reference) -> tuple[bytes, str]:
+    """The bytes of an image that can be decoded, and what its name ends in."""
+    if image.data is not None:
+        where, data = f"in the entry ({len(image.data):,} bytes)", image.data
+        if len(data) > MAX_BYTES:
+            raise EntryError("image cannot be read", f"image {where} has more than {MAX_BYTES:,} bytes")
+    else:
+        where, data = _read_file(root, image.name)
+    try:
+        open_rgb(io.BytesIO(data), where)
+    except InputError as error:
+        raise EntryError("image cannot be read", str(error)) from error
+    if image.data is None:
+        return data, EXTENSIONS[PurePosixPath(image.name).suffix.lower()]
+    with Image.open(io.BytesIO(data)) as opened:
+        return data, FORMATS[str(opened.format)]
+
+
+def _read_file(root: Path, name: str) -> tuple[str, bytes]:
+    """The path and bytes of an image below `root`."""
+    if PurePosixPath(name).suffix.lower() not in EXTENSIONS:
+        raise EntryError(
+            "image not named", f"image {short(name)} is no name that ends in one of {', '.join(sorted(EXTENSIONS))}"
+        )
     try:
         path = (root / name).resolve()  # where links lead to
         if not path.is_relative_to(root):
-            raise InputError(f"image {name!r} leaves the folder {root}")
+            raise EntryError("image outside the folder", f"image {short(name)} leaves the folder {root}")
         size = path.stat().st_size
         if not path.is_file() or size > MAX_BYTES:
-            raise InputError(f"image {name!r} is no file of at most {MAX_BYTES:,} bytes")
-        data = path.read_bytes()
-    except (OSError, ValueError) as error:  # ValueError: a name with a zero byte
-        raise PargoError(f"cannot read image {name!r} in {root}: {error}") from error
-    open_rgb(io.BytesIO(data), str(path))
-    return data, EXTENSIONS[PurePosixPath(name).suffix.lower()]
+            raise EntryError("image cannot be read", f"image {short(name)} is no file of at most {MAX_BYTES:,} bytes")
+        return str(path), path.read_bytes()
+    except EntryError:  # a ValueError too
+        raise
+    except FileNotFoundError as error:
+        raise EntryError("image not found", f"cannot read image {short(name)} in {root}: no such file") from error
+    except (OSError, ValueError, RuntimeError) as error:  # ValueError: a zero byte, RuntimeError: a loop of links
+        raise EntryError(
+            "image cannot be read",
+            f"cannot read image {short(name)} in {root}: {getattr(error, 'strerror', None) or error}",
+        ) from error

@@ -1,17 +1,10 @@
-"""Entries of annotation files of images and text, in the forms that datasets use, as turns of question and answer.
-
-A file is a list in JSON or one entry a line (`.jsonl`). An entry names an `image` (or `image_path`) and holds one of
-
-- `conversations`: turns from `human` and `gpt` (LLaVA), or `messages`: of the roles `user` and `assistant`;
-- `question` with `answer`, or with `answers`, of which the most frequent is taken (VQA);
-- `caption`.
-"""
+"""Entries of annotation files, one by one: a list in JSON, one entry a line (`.jsonl`), or rows of `.parquet`."""
 
 from __future__ import annotations
 
 import codecs
 import json
-from collections import Counter
+import reprlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,17 +13,28 @@ import ijson
 
 from pargo.errors import InputError
 
-PLACEHOLDER = "<image>"
-SPEAKERS = {"human": "human", "user": "human", "gpt": "gpt", "assistant": "gpt"}
-IMAGE = ("image", "image_path")
-FORMS = ("conversations", "messages", "question", "caption")
-KNOWN = {*IMAGE, *FORMS, "answer", "answers", "id", "image_id", "question_id"}  # the last three name an entry
+BATCH = 32  # rows of a parquet file in memory at once; they may hold images
+_SHORT = reprlib.Repr()
+_SHORT.maxlevel, _SHORT.maxstring, _SHORT.maxother = 3, 100, 100
+
+
+class EntryError(InputError):
+    """An entry that cannot be used; `kind` says why in words that entries share."""
+
+    def __init__(self, kind: str, text: str) -> None:
+        super().__init__(text)
+        self.kind = kind
+
+
+def short(value: object) -> str:
+    """A value as a reason shows it: an entry may hold a megabyte of text, or a thousand levels."""
+    return _SHORT.repr(value)
 
 
 def read_entries(path: Path) -> Iterator[Any]:
     """The entries of a file one by one, so that a list of gigabytes needs no more memory than its longest entry.
 
-    A line that is no JSON comes as the InputError that says so.
+    A line that is no JSON comes as the EntryError that says so.
 
     Raises:
         InputError: the file cannot be read, or is no list.
@@ -41,6 +45,9 @@ def read_entries(path: Path) -> Iterator[Any]:
                 for number, line in enumerate(lines, start=1):
                     if line.strip():
                         yield _line(number, line)
+            return
+        if path.suffix == ".parquet":
+            yield from _rows(path)
             return
         with path.open("rb") as file:
             start = 3 if file.read(3) == codecs.BOM_UTF8 else 0
@@ -59,68 +66,17 @@ def _line(number: int, line: str) -> Any:
     try:
         return json.loads(line)
     except (ValueError, RecursionError) as error:
-        return InputError(f"line {number}: not valid JSON: {error}")
+        return EntryError("not valid JSON", f"line {number}: not valid JSON: {error}")
 
 
-def image_of(entry: dict[str, Any]) -> Any:
-    """The name of an entry's image; nothing for an entry of text alone."""
-    return next((entry[field] for field in IMAGE if entry.get(field)), None)
+def _rows(path: Path) -> Iterator[dict[str, Any]]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
 
-
-def turns_of(entry: dict[str, Any], hint: str | None = None) -> list[list[str]]:
-    """Questions with their answers; the image stands before the first, whatever place the entry gives it.
-
-    An answer becomes one line: in the training template a line break ends it.
-
-    Args:
-        hint: what kind of answer is wanted; follows the question of an entry with `question`, on a line of its own.
-
-    Raises:
-        InputError: another form, or no text where one should be.
-    """
-    form = next((field for field in FORMS if field in entry), None)
-    if form in (None, "conversations", "messages"):
-        pairs = _conversation(entry.get(form) if form else None)
-    elif form == "caption":
-        pairs = [("", entry["caption"])]
-    else:
-        pairs = [(entry["question"], _answer(entry))]
-    if not all(_is_text(text) for pair in pairs for text in pair):
-        raise InputError("expected a text as the value of every turn")
-    turns = [[question.replace(PLACEHOLDER, "").strip(), _one_line(answer)] for question, answer in pairs]
-    if hint and form == "question":
-        turns[0][0] += f"\n{hint}"
-    return turns
-
-
-def _conversation(turns: Any) -> list[tuple[Any, Any]]:
-    known = isinstance(turns, list) and all(isinstance(turn, dict) for turn in turns)
-    speakers = [str(turn.get("from", turn.get("role"))) for turn in turns] if known and turns else []
-    if not speakers or [SPEAKERS.get(name) for name in speakers] != ["human", "gpt"] * (len(speakers) // 2):
-        raise InputError(f"expected conversations from human and gpt in turn, got {speakers}")
-    values = [turn.get("value", turn.get("content")) for turn in turns]
-    return list(zip(values[::2], values[1::2], strict=True))
-
-
-def _answer(entry: dict[str, Any]) -> Any:
-    if "answer" in entry:
-        return entry["answer"]
-    answers = entry.get("answers")
-    if not isinstance(answers, list) or not answers or not all(map(_is_text, answers)):
-        raise InputError("expected an answer, or a list of texts as answers")
-    return Counter(answers).most_common(1)[0][0]  # of equally frequent ones, the first
-
-
-def _one_line(answer: str) -> str:
-    return " ".join(answer.replace(PLACEHOLDER, "").split())
-
-
-def _is_text(value: Any) -> bool:
-    """Text that can be written: JSON may hold halves of characters."""
-    if not isinstance(value, str):
-        return False
     try:
-        value.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
+        with pq.ParquetFile(path) as file:
+            for batch in file.iter_batches(batch_size=BATCH):
+                yield from batch.to_pylist()
+    # of damaged files pyarrow raises all of these
+    except (pa.ArrowException, ValueError, TypeError, KeyError, OverflowError) as error:
+        raise InputError(f"cannot read {path}: {type(error).__name__}: {error}") from error

@@ -1,0 +1,46 @@
+"""What came of an import, on the screen: what is used, and what is not, by reason and with an example of each."""
+
+from __future__ import annotations
+
+import sys
+import textwrap
+from collections.abc import Mapping
+
+LENGTH = 300  # characters of a line
+MARK = "import: "  # `pargo reproduce` shows the lines of a job's log that begin so
+
+
+class Reasons:
+    """Counts why entries were left out, with the first example of each reason."""
+
+    def __init__(self) -> None:
+        self._found: dict[str, tuple[int, str]] = {}
+
+    def add(self, kind: str, example: str) -> None:
+        count, first = self._found.get(kind, (0, example))
+        self._found[kind] = count + 1, first
+
+    def counts(self) -> dict[str, int]:
+        """By reason, the most frequent first."""
+        return {kind: count for kind, (count, _) in self._sorted()}
+
+    def lines(self) -> list[str]:
+        """One for each reason."""
+        return [f"{count:,} x {kind}, e.g. {example}" for kind, (count, example) in self._sorted()]
+
+    def __str__(self) -> str:
+        return ", ".join(f"{kind}: {count:,}" for kind, count in self.counts().items()) or "none"
+
+    def _sorted(self) -> list[tuple[str, tuple[int, str]]]:
+        return sorted(self._found.items(), key=lambda item: (-item[1][0], item[0]))
+
+
+def show(counts: Mapping[str, int], reasons: Reasons) -> None:
+    """Print what came of an import to stderr.
+
+    Args:
+        counts: entries by what became of them, e.g. `without_image`.
+    """
+    words = ", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in counts.items())
+    for line in (words, *reasons.lines()):
+        print(textwrap.shorten(MARK + line, LENGTH, placeholder=" ..."), file=sys.stderr, flush=True)
