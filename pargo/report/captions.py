@@ -107,8 +107,8 @@ def card(
         "strongly cropped ones do not.",
         "- Rules on texts know words, not truth: a fluent caption of something that is not in the image passes, unless "
         "a scorer is configured.",
-        "- Where words are not divided by spaces, two characters of Chinese or Japanese, or four of Thai, Lao, Khmer or "
-        "Burmese, count as one word.",
+        "- Where words are not divided by spaces, two characters of Chinese or Japanese, or four of Thai, Lao, Khmer "
+        "or Burmese, count as one word.",
         "- The words on position, colour, count and text are counted from short lists of English words.",
         "",
         "## Examples",
