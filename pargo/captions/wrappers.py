@@ -32,7 +32,7 @@ ROLE = re.compile(
     r"\A[\s#*_>]*(?:(?:ai |gpt-?4\w* )?(?:assistant|response|answer|output|user|bot|chatgpt|gpt-?4\w*|ai)"
     r"|助手|回答|回复|アシスタント)[\s*_]*[:\uff1a]"
     r"|\A\s*(?:assistant|model|user|system)[^\S\n]*\n"  # a template whose control tokens were taken out
-    r"|^\s*#{2,}\s*(?:assistant|response|human|user|instruction|input|output|answer)\b\s*:?",
+    r"|^[^\S\n]*#{2,}\s*(?:assistant|response|human|user|instruction|input|output|answer)\b\s*:?",
     re.IGNORECASE | re.MULTILINE,
 )
 TURN = re.compile(r"(?:[.!?\u3002]\s+|\n)(?:USER|ASSISTANT|HUMAN)\s*:")  # the model goes on with a talk of its own
@@ -49,12 +49,12 @@ _NOUN = r"(?:captions?|descriptions?|alt[ -]?text|summary|overview|answer)"
 LABEL = re.compile(
     rf"\A[\s#*_>-]*{_HEAD}[\s*_]*(?:[:\uff1a]|\n|[-\u2013\u2014]\s)"
     rf"|\A\W*{_HERE}\b[^.!?\n:]{{0,80}}\b{_NOUN}\b[^.!?\n:]{{0,60}}[:\n]"
-    r"|\A[\s#*_>-]*(?:图片|图像|照片|画面|画像|이미지|사진)?\s*[的の]?(?:详细|詳細な?)?"
+    r"|\A[\s#*_>-]*(?:(?:图片|图像|照片|画面|画像|이미지|사진) ?)?[的の]?(?:详细|詳細な?)?"
     r"(?:描述|说明|标题|説明|キャプション|설명|캡션)(?:如下)?[\s*_]*[:\uff1a]"
     r"|\A\s*(?:以下是|这是|以下は)[^。\uff1a:\n]{0,30}(?:描述|说明|説明)[^。\uff1a:\n]{0,10}[\uff1a:]"
     # headings, and lines that begin with words in bold and a colon
-    r"|^\s*#{1,6}\s+\w"
-    r"|^\s*(?:[-*+\u2022]\s+|\d+[.)]\s+)?(?:\*\*|__)[^*_\n]{1,60}"
+    r"|^[^\S\n]*#{1,6}[^\S\n]+\w"
+    r"|^[^\S\n]*(?:[-*+\u2022]\s+|\d+[.)]\s+)?(?:\*\*|__)[^*_\n]{1,60}"
     r"(?:[:\uff1a](?:\*\*|__)|(?:\*\*|__)[^\S\n]*(?:[:\uff1a]|$))",
     re.IGNORECASE | re.MULTILINE,
 )

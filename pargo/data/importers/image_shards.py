@@ -82,13 +82,13 @@ def _tars(source: ImageShardsSource) -> list[Tar]:
             raise InputError(f"{folder}: {wrong[0]!r} is no file")
         licence, fields = source.licences.get(origin), source.fields
         tars += [Tar(path, origin, licence, fields.nsfw, fields.watermark, code) for path in paths]
-    if wrong := [tar.path for tar in tars if len(tar.name) > MAX_NAME]:
+    if bad := [tar.path for tar in tars if len(tar.name) > MAX_NAME]:
         raise InputError(
-            f"{wrong[0]}: its name and origin take more than {MAX_NAME} characters of an id (three for each byte of "
+            f"{bad[0]}: its name and origin take more than {MAX_NAME} characters of an id (three for each byte of "
             "what is not A-Z a-z 0-9 _ -): give it a shorter name"
         )
-    if wrong := [tar.path for tar in tars if not str(tar.path).isprintable()]:
-        raise InputError(f"{str(wrong[0])!a}: the name of a tar, or of its folder, cannot be printed: give it another")
+    if bad := [tar.path for tar in tars if not str(tar.path).isprintable()]:
+        raise InputError(f"{str(bad[0])!a}: the name of a tar, or of its folder, cannot be printed: give it another")
     return tars
 
 
