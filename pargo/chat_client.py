@@ -16,12 +16,16 @@ _LATER = (408, 409, 425, 429)
 
 
 class Reply(NamedTuple):
-    """What the server says; `model` and `usage` as it names and counts them."""
+    """What the server says; `model` and `usage` as it names and counts them.
+
+    `only_thoughts`: a reasoning model thought, in a field of its own, and came to no answer.
+    """
 
     content: str
     model: str
     finish_reason: str | None = None
     usage: Mapping[str, int] | None = None
+    only_thoughts: bool = False
 
 
 class Refused(Exception):  # noqa: N818 - no error of the run: one question stays without an answer
@@ -90,7 +94,8 @@ class ChatClient:
                 **{name: value for name, value in sampling.items() if value is not None},
             )
             choice = completion.choices[0]
-            content, model, reason = choice.message.content, completion.model, choice.finish_reason
+            content, model, reason = _text(choice.message.content), completion.model, choice.finish_reason
+            thoughts = any(getattr(choice.message, name, None) for name in ("reasoning_content", "reasoning"))
         except openai.APIStatusError as error:
             raise self._status(error) from None
         except openai.APITimeoutError:
@@ -103,10 +108,11 @@ class ChatClient:
         except openai.OpenAIError as error:
             raise PargoError(f"{self}: {self.without_key(str(error))[:MAX_SHOWN]}") from None
         return Reply(
-            self.without_key(content) if isinstance(content, str) else "",
+            self.without_key(content),
             self.without_key(model) if isinstance(model, str) and model else self._endpoint.model,
             self.without_key(reason) if isinstance(reason, str) else None,
             _counts(getattr(completion, "usage", None)),
+            thoughts and not content.strip(),
         )
 
     def _status(self, error: Any) -> Exception:
@@ -135,6 +141,14 @@ class ChatClient:
 
     def __str__(self) -> str:
         return f"{self._who} {self._endpoint.base_url}"
+
+
+def _text(content: Any) -> str:
+    """The text of a message; of parts, as some servers send them, those of text, which leaves out thoughts."""
+    if isinstance(content, list):
+        parts = [part.get("text") for part in content if isinstance(part, dict) and part.get("type") == "text"]
+        content = "".join(part for part in parts if isinstance(part, str))
+    return content if isinstance(content, str) else ""
 
 
 def _seconds(header: str | None) -> float | None:

@@ -16,8 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pargo.captions.duplicates import simhash, text_hash
-from pargo.captions.quality import ALL_RULES, reason_to_drop, words
+from pargo.captions.quality import ALL_RULES, reason_to_drop
 from pargo.captions.statistics import Statistics
+from pargo.captions.thoughts import without_thoughts
+from pargo.captions.units import words
 from pargo.code import import_closure
 from pargo.config.base import Settings
 from pargo.config.quality import Quality
@@ -57,7 +59,7 @@ def run(settings: FilterSettings, captions: Path, source: Path, output: Path) ->
             (directory / "captions.jsonl").open("w", encoding="utf-8") as kept,
             (directory / "dropped.jsonl").open("w", encoding="utf-8") as dropped,
         ):
-            for code, row in zip(reasons, _rows(captions), strict=True):
+            for code, row in zip(reasons, _rows(captions, settings.quality), strict=True):
                 reason = None if code == KEPT else ALL_RULES[code]
                 record = shards.record(row["id"])
                 numbers.add(row["caption"], reason, row | {name: record.get(name) for name in ("origin", "licence")})
@@ -75,7 +77,7 @@ def _reasons(quality: Quality, captions: Path, shards: Shards) -> NDArray[np.int
     """For each caption the place of its rule in `ALL_RULES`, or `KEPT`."""
     reasons = []
     seen: set[bytes] = set()
-    for row in track(_rows(captions), f"Filtering captions of {captions.name}"):
+    for row in track(_rows(captions, quality), f"Filtering captions of {captions.name}"):
         reason = reason_to_drop(row["caption"], quality, row)
         if reason is None and quality.exact_duplicates:
             text = text_hash(row["caption"])
@@ -85,7 +87,7 @@ def _reasons(quality: Quality, captions: Path, shards: Shards) -> NDArray[np.int
     found = np.array(reasons, np.int8)
     if quality.near_duplicate_distance is not None:
         kept = np.flatnonzero(found == KEPT)
-        rows = (row for code, row in zip(found, _rows(captions), strict=True) if code == KEPT)
+        rows = (row for code, row in zip(found, _rows(captions, quality), strict=True) if code == KEPT)
         hashes = b"".join(simhash(words(row["caption"])) for row in rows)
         leaders, _ = first_kept(as_words(hashes), quality.near_duplicate_distance)
         found[kept[leaders >= 0]] = ALL_RULES.index("near_duplicate")
@@ -93,7 +95,11 @@ def _reasons(quality: Quality, captions: Path, shards: Shards) -> NDArray[np.int
         from pargo.captions.scorer import similarities
 
         kept = np.flatnonzero(found == KEPT)
-        pairs = ((row["id"], row["caption"]) for code, row in zip(found, _rows(captions), strict=True) if code == KEPT)
+        pairs = (
+            (row["id"], row["caption"])
+            for code, row in zip(found, _rows(captions, quality), strict=True)
+            if code == KEPT
+        )
         cosines = similarities(Path(quality.scorer.directory), pairs, shards, quality.scorer.batch_size)
         mean, least = np.array(list(cosines)).reshape(-1, 2).T
         dissimilar = mean < quality.scorer.min_similarity
@@ -103,10 +109,15 @@ def _reasons(quality: Quality, captions: Path, shards: Shards) -> NDArray[np.int
     return found
 
 
-def _rows(captions: Path) -> Iterator[dict[str, Any]]:
-    """Captions as they are judged and kept: on one line, because the training's template ends an answer there."""
+def _rows(captions: Path, quality: Quality) -> Iterator[dict[str, Any]]:
+    """Captions as they are judged and kept: on one line, because the training's template ends an answer there.
+
+    `text` is the caption with its lines, `cut` says that thoughts were cut from it. What the engine got stays in the
+    artifact of the stage `caption`.
+    """
     for row in read_lines(captions / "captions.jsonl"):
-        yield row | {"caption": " ".join(row["caption"].split())}
+        text = without_thoughts(row["caption"]) if quality.thoughts else row["caption"]
+        yield row | {"caption": " ".join(text.split()), "text": text, "cut": text != row["caption"]}
 
 
 def read_lines(path: Path) -> Iterator[dict[str, Any]]:

@@ -8,10 +8,11 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from pargo.captions.quality import ENDS
 from pargo.data.images import ImageSet
 from pargo.errors import PargoError
 
-SENTENCE = re.compile(r"[^.!?]+[.!?]*")
+SENTENCE = re.compile(f"[^{ENDS}]+[{ENDS}]*")
 
 
 def sentences(caption: str) -> list[str]:

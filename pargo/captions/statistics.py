@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pargo.captions.duplicates import text_hash
-from pargo.captions.quality import ALL_RULES, words
+from pargo.captions.quality import ALL_RULES
+from pargo.captions.units import length, words
 
 # Words that speak of a kind of detail; `text` words announce what is written in the image.
 VOCABULARY = {
@@ -28,6 +29,7 @@ class Statistics:
         self._lengths: Counter[int] = Counter()
         self._details: Counter[str] = Counter()
         self._texts: set[bytes] = set()
+        self._cut = 0
         self._origins: dict[str, Counter[str]] = {}
         self._seen: dict[str, Counter[str]] = {name: Counter() for name in SEEN}
 
@@ -36,8 +38,9 @@ class Statistics:
 
         Args:
             reason: the rule that dropped it; None when it is kept.
-            known: what is known of it and its image: `origin`, and the fields of `SEEN`.
+            known: what is known of it and its image: `origin`, `cut` (thoughts were), and the fields of `SEEN`.
         """
+        self._cut += bool(known.get("cut"))
         self._origins.setdefault(str(known.get("origin") or ""), Counter())[reason or "kept"] += 1
         for name, counter in self._seen.items():
             if known.get(name) is not None:
@@ -45,7 +48,7 @@ class Statistics:
         if reason is not None:
             return
         found = words(caption)
-        self._lengths[len(found)] += 1
+        self._lengths[length(found)] += 1
         self._texts.add(text_hash(caption))
         for kind, vocabulary in DETAILS.items():
             self._details[kind] += sum(word in vocabulary for word in found)
@@ -66,9 +69,10 @@ class Statistics:
 
         Returns:
             `num_images`, `num_captions` (kept), `num_distinct`, `failures`, `dropped` (every rule, zeros included),
-            `origins` (kept and dropped of each), `words` (least, 5th percentile, median, mean, 95th percentile, most,
-            and the histogram of words per caption), `details` (mean number of words on each kind of detail per
-            caption), and how often each `model`, `revision`, `prompt`, `finish_reason` and `licence` comes.
+            `cut` (captions that went on without their `thoughts`), `origins` (kept and dropped of each), `words`
+            (least, 5th percentile, median, mean, 95th percentile, most, and the histogram of words per caption),
+            `details` (mean number of words on each kind of detail per caption), and how often each `model`,
+            `revision`, `prompt`, `finish_reason` and `licence` comes.
         """
         lengths = sorted(self._lengths.items())
         total = sum(length * count for length, count in lengths)
@@ -79,6 +83,7 @@ class Statistics:
             "num_distinct": len(self._texts),
             "failures": dict(failures),
             "dropped": dropped,
+            "cut": {"thoughts": self._cut},
             "origins": {
                 origin: {"kept": counts["kept"], "dropped": _dropped(counts)}
                 for origin, counts in sorted(self._origins.items())

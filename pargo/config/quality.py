@@ -21,12 +21,28 @@ class Scorer(Settings):
 
 
 class Quality(Settings):
-    """Rules of the caption filter, each counted by its name; the first that holds is the reason."""
+    """Rules of the caption filter, each counted by its name; the first that holds is the reason.
+
+    Lengths are in words. Where words are not divided by spaces, two characters of Chinese or Japanese, or four of
+    Thai, Lao, Khmer or Burmese, count as one. The words of refusals, of labels and of what no image shows are English
+    (labels: some of Chinese, Japanese and Korean too).
+    """
 
     truncated: bool = Field(True, description="drop what the model could not finish")
     unfinished: bool = Field(
         False, description="drop what ends in mid-sentence; not for captions that are no sentences, as alt texts"
     )
+    thoughts: bool = Field(
+        True,
+        description="cut the thoughts of reasoning models (`<think>...</think>` and the like) and go on without them; "
+        "drop what has thoughts without an end",
+    )
+    control_tokens: bool = Field(True, description="drop what holds tokens of a chat template: `</s>`, `[/INST]`")
+    roles: bool = Field(True, description="drop what begins with who speaks: `ASSISTANT:`, `### Response:`")
+    labels: bool = Field(
+        True, description="drop what begins with its label (`**Caption:**`, `Here is a description:`) or has headings"
+    )
+    wrapped: bool = Field(True, description="drop what is in quotes, a code fence, bold, a tag or JSON as a whole")
     refusals: bool = Field(True, description="drop refusals, and talk about being a model or about the request")
     min_words: Positive = 3
     max_words: Positive = 400

@@ -140,6 +140,9 @@ class ImageShardsSource(LocalSource):
     )
     licences: dict[Name, str] = Field({}, description="licence by origin")
     fields: ImageFields = ImageFields()
+    max_broken: Fraction = Field(
+        0.01, description="share of samples that may be left out, listed with their reasons; more are an error"
+    )
 
     @model_validator(mode="after")
     def _licences_of_origins(self) -> ImageShardsSource:

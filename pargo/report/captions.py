@@ -45,7 +45,9 @@ def run(settings: CaptionsReportSettings, captions: Path, selection: Path, sourc
     """
     numbers, chosen = (read_json(path / "statistics.json") for path in (captions, selection))
     samples = shown(captions, settings.dataset)
-    write_atomic(output / "README.md", card(settings, chosen, numbers, [row["caption"] for row in samples["kept"]]))
+    counts = read_json(source / "counts.json") if (source / "counts.json").exists() else {}
+    examples = [row["caption"] for row in samples["kept"]]
+    write_atomic(output / "README.md", card(settings, chosen, numbers, examples, counts))
     with style():
         save(lengths_figure(settings.dataset, numbers["words"]), output, "lengths")
         save(reasons_figure(chosen, numbers), output, "reasons")
@@ -53,7 +55,11 @@ def run(settings: CaptionsReportSettings, captions: Path, selection: Path, sourc
 
 
 def card(
-    settings: CaptionsReportSettings, selection: Mapping[str, Any], numbers: Mapping[str, Any], examples: Sequence[str]
+    settings: CaptionsReportSettings,
+    selection: Mapping[str, Any],
+    numbers: Mapping[str, Any],
+    examples: Sequence[str],
+    counts: Mapping[str, Any],
 ) -> str:
     """The dataset card, Markdown.
 
@@ -61,6 +67,7 @@ def card(
         selection: statistics of the stage `select`.
         numbers: statistics of the stage `filter`.
         examples: captions to show.
+        counts: of the import of the source, where it has some.
     """
     engine = settings.captions.engine
     made = f"engine `{settings.captions.engine_kind}`"
@@ -76,12 +83,14 @@ def card(
         "",
         "![Words per caption](lengths.png)",
         "",
+        *_not_imported(counts),
         *_table("images that are not captioned, because", selection, "selected", "dropped"),
         *_benchmarks(selection),
         "![Images and captions that were left out, by reason](reasons.png)",
         "",
         *_table("captions that are not kept, because", numbers, "kept", "dropped"),
         *_failures(numbers["failures"]),
+        *_cut(numbers["cut"]["thoughts"]),
         "| words per caption | |",
         "|---|---:|",
         *(f"| {key} | {_text(numbers['words'][key])} |" for key in ("min", "p5", "median", "mean", "p95", "max")),
@@ -98,6 +107,8 @@ def card(
         "strongly cropped ones do not.",
         "- Rules on texts know words, not truth: a fluent caption of something that is not in the image passes, unless "
         "a scorer is configured.",
+        "- Where words are not divided by spaces, two characters of Chinese or Japanese, or four of Thai, Lao, Khmer "
+        "or Burmese, count as one word.",
         "- The words on position, colour, count and text are counted from short lists of English words.",
         "",
         "## Examples",
@@ -129,6 +140,22 @@ def _table(title: str, numbers: Mapping[str, Any], kept: str, dropped: str) -> l
 def _benchmarks(selection: Mapping[str, Any]) -> list[str]:
     found = ", ".join(f"{name} {count:,}" for name, count in selection["benchmarks"].items())
     return [f"Contaminated, by benchmark: {found}.", ""] if found else []
+
+
+def _not_imported(counts: Mapping[str, Any]) -> list[str]:
+    """What the import of the source left out."""
+    broken = counts.get("broken")
+    reasons = broken if isinstance(broken, Mapping) else counts.get("reasons", {})
+    if not broken:
+        return []
+    found = "; ".join(f"{_inline(str(reason))} {count:,}" for reason, count in reasons.items())
+    total = sum(broken.values()) if isinstance(broken, Mapping) else broken
+    return [f"Samples that the import of the source left out: {total:,}{f' ({found})' if found else ''}.", ""]
+
+
+def _cut(thoughts: int) -> list[str]:
+    text = f"Captions that went on without the thoughts of the model, which were cut: {thoughts:,}."
+    return [text, ""] if thoughts else []
 
 
 def _failures(failures: Mapping[str, int]) -> list[str]:

@@ -69,6 +69,31 @@ def test_the_same_twice(tmp_path):
     assert manifest_path(tmp_path / "a").read_bytes() == manifest_path(tmp_path / "b").read_bytes()
 
 
+def test_thoughts_are_cut_and_counted(tmp_path):
+    caption = "A red square lies there."
+    texts = [
+        f"<think>\nA square?\n</think>\n\n{caption}",
+        caption,
+        "<think>A square",
+        "<think>a</think> ASSISTANT:\nA cat.",
+    ]
+    output = filtered(tmp_path, texts, Quality())
+    assert [row["caption"] for row in lines(output / "captions.jsonl")] == [caption, caption]
+    assert lines(output / "dropped.jsonl") == [
+        {"id": "000002", "caption": "<think>A square", "reason": "thoughts"},
+        {"id": "000003", "caption": "ASSISTANT: A cat.", "reason": "role"},
+    ]
+    numbers = json.loads((output / "statistics.json").read_text())
+    assert numbers["cut"] == {"thoughts": 2}
+    assert {name: count for name, count in numbers["dropped"].items() if count} == {"thoughts": 1, "role": 1}
+    raw = lines(tmp_path / "out-captions" / "captions.jsonl")
+    assert [row["caption"] for row in raw] == texts
+    kept = filtered(tmp_path, texts, Quality(thoughts=False, roles=False), "kept")
+    assert len(lines(kept / "captions.jsonl")) == 4
+    once = filtered(tmp_path, texts, Quality(exact_duplicates=True), "once")
+    assert [row["reason"] for row in lines(once / "dropped.jsonl")] == ["duplicate", "thoughts", "role"]
+
+
 def test_all_dropped(tmp_path):
     with pytest.raises(PargoError, match=r"dropped all 2 captions \(empty 1, too_short 1\)"):
         filtered(tmp_path, ["", "a"], Quality())
@@ -128,6 +153,14 @@ def test_statistics():
     assert set(found["details"]) == set(DETAILS)
     assert found["origins"]["web"]["dropped"]["empty"] == 1
     assert found["licence"] == {"CC0": 1}
+
+
+def test_lengths_of_other_scripts_are_in_words(tmp_path):
+    texts = ["一只棕色的狗躺在灰色的沙发上。", "A brown dog lies on a grey sofa.", "狗", "สุนัขสีน้ำตาลนอนอยู่บนโซฟาสีเทา"]
+    output = filtered(tmp_path, texts, Quality())
+    assert [row["reason"] for row in lines(output / "dropped.jsonl")] == ["too_short"]
+    numbers = json.loads((output / "statistics.json").read_text())
+    assert numbers["words"]["histogram"] == {"6": 1, "7": 1, "8": 1}
 
 
 # A scorer -------------------------------------------------------------------------------------------------------------

@@ -64,7 +64,7 @@ def write_stats(tar: Path, successes: int, rows: int) -> None:
 def bring(tmp_path: Path, **settings: object) -> tuple[Shards, dict, list[dict]]:
     """Import the pools a and, where there is one, b; shards, counts and broken samples."""
     folders = {name: str(tmp_path / name) for name in ("a", "b") if (tmp_path / name).exists()}
-    source = ImageShardsSource(kind="image_shards", shards=folders, **settings)
+    source = ImageShardsSource(kind="image_shards", shards=folders, **{"max_broken": 1.0} | settings)
     output = tmp_path / "out"
     output.mkdir(exist_ok=True)
     import_image_shards(source, output, tmp_path / "work")
@@ -77,7 +77,7 @@ def one_process(monkeypatch, request):
     """Most tests index in this process, which starts faster; some take several, as users do."""
     if "processes" not in request.node.name:
         monkeypatch.setattr(
-            image_shards, "_index_all", lambda tars, work: [image_shards.index_tar(tar, work) for tar in tars]
+            image_shards, "_index_all", lambda tars, work, _: [image_shards.index_tar(tar, work) for tar in tars]
         )
 
 
@@ -85,11 +85,11 @@ def one_process(monkeypatch, request):
 def test_samples_are_read_from_the_tars_where_they_are(tmp_path, format):
     tar = write_tar(tmp_path / "a/00000.tar", [*files("000000000", 3), *files("000000007", 9, pwatermark=1)], format)
     write_tar(tmp_path / "a/00001.tar", files("000010000", 5, punsafe=None), format)
-    plain = [("dir/k.2.png", jpeg(1)), ("dir/j.jpeg", jpeg(2)), ("dir/j.txt", b"J"), ("dir/j.cls", b"7")]
+    plain = [("dir/k.2.gif", jpeg(1)), ("dir/j.jpeg", jpeg(2)), ("dir/j.txt", b"J"), ("dir/j.cls", b"7")]
     write_tar(tmp_path / "b/cc3m-train-0001.tar", plain, format)
     before = tar.read_bytes()
     shards, counts, broken = bring(tmp_path, licences={"a": "CC-BY-4.0"})
-    assert shards.ids == ["a-00000-000000000", "a-00000-000000007", "a-00001-000010000", "b-cc3m-train-0001-dir_j"]
+    assert shards.ids == ["a-00000-000000000", "a-00000-000000007", "a-00001-000010000", "b-cc3m-train-0001-dir%2Fj"]
     assert shards.read("a-00000-000000007") == jpeg(9)
     assert shards.load("a-00001-000010000").size == (8, 6)
     assert shards.record("a-00000-000000007") == {
@@ -105,8 +105,8 @@ def test_samples_are_read_from_the_tars_where_they_are(tmp_path, format):
         "nsfw": 0.25,
         "watermark": 1.0,
     }
-    own = {"id": "b-cc3m-train-0001-dir_j", "conversation": [], "alt_text": "J", "origin": "b"}
-    assert shards.record("b-cc3m-train-0001-dir_j") == own | {"file": "cc3m-train-0001.tar/dir/j"}
+    own = {"id": "b-cc3m-train-0001-dir%2Fj", "conversation": [], "alt_text": "J", "origin": "b"}
+    assert shards.record("b-cc3m-train-0001-dir%2Fj") == own | {"file": "cc3m-train-0001.tar/dir/j"}
     shards.verify()
     assert tar.read_bytes() == before
     assert counts["samples"] == 4
@@ -116,7 +116,7 @@ def test_samples_are_read_from_the_tars_where_they_are(tmp_path, format):
     }
     assert counts["other_files"] == {"cls": 1}
     assert counts["missing_fields"] == {"watermark": 3, "nsfw": 2, "url": 1, "width": 1, "height": 1}
-    assert [(row["key"], row["reason"]) for row in broken] == [("dir/k", "no image")]  # its suffix is 2.png
+    assert [(row["key"], row["reason"]) for row in broken] == [("dir/k", "no image")]
 
 
 def test_fields_are_named_in_the_config_and_unknown_ones_counted(tmp_path):
@@ -134,7 +134,8 @@ BROKEN = {
     "a file is there twice": [("x.jpg", jpeg(1)), ("x.jpg", jpeg(2))],
     "JSON cannot be read": [("x.jpg", jpeg(1)), ("x.json", b"[" * 100_000)],
     "text is not UTF-8": [("x.jpg", jpeg(1)), ("x.txt", b"\xff\xfe")],
-    "key is no part of an id": [("x y.jpg", jpeg(1))],
+    "more than one image with one key, which ends at a name's first dot": [("x.1.jpg", jpeg(1)), ("x.2.jpg", jpeg(2))],
+    "key is longer than 1024 bytes": [("x" * 1025 + ".jpg", jpeg(1))],
     "key is there twice": [("y.jpg", jpeg(1))],
     "status is not success": [("x.jpg", jpeg(1)), ("x.json", b'{"status": "failed_to_resize"}')],
     "file is too large": [("x.jpg", jpeg(1)), ("x.txt", b" " * (image_tar.MAX_TEXT + 1))],
@@ -294,13 +295,17 @@ def test_folders_and_names_that_cannot_be_used(tmp_path):
     (tmp_path / "a").mkdir()
     with pytest.raises(InputError, match=r"holds no \.tar files"):
         bring(tmp_path)
-    write_tar(tmp_path / "a/0.tar", [("x.txt", b"")])
-    with pytest.raises(InputError, match="no sample in 1 tars"):
+    write_tar(tmp_path / "a/0.tar", [("x.txt", b""), ("y.txt", b""), ("z.jpg", b""), ("README", b"")])
+    why = r"no image: 2, e\.g\. 'x' in 0\.tar; image is empty: 1, e\.g\. 'z' in 0\.tar; files without a key .*'README'"
+    with pytest.raises(InputError, match=f"/a: no sample in 1 tars can be used. {why}"):
         bring(tmp_path)
-    write_tar(tmp_path / "a/a b.tar", [])
-    with pytest.raises(InputError, match=r"'a b\.tar' makes no ids"):
+    write_tar(tmp_path / "a/0.tar", [])
+    with pytest.raises(InputError, match="the tars are empty"):
         bring(tmp_path)
-    (tmp_path / "a/a b.tar").unlink()
+    long = write_tar(tmp_path / f"a/{'x' * 199}.tar", [])
+    with pytest.raises(InputError, match="more than 200 characters of an id"):
+        bring(tmp_path)
+    long.unlink()
     os.mkfifo(tmp_path / "a/1.tar")
     with pytest.raises(InputError, match=r"'1\.tar' is no file"):
         bring(tmp_path)
@@ -359,12 +364,12 @@ from pargo.config.sources import ImageShardsSource
 from pargo.data import download
 from pargo.data.importers import image_shards, image_tar
 index_tar, count = image_shards.index_tar, int(sys.argv[1])
-def index(tars, work):
+def index(tars, work, where):
     for tar in tars[:count]:
         index_tar(tar, work)
     os.kill(os.getpid(), 9)
 image_shards._index_all = index
-source = ImageShardsSource(kind="image_shards", shards={"a": "a"})
+source = ImageShardsSource(kind="image_shards", shards={"a": "a"}, max_broken=0.5)
 settings = download.DownloadSettings(id="pool", source=source)
 download.run(settings, Path("artifacts/pool"), run_directory=Path("runs/pool"))
 """
@@ -383,7 +388,8 @@ def test_the_stage_downloads_by_indexing_and_survives_kills(tmp_path, monkeypatc
     done: list[str] = []
     index_tar = image_shards.index_tar
     monkeypatch.setattr(image_shards, "index_tar", lambda tar, work: (index_tar(tar, work), done.append(tar.path.name)))
-    settings = download.DownloadSettings(id="pool", source=ImageShardsSource(kind="image_shards", shards={"a": "a"}))
+    source = ImageShardsSource(kind="image_shards", shards={"a": "a"}, max_broken=0.5)
+    settings = download.DownloadSettings(id="pool", source=source)
     for run, indexed in (("pool", ["4.tar"]), ("other", [f"{number}.tar" for number in range(5)])):
         done.clear()
         download.run(settings, Path(f"artifacts/{run}"), run_directory=Path(f"runs/{run}"))

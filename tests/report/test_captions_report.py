@@ -53,7 +53,9 @@ def test_the_card_of_a_set_by_a_server():
         ("one blue cat", None, known | {"origin": "web"}),
     )
     chosen = selection(cc3m={"selected": 2, "contaminated": 3, "too_small": 1234}, web={"selected": 1, "nsfw": 5})
-    text = card(settings, chosen, found, ["a red dog", NASTY])
+    found["cut"] = {"thoughts": 1234}
+    counts = {"samples": 3, "broken": {"no image": 1234, "image is empty": 1}}
+    text = card(settings, chosen, found, ["a red dog", NASTY], counts)
     for part in (
         "| images that are not captioned, because | all | cc3m | web |",
         "| too small | 1,234 | 1,234 | 0 |",
@@ -61,6 +63,8 @@ def test_the_card_of_a_set_by_a_server():
         "| too short | 1 | 1 | 0 |",
         "Contaminated, by benchmark: mme-test 3.",
         "Images for which the engine had no caption: refused 2.",
+        "Captions that went on without the thoughts of the model, which were cut: 1,234.",
+        "Samples that the import of the source left out: 1,235 (no image 1,234; image is empty 1).",
         "model vlm-2 (3)",
         "prompts scene-1 (3)",
         "Licences of the images, as their sources state them: CC BY (3).",
@@ -71,6 +75,21 @@ def test_the_card_of_a_set_by_a_server():
     assert "secret-host" not in text
     assert "\\<script\\>" in text
     assert [line for line in text.splitlines() if line.startswith("# ")] == ["# Captions of scenes"]
+
+
+def test_the_card_says_what_the_import_left_out():
+    found, chosen = numbers(("a red dog", None, {})), selection(**{"": {"selected": 1}})
+    for counts, expected in (
+        ({}, None),
+        ({"broken": {}}, None),
+        ({"broken": 0}, None),
+        ({"broken": 7}, "left out: 7."),
+        ({"broken": 3, "reasons": {"image not found": 2, NASTY: 1}}, "left out: 3 (image not found 2; \\<script\\>"),
+    ):
+        text = card(SETTINGS, chosen, found, [], counts)
+        assert ("that the import of the source left out" in text) == (expected is not None)
+        assert (expected or "") in text
+        assert "thoughts of the model" not in text
 
 
 def test_the_figure_shows_every_reason_once_with_its_count():

@@ -122,7 +122,8 @@ class Engine:
         if reply.finish_reason not in FINISHED:
             return Failure(sample.id, f"finish reason {reply.finish_reason[:40]}", "permanent")
         if not text:
-            return Failure(sample.id, "empty reply", "permanent")
+            why = ": nothing but thoughts; raise sampling.max_tokens, or turn them off" if reply.only_thoughts else ""
+            return Failure(sample.id, f"empty reply{why}", "permanent")
         return Caption(
             id=sample.id,
             caption=text,

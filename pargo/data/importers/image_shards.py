@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
-import re
 import shutil
 import threading
 from collections import Counter
@@ -23,13 +22,14 @@ import pyarrow.parquet as pq
 
 from pargo.code import import_closure
 from pargo.config.sources import ImageShardsSource
+from pargo.data.importers import left_out
 from pargo.data.importers.image_tar import Tar, index_tar, read_part
 from pargo.data.shard_index import write_index
 from pargo.errors import InputError, PargoError
 from pargo.manifest import code_hash
 from pargo.progress import track
 
-_STEM = re.compile(r"[A-Za-z0-9_-]{1,40}")
+MAX_NAME = 200  # characters of what a tar's name becomes in ids and in names of files
 
 
 def import_image_shards(source: ImageShardsSource, output: Path, work: Path) -> None:
@@ -41,15 +41,15 @@ def import_image_shards(source: ImageShardsSource, output: Path, work: Path) -> 
         work: folder that keeps what was found in a tar; removed at the end.
 
     Raises:
-        InputError: a folder without tars, a tar that `members` refuses or whose name makes no ids, no sample in any.
+        InputError: a folder without tars, a tar that `members` refuses or whose name is too long, no sample in any, or
+            more samples that cannot be used than `source.max_broken` allows; what was found is kept in `work`.
     """
     tars = _tars(source)
     work.mkdir(parents=True, exist_ok=True)
     todo = [tar for tar in tars if read_part(work, tar) is None]
+    where = ", ".join(source.shards.values())
     if todo:
-        _index_all(todo, work)
-    records = output / "train" / "records"
-    records.mkdir(parents=True)
+        _index_all(todo, work, where)
     tables, found = [], []
     for tar in tars:
         part = read_part(work, tar)
@@ -57,9 +57,11 @@ def import_image_shards(source: ImageShardsSource, output: Path, work: Path) -> 
             raise PargoError(f"{tar.path} changed while it was imported: run the command again")
         tables.append(part)
         found.append(json.loads(part.schema.metadata[b"found"]))
+    left_out.check(found, where, source.max_broken)
+    records = output / "train" / "records"
+    records.mkdir(parents=True)
+    for tar in tars:
         shutil.copyfile(work / f"{tar.name}.jsonl", records / f"{tar.name}.jsonl")
-    if not sum(map(len, tables)):
-        raise InputError(f"{', '.join(source.shards.values())}: no sample in {len(tars)} tars")
     table = pa.concat_tables(table.replace_schema_metadata() for table in tables)
     write_index(output / "train", table.unify_dictionaries())
     counts = _counts(source, tars, found)
@@ -78,20 +80,27 @@ def _tars(source: ImageShardsSource) -> list[Tar]:
             raise InputError(f"{folder} holds no .tar files: {origin} should be a folder as img2dataset writes it")
         if wrong := [path.name for path in paths if not path.is_file()]:
             raise InputError(f"{folder}: {wrong[0]!r} is no file")
-        if wrong := [path.name for path in paths if not _STEM.fullmatch(path.stem)]:
-            raise InputError(f"{folder}: {wrong[0]!r} makes no ids: expected 1 to 40 of A-Z a-z 0-9 _ - before .tar")
         licence, fields = source.licences.get(origin), source.fields
         tars += [Tar(path, origin, licence, fields.nsfw, fields.watermark, code) for path in paths]
+    if bad := [tar.path for tar in tars if len(tar.name) > MAX_NAME]:
+        raise InputError(
+            f"{bad[0]}: its name and origin take more than {MAX_NAME} characters of an id (three for each byte of "
+            "what is not A-Z a-z 0-9 _ -): give it a shorter name"
+        )
+    if bad := [tar.path for tar in tars if not str(tar.path).isprintable()]:
+        raise InputError(f"{str(bad[0])!a}: the name of a tar, or of its folder, cannot be printed: give it another")
     return tars
 
 
-def _index_all(tars: Sequence[Tar], work: Path) -> None:
+def _index_all(tars: Sequence[Tar], work: Path, where: str) -> None:
     workers = min(len(os.sched_getaffinity(0)), len(tars))
     with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), _end_with_parent) as pool:
         futures = [pool.submit(index_tar, tar, work) for tar in tars]
         try:
+            found = []
             for future in track(as_completed(futures), "Indexing tars", len(tars)):
-                future.result()
+                found.append(future.result())
+                left_out.check(found, where)
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
@@ -130,6 +139,7 @@ def _counts(source: ImageShardsSource, tars: Sequence[Tar], found: Sequence[dict
         "origins": origins,
         "broken": Counter(row["reason"] for part in found for row in part["broken"]),
         **totals,
+        "passed_over": sum(part["passed_over"] for part in found),
         "cut_off": {str(tar.path): part["cut_off"] for tar, part in zip(tars, found, strict=True) if part["cut_off"]},
         "differences": differences,
     }

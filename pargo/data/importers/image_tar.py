@@ -1,6 +1,7 @@
 """One tar of images as img2dataset and webdataset write them: its samples found, checked, and listed in a part.
 
-A sample is `<key>.jpg` (or jpeg, png, webp) with `<key>.json` and `<key>.txt`, each optional, side by side.
+A sample is `<key>.jpg` (or jpeg, png, webp) with `<key>.json` and `<key>.txt`, each optional, side by side; keys end as
+`pargo.data.importers.image_key` says. `<key>.a.b.jpg` is the image where no other is, with `<key>.a.b.json`.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from itertools import groupby
 from pathlib import Path
@@ -17,9 +18,9 @@ from typing import Any, BinaryIO
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from pargo.data.importers.image_key import escape, split_name
 from pargo.data.importers.image_record import BrokenSampleError, make_record, read_fields
 from pargo.data.shard_index import FILES, SCHEMA
-from pargo.data.shards import ID_PATTERN
 from pargo.data.tars import CutOffError, Member, members
 from pargo.errors import PargoError
 from pargo.files import write_atomic
@@ -27,6 +28,8 @@ from pargo.files import write_atomic
 IMAGES = ("jpg", "jpeg", "png", "webp")
 MAX_IMAGE = 200_000_000  # bytes
 MAX_TEXT = 1_000_000  # bytes of a caption or of a JSON file
+MAX_KEY = 1024  # bytes; an id may take three for each
+NONE = "no image"
 _Group = tuple[str, list[tuple[str, Member]], bool]  # key, files by suffix, does the tar end in it?
 
 
@@ -43,7 +46,8 @@ class Tar:
 
     @property
     def name(self) -> str:
-        return f"{self.origin}-{self.path.stem}"
+        """Part of the ids and of names of files."""
+        return f"{self.origin}-{escape(self.path.stem)}"
 
     def stamp(self) -> dict[str, Any]:
         """What a part was made of: another stamp makes it again."""
@@ -63,9 +67,11 @@ def read_part(work: Path, tar: Tar) -> pa.Table | None:
 
 @dataclass
 class Found:
-    """What is in one tar."""
+    """What is in one tar; files that are `passed_over` have no key."""
 
     samples: int = 0
+    passed_over: int = 0
+    passed_over_example: str = ""
     broken: list[dict[str, str]] = field(default_factory=list)
     unknown_fields: Counter[str] = field(default_factory=Counter)
     missing_fields: Counter[str] = field(default_factory=Counter)
@@ -73,20 +79,23 @@ class Found:
     cut_off: str | None = None
 
 
-def index_tar(tar: Tar, work: Path) -> None:
+def index_tar(tar: Tar, work: Path) -> dict[str, Any]:
     """Read a tar once; write its records and, as the last file, its rows of the index with what was found.
+
+    Returns:
+        The fields of `Found`.
 
     Raises:
         PargoError: it cannot be read, or the part not be written.
         InputError: it is refused, see `members`.
     """
     try:
-        _index(tar, work)
+        return _index(tar, work)
     except OSError as error:
         raise PargoError(f"cannot index {tar.path}: {error}") from error
 
 
-def _index(tar: Tar, work: Path) -> None:
+def _index(tar: Tar, work: Path) -> dict[str, Any]:
     stamp, found = tar.stamp(), Found()
     columns: dict[str, list[Any]] = {name: [] for name in SCHEMA.names}
     lines: list[bytes] = []
@@ -106,6 +115,7 @@ def _index(tar: Tar, work: Path) -> None:
     pq.write_table(pa.table(columns, schema=SCHEMA.with_metadata(metadata)), sink)
     write_atomic(work / f"{tar.name}.jsonl", b"".join(lines))
     write_atomic(work / f"{tar.name}.parquet", sink.getvalue().to_pybytes())
+    return vars(found)
 
 
 def _samples(tar: Tar, file: BinaryIO, found: Found) -> Iterator[tuple[Member, bytes, dict[str, Any]]]:
@@ -129,46 +139,65 @@ def _groups(path: Path, file: BinaryIO, found: Found) -> Iterator[_Group]:
     """(key, [(suffix, member)], is it the last before a cut?) of files that stand side by side with one key."""
     pending: _Group | None = None
     try:
-        for key, entries in groupby(members(path, file), _key):
+        for key, entries in groupby(_files(path, file, found), lambda entry: entry[0]):
             if pending is not None:
                 yield pending
             pending = (key, [], False)
-            for entry in entries:
-                pending[1].append((entry.name.rpartition("/")[2].partition(".")[2].lower(), entry))
+            for _, suffix, member in entries:
+                pending[1].append((suffix, member))
     except CutOffError as error:
         found.cut_off = str(error)
     if pending is not None:
         yield pending[0], pending[1], found.cut_off is not None
 
 
-def _key(member: Member) -> str:
-    """webdataset's: the path up to the first dot of the file's name."""
-    folder, slash, name = member.name.removeprefix("./").rpartition("/")
-    return f"{folder}{slash}{name.partition('.')[0]}"
+def _files(path: Path, file: BinaryIO, found: Found) -> Iterator[tuple[str, str, Member]]:
+    """(key, suffix, member) of the files that have a key."""
+    for member in members(path, file):
+        if (parts := split_name(member.name)) is not None:
+            yield *parts, member
+        else:
+            found.passed_over += 1
+            found.passed_over_example = found.passed_over_example or ascii(member.name)[1:-1][:200]
+
+
+def _choose(files: Mapping[str, Member]) -> tuple[Member, dict[str, Member]]:
+    """The image of a sample, and its JSON and text by `json` and `txt`."""
+    named = [suffix for suffix in files if suffix in IMAGES]
+    named = named or [suffix for suffix in files if suffix.rpartition(".")[2] in IMAGES]
+    if len(named) != 1:
+        raise BrokenSampleError("more than one image with one key, which ends at a name's first dot" if named else NONE)
+    stem = named[0].rpartition(".")[0]
+    texts = {}
+    for kind in ("json", "txt"):
+        own = f"{stem}.{kind}" if stem else kind
+        if own in files or kind in files:
+            texts[kind] = files[own if own in files else kind]
+    return files[named[0]], texts
 
 
 def _sample(
     tar: Tar, file: BinaryIO, key: str, group: Sequence[tuple[str, Member]], found: Found
 ) -> tuple[Member, bytes, dict[str, Any]]:
     """Where a sample's image is, the sha256 of its bytes, and its record."""
+    if len(key.encode(errors="surrogateescape")) > MAX_KEY:
+        raise BrokenSampleError(f"key is longer than {MAX_KEY} bytes")
     files = dict(group)
-    images = [suffix for suffix, _ in group if suffix in IMAGES]
-    identifier = f"{tar.name}-{key.replace('/', '_')}"
-    if not ID_PATTERN.fullmatch(identifier):
-        raise BrokenSampleError("key is no part of an id")
-    if len(images) != 1 or len(files) != len(group):
-        raise BrokenSampleError("no image" if not images else "a file is there twice")
-    image, texts = files[images[0]], [files[suffix] for suffix in ("json", "txt") if suffix in files]
+    if len(files) != len(group):
+        raise BrokenSampleError("a file is there twice")
+    image, texts = _choose(files)
     if image.size == 0:
         raise BrokenSampleError("image is empty")
-    if image.size > MAX_IMAGE or any(text.size > MAX_TEXT for text in texts):
+    if image.size > MAX_IMAGE or any(text.size > MAX_TEXT for text in texts.values()):
         raise BrokenSampleError("file is too large")
-    found.other_files.update(ascii(suffix)[1:-1][:60] for suffix in files if suffix not in (*IMAGES, "json", "txt"))
+    read = (image, *texts.values())
+    found.other_files.update(ascii(suffix)[1:-1][:60] for suffix, member in files.items() if member not in read)
     record = make_record(
-        identifier,
-        f"{tar.path.name}/{key}",
-        read_fields(files["json"].read(file)) if "json" in files else {},
-        files["txt"].read(file) if "txt" in files else None,
+        f"{tar.name}-{escape(key)}",
+        # what is no UTF-8 in it cannot be written; the id has it
+        f"{tar.path.name}/{key}".encode(errors="surrogateescape").decode(errors="backslashreplace"),
+        read_fields(texts["json"].read(file)) if "json" in texts else {},
+        texts["txt"].read(file) if "txt" in texts else None,
         origin=tar.origin,
         licence=tar.licence,
         nsfw=tar.nsfw,
