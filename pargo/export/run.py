@@ -14,7 +14,7 @@ from pargo.data.images import ImageSet, open_images
 from pargo.errors import PargoError
 from pargo.export.card import Agreement, rows_of, write_card
 from pargo.export.load import load_exported
-from pargo.export.model import assemble
+from pargo.export.model import assemble, check_same, probe
 from pargo.export.settings import read_model_settings
 from pargo.files import new_directory, sha256_file
 from pargo.layout import Layout, manifest_path
@@ -52,8 +52,8 @@ def export(
         How many of those questions got the same answer; None if there are none.
 
     Raises:
-        PargoError: the output exists, a source is not found, the model is not what its manifest says, or weights do
-            not fit.
+        PargoError: the output exists, a source is not found, the model is not what its manifest says, weights do not
+            fit, or the copy's logits are not the model's.
     """
     settings = read_model_settings(model)
     if manifest_path(model).is_file():
@@ -65,6 +65,11 @@ def export(
         with no_progress_bar():
             complete.save_pretrained(temporary, max_shard_size=shard_size)
         processor.save_pretrained(temporary)
+        copy, _ = load_exported(temporary)
+        rows = complete.get_input_embeddings().num_embeddings
+        written, read = (probe(model.language_model.cpu(), rows) for model in (complete, copy))
+        check_same(written, read, "as it is loaded again")
+        del copy
         agreement = _compare(temporary, model, compare)
         write_card(
             temporary,
