@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
@@ -44,6 +45,14 @@ class Language(Settings):
     )
 
 
+# why LoRA is not put there; by the usual names of these layers it is refused before anything runs
+NOT_ADAPTED = {
+    "output": "whose weight the loss reads itself, so an adapter on it would never be trained",
+    "embeddings": "which may be one matrix with the output layer, so merging an adapter would change both",
+}
+_LAYERS = {"lm_head": "output", "embed_out": "output", "embed_tokens": "embeddings", "wte": "embeddings"}
+
+
 class Adapter(Settings):
     """Low-rank adapters on the language model (LoRA through peft)."""
 
@@ -51,8 +60,28 @@ class Adapter(Settings):
     alpha: Positive
     dropout: Fraction = 0.0
     target_modules: str | tuple[str, ...] = Field(
-        "all-linear", description="names of layers; all-linear leaves out the output layer"
+        "all-linear",
+        description="names of linear layers, or a regular expression of whole names; all-linear leaves out the output "
+        "layer, which cannot be adapted, nor can the embeddings",
     )
+
+    @model_validator(mode="after")
+    def _can_be_adapted(self) -> Adapter:
+        targets = self.target_modules
+        if not targets:
+            raise ValueError("target_modules is empty: name linear layers, or write all-linear")
+        if isinstance(targets, str):
+            if targets != "all-linear" and targets == re.escape(targets):
+                raise ValueError(f"target_modules: write a list, [{targets}], or all-linear")
+            try:
+                re.compile(targets)
+            except re.error as error:
+                raise ValueError(f"target_modules: {targets!r} is no regular expression: {error}") from None
+        for name in [targets] if isinstance(targets, str) else targets:
+            kind = _LAYERS.get(name.rpartition(".")[2])
+            if kind:
+                raise ValueError(f"target_modules: {name} is the language model's {kind} layer, {NOT_ADAPTED[kind]}")
+        return self
 
 
 class LoRA(Adapter):

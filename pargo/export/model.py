@@ -7,10 +7,12 @@ from pathlib import Path
 
 import torch
 from peft.tuners.lora import LoraLayer
+from torch import Tensor
 from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 from pargo.data.pieces import IMAGE_TOKEN
 from pargo.data.template import stop_ids
+from pargo.errors import PargoError
 from pargo.export.chat_templates import CHAT_TEMPLATES
 from pargo.export.settings import ModelSettings
 from pargo.models.build import build_model, load_own_weights
@@ -38,11 +40,13 @@ def assemble(
             stay float32.
 
     Raises:
-        PargoError: weights that do not fit.
+        PargoError: weights that do not fit, or a language model whose logits change.
     """
     exact = settings.language.model_copy(update={"precision": "fp32", "attention": "sdpa"})
     trained = build_model(PargoModel, settings.vision, exact, settings.projector, settings.lora, language, seed=0)
     load_own_weights(trained, weights)
+    rows = trained.get_input_embeddings().num_embeddings
+    before = probe(trained.language_model.eval(), rows)
     language_model = merge_lora(trained.language_model)
     tokenizer = load_tokenizer(language)
     processor = PargoProcessor(
@@ -51,13 +55,16 @@ def assemble(
         num_image_tokens=trained.projector.num_tokens,
         chat_template=CHAT_TEMPLATES[settings.template],
     )
+    check_same(before, probe(language_model, rows), "with its adapters merged and <image> added")
     config = PargoConfig(
         vision_config=vision_config(settings.vision),
         text_config=deepcopy(language_model.config),
         projector_config=settings.projector.model_dump(mode="json"),
         image_token_id=processor.image_token_id,
     )
-    parts = Parts(language_model.to(dtype), trained.projector, load_vision_tower(settings.vision, vision))
+    for parameter in language_model.parameters():
+        parameter.data = parameter.data.to(dtype)  # not buffers: rotary frequencies are float32 when it is loaded, too
+    parts = Parts(language_model, trained.projector, load_vision_tower(settings.vision, vision))
     model = PargoForConditionalGeneration(config, parts)
     model.generation_config = GenerationConfig(
         max_new_tokens=MAX_NEW_TOKENS,
@@ -67,6 +74,23 @@ def assemble(
         suppress_tokens=[processor.image_token_id],
     )
     return model.eval().requires_grad_(False), processor
+
+
+@torch.inference_mode()
+def probe(language_model: PreTrainedModel, rows: int) -> Tensor:
+    """Logits [1, 16, rows], float32, of a fixed text of tokens below `rows`."""
+    ids = torch.randint(0, rows, (1, 16), generator=torch.Generator().manual_seed(0))
+    return language_model(input_ids=ids.to(language_model.device)).logits[..., :rows].float().cpu()
+
+
+def check_same(before: Tensor, after: Tensor, what: str) -> None:
+    """Raise PargoError where logits differ by more than the rounding of a different order of sums."""
+    difference, spread = (before - after).abs().max().item(), before.std().item()
+    if not difference <= 1e-3 * spread:
+        raise PargoError(
+            f"the language model {what} answers differently: logits move by {difference:.3g} where their standard "
+            f"deviation is {spread:.3g}; nothing is written"
+        )
 
 
 def merge_lora(model: PreTrainedModel) -> PreTrainedModel:
@@ -80,13 +104,21 @@ def merge_lora(model: PreTrainedModel) -> PreTrainedModel:
 
 
 def add_image_token(tokenizer: PreTrainedTokenizerBase, model: PreTrainedModel) -> PreTrainedTokenizerBase:
-    """The tokenizer with `<image>`, and room for it in the model's embeddings (zeros: they are never read)."""
+    """The tokenizer with `<image>`, and room for it in the model's embeddings (zeros: they are never read).
+
+    Raises:
+        PargoError: the new token gets the id of another one, since the tokenizer's ids have gaps.
+    """
+    taken = {index: token for token, index in tokenizer.get_vocab().items() if token != IMAGE_TOKEN}
     tokenizer.add_special_tokens({"additional_special_tokens": [IMAGE_TOKEN]}, replace_extra_special_tokens=False)
+    number = tokenizer.convert_tokens_to_ids(IMAGE_TOKEN)
+    if number in taken:
+        raise PargoError(f"the tokenizer's ids have gaps: {IMAGE_TOKEN} would get {number}, which is {taken[number]!r}")
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
     old = model.get_input_embeddings().num_embeddings
-    if len(tokenizer) > old:
-        model.resize_token_embeddings(len(tokenizer), mean_resizing=False)
+    if number >= old:
+        model.resize_token_embeddings(number + 1, mean_resizing=False)
         with torch.no_grad():
             for embeddings in (model.get_input_embeddings(), model.get_output_embeddings()):
                 embeddings.weight[old:] = 0

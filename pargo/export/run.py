@@ -16,7 +16,7 @@ from pargo.errors import PargoError
 from pargo.export.card import Agreement, rows_of, write_card
 from pargo.export.check import check_conversation, check_question
 from pargo.export.load import load_exported, load_processor
-from pargo.export.model import assemble
+from pargo.export.model import assemble, check_same, probe
 from pargo.export.settings import read_model_settings
 from pargo.files import new_directory, sha256_file
 from pargo.layout import Layout, manifest_path
@@ -56,7 +56,8 @@ def export(
 
     Raises:
         PargoError: the output exists, a source is not found, the model is not what its manifest says, weights do
-            not fit, or the copy would be asked with other token ids than the model was trained on.
+            not fit, the copy's logits are not the model's, or it would be asked with other token ids than the model
+            was trained on.
     """
     settings = read_model_settings(model)
     if manifest_path(model).is_file():
@@ -71,6 +72,11 @@ def export(
         tokenizer = load_tokenizer(language)
         if settings.template == "compact":
             check_conversation(tokenizer, load_processor(temporary))
+        copy, _ = load_exported(temporary)
+        rows = complete.get_input_embeddings().num_embeddings
+        written, read = (probe(model.language_model.cpu(), rows) for model in (complete, copy))
+        check_same(written, read, "as it is loaded again")
+        del copy
         agreement = _compare(temporary, model, tokenizer, compare)
         write_card(
             temporary,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Literal
@@ -11,18 +12,20 @@ import torch.nn.functional as F
 from peft import LoraConfig, inject_adapter_in_model
 from peft.tuners.lora import LoraLayer
 from safetensors import SafetensorError
+from torch import nn
 from transformers import (
     AutoModelForCausalLM,
-    AutoTokenizer,
     GenerationConfig,
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
+from transformers.pytorch_utils import Conv1D
 
-from pargo.config.models import Adapter, Language
+from pargo.config.models import NOT_ADAPTED, Adapter, Language
 from pargo.data.pieces import text_tokenizer
 from pargo.errors import InputError
 from pargo.models.choices import fastest
+from pargo.models.vocabulary import NOT_TIED, read_tokenizer
 from pargo.models.weights import check_loading_info, no_progress_bar
 
 
@@ -43,10 +46,10 @@ def load_tokenizer(directory: Path) -> PreTrainedTokenizerBase:
     """The tokenizer of a language model directory; never asks the network, never runs code from the directory.
 
     Raises:
-        InputError: no such directory, or a tokenizer without a newline.
+        InputError: there is none, it has no newline, or it gives ids that are not in the model's vocabulary.
     """
     _require_directory(directory)
-    tokenizer = AutoTokenizer.from_pretrained(directory, local_files_only=True, trust_remote_code=False)
+    tokenizer = read_tokenizer(directory)
     text_tokenizer(tokenizer)
     return tokenizer
 
@@ -57,7 +60,8 @@ def load_language_model(config: Language, directory: Path) -> PreTrainedModel:
     Its directory's generation settings are dropped: what generation does is decided by this project's config alone.
 
     Raises:
-        InputError: no such directory, or weights that do not match the model's definition.
+        InputError: no such directory, weights that do not match the model's definition, or two different matrices
+            where the config says that they are one.
     """
     _require_directory(directory)
     try:
@@ -74,13 +78,15 @@ def load_language_model(config: Language, directory: Path) -> PreTrainedModel:
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         raise InputError(f"{directory} does not hold a language model: {error}") from error
     check_loading_info(str(directory), loading)
+    if model.config.tie_word_embeddings and not _is_tied(model):
+        raise InputError(f"{directory}: {NOT_TIED}")
     model.generation_config = GenerationConfig()
     model.requires_grad_(False)
     return model
 
 
 def add_lora(model: PreTrainedModel, adapter: Adapter, seed: int) -> None:
-    """Put LoRA adapters into a frozen model, in place; only they are trainable afterwards, in float32.
+    """Put LoRA adapters into linear layers of a frozen model, in place; only they are trainable then, in float32.
 
     Args:
         model: a causal language model.
@@ -88,9 +94,11 @@ def add_lora(model: PreTrainedModel, adapter: Adapter, seed: int) -> None:
         seed: of the initialisation, which does not depend on anything else.
 
     Raises:
-        InputError: target modules that the model does not have.
+        InputError: target modules that the model does not have, or that are no linear layers between the embeddings and
+            the output layer.
     """
     targets = adapter.target_modules
+    output, embeddings = model.get_output_embeddings(), model.get_input_embeddings()
     config = LoraConfig(
         task_type="CAUSAL_LM",
         r=adapter.rank,
@@ -104,12 +112,45 @@ def add_lora(model: PreTrainedModel, adapter: Adapter, seed: int) -> None:
             inject_adapter_in_model(config, model)
         except ValueError as error:
             raise InputError(f"lora.target_modules: {error}") from error
+        adapted = {name: module for name, module in model.named_modules() if isinstance(module, LoraLayer)}
+        for name, module in adapted.items():
+            base = module.get_base_layer()
+            if base is output:
+                raise InputError(f"lora.target_modules: {name} is the output layer, {NOT_ADAPTED['output']}")
+            if base is embeddings:
+                raise InputError(f"lora.target_modules: {name} holds the embeddings, {NOT_ADAPTED['embeddings']}")
+            if not isinstance(base, (nn.Linear, Conv1D)):
+                raise InputError(f"lora.target_modules: {name} is a {type(base).__name__}, not a linear layer")
+        _check_all_match(model, targets, adapted)
         for module in model.modules():
             if isinstance(module, LoraLayer):
                 # drawn again after the cast: in a bf16 model the first draw is rounded
                 for name in ("lora_A", "lora_B"):
                     getattr(module, name).float()
                 module.reset_lora_parameters("default", True)
+
+
+def _check_all_match(model: PreTrainedModel, targets: str | Sequence[str], adapted: Iterable[str]) -> None:
+    """Raise InputError for a name that is no layer's: peft passes over it when another one is found."""
+    found = {name.rpartition(".")[2] for name in adapted}
+    missing = (
+        []
+        if isinstance(targets, str)
+        else [target for target in targets if not any(f".{name}".endswith(f".{target}") for name in adapted)]
+    )
+    if missing:
+        linear = {
+            name.rpartition(".")[2]
+            for name, module in model.named_modules()
+            if isinstance(module, (nn.Linear, Conv1D)) and "lora_" not in name
+        } - {"base_layer"}
+        choices = ", ".join(sorted(linear | found))
+        raise InputError(f"lora.target_modules: no layer is called {', '.join(missing)}; choices: {choices}")
+
+
+def _is_tied(model: PreTrainedModel) -> bool:
+    output = model.get_output_embeddings()
+    return output is None or output.weight is model.get_input_embeddings().weight
 
 
 def _require_directory(directory: Path) -> None:

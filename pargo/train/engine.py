@@ -8,6 +8,7 @@ import os
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 
 import torch
 
@@ -130,6 +131,35 @@ def step(engine: deepspeed.DeepSpeedEngine, train: Train) -> float:
             parameter.grad = None  # AdamW passes over parameters without a gradient
     engine.step()
     return norm
+
+
+class Reached:
+    """Which parameters a backward pass gives a gradient, be it zero; under ZeRO gradients do not stay to be looked at.
+
+    Args:
+        parameters: trainable ones by name, those that the engine trains.
+    """
+
+    def __init__(self, parameters: Mapping[str, nn.Parameter]) -> None:
+        self._waiting = set(parameters)
+        self._hooks = [parameter.register_hook(partial(self._seen, name)) for name, parameter in parameters.items()]
+
+    def check(self) -> None:
+        """After the first backward pass; then nothing is watched any more.
+
+        Raises:
+            PargoError: parameters that would never be trained.
+        """
+        for hook in self._hooks:
+            hook.remove()
+        self._hooks.clear()
+        if self._waiting:
+            raise PargoError(
+                f"the loss gives no gradient to, and would never train: {', '.join(sorted(self._waiting))}"
+            )
+
+    def _seen(self, name: str, _: Tensor) -> None:
+        self._waiting.discard(name)
 
 
 def torch_optimizer(engine: deepspeed.DeepSpeedEngine) -> torch.optim.Optimizer:

@@ -94,8 +94,8 @@ def train_model(
         What the artifact holds of it. Every rank gets it.
 
     Raises:
-        PargoError: the loss or a gradient is not finite, a sample is bad, a checkpoint cannot be written, the batch
-            cannot be split over the ranks, or a signal came.
+        PargoError: a parameter gets no gradient in the first step, the loss or a gradient is not finite, a sample is
+            bad, a checkpoint cannot be written, the batch cannot be split over the ranks, or a signal came.
     """
     rank, world_size = distributed.get_rank(), distributed.get_world_size()
     model = model.to(_device()).train()
@@ -148,6 +148,7 @@ def train_model(
             if rank == 0:
                 checkpoints.save(step, weights, state, metrics, computed)
 
+    reached: engines.Reached | None = engines.Reached(parameters)
     progress, meter = show.Progress(train, start), Meter(model, world_size)
     with engines.released(engine), _log(run_directory, rank, start) as log, Termination() as termination:
         loader = load(steps, start, train)
@@ -164,6 +165,10 @@ def train_model(
             for group in optimizer.param_groups:
                 group["lr"] = factor * rates[group["name"]]
             row = _step(engine, train, step_data, world_size)
+            if reached is not None and row["supervised_tokens"]:
+                with _together(f"step {step + 1}: "):
+                    reached.check()
+                reached = None
             row |= {
                 "step": step + 1,
                 "samples": (step + 1) * train.batch_size,

@@ -14,6 +14,7 @@ from pargo.data.importers.internlm2 import convert_internlm2
 from pargo.data.pieces import text_tokenizer
 from pargo.errors import InputError, PargoError
 from pargo.files import new_directory, read_json
+from pargo.models.vocabulary import check_output_layer, read_tokenizer
 
 
 def convert_language_model(source: Path, output: Path) -> None:
@@ -73,10 +74,18 @@ def _converter(source: Path) -> Callable[[Path, Path], None]:
 
 
 def _copy(source: Path, output: Path) -> None:
-    """Weights as transformers names them in safetensors, and the small files beside them; no pickles and no code."""
+    """Weights as transformers names them in safetensors, and the small files beside them; no pickles and no code.
+
+    Raises:
+        InputError: no weights, an adapter beside them, or a config that does not fit weights or tokenizer.
+    """
     weights = sorted(source.glob("model*.safetensors"))
     if not weights:
         raise InputError(f"{source} has no model*.safetensors: save the model with save_pretrained of transformers")
+    if (source / "adapter_config.json").exists():
+        raise InputError(f"{source} has an adapter beside its weights: merge it first (merge_and_unload of peft)")
+    read_tokenizer(source)
+    check_output_layer(source)
     small = [path for pattern in ("*.json", "*.txt", "tokenizer.model") for path in sorted(source.glob(pattern))]
     for path in (*weights, *small):
         shutil.copyfile(path, output / path.name)

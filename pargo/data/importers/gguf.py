@@ -11,10 +11,12 @@ import sys
 from contextlib import redirect_stderr
 from pathlib import Path
 
+import numpy as np
 import torch
 from gguf import GGUFReader
-from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedConfig, PreTrainedModel
 
+from pargo.data.importers.gguf_settings import ROPE_TENSORS, carry_over, check_settings
 from pargo.data.importers.language import save_language_model
 from pargo.errors import InputError, PargoError
 from pargo.models.weights import check_loading_info
@@ -29,33 +31,52 @@ def import_gguf(files: Path, output: Path) -> None:
 
 
 def convert_gguf(path: Path, output: Path) -> None:
-    """A GGUF file of any architecture that transformers reads, in bfloat16."""
+    """A GGUF file of any architecture that transformers reads, in bfloat16.
+
+    Raises:
+        InputError: it is no such file, or says something of its model that cannot be carried over.
+    """
     print("Converting GGUF weights to safetensors", file=sys.stderr, flush=True)
     place = {"pretrained_model_name_or_path": path.parent, "gguf_file": path.name, "local_files_only": True}
-    tokenizer = AutoTokenizer.from_pretrained(**place)
-    with redirect_stderr(io.StringIO()):  # a progress bar that cannot be turned off
-        model, info = AutoModelForCausalLM.from_pretrained(**place, dtype=torch.float32, output_loading_info=True)
+    try:
+        reader = GGUFReader(path)
+        config = _config(reader, AutoConfig.from_pretrained(**place))
+        tokenizer = AutoTokenizer.from_pretrained(**place)
+        with redirect_stderr(io.StringIO()):  # a progress bar that cannot be turned off
+            model, info = AutoModelForCausalLM.from_pretrained(**place, dtype=torch.float32, output_loading_info=True)
+    except (OSError, ValueError, KeyError, RuntimeError, NotImplementedError) as error:
+        raise InputError(f"{path} cannot be converted: {error}") from error
     check_loading_info(str(path), info)
-    _check_all_read(path, model)
-    settings = model.config.to_dict()
-    # the saved weights are plain numbers; transformers refuses to save a model that says it is quantized
-    for key in ("quantization_config", "_name_or_path", "_model_name_or_path", "dtype"):
-        settings.pop(key, None)
-    config = type(model.config).from_dict(settings)
+    _check_all_read(path, reader, model)
     save_language_model(output, config, model.state_dict(), tokenizer, dtype=torch.bfloat16)
 
 
-def _check_all_read(path: Path, model: PreTrainedModel) -> None:
+def _config(reader: GGUFReader, config: PreTrainedConfig) -> PreTrainedConfig:
+    """The config of the file, with what transformers passes over."""
+    settings = config.to_dict()
+    # the saved weights are plain numbers; transformers refuses to save a model that says it is quantized
+    for key in ("quantization_config", "_name_or_path", "_model_name_or_path", "dtype"):
+        settings.pop(key, None)
+    whole = type(config).from_dict(settings | carry_over(reader, config))
+    check_settings(reader, whole)
+    return whole
+
+
+def _check_all_read(path: Path, reader: GGUFReader, model: PreTrainedModel) -> None:
     """transformers passes over tensors that it does not know: then the file holds more numbers than the model.
 
     Raises:
         InputError: it does.
     """
-    sizes = {tensor.name: int(tensor.n_elements) for tensor in GGUFReader(path).tensors}
-    computed = [name for name in sizes if name.startswith("rope_")]  # tables that the model makes itself
-    if model.config.tie_word_embeddings:
-        computed.append("output.weight")  # the same as token_embd
-    in_file = sum(size for name, size in sizes.items() if name not in computed)
+    tensors = {tensor.name: tensor for tensor in reader.tensors}
+    for name in ROPE_TENSORS:
+        tensors.pop(name, None)  # in the config
+    if model.config.tie_word_embeddings and "output.weight" in tensors:
+        output, embeddings = tensors.pop("output.weight"), tensors["token_embd.weight"]
+        if output.tensor_type != embeddings.tensor_type or not np.array_equal(output.data, embeddings.data):
+            raise InputError(f"{path} has an output layer of its own, which {type(model).__name__} does not read")
+    sizes = {name: int(tensor.n_elements) for name, tensor in tensors.items()}
+    in_file = sum(sizes.values())
     in_model = sum(parameter.numel() for parameter in model.parameters())
     if in_file != in_model:
         raise InputError(

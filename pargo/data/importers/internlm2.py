@@ -19,6 +19,7 @@ from transformers import LlamaConfig, LlamaTokenizer, PreTrainedTokenizerBase, P
 from pargo.data.importers.language import save_language_model
 from pargo.errors import InputError, PargoError
 from pargo.files import read_json
+from pargo.models.vocabulary import check_vocabulary
 from pargo.models.weights import read_weights
 
 # what a converted tokenizer must encode as its original: spaces, line breaks, unknown characters, code
@@ -88,6 +89,9 @@ def convert_internlm2_config(config: Mapping[str, Any]) -> LlamaConfig:
     kind = scaling.pop("type", scaling.pop("rope_type", "default"))
     if kind not in ("default", "linear", "dynamic"):
         raise InputError(f"rope_scaling: {kind!r} is not known; choices: linear, dynamic")
+    expected = {"factor"} if kind != "default" else set()
+    if set(scaling) != expected:
+        raise InputError(f"rope_scaling: {kind} takes {sorted(expected)}, not {sorted(scaling)}")
     bias = bool(config.get("bias", False))
     return LlamaConfig(
         **{name: config[name] for name in _COPIED if name in config},
@@ -125,9 +129,11 @@ def convert_internlm2_state_dict(state: Mapping[str, Tensor], config: LlamaConfi
 def convert_internlm2(source: Path, output: Path) -> None:
     """An InternLM2 model as a Llama, in the number type of its weights."""
     config = convert_internlm2_config(read_json(source / "config.json"))
+    tokenizer = convert_internlm2_tokenizer(source)
+    check_vocabulary(tokenizer, config)  # before gigabytes are read
     weights = convert_internlm2_state_dict(_read_weights(source), config)
     dtype = next(iter(weights.values())).dtype
-    save_language_model(output, config, weights, convert_internlm2_tokenizer(source), dtype=dtype)
+    save_language_model(output, config, weights, tokenizer, dtype=dtype)
 
 
 def convert_internlm2_tokenizer(source: Path) -> PreTrainedTokenizerBase:

@@ -10,6 +10,7 @@ from transformers import AutoModelForCausalLM, PreTrainedConfig, PreTrainedToken
 
 from pargo.data.pieces import text_tokenizer
 from pargo.errors import InputError
+from pargo.models.vocabulary import check_vocabulary
 from pargo.models.weights import no_progress_bar
 
 
@@ -21,13 +22,22 @@ def save_language_model(
     *,
     dtype: torch.dtype,
 ) -> None:
-    """Write config, weights in `dtype` and tokenizer; every tensor of the architecture must be there."""
-    text_tokenizer(tokenizer)  # refuses one that has no newline
+    """Write config, weights in `dtype` and tokenizer; every tensor of the architecture must be there.
+
+    Raises:
+        InputError: weights or a tokenizer of another model, or a tokenizer that has no newline.
+    """
+    text_tokenizer(tokenizer)
+    check_vocabulary(tokenizer, config)
     model = AutoModelForCausalLM.from_config(config).to(dtype)
     try:
         model.load_state_dict(weights, strict=True)
     except RuntimeError as error:
         raise InputError(f"weights do not fit the architecture: {error}") from error
+    written = model.state_dict()
+    # two names of one matrix take the last that was given
+    if lost := [name for name, values in weights.items() if not torch.equal(written[name], values.to(dtype))]:
+        raise InputError(f"tied by the config, but given as different matrices: {', '.join(lost)} and what it equals")
     with no_progress_bar():
         model.save_pretrained(directory)
     tokenizer.save_pretrained(directory)
