@@ -22,7 +22,8 @@ from pargo.data.shards import Shards
 from pargo.data.template import IGNORE_INDEX, Encoded, encode_caption, encode_conversation
 from pargo.errors import PargoError
 from pargo.models.image_processor import PargoImageProcessor
-from pargo.train.batch import Batch, Sample, collate, length, num_supervised, truncate
+from pargo.train.batch import Batch, Sample, collate, length, num_supervised
+from pargo.train.cut import Cut, add_up, shorten
 from pargo.train.sampler import Sampler
 from pargo.train.termination import ignore
 
@@ -172,6 +173,10 @@ class TrainingData:
         self._skip_bad = skip_bad
         self._sampler = Sampler(seed, {name: dataset.ids for name, dataset in texts.items()}, weights)
 
+    def dataset(self, index: int) -> str:
+        """The dataset of the sample with this global index."""
+        return self._sampler.draw(index).dataset
+
     def name(self, index: int) -> str:
         """`dataset/sample id` of a global index."""
         draw = self._sampler.draw(index)
@@ -211,6 +216,7 @@ class StepData:
         names: of this rank's samples, in the order of the batches.
         unanswered: names of those that `max_length` left without an answer; they add nothing to the loss.
         bad: names of those whose image was skipped; they add nothing either.
+        cut: dataset -> what `max_length` cut off this rank's samples.
     """
 
     batches: list[Batch]
@@ -219,6 +225,7 @@ class StepData:
     names: list[str]
     unanswered: list[str]
     bad: list[str]
+    cut: dict[str, Cut]
 
 
 class Steps(Dataset):
@@ -260,21 +267,19 @@ class Steps(Dataset):
 
     def supervised(self, step: int) -> int:
         """Tokens that count in the loss, over all ranks."""
-        return sum(map(num_supervised, self._texts(step).values()))
+        return sum(num_supervised(text) for text, _ in self._texts(step).values())
 
     def lengths(self, step: int) -> list[int]:
         """Text and image tokens of each sample of a step."""
-        return [length(text, self._image["num_image_tokens"]) for text in self._texts(step).values()]
+        return [length(text, self._image["num_image_tokens"]) for text, _ in self._texts(step).values()]
 
-    def _texts(self, step: int) -> dict[int, Encoded]:
+    def _texts(self, step: int) -> dict[int, tuple[Encoded, Cut]]:
         longest, count = self._train.max_length, self._image["num_image_tokens"]
-        texts = {index: self._data.text(index) for index in self.indices(step)}
-        if longest is None:
-            return texts
-        return {index: truncate(text, longest, count) for index, text in texts.items()}
+        return {index: shorten(self._data.text(index), longest, count) for index in self.indices(step)}
 
     def __getitem__(self, step: int) -> StepData:
-        train, count, texts = self._train, self._image["num_image_tokens"], self._texts(step)
+        train, count, found = self._train, self._image["num_image_tokens"], self._texts(step)
+        texts = {index: text for index, (text, _) in found.items()}
         order = sorted(texts, key=lambda index: (-length(texts[index], count), index))
         size = train.micro_batch_size
         passes = [order[start : start + size] for start in range(0, len(order), size)][self._rank :: self._world_size]
@@ -295,6 +300,7 @@ class Steps(Dataset):
                 if (name := self._data.name(index)) not in bad and not num_supervised(texts[index])
             ],
             bad=bad,
+            cut=add_up({self._data.dataset(index): found[index][1]} for index in own),
         )
 
     def _samples(self, indices: Sequence[int], texts: Mapping[int, Encoded], bad: list[str]) -> list[Sample]:
