@@ -13,9 +13,10 @@ from pargo.models.build import build_model, load_own_weights
 from pargo.models.language import load_tokenizer
 from pargo.models.vlm import PargoModel
 from pargo.train.cut import check_room
-from pargo.train.data import ConversationDataset, TrainingData
+from pargo.train.data import TrainingData
 from pargo.train.sampler import seed_of
 from pargo.train.stage import image_stores, run_training
+from pargo.train.texts import ConversationDataset
 
 
 class FinetuneSettings(Settings):
