@@ -15,7 +15,7 @@ from pargo.config.captions import Captions
 from pargo.config.dataset import Dataset
 from pargo.config.generation import Generation
 from pargo.config.models import Language, Vision
-from pargo.config.projectors import Projector
+from pargo.config.projectors import Projector, image_tokens
 from pargo.config.quality import Quality
 from pargo.config.report import Report
 from pargo.config.selection import Selection
@@ -59,6 +59,13 @@ class Config(Settings):
             self._check_projector(f"projectors.{name}", projector)
         for name, arm in self.arms.items():
             self._check_projector(f"arms.{name}.projector", arm.projector)
+            taken = image_tokens(arm.projector, self.vision.num_patches)
+            for stage, train in (("pretrain", arm.pretrain), ("finetune", arm.finetune)):
+                if train.max_length is not None and train.max_length <= taken:
+                    raise ValueError(
+                        f"arms.{name}.{stage}.max_length: {train.max_length} tokens hold no answer, as an image takes "
+                        f"{taken} of them"
+                    )
             early, late = arm.pretrain.lora, arm.finetune.lora
             if early and early.adapter != late.adapter:
                 raise ValueError(

@@ -203,6 +203,11 @@ Projector = Annotated[
 ]
 
 
+def image_tokens(projector: Projector, num_patches: int) -> int:
+    """How many tokens stand for an image."""
+    return projector.num_groups(num_patches) if isinstance(projector, _AdjacentPatches) else projector.num_tokens
+
+
 def check_divides(field: str, parts: int, num_patches: int) -> None:
     """Raise InputError with the choices when the patches cannot be divided evenly."""
     if num_patches % parts:

@@ -26,8 +26,8 @@ class Train(Settings):
     )
     max_length: Positive | None = Field(
         None,
-        description="tokens of a sample with its image; a longer one is cut, and skipped (and counted) if no answer is "
-        "left",
+        description="tokens of a sample with its image; a longer one is cut, and skipped if no answer is left; both "
+        "are counted by dataset, in `metrics.jsonl` and `provenance.json`, and told at the start and the end",
     )
     learning_rate: Annotated[float, Field(gt=0)] = Field(description="of the projector")
     schedule: Literal["cosine", "linear", "constant", "warmup_stable_decay"] = Field(

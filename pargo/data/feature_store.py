@@ -7,10 +7,12 @@ import struct
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+import pyarrow as pa
 import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
+from pargo.data.shard_index import Ids
 from pargo.errors import PargoError
 
 FEATURES = "features.safetensors"
@@ -59,12 +61,12 @@ class FeatureStore:
     def __init__(self, directory: Path) -> None:
         self.directory = directory
         try:
-            self.ids: list[str] = json.loads((directory / IDS).read_text(encoding="utf-8"))
+            # in Arrow: a string of Python would be copied into every process that looks at it
+            self.ids = Ids.of(json.loads((directory / IDS).read_text(encoding="utf-8")), directory / IDS)
             file = safe_open(directory / FEATURES, framework="pt")
-        except (OSError, ValueError, SafetensorError) as error:
+        except (OSError, ValueError, TypeError, SafetensorError, pa.ArrowException) as error:
             raise PargoError(f"{directory} is not a feature directory: {error}") from error
         self._features = file.get_slice("features")
-        self._rows = {name: row for row, name in enumerate(self.ids)}
         rows = self._features.get_shape()[0]
         if rows != len(self.ids):
             raise PargoError(f"{directory}: {rows} features for {len(self.ids)} ids")
@@ -73,9 +75,14 @@ class FeatureStore:
         return len(self.ids)
 
     def __contains__(self, name: str) -> bool:
-        return name in self._rows
+        return name in self.ids
 
     def __getitem__(self, name: str) -> Tensor:
-        if name not in self._rows:
-            raise PargoError(f"{self.directory} has no features of image {name!r}")
-        return self._features[self._rows[name]]
+        try:
+            row = self.ids.index(name)
+        except ValueError:
+            raise PargoError(f"{self.directory} has no features of image {name!r}") from None
+        return self._features[row]
+
+    def __reduce__(self) -> tuple[type[FeatureStore], tuple[Path]]:
+        return FeatureStore, (self.directory,)

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import os
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any, overload
 
@@ -38,6 +39,31 @@ class Ids(Sequence[str]):
     def __init__(self, column: pa.StringArray, order: np.ndarray) -> None:
         self._column = column
         self._order = order  # [len], rows by id
+
+    @classmethod
+    def of(cls, names: Iterable[str], where: Path) -> Ids:
+        """Ids from strings, of which only a few exist at a time.
+
+        Raises:
+            InputError: one comes twice in the file `where`.
+        """
+        names = iter(names)
+        column = pa.concat_arrays(
+            [pa.array([], pa.string()), *(pa.array(part, pa.string()) for part in iter(lambda: _some(names), []))]
+        )
+        order = pc.sort_indices(column).cast(pa.int32())
+        _check_order(column, order, where)
+        return cls(column, _array(order))
+
+    def where(self, kept: np.ndarray) -> Ids:
+        """Those of some rows, in their order; `kept` is bool [len]."""
+        places = np.cumsum(kept, dtype=np.int32) - 1
+        return Ids(self._column.filter(pa.array(kept)), places[self._order[kept[self._order]]])
+
+    def absent(self, known: Ids) -> list[str]:
+        """Those that are not among others."""
+        inside = pc.is_in(self._column, value_set=known._column)
+        return self._column.filter(pc.invert(inside)).to_pylist()
 
     def __len__(self) -> int:
         return len(self._column)
@@ -79,6 +105,10 @@ class Ids(Sequence[str]):
         return isinstance(other, Sequence) and len(self) == len(other) and all(map(str.__eq__, self, other))
 
     __hash__ = None  # type: ignore[assignment]
+
+
+def _some(names: Iterator[str]) -> list[str]:
+    return list(islice(names, _BLOCK))
 
 
 def write_index(directory: Path, table: pa.Table) -> None:

@@ -13,7 +13,7 @@ import os
 import re
 import tarfile
 from array import array
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -219,6 +219,10 @@ class Shards:
         if not isinstance(record, dict) or record.get("id") != self.ids[row]:
             raise InputError(f"{path}: the record of sample {self.ids[row]!r} is damaged, or another's")
         return record
+
+    def records(self) -> Iterator[dict[str, Any]]:
+        """All records in the order of `ids`; errors as of `read`."""
+        return map(self._record, range(len(self)))
 
     def verify(self) -> None:
         """Read every image and record.

@@ -182,8 +182,9 @@ class PargoModel(PreTrainedModel):
         wrong = counts.sum() != given
         # a chunk of a long prompt comes with the tokens that it holds, of all rows in one: images may be cut
         if tokens is None or (tokens.shape[1] == per_image and (len(tokens) > 1 or len(is_image) == 1)):
-            begins = (is_image & ~F.pad(is_image, (1, 0))[:, :-1]).sum(1)
-            wrong |= (counts != begins * per_image).any()
+            # images may stand side by side, as those of packed samples do: a piece begins where whole ones end
+            begins = is_image & ~F.pad(is_image, (1, 0))[:, :-1]
+            wrong |= (begins & ((is_image.cumsum(1) - 1) % per_image != 0)).any() | (counts % per_image != 0).any()
         if per_row is not None:
             wrong |= (counts > per_row * per_image).any()
         if wrong:

@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import json
-import os
 import resource
-from array import array
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from random import Random
-from typing import Any, Protocol
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -18,24 +13,17 @@ from torch.utils.data import DataLoader, Dataset
 
 from pargo.config.training import Train
 from pargo.data.images import ImageSet
-from pargo.data.shards import Shards
-from pargo.data.template import IGNORE_INDEX, Encoded, encode_caption, encode_conversation
+from pargo.data.shard_index import Ids
+from pargo.data.template import IGNORE_INDEX, Encoded
 from pargo.errors import PargoError
 from pargo.models.image_processor import PargoImageProcessor
-from pargo.train.batch import Batch, Sample, collate, length, num_supervised, truncate
+from pargo.train.batch import Batch, Sample, collate, length, num_supervised
+from pargo.train.cut import Cut, add_up, shorten
 from pargo.train.sampler import Sampler
 from pargo.train.termination import ignore
+from pargo.train.texts import TextDataset
 
 OPEN_FILES = 65_536
-
-
-class TextDataset(Protocol):
-    """The texts of one dataset's samples."""
-
-    ids: list[str]
-
-    def encode(self, sample_id: str, epoch: int) -> Encoded:
-        """The text of a sample when it is drawn in an epoch."""
 
 
 class ImageStore(Protocol):
@@ -46,86 +34,17 @@ class ImageStore(Protocol):
     def __getitem__(self, name: str) -> Tensor: ...
 
 
-class CaptionDataset:
-    """The kept captions of a caption artifact, read from the file one at a time: a million fill gigabytes."""
-
-    def __init__(self, directory: Path, tokenizer: Any) -> None:
-        self._path = directory / "captions.jsonl"
-        self._tokenizer = tokenizer
-        self._file: int | None = None
-        ids, ends = [], array("q", [0])
-        try:
-            with self._path.open("rb") as file:
-                for line in file:
-                    ids.append(json.loads(line)["id"])
-                    ends.append(ends[-1] + len(line))
-        except OSError as error:
-            raise PargoError(f"cannot read captions: {self._path}: {error.strerror}") from error
-        self.ids = ids
-        self._ends = ends
-        self._rows = {name: row for row, name in enumerate(ids)}
-
-    def encode(self, sample_id: str, epoch: int) -> Encoded:
-        """The same caption in every epoch."""
-        row = self._rows[sample_id]
-        if self._file is None:
-            self._file = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
-        # no shared file position: forked workers may share the file
-        line = os.pread(self._file, self._ends[row + 1] - self._ends[row], self._ends[row])
-        return encode_caption(self._tokenizer, json.loads(line)["caption"])
-
-    def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ | {"_file": None}
-
-    def __del__(self) -> None:
-        if self.__dict__.get("_file") is not None:
-            os.close(self._file)  # type: ignore[arg-type]
-
-
-class ConversationDataset:
-    """The conversations of a source's split.
-
-    Args:
-        directory: of the split.
-        name, seed: decide the order of shuffled turns.
-        max_turns: how many of a conversation, by default all.
-        shuffle: turns come in another order, and of a long conversation other turns, in every epoch.
-    """
-
-    def __init__(
-        self,
-        directory: Path,
-        tokenizer: Any,
-        *,
-        name: str,
-        seed: int,
-        max_turns: int | None = None,
-        shuffle: bool = False,
-    ) -> None:
-        shards = Shards(directory)
-        turns = {sample_id: shards.record(sample_id)["conversation"] for sample_id in shards.ids}
-        self._turns = {sample_id: conversation for sample_id, conversation in turns.items() if conversation}
-        self._tokenizer = tokenizer
-        self._name = name
-        self._seed = seed
-        self._max_turns = max_turns
-        self._shuffle = shuffle
-        self.ids = list(self._turns)
-
-    def encode(self, sample_id: str, epoch: int) -> Encoded:
-        """The first turns, as they are or after a shuffle by (seed, dataset, sample, epoch)."""
-        turns = list(self._turns[sample_id])
-        if self._shuffle:
-            Random(f"{self._seed}/{self._name}/{sample_id}/{epoch}").shuffle(turns)
-        return encode_conversation(self._tokenizer, turns[: self._max_turns])
-
-
 class Pixels:
     """Images of a source as the vision tower takes them, read and resized when they are asked for."""
 
     def __init__(self, images: ImageSet, processor: PargoImageProcessor) -> None:
         self._images = images
         self._processor = processor
+
+    @property
+    def ids(self) -> Sequence[str]:
+        """Of all images."""
+        return self._images.ids
 
     def __contains__(self, name: str) -> bool:
         return name in self._images
@@ -163,7 +82,7 @@ class TrainingData:
         skip_bad: bool = False,
     ) -> None:
         for name, dataset in texts.items():
-            absent = [sample_id for sample_id in dataset.ids if sample_id not in images[name]]
+            absent = _absent(dataset.ids, images[name])
             if absent:
                 raise PargoError(f"dataset {name}: no image or features of {len(absent)} samples, e.g. {absent[0]}")
         self.weights = weights
@@ -171,6 +90,10 @@ class TrainingData:
         self._images = images
         self._skip_bad = skip_bad
         self._sampler = Sampler(seed, {name: dataset.ids for name, dataset in texts.items()}, weights)
+
+    def dataset(self, index: int) -> str:
+        """The dataset of the sample with this global index."""
+        return self._sampler.draw(index).dataset
 
     def name(self, index: int) -> str:
         """`dataset/sample id` of a global index."""
@@ -200,6 +123,14 @@ class TrainingData:
         return image
 
 
+def _absent(ids: Sequence[str], images: ImageStore) -> list[str]:
+    """Ids without an image; a million at once where both are in Arrow."""
+    known = getattr(images, "ids", None)
+    if isinstance(ids, Ids) and isinstance(known, Ids):
+        return ids.absent(known)
+    return [sample_id for sample_id in ids if sample_id not in images]
+
+
 @dataclass(frozen=True)
 class StepData:
     """What one rank computes in one optimizer step.
@@ -211,6 +142,7 @@ class StepData:
         names: of this rank's samples, in the order of the batches.
         unanswered: names of those that `max_length` left without an answer; they add nothing to the loss.
         bad: names of those whose image was skipped; they add nothing either.
+        cut: dataset -> what `max_length` cut off this rank's samples.
     """
 
     batches: list[Batch]
@@ -219,6 +151,7 @@ class StepData:
     names: list[str]
     unanswered: list[str]
     bad: list[str]
+    cut: dict[str, Cut]
 
 
 class Steps(Dataset):
@@ -260,21 +193,19 @@ class Steps(Dataset):
 
     def supervised(self, step: int) -> int:
         """Tokens that count in the loss, over all ranks."""
-        return sum(map(num_supervised, self._texts(step).values()))
+        return sum(num_supervised(text) for text, _ in self._texts(step).values())
 
     def lengths(self, step: int) -> list[int]:
         """Text and image tokens of each sample of a step."""
-        return [length(text, self._image["num_image_tokens"]) for text in self._texts(step).values()]
+        return [length(text, self._image["num_image_tokens"]) for text, _ in self._texts(step).values()]
 
-    def _texts(self, step: int) -> dict[int, Encoded]:
+    def _texts(self, step: int) -> dict[int, tuple[Encoded, Cut]]:
         longest, count = self._train.max_length, self._image["num_image_tokens"]
-        texts = {index: self._data.text(index) for index in self.indices(step)}
-        if longest is None:
-            return texts
-        return {index: truncate(text, longest, count) for index, text in texts.items()}
+        return {index: shorten(self._data.text(index), longest, count) for index in self.indices(step)}
 
     def __getitem__(self, step: int) -> StepData:
-        train, count, texts = self._train, self._image["num_image_tokens"], self._texts(step)
+        train, count, found = self._train, self._image["num_image_tokens"], self._texts(step)
+        texts = {index: text for index, (text, _) in found.items()}
         order = sorted(texts, key=lambda index: (-length(texts[index], count), index))
         size = train.micro_batch_size
         passes = [order[start : start + size] for start in range(0, len(order), size)][self._rank :: self._world_size]
@@ -295,6 +226,7 @@ class Steps(Dataset):
                 if (name := self._data.name(index)) not in bad and not num_supervised(texts[index])
             ],
             bad=bad,
+            cut=add_up({self._data.dataset(index): found[index][1]} for index in own),
         )
 
     def _samples(self, indices: Sequence[int], texts: Mapping[int, Encoded], bad: list[str]) -> list[Sample]:

@@ -7,14 +7,16 @@ from pathlib import Path
 
 from pargo.config.base import Name, Settings
 from pargo.config.models import Language, Vision
-from pargo.config.projectors import Projector
+from pargo.config.projectors import Projector, image_tokens
 from pargo.config.training import Finetune
 from pargo.models.build import build_model, load_own_weights
 from pargo.models.language import load_tokenizer
 from pargo.models.vlm import PargoModel
-from pargo.train.data import ConversationDataset, TrainingData
+from pargo.train.cut import check_room
+from pargo.train.data import TrainingData
 from pargo.train.sampler import seed_of
 from pargo.train.stage import image_stores, run_training
+from pargo.train.texts import ConversationDataset
 
 
 class FinetuneSettings(Settings):
@@ -70,6 +72,7 @@ def run(
         shown = {name: (path, settings.splits[name]) for name, path in sources.items()}
         stores = image_stores(train, settings.vision, features, shown, vision)
         data = TrainingData(seed, train.mixture, texts, stores, skip_bad=train.on_bad_sample == "skip")
+        check_room(data, train, image_tokens(settings.projector, settings.vision.num_patches))
         model = build_model(
             PargoModel,
             settings.vision,

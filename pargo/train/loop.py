@@ -24,6 +24,7 @@ from pargo.config.training import Train
 from pargo.errors import PargoError
 from pargo.models.build import own_parameters, own_state_dict
 from pargo.models.vlm import PargoModel
+from pargo.train import cut as cuts
 from pargo.train import engine as engines
 from pargo.train import show
 from pargo.train.attention import choose_attention
@@ -56,11 +57,13 @@ class Trained(NamedTuple):
         weights: the model's own, float32, on the CPU.
         metrics: one JSON line per optimizer step.
         computed: how, in the words of the config's `language`, where that leaves it to a measurement.
+        cut: dataset -> what `max_length` cut off in the whole training; empty without it.
     """
 
     weights: dict[str, Tensor]
     metrics: list[str]
     computed: dict[str, str]
+    cut: dict[str, cuts.Cut]
 
 
 def train_model(
@@ -114,9 +117,8 @@ def train_model(
         rank=rank,
         world_size=world_size,
     )
-    if not any(steps.supervised(step) for step in range(min(show.LOOKED_AT, train.num_steps))):
-        raise PargoError(f"no supervised token within max_length {train.max_length} in the first steps; raise it")
-    for line in (*show.model_table(model), *show.data_table(data, train), *show.plan(steps, train, way)):
+    lost = show.cut(data, train, model.projector.num_tokens)
+    for line in (*show.model_table(model), *show.data_table(data, train), *show.plan(steps, train, way), *lost):
         say(line)
     if way != "fused":
         model.language_model.set_attn_implementation(way)
@@ -186,6 +188,9 @@ def train_model(
             if row["skipped_samples"]:
                 names = [name for part in _from_all_ranks(step_data.bad + step_data.unanswered) for name in part]
                 say(f"step {step + 1}: {row['skipped_samples']} samples skipped {' '.join(names)}")
+            if train.max_length is not None:
+                parts = cuts.add_up(_from_all_ranks(step_data.cut))
+                row["cut"] = {name: cut._asdict() for name, cut in parts.items()}
             metrics.append(json.dumps(row, sort_keys=True) + "\n")
             times = meter.add(
                 samples=train.batch_size,
@@ -205,7 +210,11 @@ def train_model(
         weights = _weights(model, train)
     say(meter.summary())
     _say_skipped(metrics)
-    return Trained(weights, metrics, computed)
+    total = cuts.of_metrics(metrics)
+    if train.max_length is not None:
+        for line in cuts.lines(total, train.max_length, "all"):
+            say(line)
+    return Trained(weights, metrics, computed, total)
 
 
 def find_start(checkpoints: Checkpoints) -> Checkpoint | None:

@@ -7,14 +7,16 @@ from pathlib import Path
 
 from pargo.config.base import Name, Settings
 from pargo.config.models import Language, Vision
-from pargo.config.projectors import Projector
+from pargo.config.projectors import Projector, image_tokens
 from pargo.config.training import Pretrain
 from pargo.models.build import build_model
 from pargo.models.language import load_tokenizer
 from pargo.models.vlm import PargoModel
-from pargo.train.data import CaptionDataset, TrainingData
+from pargo.train.cut import check_room
+from pargo.train.data import TrainingData
 from pargo.train.sampler import seed_of
 from pargo.train.stage import image_stores, run_training
+from pargo.train.texts import CaptionDataset
 
 
 class PretrainSettings(Settings):
@@ -59,6 +61,7 @@ def run(
         stores = image_stores(train, settings.vision, features, shown, vision)
         order = seed_of(settings.seed, "pretrain")
         data = TrainingData(order, train.mixture, texts, stores, skip_bad=train.on_bad_sample == "skip")
+        check_room(data, train, image_tokens(settings.projector, settings.vision.num_patches))
         adapter = None if train.lora is None else train.lora.adapter
         model = build_model(
             PargoModel, settings.vision, computed, settings.projector, adapter, language, settings.seed, vision

@@ -7,6 +7,7 @@ order, and a resumed run continues exactly where it was.
 from __future__ import annotations
 
 import hashlib
+from array import array
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -58,8 +59,9 @@ class Sampler:
         total = sum(weights.values())
         self._bounds = np.cumsum([weights[name] / total for name in self._names])[:-1]
         self._random = np.random.Generator(np.random.Philox(key=seed_of(seed, "mixture")))
-        self._choices: list[int] = []  # of index i: which dataset
-        self._ranks: list[int] = []  # of index i: how many draws of that dataset came before
+        # numbers side by side, not objects: a long run draws millions, in every worker
+        self._choices = array("i")  # of index i: which dataset
+        self._ranks = array("q")  # of index i: how many draws of that dataset came before
         self._counts = [0] * len(self._names)
         self._permutations: dict[str, tuple[int, np.ndarray]] = {}
 

@@ -9,6 +9,7 @@ from typing import Any
 from torch import nn
 
 from pargo.config.training import Train
+from pargo.train.cut import estimate, lines
 from pargo.train.data import Steps, TrainingData
 
 INTERVAL = 5.0  # seconds between progress lines
@@ -44,6 +45,12 @@ def plan(steps: Steps, train: Train, attention: str) -> Iterator[str]:
     tokens = sum(sum(steps.lengths(step)) for step in range(count)) / count
     layout = "packed" if train.packing else "padded"
     yield f"about {tokens:,.0f} tokens a step ({layout}, image tokens included); attention: {attention}"
+
+
+def cut(data: TrainingData, train: Train, num_image_tokens: int) -> Iterator[str]:
+    """Lines of what `max_length` will cut off, by the first samples of each dataset; none without it."""
+    if train.max_length is not None:
+        yield from lines(estimate(data, train, num_image_tokens), train.max_length, "the first")
 
 
 class Progress:

@@ -6,6 +6,7 @@ import os
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors.torch import save_file
@@ -99,10 +100,12 @@ def run_training(
         distributed.barrier()
         return
     _remove_leftovers(output)
-    measured: dict[str, str] = {}
+    measured: dict[str, Any] = {}
     with publish(output, settings=settings, inputs=inputs, code=code, measured=measured) as directory:
         trained = work()
         measured |= trained.computed
+        if trained.cut:
+            measured["cut"] = {name: cut._asdict() for name, cut in trained.cut.items()}
         save_file(trained.weights, directory / "model.safetensors")
         (directory / "config.json").write_text(settings.model_dump_json(indent=1) + "\n", encoding="utf-8")
         (directory / "metrics.jsonl").write_text("".join(trained.metrics), encoding="utf-8")
