@@ -86,7 +86,7 @@ def _told(error: typer.TyperException) -> str:
 
         name = parameter.opts[0] if parameter.opts[0].startswith("-") else parameter.make_metavar(context)
         message = explain(name, cause.errors()[0])
-    return f"{message} (see `{context.command_path if context else 'pargo'} --help`)" if message else ""
+    return f"{message.rstrip('.')} (see `{context.command_path if context else 'pargo'} --help`)" if message else ""
 
 
 def _fail(message: str, code: int) -> typing.NoReturn:
@@ -297,14 +297,13 @@ def caption(
     executor: Executor = "local",
 ) -> None:
     """Caption the selected images of one dataset; several jobs share them where the config says so."""
-    import json
-
+    chosen = _part(settings, "captions", "engine", "num_shards")
+    paths: dict[str, Any] = {"source": source, "selection": selection}
+    _check(settings, paths)
     from pargo.captions.engines import caption_modules
 
-    chosen = json.loads(settings)["captions"]
     engine = chosen["engine"]
     number, modules = chosen["num_shards"], caption_modules(engine if isinstance(engine, str) else engine["kind"])
-    paths: dict[str, Any] = {"source": source, "selection": selection}
     shards = _launch_shards(
         "caption", "pargo.captions.build:caption_shard", settings, paths, run_directory, executor, modules, number
     )
@@ -504,7 +503,12 @@ def judge(
         first = error.errors()[0]
         raise UsageError(explain(f"--{first['loc'][0]}".replace("_", "-"), first)) from None
     from pargo.benchmarks.mmvet.judge import judge_files
+    from pargo.benchmarks.mmvet.judge_prompt import read_prompt
+    from pargo.benchmarks.mmvet.results import read
 
+    with _given():
+        read([questions, results], parser="judge", partial=False)
+        read_prompt(prompt) if prompt else None
     grading = judge_files(questions, results, output, chosen, prompt)
     typer.echo(f"written: {output}, {grading.graded} answers graded")
     if grading.ungraded:
@@ -739,11 +743,12 @@ def plan(
     from pargo.plan.jobs import Assumptions
     from pargo.plan.jobs import plan as make_plan
     from pargo.plan.show import render
+    from pargo.plan.sizes import language_sizes
 
     assumptions = Assumptions(gpu, PEAKS[gpu], mfu, decoding_mfu)
-    rows = make_plan(experiment, resources, assumptions)
+    rows, (_, sizes) = make_plan(experiment, resources, assumptions), language_sizes(experiment)
     # a number that is cut is worse than a line that wraps
-    Console(width=max(Console().width, 126)).print(render(rows, assumptions, f"{file}, jobs as in {jobs_file}"))
+    Console(width=max(Console().width, 126)).print(render(rows, assumptions, f"{file}, jobs as in {jobs_file}", sizes))
 
 
 @data_app.command("ls")

@@ -1,7 +1,8 @@
 """The error a user can act on: its text names what was wrong, where, and what would be right.
 
 The command line prints it as one line, without a traceback, and ends with its exit code: 2 where the command was called
-with something that cannot be (an argument, a file that is not there or of the wrong kind, a config), 1 where work failed.
+with something that cannot be (an argument, a file that is not there or of the wrong kind, a config), 1 where work
+failed.
 """
 
 

@@ -63,7 +63,7 @@ class Layout:
     @staticmethod
     def of_model(directory: Path) -> ModelPlace | None:
         """Where a model directory is, also as seen from a folder in between; None when it lies elsewhere."""
-        for path in (directory, Path(os.path.abspath(directory))):
+        for path in (directory, Path(os.path.abspath(directory))):  # noqa: PTH100 - links stay
             match path.parts:
                 case (*root, "artifacts", config, "models", arm, seed, _) if SEED.fullmatch(seed):
                     return ModelPlace(Layout(config, Path(*root)), arm, int(seed.removeprefix("seed-")))

@@ -42,7 +42,7 @@ def check_profile_files(folder: Path) -> None:
     files = {path for _, path in jobs_files(folder)}
     if any(_backend(path) == "slurm" for path in sorted(files)) and shutil.which("sbatch") is None:
         raise UsageError(
-            f"--profile: {folder} runs jobs on SLURM, but this machine has no `sbatch`: start it where jobs are submitted"
+            f"--profile: {folder} runs jobs on SLURM, and this machine has no `sbatch`: start it on one that has"
         )
 
 

@@ -40,9 +40,7 @@ def expected(problem: Any) -> str:
         return f"expected {EXPECTED[kind]}"
     if kind in BOUNDS:
         words, key = BOUNDS[kind]
-        return (
-            f"expected a number {words} {context[key]}" if key != "multiple_of" else f"expected {words} {context[key]}"
-        )
+        return f"expected {words} {context[key]}"
     if kind in ("too_short", "too_long"):
         word, key = ("at least", "min_length") if kind == "too_short" else ("at most", "max_length")
         return f"expected {word} {_count(context[key])}, got {context['actual_length'] or 'none'}"

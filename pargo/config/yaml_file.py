@@ -55,7 +55,7 @@ def read_yaml(path: Path, what: str = "config") -> Any:
         yaml.YAMLError,
         ValueError,
         RecursionError,
-    ) as error:  # e.g. a date that is none, lists in lists without end
+    ) as error:  # e.g. a date that is none
         raise ConfigError(f"{path} is not valid YAML: {' '.join(str(error).split())[:200]}") from None
 
 
@@ -66,10 +66,7 @@ def kind_of(value: Any) -> str:
 
 def written(value: Any, limit: int = 100) -> str:
     """A value as YAML may write it, cut where it is long."""
-    if isinstance(value, str):
-        text = repr(value)
-    else:
-        text = json.dumps(value, default=str, ensure_ascii=False)
+    text = repr(value) if isinstance(value, str) else json.dumps(value, default=str, ensure_ascii=False)
     return text if len(text) <= limit else f"{text[:limit]}..."
 
 

@@ -1,4 +1,4 @@
-"""Arguments of `pargo export`, `chat`, `serve` and the converters, checked by names and first bytes alone: without torch."""
+"""Arguments of `export`, `chat`, `serve` and the converters, checked by names and first bytes alone: without torch."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from pargo.arguments import choice, existing, existing_file, existing_folder, new_folder, read_mapping
-from pargo.errors import UsageError
+from pargo.errors import InputError, UsageError
 from pargo.layout import Layout
 
 DTYPES = ("bfloat16", "float32")
@@ -55,6 +55,12 @@ def check_chat(directory: Path, image: Path, attention: Path | None) -> None:
     if attention is not None and attention.suffix.lower() not in (".png", ".svg"):
         raise UsageError(f"--save-attention: {attention} is neither a .png nor a .svg file")
     existing_file("IMAGE", image)
+    from pargo.data.rgb import open_rgb
+
+    try:
+        open_rgb(image, str(image))
+    except InputError as error:
+        raise UsageError(f"IMAGE: {error}") from None
     check_exported(directory)
 
 
@@ -69,9 +75,7 @@ def check_language(source: Path, directory: Path) -> None:
     """Raise UsageError where `pargo convert-language` could not begin."""
     if not existing("SOURCE", source).is_dir():
         if source.suffix != ".gguf" or not _begins(existing_file("SOURCE", source), GGUF):
-            raise UsageError(
-                f"SOURCE: {source} is no GGUF file (.gguf): its first letters are not GGUF, or its name's last"
-            )
+            raise UsageError(f"SOURCE: {source} is neither a GGUF file (named .gguf) nor a folder")
     elif (kind := _config("SOURCE", source).get("model_type")) != "internlm2":
         raise UsageError(
             f"SOURCE: {source} holds a model of the kind {kind!r}: only InternLM2 and GGUF need to be converted"
