@@ -7,6 +7,7 @@ BIN := $(VENV)/bin
 
 .PHONY: help setup reproduce test lint format lock clean
 .PHONY: bench-projector bench-train bench-evaluate bench-jobs bench-shards bench-selection bench-captions bench-serve-captions
+.PHONY: bench-commands config-is-there
 
 help:  ## list the commands
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 22
@@ -20,8 +21,11 @@ $(VENV)/.installed: requirements.lock pyproject.toml
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
 
-reproduce: setup  ## run the experiment (CONFIG=config/quick.yaml CORES=2)
-	@$(BIN)/pargo reproduce --config $(CONFIG) --cores $(CORES)
+config-is-there:
+	@test -f "$(CONFIG)" || { echo "error: CONFIG=$(CONFIG): there is no such file; configs: $(wildcard config/*.yaml)" >&2; exit 2; }
+
+reproduce: config-is-there setup  ## run the experiment (CONFIG=config/quick.yaml CORES=2)
+	@$(BIN)/pargo reproduce --config "$(CONFIG)" --cores "$(CORES)"
 
 test: setup  ## run the whole test suite, the cheap checks first
 	@$(MAKE) --no-print-directory lint
@@ -52,6 +56,9 @@ bench-captions: setup  ## captions/s of a server that allows so many, against a 
 
 bench-serve-captions: setup  ## 100 images captioned over HTTP by the finished quick run's model (2 min; the same)
 	@$(BIN)/python -m tests.bench.serve_captions
+
+bench-commands: setup  ## from a wrong argument to its error, against an older commit (30 min; the same)
+	@$(BIN)/python -m tests.bench.commands
 
 lint: setup  ## style and types
 	@$(BIN)/ruff check .

@@ -9,12 +9,17 @@ from __future__ import annotations
 import importlib
 import sys
 import typing
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
 
-from pargo.errors import ConfigError, PargoError
+from pargo.arguments import choice, existing, existing_file, new_file, read_mapping
+from pargo.errors import PargoError, UsageError
+from pargo.project import Seen, go_to_project
+from pargo.train.peaks import PEAKS
 
 app = typer.Typer(
     help="ParGo-Repro: reproduce the paper with one command.",
@@ -31,7 +36,10 @@ app.add_typer(data_app, name="data")
 app.add_typer(report_app, name="report")
 app.add_typer(versions_app, name="versions")
 
-ConfigFile = Annotated[Path, typer.Option("--config", help="Config file: which paper is run.")]
+ConfigFile = Annotated[
+    Path | None,
+    typer.Option("--config", help="Config file: which paper is run. [default: config/quick.yaml]", show_default=False),
+]
 SettingsText = Annotated[str, typer.Option("--settings", help="JSON of what the stage reads of the config.")]
 Directory = Annotated[Path, typer.Option(help="Directory, made by an earlier stage.")]
 Output = Annotated[Path, typer.Option(help="What the stage makes.")]
@@ -48,25 +56,69 @@ Executor = Annotated[
     typer.Option(help="How the job runs: `local` on this machine, `inline` in this process, or path of a jobs file."),
 ]
 
-DEFAULT_CONFIG = Path("config/quick.yaml")
+MADE = ("output", "run_directory", "shards", "answers")  # arguments of stages that need not be there before
+DEFAULT_CONFIG, DEFAULT_JOBS = Path("config/quick.yaml"), Path("workflow/profiles/paper/jobs.yaml")
 
 
 def main() -> None:
     """Run the command line; an expected error is one line, without a traceback."""
     try:
-        app()
-    except ConfigError as error:
-        _fail(error, 2)
+        code = app(prog_name="pargo", standalone_mode=False)
+    except typer.TyperException as error:  # an option or a command that there is not
+        _fail(_told(error), error.exit_code)
     except PargoError as error:
-        _fail(error, 1)
+        _fail(str(error), error.exit_code)
+    except typer.Abort:
+        _fail("stopped", 130)
+    except OSError as error:
+        if error.errno is None or error.strerror is None:  # not of the system: a fault of ours or of a library
+            raise
+        _fail(": ".join(str(part) for part in (error.filename, error.strerror) if part), 1)
+    sys.exit(code or 0)
 
 
-def _fail(error: PargoError, code: int) -> typing.NoReturn:
-    from rich.console import Console
-    from rich.text import Text
+def _told(error: typer.TyperException) -> str:
+    """What is wrong with the command line, in our words where typer has pydantic's."""
+    message, cause = error.format_message().rstrip("."), error.__cause__
+    context, parameter = getattr(error, "ctx", None), getattr(error, "param", None)
+    if parameter is not None and hasattr(cause, "errors"):
+        from pargo.config.words import explain
 
-    Console(stderr=True, soft_wrap=True).print(Text(f"error: {error}", style="bold red"))
+        name = parameter.opts[0] if parameter.opts[0].startswith("-") else parameter.make_metavar(context)
+        message = explain(name, cause.errors()[0])
+    return f"{message.rstrip('.')} (see `{context.command_path if context else 'pargo'} --help`)" if message else ""
+
+
+def _fail(message: str, code: int) -> typing.NoReturn:
+    if message:  # else the help is shown already
+        typer.secho(f"error: {message}", err=True, fg="red", bold=True)
     sys.exit(code)
+
+
+def _read(seen: Seen, config: Path | None) -> tuple[Path, Any]:
+    """A config file, as seen from the project, and the config in it."""
+    from pargo.config.yaml_file import read_yaml
+
+    path = existing_file("--config", seen(config) if config else DEFAULT_CONFIG)
+    return path, _valid(read_yaml(path), path)  # what is no YAML is said before pydantic is there
+
+
+def _valid(data: Any, path: Path) -> Any:
+    from pargo.config.experiment import parse_config
+    from pargo.config.stages import check_sources
+
+    config = parse_config(data, where=str(path))
+    check_sources(config)
+    return config
+
+
+@contextmanager
+def _given() -> Iterator[None]:
+    """Whatever is wrong with files that a person named is a wrong argument."""
+    try:
+        yield
+    except PargoError as error:
+        raise UsageError(str(error)) from error
 
 
 # The whole experiment -----------------------------------------------------------------------------------------------
@@ -74,7 +126,7 @@ def _fail(error: PargoError, code: int) -> typing.NoReturn:
 
 @app.command()
 def reproduce(
-    config: ConfigFile = DEFAULT_CONFIG,
+    config: ConfigFile = None,
     profile: Annotated[Path | None, typer.Option(help="Snakemake profile: how jobs run, e.g. on a cluster.")] = None,
     cores: Annotated[int | None, typer.Option(min=1, help="CPU cores to use; default: the profile's.")] = None,
     on_interrupt: Annotated[
@@ -83,19 +135,27 @@ def reproduce(
     until: Annotated[str | None, typer.Option(metavar="STAGE", help="Stop after this stage.")] = None,
 ) -> None:
     """Run everything a config needs, record it with DVC and show the headline table."""
+    from pargo.groups import STAGES
+    from pargo.profiles import check_profile_files
+
+    if until is not None:
+        choice("--until", until, STAGES)
+    seen = go_to_project(own_code=True)
+    if profile is not None:
+        profile = seen(profile)
+        check_profile_files(profile)
+    file, _ = _read(seen, config)
     from pargo.reproduce import reproduce as run
 
-    run(config, profile=profile, cores=cores, until=until, on_interrupt=on_interrupt)
+    run(file, profile=profile, cores=cores, until=until, on_interrupt=on_interrupt)
 
 
 @config_app.command("check")
 def config_check(file: Annotated[Path, typer.Argument(help="Config file.")]) -> None:
     """Read and validate a config file; exit code 2 and one clear message when it cannot be run."""
-    from pargo.config.experiment import load_config
-    from pargo.config.stages import check_sources
+    from pargo.config.yaml_file import read_yaml
 
-    config = load_config(file)
-    check_sources(config)
+    config = _valid(read_yaml(existing_file("FILE", file)), file)
     typer.echo(f"{file}: ok; arms: {', '.join(config.arms)}; benchmarks: {', '.join(config.benchmarks)}")
 
 
@@ -104,6 +164,7 @@ def config_check(file: Annotated[Path, typer.Argument(help="Config file.")]) -> 
 
 def _run(module: str, settings: str, **arguments: Any) -> None:
     """Call `run` of a stage's module in this process."""
+    _check(settings, arguments)
     stage = importlib.import_module(module)
     stage.run(_parse(stage, settings), **arguments)
 
@@ -118,6 +179,7 @@ def _launch(
     modules: tuple[str, ...] = (),
 ) -> None:
     """Run a heavy stage as a job, or in this process with the executor `inline`."""
+    _check(settings, arguments)
     from pargo.jobs.launcher import launch
 
     name = run_directory.as_posix()
@@ -149,15 +211,38 @@ def _launch_shards(
     return shards
 
 
+def _check(settings: str, arguments: dict[str, Any]) -> None:
+    """What can be known to be wrong before the stage is imported: settings that are none, inputs that are not there."""
+    read_mapping("--settings", settings)
+    for name, value in arguments.items():
+        paths = value.values() if isinstance(value, dict) else value if isinstance(value, list) else [value]
+        if name in MADE:
+            continue
+        for path in paths:
+            if isinstance(path, Path):
+                existing(f"--{name}", path)
+
+
+def _part(settings: str, name: str, *fields: str) -> dict[str, Any]:
+    """A part of a stage's settings that this command reads itself."""
+    part = read_mapping("--settings", settings).get(name)
+    if not isinstance(part, dict) or any(field not in part for field in fields):
+        raise UsageError(f"--settings: {name}: expected a mapping with {', '.join(fields)}")
+    return part
+
+
 def _parse(stage: Any, settings: str) -> Any:
     """Settings of the type that the stage's `run` declares."""
     from pydantic import ValidationError
+
+    from pargo.config.words import explain
 
     kind = typing.get_type_hints(stage.run)["settings"]
     try:
         return kind.model_validate_json(settings)
     except ValidationError as error:
-        raise PargoError(f"--settings is not a {kind.__name__}: {error}") from None
+        problems = (explain(".".join(map(str, item["loc"])), item) for item in error.errors())
+        raise UsageError(f"--settings are no {kind.__name__}: {'; '.join(problems)}") from None
 
 
 def _named(pairs: list[str]) -> dict[str, Path]:
@@ -166,9 +251,9 @@ def _named(pairs: list[str]) -> dict[str, Path]:
     for pair in pairs:
         name, equals, directory = pair.partition("=")
         if not equals or not name or not directory:
-            raise PargoError(f"expected NAME=DIR, got {pair!r}")
+            raise UsageError(f"expected NAME=DIR, got {pair!r}")
         if name in directories:
-            raise PargoError(f"{name!r} is given twice")
+            raise UsageError(f"{name!r} is given twice")
         directories[name] = Path(directory)
     return directories
 
@@ -212,14 +297,13 @@ def caption(
     executor: Executor = "local",
 ) -> None:
     """Caption the selected images of one dataset; several jobs share them where the config says so."""
-    import json
-
+    chosen = _part(settings, "captions", "engine", "num_shards")
+    paths: dict[str, Any] = {"source": source, "selection": selection}
+    _check(settings, paths)
     from pargo.captions.engines import caption_modules
 
-    chosen = json.loads(settings)["captions"]
     engine = chosen["engine"]
     number, modules = chosen["num_shards"], caption_modules(engine if isinstance(engine, str) else engine["kind"])
-    paths: dict[str, Any] = {"source": source, "selection": selection}
     shards = _launch_shards(
         "caption", "pargo.captions.build:caption_shard", settings, paths, run_directory, executor, modules, number
     )
@@ -309,15 +393,14 @@ def evaluate(
     executor: Executor = "local",
 ) -> None:
     """Answer the questions of one benchmark with one model; several jobs share them where the config says so."""
-    import json
-
     from pargo.benchmarks import answer_modules
+
+    modules = answer_modules(_part(settings, "benchmark", "kind")["kind"])
+    number = _part(settings, "generation", "num_shards")["num_shards"]
+    paths: dict[str, Any] = {"language": language, "model": model, "source": source, "features": features}
+    _check(settings, paths)
     from pargo.benchmarks.evaluate import ANSWERS
 
-    read = json.loads(settings)
-    modules = answer_modules(read["benchmark"]["kind"])
-    number = read["generation"]["num_shards"]
-    paths: dict[str, Any] = {"language": language, "model": model, "source": source, "features": features}
     shards = _launch_shards(
         "evaluate", "pargo.benchmarks.evaluate:answer", settings, paths, run_directory, executor, modules, number
     )
@@ -342,14 +425,22 @@ def score(
     """Score official result files or saved answers; needs no model."""
     if name == "predictions":
         if settings is None or output is None or len(inputs) != 1:
-            raise PargoError("`score predictions` takes one directory, --settings and --output")
+            raise UsageError("`score predictions` takes one directory, --settings and --output")
         _run("pargo.benchmarks.score", settings, predictions=inputs[0], output=output, grades=grades)
         return
+    from pargo.benchmarks import PACKAGES
+
+    choice("NAME", name, [*PACKAGES, "predictions"])
+    for path in inputs:
+        existing("INPUT", path)
+    if output is not None:
+        new_file("--output", output)
     from pargo.benchmarks.score import score_files, to_json
     from pargo.benchmarks.show import show
     from pargo.files import write_atomic
 
-    record = score_files(name, inputs, parser, samples, partial=partial)
+    with _given():
+        record = score_files(name, inputs, parser, samples, partial=partial)
     if output is not None:
         write_atomic(output, to_json(record))
     if json:
@@ -373,13 +464,15 @@ def compare(
     samples: Annotated[int, typer.Option(min=1, help="Bootstrap draws.")] = 10_000,
 ) -> None:
     """Compare the scores of two runs on the same images: paired intervals, p values, Holm's correction."""
+    existing("RUN_A", run_a), existing("RUN_B", run_b)
     from rich.console import Console
 
     from pargo.benchmarks.compare import compare as compare_runs
     from pargo.benchmarks.compare_table import render
     from pargo.benchmarks.score import to_json
 
-    comparison = compare_runs(run_a, run_b, samples)
+    with _given():
+        comparison = compare_runs(run_a, run_b, samples)
     text = to_json(comparison.model_dump(mode="json")) if json else render(comparison, Console().width)
     typer.echo(text, nl=False)
 
@@ -396,16 +489,26 @@ def judge(
     api_key_environment: Annotated[str, typer.Option(help="Environment variable of the key.")] = "OPENAI_API_KEY",
 ) -> None:
     """Let a judge model grade MM-Vet's answers; `pargo score mmvet META GRADES` then scores them."""
+    existing_file("META", questions), existing_file("RESULTS", results), new_file("GRADES", output)
+    if prompt is not None:
+        existing_file("--prompt", prompt)
     from pydantic import ValidationError
 
-    from pargo.benchmarks.mmvet.judge import judge_files
     from pargo.config.judge import Judge
+    from pargo.config.words import explain
 
     try:
         chosen = Judge(base_url=base_url, model=model, num_runs=runs, api_key_environment=api_key_environment)
     except ValidationError as error:
         first = error.errors()[0]
-        raise PargoError(f"{first['loc'][0]}: {first['msg']}") from None
+        raise UsageError(explain(f"--{first['loc'][0]}".replace("_", "-"), first)) from None
+    from pargo.benchmarks.mmvet.judge import judge_files
+    from pargo.benchmarks.mmvet.judge_prompt import read_prompt
+    from pargo.benchmarks.mmvet.results import read
+
+    with _given():
+        read([questions, results], parser="judge", partial=False)
+        read_prompt(prompt) if prompt else None
     grading = judge_files(questions, results, output, chosen, prompt)
     typer.echo(f"written: {output}, {grading.graded} answers graded")
     if grading.ungraded:
@@ -455,6 +558,7 @@ def jobs(
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Show the table anew every few seconds.")] = False,
 ) -> None:
     """List the jobs that wait or run, or ended unwatched."""
+    go_to_project()
     import time
 
     from rich.console import Console
@@ -465,7 +569,7 @@ def jobs(
     console = Console(highlight=False)
     found = find_jobs()
     if not follow:
-        console.print(render(found) if found else "no jobs")
+        console.print(render(found) if found else f"no jobs in {Path.cwd()}")
         return
     with Live(render(found), console=console, auto_refresh=False) as live:
         while True:
@@ -479,6 +583,8 @@ def logs(
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until the job has ended.")] = False,
 ) -> None:
     """Print the log of a job."""
+    go_to_project()
+    _known_jobs([job_id])
     from pargo.jobs.overview import find_job
     from pargo.jobs.overview import follow as text_of
 
@@ -498,13 +604,26 @@ def cancel(
     all_jobs: Annotated[bool, typer.Option("--all", help="All of them.")] = False,
 ) -> None:
     """End jobs. What they saved stays, and the next run goes on from there."""
+    if bool(job_ids) == all_jobs:
+        raise UsageError("`cancel` takes ids, or --all")
+    go_to_project()
+    _known_jobs(job_ids or [])
     from pargo.jobs.overview import cancel as end
     from pargo.jobs.overview import find_job, find_jobs
 
-    if bool(job_ids) == all_jobs:
-        raise PargoError("`cancel` takes ids, or --all")
     for job in end(find_jobs() if all_jobs else [find_job(job_id) for job_id in job_ids or []]):
         typer.echo(f"cancelled {job.record.job_id}: {job.stage} {job.arm}")
+
+
+def _known_jobs(job_ids: list[str]) -> None:
+    """Refuse ids that no record has."""
+    from pargo.jobs.record import RECORD, JobRecord
+
+    records = [JobRecord.read(path.parent) for path in Path("runs").rglob(RECORD)]
+    known = sorted(record.job_id for record in records if record and record.job_id)
+    for job_id in job_ids:
+        if job_id not in known:
+            raise UsageError(f"no job {job_id!r} below {Path.cwd()}/runs; jobs on record: {', '.join(known) or 'none'}")
 
 
 # Models for others ----------------------------------------------------------------------------------------------------
@@ -521,13 +640,14 @@ def export(
     shard_size: Annotated[str, typer.Option(help="Largest file of weights.")] = "5GB",
 ) -> None:
     """Write a trained model as a complete transformers directory with model card."""
+    from pargo.export.arguments import check_export
+
+    check_export(run, directory, language, vision, dtype, shard_size)
     import torch
 
     from pargo.export.run import export as write
 
     types = {"bfloat16": torch.bfloat16, "float32": torch.float32}
-    if dtype not in types:
-        raise PargoError(f"--dtype: {dtype!r} is not known; choices: {', '.join(types)}")
     sources = {"language": language, "vision": vision}
     agreement = write(run, directory, **sources, dtype=types[dtype], compare=compare, shard_size=shard_size)
     typer.echo(f"written: {directory}")
@@ -545,6 +665,9 @@ def chat(
     ] = None,
 ) -> None:
     """Ask an exported model about an image; an empty line ends the conversation."""
+    from pargo.export.arguments import check_chat
+
+    check_chat(directory, image, save_attention)
     from pargo.chat import chat as talk
 
     talk(directory, image, questions=question or (), attention=save_attention)
@@ -556,6 +679,9 @@ def serve(
     directory: Annotated[Path, typer.Argument(metavar="DIR", help="Directory of an exported model.")],
 ) -> None:
     """Run `transformers serve` with an exported model; further options are passed on (--port 8001)."""
+    from pargo.export.arguments import check_exported
+
+    check_exported(directory)
     from pargo.serve import serve as run
 
     run(directory, context.args)
@@ -569,6 +695,9 @@ def convert_release(
     num_partial_tokens: Annotated[int, typer.Option(min=0, help="The first queries; the rest are global.")] = 288,
 ) -> None:
     """Convert the official release's checkpoint, strictly: projector, ln_vision, llm_proj, LoRA."""
+    from pargo.export.arguments import check_release
+
+    check_release(checkpoint, directory)
     from pargo.export.release import convert_release as convert
 
     convert(checkpoint, directory, num_heads=num_heads, num_partial_tokens=num_partial_tokens)
@@ -581,6 +710,9 @@ def convert_language(
     directory: Annotated[Path, typer.Argument(metavar="DIR", help="New directory, which transformers can load.")],
 ) -> None:
     """Convert a language model: GGUF to safetensors, InternLM2 to the Llama layout."""
+    from pargo.export.arguments import check_language
+
+    check_language(source, directory)
     from pargo.data.importers.convert import convert_language_model
 
     convert_language_model(source, directory)
@@ -589,76 +721,76 @@ def convert_language(
 
 @app.command()
 def plan(
-    config: ConfigFile = DEFAULT_CONFIG,
-    jobs: Annotated[Path, typer.Option(help="Jobs file: how many GPUs a job has.")] = Path(
-        "workflow/profiles/paper/jobs.yaml"
-    ),
-    gpu: Annotated[str, typer.Option(help="Which one: A10, A100, H100, H200, L40S or RTX 4090.")] = "H100",
+    config: ConfigFile = None,
+    jobs: Annotated[
+        Path | None,
+        typer.Option(help=f"Jobs file: how many GPUs a job has. [default: {DEFAULT_JOBS}]", show_default=False),
+    ] = None,
+    gpu: Annotated[str, typer.Option(help=f"Which one: {', '.join(sorted(PEAKS))}.")] = "H100",
     mfu: Annotated[float, typer.Option(min=0.01, max=1, help="Share of its peak in training.")] = 0.25,
     decoding_mfu: Annotated[float, typer.Option(min=0.001, max=1, help="Share while answers are generated.")] = 0.02,
 ) -> None:
     """Show what a config will cost before anything runs: GPU-hours, time, storage and download by stage and arm."""
+    choice("--gpu", gpu, sorted(PEAKS))
+    seen = go_to_project()
+    jobs_file = existing_file("--jobs", seen(jobs) if jobs else DEFAULT_JOBS)
+    file, experiment = _read(seen, config)
+    from pargo.config.jobs import load_jobs
+
+    resources = load_jobs(jobs_file)
     from rich.console import Console
 
-    from pargo.config.experiment import load_config
-    from pargo.config.jobs import load_jobs
     from pargo.plan.jobs import Assumptions
     from pargo.plan.jobs import plan as make_plan
     from pargo.plan.show import render
-    from pargo.train.speed import PEAKS
+    from pargo.plan.sizes import language_sizes
 
-    if gpu not in PEAKS:
-        raise ConfigError(f"--gpu: {gpu!r} is not known; choices: {', '.join(sorted(PEAKS))}")
-    experiment, resources = load_config(config), load_jobs(jobs)
     assumptions = Assumptions(gpu, PEAKS[gpu], mfu, decoding_mfu)
-    rows = make_plan(experiment, resources, assumptions)
+    rows, (_, sizes) = make_plan(experiment, resources, assumptions), language_sizes(experiment)
     # a number that is cut is worse than a line that wraps
-    Console(width=max(Console().width, 126)).print(render(rows, assumptions, f"{config}, jobs as in {jobs}"))
+    Console(width=max(Console().width, 126)).print(render(rows, assumptions, f"{file}, jobs as in {jobs_file}", sizes))
 
 
 @data_app.command("ls")
-def data_ls(config: ConfigFile = DEFAULT_CONFIG) -> None:
+def data_ls(config: ConfigFile = None) -> None:
     """List the sources of a config: where their files come from, how much they are, and what is here."""
+    file, experiment = _read(go_to_project(), config)
     from rich.console import Console
 
-    from pargo.config.experiment import load_config
     from pargo.data.overview import rows, table, version_table
     from pargo.layout import Layout
 
-    experiment = load_config(config)
     found = rows(experiment, Layout(experiment.name))
     versions = {name: version for row in found for name, version in row.downloads.items()}
     console = Console(width=max(Console().width, 126))
-    console.print(table(found, f"Sources of {config}"))
+    console.print(table(found, f"Sources of {file}"))
     if versions:
         console.print(version_table(versions))
 
 
 @data_app.command("size")
-def data_size(config: ConfigFile = DEFAULT_CONFIG) -> None:
+def data_size(config: ConfigFile = None) -> None:
     """Print how much a config's sources are in all: stated, and imported."""
-    from pargo.config.experiment import load_config
+    _, experiment = _read(go_to_project(), config)
     from pargo.data.overview import rows, totals
     from pargo.layout import Layout
 
-    experiment = load_config(config)
     typer.echo(totals(rows(experiment, Layout(experiment.name))))
 
 
 @data_app.command("verify")
-def data_verify(config: ConfigFile = DEFAULT_CONFIG) -> None:
+def data_verify(config: ConfigFile = None) -> None:
     """Read every imported file again and compare it with its sha256; exit code 1 when one differs."""
-    from pargo.config.experiment import load_config
+    file, experiment = _read(go_to_project(), config)
     from pargo.data.overview import check
     from pargo.layout import Layout
 
-    experiment = load_config(config)
     found = []
     for name, problem in check(experiment, Layout(experiment.name)):
         typer.echo(f"{name}: {problem or 'as it was imported'}")
         found.append(problem)
     if not found:
-        typer.echo(f"no source of {config} is imported here")
+        typer.echo(f"no source of {file} is imported here")
     raise typer.Exit(1 if any(found) else 0)
 
 
@@ -670,25 +802,25 @@ def data_fetch(
             metavar="NAME...", help="Rows of pargo/data/versions.yaml; by default those of the sources in use."
         ),
     ] = None,
-    config: ConfigFile = DEFAULT_CONFIG,
+    config: ConfigFile = None,
 ) -> None:
     """Fetch what a config's sources name, into `data/`: resumed, checked, in its folder when it is whole.
 
     The run does it too, on the machine where it is started; this is for another one that shares the folder.
     """
-    from pargo.config.experiment import load_config
+    file, experiment = _read(go_to_project(), config)
     from pargo.config.stages import source_downloads
-    from pargo.data.downloads import fetch_all
     from pargo.data.versions import download
 
-    experiment = load_config(config)
     used = [source_downloads(experiment.sources[name]) for name in sorted(experiment.used_sources)]
     wanted = (
         {name: download(name) for name in names} if names else {key: row for rows in used for key, row in rows.items()}
     )
     if not wanted:
-        typer.echo(f"{config} names no downloads: its sources are packages, which the run fetches, or made")
+        typer.echo(f"{file} names no downloads: its sources are packages, which the run fetches, or made")
         return
+    from pargo.data.downloads import fetch_all
+
     fetch_all(wanted)
 
 
@@ -696,26 +828,29 @@ def data_fetch(
 
 
 @versions_app.command("record")
-def versions_record(config: ConfigFile = DEFAULT_CONFIG) -> None:
+def versions_record(config: ConfigFile = None) -> None:
     """Write dvc.yaml and dvc.lock from the finished run of a config."""
+    file, _ = _read(go_to_project(own_code=True), config)
     from pargo.versioning import dvc
 
-    dvc.record(config)
+    dvc.record(file)
 
 
 @versions_app.command("restore")
-def versions_restore(config: ConfigFile = DEFAULT_CONFIG) -> None:
+def versions_restore(config: ConfigFile = None) -> None:
     """Bring back the artifacts of the checked-out commit, so that nothing of a config has to be rerun."""
+    file, _ = _read(go_to_project(own_code=True), config)
     from pargo.versioning import dvc
 
-    dvc.restore(config)
+    dvc.restore(file)
 
 
 @versions_app.command("status")
-def versions_status(config: ConfigFile = DEFAULT_CONFIG) -> None:
+def versions_status(config: ConfigFile = None) -> None:
     """Show what differs from the recorded versions of a config; exit code 1 when something does."""
+    file, _ = _read(go_to_project(own_code=True), config)
     from pargo.versioning import dvc
 
-    changes = dvc.status(config)
+    changes = dvc.status(file)
     typer.echo("\n".join(changes) or "up to date")
     raise typer.Exit(1 if changes else 0)

@@ -6,9 +6,13 @@ needs after success: checkpoints, job records, logs.
 
 from __future__ import annotations
 
+import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
+
+SEED = re.compile(r"seed-\d+")
 
 
 def manifest_path(directory: Path) -> Path:
@@ -58,13 +62,12 @@ class Layout:
 
     @staticmethod
     def of_model(directory: Path) -> ModelPlace | None:
-        """Where a model directory is; None when it lies elsewhere."""
-        if len(directory.parts) < 6:
-            return None
-        *root, top, config, models, arm, seed, _ = directory.parts
-        if (top, models) != ("artifacts", "models") or not seed.removeprefix("seed-").isdecimal():
-            return None
-        return ModelPlace(Layout(config, Path(*root)), arm, int(seed.removeprefix("seed-")))
+        """Where a model directory is, also as seen from a folder in between; None when it lies elsewhere."""
+        for path in (directory, Path(os.path.abspath(directory))):  # noqa: PTH100 - links stay
+            match path.parts:
+                case (*root, "artifacts", config, "models", arm, seed, _) if SEED.fullmatch(seed):
+                    return ModelPlace(Layout(config, Path(*root)), arm, int(seed.removeprefix("seed-")))
+        return None
 
     def predictions(self, arm: str, seed: int | str, benchmark: str) -> Path:
         return self.artifacts / "predictions" / arm / f"seed-{seed}" / benchmark

@@ -14,7 +14,6 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 from typing import Literal
@@ -31,37 +30,14 @@ from pargo.data.downloads import how_to_get
 from pargo.data.versions import Folder
 from pargo.display import Display, duration
 from pargo.errors import PargoError
+from pargo.groups import GROUPS, Group
 from pargo.jobs.launcher import ON_INTERRUPT
 from pargo.jobs.overview import Job, cancel, find_jobs
 from pargo.jobs.partitions import check_profile
 from pargo.jobs.slurm import Slurm
 from pargo.layout import Layout, manifest_path
+from pargo.profiles import check_profile_files
 from pargo.versioning.graph import DEFAULT_PROFILE, call_snakemake, list_jobs
-
-
-@dataclass(frozen=True)
-class Group:
-    """Stages that run together, because they are neighbours and can share the cores."""
-
-    stages: tuple[str, ...]  # as a person calls them
-    rules: tuple[str, ...]
-    last: tuple[str, ...]  # those rules that no other of the group needs: Snakemake takes only such in one --until
-
-
-REPORT = ("report_captions", "report_tables", "report_figures", "report_page")
-CAPTIONS = ("fingerprint", "select", "caption", "filter")
-GROUPS = (
-    Group(("download",), ("download",), ("download",)),
-    Group(CAPTIONS, CAPTIONS, ("filter",)),
-    Group(("features",), ("features",), ("features",)),
-    Group(("pretrain", "finetune"), ("pretrain", "finetune"), ("finetune",)),
-    Group(("evaluate",), ("evaluate", "attention"), ("evaluate", "attention")),
-    Group(("grade",), ("grade",), ("grade",)),
-    Group(("score",), ("score",), ("score",)),
-    Group(("report",), REPORT, ("report_captions", "report_page")),
-)
-STAGES = tuple(stage for group in GROUPS for stage in group.stages)
-
 
 OnInterrupt = Literal["ask", "detach", "cancel"]
 
@@ -80,17 +56,16 @@ def reproduce(
         config_file: config file; nothing runs when it is not valid.
         profile: directory of a Snakemake profile; the default runs on this machine.
         cores: number of CPU cores for jobs; by default what the profile says.
-        until: stage after which to stop, one of `STAGES`; nothing is recorded then.
+        until: stage after which to stop, one of `pargo.groups.STAGES`; nothing is recorded then.
         on_interrupt: what Ctrl-C does with running jobs; `ask` where nobody can be asked: jobs of a cluster stay,
             others are cancelled.
 
     Raises:
         ConfigError: the config cannot be run.
+        UsageError: no such profile, or it needs what this machine does not have.
         PargoError: a job failed, or another driver runs the same config.
     """
     started = time.monotonic()
-    if until is not None and until not in STAGES:
-        raise PargoError(f"--until: {until!r} is no stage; choices: {', '.join(STAGES)}")
     config_file, profile = config_file.resolve(), (profile or DEFAULT_PROFILE).resolve()
     config = load_config(config_file)
     check_sources(config)
@@ -98,6 +73,7 @@ def reproduce(
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     os.chdir(ROOT)  # all paths of the layout are relative to it
     _check_files(config, layout)
+    check_profile_files(profile)
     check_profile(profile)
     # launchers leave their jobs when Ctrl-C reaches them; what becomes of the jobs is decided once, here
     os.environ[ON_INTERRUPT] = "detach"

@@ -79,11 +79,15 @@ def test_package_that_is_not_in_the_source_table(tmp_path: Path) -> None:
     assert "sources.x: no package of pargo/data/versions.yaml; choices: easy_vqa" in done.stderr
 
 
-def test_expected_failure_is_one_line_and_exits_with_1() -> None:
-    done = pargo("reproduce", "--config", "config/micro.yaml", "--until", "training")
-    assert done.returncode == 1
-    assert done.stderr.startswith("error: --until: 'training' is no stage; choices: download, fingerprint,")
-    assert "Traceback" not in done.stderr
+def test_expected_failure_is_one_line_and_exits_with_1(tmp_path: Path) -> None:
+    arguments = ("--settings", "{}", "--predictions", str(tmp_path), "--output", str(tmp_path / "x"))
+    done = pargo("grade", *arguments, "--run-directory", str(tmp_path / "run"))
+    assert done.returncode == 2  # of other settings
+    settings = '{"judge": {"base_url": "http://127.0.0.1:9/v1", "model": "m"}}'
+    done = pargo("grade", "--settings", settings, *arguments[2:], "--run-directory", str(tmp_path / "run"))
+    assert done.returncode == 1  # no answers are there
+    assert done.stderr.startswith("error: ")
+    assert done.stderr.count("\n") == 1
 
 
 @pytest.mark.parametrize(("pairs", "message"), [(["a"], "NAME=DIR"), (["=b"], "NAME=DIR"), (["a=b", "a=c"], "twice")])
@@ -117,6 +121,7 @@ def test_command_of_a_rule_is_a_call_that_its_stage_takes(
     monkeypatch.setattr(
         cli, "_launch", lambda stage, function, settings, paths, *_: calls.append((function, settings, paths))
     )
+    monkeypatch.setattr(cli, "_check", lambda *_: None)  # the files are not there
     elements: list[dict[str, Any]] = []
     monkeypatch.setattr("pargo.jobs.launcher.launch_array", lambda function, given, **_: elements.extend(given))
     job = jobs[rule]
@@ -140,6 +145,6 @@ def test_command_of_a_rule_is_a_call_that_its_stage_takes(
 
 def test_settings_of_another_stage_are_refused() -> None:
     done = pargo("download", "--settings", '{"id":"x"}', "--output", "nowhere", "--run-directory", "nowhere")
-    assert done.returncode == 1
-    assert "DownloadSettings" in done.stderr
+    assert done.returncode == 2
+    assert "--settings are no DownloadSettings: source: required but not given" in done.stderr
     assert "Traceback" not in done.stderr

@@ -6,7 +6,6 @@ import difflib
 from pathlib import Path
 from typing import Annotated, Any
 
-import yaml
 from pydantic import Field, ValidationError, model_validator
 
 from pargo.config.base import Name, Settings
@@ -21,6 +20,8 @@ from pargo.config.report import Report
 from pargo.config.selection import Selection
 from pargo.config.sources import Source
 from pargo.config.training import Finetune, Pretrain
+from pargo.config.words import expected
+from pargo.config.yaml_file import kind_of, read_yaml, written
 from pargo.errors import ConfigError, InputError
 
 
@@ -132,19 +133,6 @@ def _known(where: str, name: str, choices: dict[str, Any]) -> None:
 # Loading --------------------------------------------------------------------------------------------------------------
 
 
-class _UniqueKeyLoader(yaml.SafeLoader):
-    """SafeLoader that refuses a key written twice, which YAML would silently resolve to the last."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
-        seen = set()
-        for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=True)
-            if key in seen:
-                raise ConfigError(f"{key_node.start_mark.name}:{key_node.start_mark.line + 1}: key {key!r} twice")
-            seen.add(key)
-        return super().construct_mapping(node, deep)
-
-
 def load_config(path: Path | str) -> Config:
     """Read and validate a config file.
 
@@ -152,29 +140,23 @@ def load_config(path: Path | str) -> Config:
         ConfigError: the file is missing, is not YAML, or holds a value that cannot be run; the message names the
             file, the field, the value and the choices.
     """
-    path = Path(path)
-    try:
-        with path.open(encoding="utf-8") as file:
-            data = yaml.load(file, Loader=_UniqueKeyLoader)  # noqa: S506 - a SafeLoader
-    except OSError as error:
-        raise ConfigError(f"cannot read config {path}: {error.strerror}") from error
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{path} is not valid YAML: {error}") from error
-    return parse_config(data, where=str(path))
+    return parse_config(read_yaml(Path(path)), where=str(path))
 
 
 def parse_config(data: Any, where: str = "config") -> Config:
     """Validate a config mapping in the file's form (`base` + `arms` as differences)."""
     if not isinstance(data, dict):
-        raise ConfigError(f"{where}: expected a mapping of settings, got {type(data).__name__}")
+        raise ConfigError(f"{where}: expected a mapping of settings, got {kind_of(data)}")
     data = _tuples(data)
     base, arms = data.pop("base", None), data.get("arms")
     for field, value in (("base", base), ("arms", arms)):
         if not isinstance(value, dict):
-            raise ConfigError(f"{where}: {field}: required, and must be a mapping")
+            raise ConfigError(f"{where}: {field}: required, expected a mapping, got {kind_of(value)}")
     for name, difference in arms.items():
         if not isinstance(difference, dict | None):
-            raise ConfigError(f"{where}: arms.{name}: expected differences from base as a mapping, got {difference!r}")
+            raise ConfigError(
+                f"{where}: arms.{name}: expected differences from base as a mapping, got {written(difference)}"
+            )
     table = data.get("projectors") or {}
     start = _look_up(base, table, f"{where}: base")
     data["arms"] = {
@@ -249,7 +231,7 @@ def _explain(item: Any, data: dict, arms: dict) -> str:
     hint = ""
     if kind == "float_type" and isinstance(value, str):
         hint = "; YAML reads 1e-3 as text: write 1.0e-3"
-    return f"{field}: {value!r} is not valid: {item['msg'][0].lower() + item['msg'][1:]}{hint}"
+    return f"{field}: {written(value)} is not valid: {expected(item)}{hint}"
 
 
 def _tag(value: Any) -> str:

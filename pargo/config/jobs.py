@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
-import yaml
 from pydantic import Field, ValidationError, model_validator
 
 from pargo.config.base import Positive, Settings
+from pargo.config.words import explain
+from pargo.config.yaml_file import kind_of, read_yaml
 from pargo.errors import ConfigError
 
 StageName = Literal["fingerprint", "select", "caption", "filter", "features", "pretrain", "finetune", "evaluate"]
@@ -84,13 +85,11 @@ def load_jobs(path: Path) -> Jobs:
     Raises:
         ConfigError: it cannot be read, or a value cannot be used; the message names file, field and value.
     """
+    data = read_yaml(path, "jobs file")
+    if not isinstance(data, dict | None):
+        raise ConfigError(f"{path}: expected a mapping of settings, got {kind_of(data)}")
     try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-        return Jobs.model_validate(_tuples(data))
-    except OSError as error:
-        raise ConfigError(f"cannot read jobs file {path}: {error.strerror}") from error
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{path} is not valid YAML: {error}") from error
+        return Jobs.model_validate(_tuples(data or {}))
     except ValidationError as error:
         raise ConfigError(f"{path}: " + "; ".join(_explain(problem) for problem in error.errors())) from None
 
@@ -106,9 +105,7 @@ def _explain(problem: Any) -> str:
     if problem["type"] == "extra_forbidden":
         known = Jobs if len(problem["loc"]) == 1 else Resources
         return f"{where}: unknown key (choices: {', '.join(sorted(known.model_fields))})"
-    if problem["type"] == "value_error":
-        return str(problem["ctx"]["error"])
-    return f"{where}: {problem['input']!r}: {problem['msg']}"
+    return explain("" if problem["type"] == "value_error" else where, problem)
 
 
 LOCAL = Jobs(backend="local", array_limit=1, defaults=Resources(max_failures=0))

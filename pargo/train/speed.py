@@ -9,16 +9,7 @@ from collections.abc import Mapping
 import torch
 
 from pargo.models.vlm import PargoModel
-
-# Dense bf16 products per second, without sparsity: NVIDIA's data sheets (SXM where there are several).
-PEAKS: dict[str, float] = {
-    "H200": 989.4e12,
-    "H100": 989.4e12,
-    "A100": 312e12,
-    "L40S": 362e12,
-    "A10": 125e12,
-    "RTX 4090": 165.2e12,
-}
+from pargo.train.peaks import PEAKS
 
 
 def peak_flops() -> float | None:

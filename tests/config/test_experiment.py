@@ -72,7 +72,7 @@ def test_every_config_is_valid_and_named_like_its_file(path: Path) -> None:
         (
             "base/pretrain/num_samples",
             "many",
-            "base.pretrain.num_samples: 'many' is not valid: input should be a valid int",
+            "base.pretrain.num_samples: 'many' is not valid: expected a whole number",
         ),
         ("base/pretrain/num_samples", 1.5, "base.pretrain.num_samples: 1.5 is not valid"),
         ("base/pretrain/learning_rate", "1e-3", "write 1.0e-3"),

@@ -76,7 +76,7 @@ def test_an_unknown_row_lists_the_known_ones():
         ("a: {kind: http, files: {y: {urls: []}}, folder: z}", "urls"),
         ("a: {kind: hub, repository: x/y, files: [y.json], unpack: ., folder: z}", "no archives: y.json"),
         ("a: {kind: ftp}", "kind"),
-        ("a: {kind: http", "a: {kind"),
+        ("a: {kind: http", ":1: not valid YAML: expected"),
     ],
 )
 def test_a_wrong_row_is_refused(tmp_path, text, message):

@@ -20,13 +20,22 @@ from pargo.jobs.overview import find_job, find_jobs, follow
 from pargo.jobs.record import Attempts, JobRecord
 from pargo.jobs.stage import Stage
 from pargo.jobs.submission import submit
+from pargo.project import MARKS
 from pargo.reproduce import _settle
+
+
+def make_project(folder: Path) -> None:
+    """What `pargo` knows a project by."""
+    for mark in MARKS:
+        (folder / mark).parent.mkdir(exist_ok=True)
+        (folder / mark).touch()
 
 
 @pytest.fixture
 def job(tmp_path, monkeypatch) -> Iterator[JobRecord]:
     """A running job of the toy stage, in a project folder."""
     monkeypatch.setenv("PYTHONPATH", f"{Path(__file__).parent}:{Path(__file__).parents[2]}")
+    make_project(tmp_path)
     monkeypatch.chdir(tmp_path)
     run_directory = Path("runs/toy/pretrain/pargo/seed-0")
     arguments = {"output": tmp_path / "out", "trace": tmp_path / "trace", "wait_for": tmp_path / "go"}
@@ -57,8 +66,9 @@ def test_the_table(job, tmp_path):
 
 
 def test_no_jobs(tmp_path, monkeypatch):
+    make_project(tmp_path)
     monkeypatch.chdir(tmp_path)
-    assert CliRunner().invoke(app, ["jobs"]).output == "no jobs\n"
+    assert CliRunner().invoke(app, ["jobs"]).output == f"no jobs in {tmp_path}\n"
     with pytest.raises(PargoError, match="no job '7' below runs/; jobs on record: none"):
         find_job("7")
 

@@ -19,13 +19,17 @@ from pargo.config.experiment import load_config
 from pargo.config.jobs import Jobs, load_jobs
 from pargo.config.models import Adapter, Vision
 from pargo.config.sources import LanguageShape
-from pargo.config.stages import finetune
+from pargo.config.stages import download, finetune
+from pargo.data.random_models import write_random_language
+from pargo.data.versions import wheel
 from pargo.errors import InputError
+from pargo.layout import Layout
 from pargo.models.language import add_lora
 from pargo.models.vision import VisionTower, vision_config
 from pargo.plan.flops import LanguageCost, make_projector, tower_flops
 from pargo.plan.jobs import BENCHMARKS, Assumptions, Row, plan
 from pargo.plan.show import render
+from pargo.plan.sizes import language_sizes
 
 SHAPE = LanguageShape(
     hidden_size=32,
@@ -196,10 +200,53 @@ def test_adapters_that_cannot_be_counted_are_named(modules):
         LanguageCost(SHAPE).adapter_weights(LORA.model_copy(update={"target_modules": modules}))
 
 
-def test_a_language_model_that_is_not_there_yet_is_named(tmp_path, monkeypatch):
+@pytest.fixture
+def fresh(tmp_path, monkeypatch):
+    """What a clone has, and nothing that a run made."""
+    for name in ("Snakefile", "config", "pargo", "workflow"):
+        (tmp_path / name).symlink_to(ROOT / name)
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(InputError, match="sizes of smollm2_135m_instruct are not known before it is there"):
-        plan(load_config(ROOT / "config/quick.yaml"), Jobs(), ASSUMED)
+    return tmp_path
+
+
+@pytest.mark.parametrize("name", [None, *(path.name for path in sorted((ROOT / "config").glob("*.yaml")))])
+def test_every_config_is_planned_in_a_fresh_clone(fresh, name, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "160")
+    shown = CliRunner().invoke(app, ["plan", *(["--config", f"config/{name}"] if name else [])])
+    assert shown.exit_code == 0, shown.exception
+    config = load_config(fresh / "config" / (name or "quick.yaml"))
+    stated = "pargo/data/versions.yaml" if config.name == "quick" else "the config"
+    assert f"Sizes of the language model: stated in {stated}." in " ".join(shown.output.split())
+    for arm in config.arms:
+        assert arm in shown.output
+
+
+def test_a_model_that_is_there_is_counted_as_it_is(tmp_path, monkeypatch):
+    config = load_config(ROOT / "config/micro.yaml")
+    monkeypatch.chdir(tmp_path)
+    stated, origin = language_sizes(config)
+    source = config.sources[config.language.source]
+    write_random_language(Layout(config.name).source(config.language.source), **source.model_dump(exclude={"kind"}))
+    assert language_sizes(config) == (stated, "imported")
+    assert origin == "stated in the config"
+    path = Layout(config.name).source(config.language.source) / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"vocab_size": 300}))
+    assert language_sizes(config)[0].vocab_size == 300
+
+
+def test_the_stated_sizes_of_a_package_are_no_setting_of_its_import():
+    """They are for the plan: a run that was made before they were stated stays up to date."""
+    assert wheel("smollm2_135m_instruct").shape is not None
+    quick = load_config(ROOT / "config/quick.yaml")
+    assert "shape" not in canonical_json(download(quick, "smollm2_135m_instruct"))
+
+
+def test_a_language_model_whose_sizes_nothing_states_is_named(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    quick = load_config(ROOT / "config/quick.yaml")
+    wrong = quick.model_copy(update={"language": quick.language.model_copy(update={"source": "easy_vqa"})})
+    with pytest.raises(InputError, match=r"nothing states the sizes of easy_vqa: write its `shape` into"):
+        plan(wrong, Jobs(), ASSUMED)
 
 
 def test_the_command_says_what_is_assumed(monkeypatch):
