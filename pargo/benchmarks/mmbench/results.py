@@ -10,7 +10,6 @@ from pathlib import Path
 
 from pargo.benchmarks.mmbench.rows import (
     DETAILS,
-    L2_CATEGORY,
     LETTERS,
     NO_ANSWERS,
     check_rows,
@@ -24,7 +23,7 @@ from pargo.errors import PargoError
 
 OFFICIAL = "official"
 TABLE = "mmbench.xlsx"
-COLUMNS = ("index", "question", *LETTERS, "category", L2_CATEGORY, "prediction")
+COLUMNS = ("index", "question", *LETTERS, "prediction")
 MAX_CELL = 32_767  # characters, in Excel; what is longer is cut
 _NOT_IN_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 _MODIFIED = re.compile(rb"(<dcterms:(created|modified)[^>]*>)[^<]*")
@@ -90,7 +89,8 @@ def _without_times(archive: io.BytesIO) -> bytes:
 def read(inputs: Sequence[Path], *, parser: str, partial: bool) -> list[Answered]:
     """The answers of one table (tsv, csv, xlsx), by index, as the official tool sorts them.
 
-    Any part of the benchmark is a table that the official tool takes, so `partial` changes nothing.
+    Any part of the benchmark is a table that the official tool takes, so `partial` changes nothing. Categories may be
+    missing, as in LLaVA's upload: then there is one task, `all`. Answers stay as the cells have them.
 
     Raises:
         PargoError: not one table, a broken one, an index twice, or rows without answer; names file and line.

@@ -213,7 +213,7 @@ def test_predictions_survive_the_official_table(tmp_path, seed):
     made = [item.model_copy(update={"answer": rng.choice([item.answer, item.label, *nasty])}) for item in made]
     results.write(made, tmp_path)
     table = tmp_path / "official" / "mmbench.xlsx"
-    back = results.read([table], parser="official", partial=False)
+    back = results.read([table], parser="vlmevalkit_2024_08", partial=False)
     by_id = {item.id: item for item in back}
     for item in made:
         other = by_id[item.id]
@@ -222,7 +222,7 @@ def test_predictions_survive_the_official_table(tmp_path, seed):
         )
         if item.answer.isprintable():
             assert other.answer == item.answer[:32_767]
-    first = score_answers("mmbench", made, "official", 20)
+    first = score_answers("mmbench", made, "vlmevalkit_2024_08", 20)
     second = score_files("mmbench", [table], samples=20)
     for part in ("figures", "counts", "baselines"):
         assert first[part] == second[part]
@@ -246,7 +246,7 @@ def test_intervals_are_by_image_where_images_are_known():
         )
         for number, image in ((number, f"{number % 3}.jpg") for number in range(30))
     ]
-    known = score_answers("mmbench", questions, "official", 500)["headline"]
+    known = score_answers("mmbench", questions, "vlmevalkit_2024_08", 500)["headline"]
     unknown = score_answers(
         "mmbench", [answer.model_copy(update={"image": ""}) for answer in questions], "official", 500
     )["headline"]

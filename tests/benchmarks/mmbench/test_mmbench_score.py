@@ -91,7 +91,7 @@ def test_any_small_table_scores_as_in_the_official_tool(data):
     kept = data.draw(st.lists(st.sampled_from(rows), min_size=1, unique_by=id))
     if not any(int(row["index"]) < 1_000_000 for row in kept):
         kept.append(rows[0])
-    check(score_answers("mmbench", records(kept), "official", 5), official_tool(kept))
+    check(score_answers("mmbench", records(kept), "vlmevalkit_2024_08", 5), official_tool(kept))
 
 
 def records(rows: list[dict]) -> list[Answered]:
@@ -175,7 +175,7 @@ def test_parser_equals_the_official_one(answer):
 def test_one_wrong_rotation_makes_the_group_wrong():
     rows = make_rows(random.Random(0), {"ocr": ("FP-S", 2)}, [4, 2], right)
     rows[1]["prediction"] = "Z"
-    record = score_answers("mmbench", records(rows), "official", 10)
+    record = score_answers("mmbench", records(rows), "vlmevalkit_2024_08", 10)
     assert record["headline"]["value"] == record["figures"]["circular"] == 0.5
     assert record["figures"]["plain"] == pytest.approx(5 / 6)
     assert (record["counts"]["unmatched"], record["counts"]["refused"]) == (1, 1)
@@ -190,8 +190,8 @@ def test_missing_rotations_do_not_matter_but_are_counted():
     rows = make_rows(random.Random(0), {"ocr": ("FP-S", 2)}, [4, 4], right)
     rows[2]["prediction"] = ""
     kept = [row for row in rows if row is not rows[2]]
-    assert score_answers("mmbench", records(rows), "official", 10)["headline"]["value"] == 0.5
-    record = score_answers("mmbench", records(kept), "official", 10)
+    assert score_answers("mmbench", records(rows), "vlmevalkit_2024_08", 10)["headline"]["value"] == 0.5
+    record = score_answers("mmbench", records(kept), "vlmevalkit_2024_08", 10)
     assert record["headline"]["value"] == 1
     assert record["counts"]["groups_with_missing_rotations"] == 1
 
@@ -199,21 +199,21 @@ def test_missing_rotations_do_not_matter_but_are_counted():
 def test_group_without_main_row_does_not_count():
     rows = make_rows(random.Random(0), {"ocr": ("FP-S", 2), "image_scene": ("CP", 1)}, [4, 4, 2], right)
     rows[5]["prediction"] = "Z"
-    record = score_answers("mmbench", records([*rows[:4], *rows[5:8], *rows[9:]]), "official", 10)
+    record = score_answers("mmbench", records([*rows[:4], *rows[5:8], *rows[9:]]), "vlmevalkit_2024_08", 10)
     assert record["headline"]["value"] == 1
     assert record["counts"]["groups_without_main_row"] == 2
     assert list(record["tasks"]) == ["ocr"]
     assert record["headline"]["num_questions"] == 4
     assert record["figures"]["plain"] == pytest.approx(7 / 8)
     with pytest.raises(PargoError, match="none of 3 rows is a main row"):
-        score_answers("mmbench", records(rows[5:8]), "official", 10)
+        score_answers("mmbench", records(rows[5:8]), "vlmevalkit_2024_08", 10)
 
 
 def test_all_answers_unmatched_score_zero():
     rows = small_rows()
     for row in rows:
         row["prediction"] = "?"
-    record = score_answers("mmbench", records(rows), "official", 10)
+    record = score_answers("mmbench", records(rows), "vlmevalkit_2024_08", 10)
     assert record["headline"]["value"] == record["figures"]["plain"] == 0
     assert record["headline"]["interval"] == [0, 0]
     assert record["counts"]["unmatched"] == len(rows)
@@ -284,7 +284,7 @@ def test_two_splits_are_divided_as_the_official_tool_does():
     rows = make_rows(random.Random(0), {"ocr": ("FP-S", 2)}, [2, 2], right)
     for row in rows[2:]:
         row |= {"split": "test", "prediction": "Z"}
-    assert score_answers("mmbench", records(rows), "official", 5)["figures"]["circular_by_split"] == {
+    assert score_answers("mmbench", records(rows), "vlmevalkit_2024_08", 5)["figures"]["circular_by_split"] == {
         "dev": 1,
         "test": 0,
     }
@@ -418,12 +418,12 @@ def test_inputs_must_be_one_table(tmp_path):
 def test_predictions_without_answers_or_with_other_ids_are_refused():
     rows = records(make_rows(random.Random(0), {"ocr": ("FP-S", 1)}, [2], right))
     with pytest.raises(PargoError, match=r"has no answer to score by; MMBench's test split has none published"):
-        score_answers("mmbench", [row.model_copy(update={"label": ""}) for row in rows], "official", 5)
+        score_answers("mmbench", [row.model_copy(update={"label": ""}) for row in rows], "vlmevalkit_2024_08", 5)
     for identifier, message in [("x", "index 'x'"), ("12.0", "plain whole number"), ("012", "plain whole number")]:
         with pytest.raises(PargoError, match=message):
-            score_answers("mmbench", [rows[0].model_copy(update={"id": identifier})], "official", 5)
+            score_answers("mmbench", [rows[0].model_copy(update={"id": identifier})], "vlmevalkit_2024_08", 5)
     with pytest.raises(PargoError, match="twice"):
-        score_answers("mmbench", [rows[0], rows[0]], "official", 5)
+        score_answers("mmbench", [rows[0], rows[0]], "vlmevalkit_2024_08", 5)
 
 
 def test_a_line_that_would_end_the_table_is_refused():
