@@ -10,7 +10,7 @@ from typing import Any
 from pargo.benchmarks.mmbench.answers import REFUSED, RULES, UNMATCHED, parse
 from pargo.benchmarks.mmbench.edition import edition
 from pargo.benchmarks.mmbench.missing import seen_options
-from pargo.benchmarks.mmbench.rows import L2_CATEGORY, NO_ANSWERS, NO_CATEGORY, group_of, number_of
+from pargo.benchmarks.mmbench.rows import L2_CATEGORY, NO_ANSWERS, NO_CATEGORY, ROTATION, group_of, number_of
 from pargo.benchmarks.records import Answered, check_ids
 from pargo.benchmarks.summary import headline_record, task_record
 from pargo.errors import PargoError
@@ -71,7 +71,7 @@ def score(answers: Sequence[Answered], parser: str, samples: int) -> dict[str, A
             "rows": len(answers),
             "groups": len(groups),
             "groups_without_main_row": num_lost,
-            "groups_with_missing_rotations": sum(len(rows) < len(rows[0].options) for rows in groups.values()),
+            "groups_with_missing_rotations": sum(map(_lacks_rotations, groups.values())),
             "unmatched": sum(letter in (UNMATCHED, REFUSED) for letter in parsed.values()),
             "refused": sum(letter == REFUSED for letter in parsed.values()),
             # always wrong in the official tool, which reads such an option as missing
@@ -81,6 +81,11 @@ def score(answers: Sequence[Answered], parser: str, samples: int) -> dict[str, A
         "correct": _correct(answers, right),
         "values": values,
     }
+
+
+def _lacks_rotations(rows: Sequence[Answered]) -> bool:
+    """Whether a group has fewer rows than options, or than its last rotation says: options may be missing."""
+    return len(rows) < max(len(rows[0].options), number_of(rows[-1]) // ROTATION + 1)
 
 
 def _circular(groups: Groups, parser: str) -> dict[str, float]:
