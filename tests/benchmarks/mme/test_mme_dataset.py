@@ -141,7 +141,7 @@ class Characters:
         ),
         (
             "pargo_release",
-            f"<s>{SYSTEM} USER: <Img>[image]</Img> Is it red? Please answer yes or no.\n"
+            f"<s>{SYSTEM} USER: <Img>[image]</Img> Is it red?\n"  # as its files have it, without MME's own sentence
             "Answer the question using a single word(Yes or No)\nASSISTANT: ",
             100,
             4,
