@@ -393,6 +393,9 @@ def judge(
     model: Annotated[str, typer.Option(help="Name of the judge model.")],
     runs: Annotated[int, typer.Option(min=1, help="Grades of each answer.")] = 1,
     prompt: Annotated[Path | None, typer.Option(help="File with another prompt than ours.")] = None,
+    notebook: Annotated[
+        bool, typer.Option("--notebook", help="Grade as MM-Vet's notebook does; --prompt is the text of its `prompt`.")
+    ] = False,
     api_key_environment: Annotated[str, typer.Option(help="Environment variable of the key.")] = "OPENAI_API_KEY",
 ) -> None:
     """Let a judge model grade MM-Vet's answers; `pargo score mmvet META GRADES` then scores them."""
@@ -406,8 +409,10 @@ def judge(
     except ValidationError as error:
         first = error.errors()[0]
         raise PargoError(f"{first['loc'][0]}: {first['msg']}") from None
-    grading = judge_files(questions, results, output, chosen, prompt)
+    grading = judge_files(questions, results, output, chosen, prompt, notebook=notebook)
     typer.echo(f"written: {output}, {grading.graded} answers graded")
+    if grading.given_up:
+        typer.echo(f"0.0 after five replies without a grade, as in the notebook: {', '.join(grading.given_up)}")
     if grading.ungraded:
         reasons = "; ".join(f"{name}: {reason}" for name, reason in grading.ungraded.items())
         raise PargoError(f"{len(grading.ungraded)} answers are not graded and not in {output}: {reasons}")

@@ -106,7 +106,7 @@ def test_splits_by_name_and_by_category(tmp_path):
         (change(ANSWERS, 4, question_id=None), r"answers.jsonl:5: `question_id` is None"),
         (
             change([row | {"prompt": "?"} for row in ANSWERS], 4, question_id=99),
-            r"answers.jsonl:5: question '99' is not in .*labels.json; without `question_id` answers are paired by their",
+            r"answers.jsonl:5: question '99' is not in .*labels.json; without `question_id` answers are paired by th",
         ),
         (change(ANSWERS, 4, question_id=99)[:-1], r"answers.jsonl:5: question '99' is not in .*labels.json"),
         (
@@ -229,7 +229,10 @@ OWN = [row | {"question_id": row["question_id"] - 1} for row in ANSWERS]  # coun
         [{"question_id": row["question_id"], "answer": row["text"]} for row in OWN],
         [row | {"question_id": f"{row['question_id'] + 500_000}"} for row in OWN],
         [row | {"question_id": f"coco-{row['question_id']}"} for row in OWN],  # each question is that of its label
-        [row | {"question_id": 7, "prompt": f"{row['prompt']}\nAnswer with a word."} for row in OWN[:-1]] + [OWN[-1]],
+        [
+            row | {"question_id": 7 - row["question_id"], "prompt": f"{row['prompt']}\nAnswer with a word."}
+            for row in OWN
+        ],
     ],
 )
 def test_answers_with_a_numbering_of_their_own_are_paired_by_order(tmp_path, answers):
@@ -304,7 +307,7 @@ def test_llavas_merged_file_in_disorder(tmp_path):
     with pytest.raises(PargoError, match=r"a\.jsonl: 11 answers to the 12 questions of .*popular"):
         score_files("pope", [coco, questions, answers])
     write(answers, rows[:12])
-    with pytest.raises(PargoError, match=r"a\.jsonl: no answers to split random, popular, of which .*coco has labels"):
+    with pytest.raises(PargoError, match=r"a\.jsonl: no answers to split popular, random, of which .*coco has labels"):
         score_files("pope", [coco, questions, answers])
     assert list(score_files("pope", [coco, questions, answers], samples=2, partial=True)["tasks"]) == ["adversarial"]
     write(answers, [*rows[:-1], rows[-1] | {"question_id": 99}])

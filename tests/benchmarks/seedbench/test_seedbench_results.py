@@ -157,7 +157,7 @@ def test_partial_scores_what_is_there(tmp_path):
         (change(4, question_id=" "), r"results.jsonl:5: `question_id` is ' '"),
         (
             change(4, question_id="1003", prediction="B"),
-            r"results.jsonl:5: question '1003' again, it is answered in .*results.jsonl:4, and in another way: keep one",
+            r"results.jsonl:5: question '1003' again, it is answered in .*results.jsonl:4, and in another way: keep",
         ),
         (change(4, question_id=1003, prediction="B"), r"results.jsonl:5: question '1003' again"),
         (change(4, question_id=1003), r"results.jsonl: 1 of 12 image questions have no answer, e.g. '1004'"),
