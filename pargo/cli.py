@@ -415,7 +415,7 @@ def score(
     name: Annotated[str, typer.Argument(metavar="NAME", help="Benchmark, or `predictions` for a stage of the graph.")],
     inputs: Annotated[list[Path], typer.Argument(metavar="INPUT...", help="Official files; see the README.")],
     json: Annotated[bool, typer.Option("--json", help="Print the whole record.")] = False,
-    parser: Annotated[str | None, typer.Option(help="Which rule reads the answers; default: the official one.")] = None,
+    parser: Annotated[str | None, typer.Option(help="Which rule reads the answers; default: see the README.")] = None,
     partial: Annotated[bool, typer.Option(help="Accept a part of the benchmark.")] = False,
     samples: Annotated[int, typer.Option(min=1, help="Bootstrap draws of the interval.")] = 2000,
     settings: Annotated[str | None, typer.Option(help="For `predictions`: what the stage reads of the config.")] = None,
@@ -486,6 +486,9 @@ def judge(
     model: Annotated[str, typer.Option(help="Name of the judge model.")],
     runs: Annotated[int, typer.Option(min=1, help="Grades of each answer.")] = 1,
     prompt: Annotated[Path | None, typer.Option(help="File with another prompt than ours.")] = None,
+    notebook: Annotated[
+        bool, typer.Option("--notebook", help="Grade as MM-Vet's notebook does; --prompt is the text of its `prompt`.")
+    ] = False,
     api_key_environment: Annotated[str, typer.Option(help="Environment variable of the key.")] = "OPENAI_API_KEY",
 ) -> None:
     """Let a judge model grade MM-Vet's answers; `pargo score mmvet META GRADES` then scores them."""
@@ -509,8 +512,10 @@ def judge(
     with _given():
         read([questions, results], parser="judge", partial=False)
         read_prompt(prompt) if prompt else None
-    grading = judge_files(questions, results, output, chosen, prompt)
+    grading = judge_files(questions, results, output, chosen, prompt, notebook=notebook)
     typer.echo(f"written: {output}, {grading.graded} answers graded")
+    if grading.given_up:
+        typer.echo(f"0.0 after five replies without a grade, as in the notebook: {', '.join(grading.given_up)}")
     if grading.ungraded:
         reasons = "; ".join(f"{name}: {reason}" for name, reason in grading.ungraded.items())
         raise PargoError(f"{len(grading.ungraded)} answers are not graded and not in {output}: {reasons}")

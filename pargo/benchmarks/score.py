@@ -59,6 +59,8 @@ def score_files(
 ) -> dict[str, Any]:
     """The score of official result files, or of a predictions directory of ours.
 
+    The record also has `notes`: sentences on what was taken of files that do not say all that they might.
+
     Args:
         kind: name of the benchmark.
         inputs: as its `results.read` takes them, or one directory that holds `predictions.jsonl`.
@@ -72,6 +74,7 @@ def score_files(
     scorer = load(kind, "score")
     parser = parser or next(iter(scorer.PARSERS))
     check_parser(kind, parser)
+    notes: list[str] = []
     if len(inputs) == 1 and (inputs[0] / PREDICTIONS).is_file():
         files = [inputs[0] / PREDICTIONS]
         answers: Sequence[Answered] = read_predictions(files[0])
@@ -81,10 +84,11 @@ def score_files(
         for path in inputs:
             if not path.exists():
                 raise PargoError(f"{path} does not exist")
-        answers = load(kind, "results").read(inputs, parser=parser, partial=partial)
+        answers = load(kind, "results").read(inputs, parser=parser, partial=partial, notes=notes)
         files = [file for path in inputs for file in (sorted(path.glob("*")) if path.is_dir() else [path])]
     record = score_answers(kind, answers, parser, samples)
     record["inputs"] = {path.as_posix(): sha256_file(path) for path in files if path.is_file()}
+    record["notes"] = notes
     return record
 
 

@@ -36,6 +36,8 @@ def show(record: Mapping[str, Any], console: Console | None = None) -> None:
         console.print(
             ", ".join(f"{key} {value:,}" for key, value in _flat(record["counts"])), highlight=False, markup=False
         )
+    for note in record.get("notes", ()):
+        console.print(f"Note: {note}.", highlight=False, markup=False)
 
 
 def _tasks(tasks: Mapping[str, Mapping[str, Any]]) -> Table:

@@ -45,7 +45,11 @@ class MMBench(Settings):
     source: Name
     split: Literal["test"] = "test"
     prompt: Literal["official", "llava", "compact"] = "compact"
-    parser: Literal["official"] = "official"
+    parser: Literal["vlmevalkit_2024_08", "vlmevalkit_2025_08", "vlmevalkit_2026_08"] = Field(
+        "vlmevalkit_2024_08",
+        description="exact matching as in VLMEvalKit of that month and later, until the next; no judge is asked. "
+        "The first is that of most published scores",
+    )
 
 
 class SEEDBench(Settings):

@@ -159,8 +159,13 @@ def _parser_notes(settings: ReportSettings, scores: Scores, benchmark: str) -> I
         for score in scores[arm, benchmark]:
             by_parser = score.data["figures"].get("parsers", {})
             if len(set(by_parser.values())) > 1:
-                values = (f"{words.in_words(parser).lower()} {value:.1f}" for parser, value in by_parser.items())
+                values = (f"{words.in_words(parser).lower()} {_by_size(value)}" for parser, value in by_parser.items())
                 yield f"Parsers disagree for {names[arm]}, seed {score.seed}: {', '.join(values)}."
+
+
+def _by_size(value: float) -> str:
+    """Points with one decimal, shares with three."""
+    return f"{value:.1f}" if value > 1 else f"{value:.3f}"
 
 
 def seed_note(settings: ReportSettings) -> str:

@@ -13,7 +13,7 @@ def write(predictions: Iterable[Prediction], directory: Path) -> None:
     """Nothing to write."""
 
 
-def read(inputs: Sequence[Path], *, parser: str, partial: bool) -> list[Answered]:
+def read(inputs: Sequence[Path], *, parser: str, partial: bool, notes: list[str] | None = None) -> list[Answered]:
     """The answers of one `predictions.jsonl`."""
     if len(inputs) != 1:
         raise PargoError(f"easy_vqa takes one predictions file, got {len(inputs)} inputs")

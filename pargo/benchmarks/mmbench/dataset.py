@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from pargo.benchmarks.mmbench.hub import read_hub
-from pargo.benchmarks.mmbench.rows import LETTERS, check_rows, question_fields, read_index
+from pargo.benchmarks.mmbench.rows import CATEGORY, LETTERS, check_rows, question_fields, read_index
 from pargo.benchmarks.mmbench.tables import read_table
 from pargo.benchmarks.official import Entry, open_files
 from pargo.benchmarks.questions import image_extension, read_source, write_source
@@ -17,7 +17,7 @@ from pargo.benchmarks.rows import Row
 from pargo.config.benchmarks import MMBench
 from pargo.errors import PargoError
 
-COLUMNS = ("index", "question", *LETTERS, "category", "image")
+COLUMNS = ("index", "question", *LETTERS, CATEGORY, "image")
 SUFFIXES = (".tsv", ".parquet")
 MAX_INDEX_CELL = 64  # characters; a shorter cell of the column `image` is the index of the row that holds the image
 

@@ -12,7 +12,7 @@ from pargo.errors import PargoError
 
 
 def read_hub(table: Entry, required: Sequence[str]) -> list[Row]:
-    """The rows of a parquet file, of which the image is bytes; a missing text is null or `nan` there.
+    """The rows of a parquet file, of which the image is bytes; a missing text may be null or `nan` there.
 
     Raises:
         PargoError: not a readable parquet file, a required column that is missing, a column twice, or no rows.
@@ -20,8 +20,9 @@ def read_hub(table: Entry, required: Sequence[str]) -> list[Row]:
     rows = []
     for where, record in parquet_rows(table):
         found = dict(zip(check_columns(record, required, table.where), record.values(), strict=True))
-        texts = {name: cell_text(value) for name, value in found.items() if not isinstance(value, dict | bytes)}
-        cells: dict[str, str | bytes] = {name: "" if text == "nan" else text for name, text in texts.items()}
+        cells: dict[str, str | bytes] = {
+            name: cell_text(value) for name, value in found.items() if not isinstance(value, dict | bytes)
+        }
         if not isinstance(found["image"], str):
             cells["image"] = hub_image(Row(where, found)).data
         rows.append(Row(where, cells))

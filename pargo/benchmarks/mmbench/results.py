@@ -8,7 +8,9 @@ import zipfile
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
+from pargo.benchmarks.mmbench.missing import present
 from pargo.benchmarks.mmbench.rows import (
+    CATEGORY,
     DETAILS,
     L2_CATEGORY,
     LETTERS,
@@ -24,7 +26,7 @@ from pargo.errors import PargoError
 
 OFFICIAL = "official"
 TABLE = "mmbench.xlsx"
-COLUMNS = ("index", "question", *LETTERS, "category", L2_CATEGORY, "prediction")
+COLUMNS = ("index", "question", *LETTERS, "prediction")
 MAX_CELL = 32_767  # characters, in Excel; what is longer is cut
 _NOT_IN_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 _MODIFIED = re.compile(rb"(<dcterms:(created|modified)[^>]*>)[^<]*")
@@ -87,10 +89,11 @@ def _without_times(archive: io.BytesIO) -> bytes:
     return buffer.getvalue()
 
 
-def read(inputs: Sequence[Path], *, parser: str, partial: bool) -> list[Answered]:
+def read(inputs: Sequence[Path], *, parser: str, partial: bool, notes: list[str] | None = None) -> list[Answered]:
     """The answers of one table (tsv, csv, xlsx), by index, as the official tool sorts them.
 
-    Any part of the benchmark is a table that the official tool takes, so `partial` changes nothing.
+    Any part of the benchmark is a table that the official tool takes, so `partial` changes nothing. Categories may be
+    missing, as in LLaVA's upload: then there is one task, `all`. Answers stay as the cells have them.
 
     Raises:
         PargoError: not one table, a broken one, an index twice, or rows without answer; names file and line.
@@ -102,6 +105,9 @@ def read(inputs: Sequence[Path], *, parser: str, partial: bool) -> list[Answered
         )
     rows = read_table(read_bytes(inputs[0]), str(inputs[0]), COLUMNS)
     check_rows(rows)
+    lacking = [name for name in (CATEGORY, L2_CATEGORY) if not any(present(row.record.get(name, "")) for row in rows)]
+    if lacking and notes is not None:
+        notes.append(f"{inputs[0]} has no {' and no '.join(lacking)}, so there are no figures by it")
     answers = [Answered(**question_fields(row), image="", answer=row.record["prediction"]) for row in rows]
     if open_rows := [row.where for row, answer in zip(rows, answers, strict=True) if not answer.label]:
         raise PargoError(

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import re
-import string
 from collections.abc import Iterable
 from typing import Any
 
+from pargo.benchmarks.mmbench.missing import present, read_options
 from pargo.benchmarks.records import Question
 from pargo.benchmarks.rows import Row
 from pargo.errors import PargoError
 
 LETTERS = "ABCD"
+CATEGORY = "category"
+NO_CATEGORY = "all"  # task of tables that do not say the category
 L2_CATEGORY = "l2-category"
 NO_ANSWERS = "MMBench's test split has none published: its server scores the xlsx table"
 DETAILS = (L2_CATEGORY, "split", "source", "comment")
@@ -43,34 +45,31 @@ def group_of(question: Question) -> str:
 
 
 def question_fields(row: Row) -> dict[str, Any]:
-    """The fields of a `Question`, but its image; the task is the leaf category.
+    """The fields of a `Question`, but its image; the task is the leaf category, or `all` where no row has one.
 
-    `details` hold the columns `DETAILS`, and the official name of the table (`table_of`).
+    Cells that read as missing are (`pargo.benchmarks.mmbench.missing`). `details` hold the columns `DETAILS`, and the
+    official name of the table (`table_of`).
 
     Raises:
-        PargoError: no whole number as index, no category, no option, or an answer that is none of the options.
+        PargoError: no whole number as index, no option, or an answer that is no letter of an option.
     """
     cells = row.record
-    options: dict[str, str] = {}
-    for letter in string.ascii_uppercase:
-        if not cells.get(letter):
-            break
-        options[letter] = cells[letter]
-    label, category = cells.get("answer", "").strip(), cells["category"].strip()
+    options = read_options(cells)
+    label = present(cells.get("answer", "").strip())
     if not options:
-        raise PargoError(f"{row.where}: option A is empty")
-    if label and label not in options:
+        raise PargoError(f"{row.where}: no option, each is empty or reads as missing")
+    # tables that pandas wrote have an empty cell where the right option read `None`; the score counts such rows
+    if label and label not in options and label not in set(LETTERS):
         raise PargoError(f"{row.where}: answer {label!r} is none of the row's options {', '.join(options)}")
-    if not category:
-        raise PargoError(f"{row.where}: empty category")
+    details = {name: present(cells.get(name, "").strip()) for name in DETAILS}
     return {
         "id": read_index(cells["index"], row.where),
-        "task": category,
+        "task": present(cells.get(CATEGORY, "").strip()) or NO_CATEGORY,
         "question": cells["question"],
         "label": label,
-        "hint": cells.get("hint", ""),
+        "hint": present(cells.get("hint", "")),
         "options": options,
-        "details": {name: cells[name].strip() for name in DETAILS if cells.get(name, "").strip()} | table_of(row.where),
+        "details": {name: text for name, text in details.items() if text} | table_of(row.where),
     }
 
 
@@ -81,14 +80,16 @@ def table_of(where: str) -> dict[str, str]:
 
 
 def check_rows(rows: Iterable[Row]) -> None:
-    """Raise PargoError when an index is there twice, or when some rows have an l2-category and others none."""
+    """Raise PargoError when an index is there twice, or when only some rows have a category, or an l2-category."""
     seen: dict[str, str] = {}
-    with_l2: dict[bool, str] = {}
+    first: dict[str, dict[bool, str]] = {CATEGORY: {}, L2_CATEGORY: {}}
     for row in rows:
         index = read_index(row.record["index"], row.where)
         if index in seen:
             raise PargoError(f"{row.where}: index {index} twice, first at {seen[index]}")
         seen[index] = row.where
-        with_l2.setdefault(bool(row.record.get(L2_CATEGORY, "").strip()), row.where)
-    if len(with_l2) > 1:
-        raise PargoError(f"{with_l2[False]}: empty {L2_CATEGORY}, while other rows have one ({with_l2[True]})")
+        for name, places in first.items():
+            places.setdefault(bool(present(row.record.get(name, "").strip())), row.where)
+    for name, places in first.items():
+        if len(places) > 1:
+            raise PargoError(f"{places[False]}: empty {name}, while other rows have one ({places[True]})")

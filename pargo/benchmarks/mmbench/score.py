@@ -7,14 +7,16 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from pargo.benchmarks.mmbench.answers import REFUSED, UNMATCHED, parse
+from pargo.benchmarks.mmbench.answers import REFUSED, RULES, UNMATCHED, parse
 from pargo.benchmarks.mmbench.edition import edition
-from pargo.benchmarks.mmbench.rows import L2_CATEGORY, NO_ANSWERS, group_of, number_of
+from pargo.benchmarks.mmbench.missing import seen_options
+from pargo.benchmarks.mmbench.rows import L2_CATEGORY, NO_ANSWERS, NO_CATEGORY, ROTATION, group_of, number_of
 from pargo.benchmarks.records import Answered, check_ids
 from pargo.benchmarks.summary import headline_record, task_record
 from pargo.errors import PargoError
 
-PARSERS = {"official": 1}
+# name -> version; the first is the default: the rule of most published scores, the paper's among them
+PARSERS = dict.fromkeys(RULES, 1)
 
 Groups = dict[str, list[Answered]]  # id of the main row -> it and its rotations, main row first
 
@@ -24,7 +26,8 @@ def score(answers: Sequence[Answered], parser: str, samples: int) -> dict[str, A
 
     The headline and the tasks are circular accuracies, whose unit is the group: a question with its rotations. Where a
     table does not say the image, a group's id stands for it, and intervals are by question. Plain accuracy is over all
-    rows, also those of groups that do not count. `edition` says which MMBench it is.
+    rows, also those of groups that do not count. `figures` have the headline by every parser (`parsers`), and no
+    categories where the table has none. `edition` says which MMBench it is.
 
     Raises:
         PargoError: no main rows, an id twice or that is no index, or a question without answer.
@@ -35,7 +38,7 @@ def score(answers: Sequence[Answered], parser: str, samples: int) -> dict[str, A
     groups, num_lost = group(answers)
     parsed = {answer.id: parse(answer.answer, answer, parser) for answer in answers}
     right = {answer.id: float(parsed[answer.id] == answer.label) for answer in answers}
-    circular = {key: float(all(right[row.id] for row in rows)) for key, rows in groups.items()}
+    circular = _circular(groups, parser)
     leaves: dict[str, Groups] = defaultdict(dict)
     for key in sorted(groups, key=lambda key: (groups[key][0].task, int(key))):
         leaves[groups[key][0].task][key] = groups[key]
@@ -55,25 +58,40 @@ def score(answers: Sequence[Answered], parser: str, samples: int) -> dict[str, A
                 values[leaf],
                 samples,
                 num_questions=sum(map(len, keys.values())),
-                unparseable=sum(parsed[row.id] not in row.options for rows in keys.values() for row in rows),
+                unparseable=sum(parsed[row.id] in (UNMATCHED, REFUSED) for rows in keys.values() for row in rows),
             )
             for leaf, keys in leaves.items()
         },
         "figures": {
             **_figures("circular", [(rows[0], circular[key]) for key, rows in groups.items()]),
             **_figures("plain", [(answer, right[answer.id]) for answer in answers]),
+            "parsers": {name: _mean(list(_circular(groups, name).values())) for name in PARSERS},
         },
         "counts": {
             "rows": len(answers),
             "groups": len(groups),
             "groups_without_main_row": num_lost,
-            "groups_with_missing_rotations": sum(len(rows) < len(rows[0].options) for rows in groups.values()),
+            "groups_with_missing_rotations": sum(map(_lacks_rotations, groups.values())),
             "unmatched": sum(letter in (UNMATCHED, REFUSED) for letter in parsed.values()),
             "refused": sum(letter == REFUSED for letter in parsed.values()),
+            # always wrong in the official tool, which reads such an option as missing
+            "right_option_reads_missing": sum(answer.label not in seen_options(answer.options) for answer in answers),
         },
         "baselines": {"chance": {"value": chance(groups), "how": "expected circular accuracy of random letters"}},
         "correct": _correct(answers, right),
         "values": values,
+    }
+
+
+def _lacks_rotations(rows: Sequence[Answered]) -> bool:
+    """Whether a group has fewer rows than options, or than its last rotation says: options may be missing."""
+    return len(rows) < max(len(rows[0].options), number_of(rows[-1]) // ROTATION + 1)
+
+
+def _circular(groups: Groups, parser: str) -> dict[str, float]:
+    """1 for each group whose rows are all right, else 0."""
+    return {
+        key: float(all(parse(row.answer, row, parser) == row.label for row in rows)) for key, rows in groups.items()
     }
 
 
@@ -105,8 +123,16 @@ def group(answers: Sequence[Answered]) -> tuple[Groups, int]:
 
 
 def chance(groups: Mapping[str, Sequence[Answered]]) -> float:
-    """Expected share of groups in which letters drawn at random, one for each row, are all right."""
-    return math.fsum(math.prod(1 / len(row.options) for row in rows) for rows in groups.values()) / len(groups)
+    """Expected share of groups in which letters drawn at random, one for each row, are all right.
+
+    Drawn are the options that the official tool sees; a row whose right option is none of them is never right.
+    """
+    return math.fsum(math.prod(map(_chance, rows)) for rows in groups.values()) / len(groups)
+
+
+def _chance(row: Answered) -> float:
+    options = seen_options(row.options)
+    return 1 / len(options) if row.label in options else 0.0
 
 
 def _figures(name: str, marks: Sequence[tuple[Answered, float]]) -> dict[str, Any]:
@@ -114,7 +140,7 @@ def _figures(name: str, marks: Sequence[tuple[Answered, float]]) -> dict[str, An
     return {
         name: _mean([mark for _, mark in marks]),
         f"{name}_by_l2_category": _means((row.details.get(L2_CATEGORY, ""), mark) for row, mark in marks),
-        f"{name}_by_category": _means((row.task, mark) for row, mark in marks),
+        f"{name}_by_category": _means((row.task if row.task != NO_CATEGORY else "", mark) for row, mark in marks),
         f"{name}_by_split": _means((row.details.get("split", "none"), mark) for row, mark in marks),
     }
 

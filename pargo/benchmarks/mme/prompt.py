@@ -16,9 +16,9 @@ PRESETS = {
         "vicuna",
         max_new_tokens=SHORT_ANSWER,
     ),
-    # ParGo's released evaluation: 4 beams, 100 new tokens
+    # ParGo's released evaluation: 4 beams, 100 new tokens; its files have the questions without MME's own sentence
     "pargo_release": Preset(
-        lambda question: f"{question.question}\nAnswer the question using a single word(Yes or No)",
+        lambda question: f"{compact_question(question.question)}\nAnswer the question using a single word(Yes or No)",
         "pargo_release",
         max_new_tokens=100,
         num_beams=4,

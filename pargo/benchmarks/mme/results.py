@@ -33,18 +33,19 @@ def write(predictions: Iterable[Prediction], directory: Path) -> None:
         (folder / f"{task}.txt").write_text(text, encoding="utf-8", newline="\n")
 
 
-def read(inputs: Sequence[Path], *, parser: str, partial: bool) -> list[Answered]:
+def read(inputs: Sequence[Path], *, parser: str, partial: bool, notes: list[str] | None = None) -> list[Answered]:
     """The answers of one folder of result files, in official order of tasks; responses as they are, with their space.
 
-    Hidden files and others than `.txt` are left alone.
+    Other files than `<task>.txt` are left alone, as in the official tool; a note names the `.txt` among them.
 
     Args:
         inputs: the folder.
         parser: not needed here.
         partial: accept fewer tasks than 14, and tasks with other numbers of images than MME's.
+        notes: gets sentences on what was taken.
 
     Raises:
-        PargoError: no folder; a `.txt` that is no task; tasks missing; a file that is not UTF-8, empty, without four
+        PargoError: no folder; tasks missing; a file that is not UTF-8, empty, without four
             columns, whose ground truth is neither yes nor no, or whose lines do not pair up by image (`pair_up`).
     """
     if len(inputs) != 1 or not inputs[0].is_dir():
@@ -52,14 +53,17 @@ def read(inputs: Sequence[Path], *, parser: str, partial: bool) -> list[Answered
         raise PargoError(f"mme takes one folder of result files <task>.txt, got {given}")
     folder = inputs[0]
     found = {path.stem: path for path in list_folder(folder, ".txt")}
-    if unknown := sorted(found.keys() - set(TASKS)):
-        raise PargoError(f"{found[unknown[0]]}: not a task of MME; choices: {', '.join(TASKS)}")
+    others = [found[name].name for name in sorted(found.keys() - set(TASKS))]
     missing = [task for task in TASKS if task not in found]
-    if not found or (missing and not partial):
+    if len(missing) == len(TASKS) or (missing and not partial):
         raise PargoError(
             f"{folder} lacks {len(missing)} of MME's {len(TASKS)} result files: "
-            f"{', '.join(f'{task}.txt' for task in missing)}" + ("" if not found else "; --partial scores the others")
+            f"{', '.join(f'{task}.txt' for task in missing)}"
+            + ("" if len(missing) == len(TASKS) else "; --partial scores the others")
+            + (f"; {', '.join(others)} are no tasks of MME" if others else "")
         )
+    if others and notes is not None:
+        notes.append(f"{folder}: left alone, as no task of MME has the name: {', '.join(others)}")
     return [answer for task in TASKS if task in found for answer in _read_task(found[task], task, complete=not partial)]
 
 

@@ -7,11 +7,14 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from pargo.benchmarks.mmvet.entries import parse_entries
 from pargo.benchmarks.mmvet.judge_client import JudgeClient, Refused
 from pargo.benchmarks.mmvet.judge_log import Finished, GradeLog
 from pargo.benchmarks.mmvet.judge_prompt import PROMPT, Prompt, parse_grade, read_prompt
+from pargo.benchmarks.mmvet.notebook import AGAIN, MAX_TOKENS, NO_GRADE, TEMPERATURES, VERSION, first_word
 from pargo.benchmarks.mmvet.results import read
 from pargo.benchmarks.records import Answered, check_ids
+from pargo.benchmarks.rows import read_text
 from pargo.config.base import canonical_json
 from pargo.config.judge import Judge
 from pargo.errors import PargoError
@@ -21,11 +24,15 @@ from pargo.threads import in_threads
 
 
 class Grading(NamedTuple):
-    """What came of it: number of graded answers, ids of the others with the reason, and requests for a reply."""
+    """What came of it: number of graded answers, ids of the others with the reason, and requests for a reply.
+
+    `given_up` are those of the graded ones that got 0.0, in the notebook's way, as no reply was a grade.
+    """
 
     graded: int
     ungraded: dict[str, str]
     replies: int
+    given_up: tuple[str, ...] = ()
 
 
 class _Request(NamedTuple):
@@ -35,7 +42,9 @@ class _Request(NamedTuple):
     text: str
 
 
-def judge_files(meta: Path, results: Path, output: Path, judge: Judge, prompt: Path | None = None) -> Grading:
+def judge_files(
+    meta: Path, results: Path, output: Path, judge: Judge, prompt: Path | None = None, *, notebook: bool = False
+) -> Grading:
     """Grade a results file {id: text}; see `grade`.
 
     Args:
@@ -44,17 +53,26 @@ def judge_files(meta: Path, results: Path, output: Path, judge: Judge, prompt: P
         output: grades file to write.
         judge: the judge model.
         prompt: text file with `{question}`, `{reference}` and `{answer}` in place of the prompt here.
+        notebook: grade as MM-Vet's notebook does; `prompt` is the text of its variable of that name. Answers are sent
+            as the file has them, with the space around them.
 
     Raises:
-        PargoError: files that cannot be read, grades instead of results, `output` is one of the inputs, or `grade`'s.
+        PargoError: `notebook` without prompt, files that cannot be read, grades instead of results, `output` is one of
+            the inputs, or `grade`'s.
     """
+    if notebook and prompt is None:
+        raise PargoError("--notebook needs --prompt FILE with the text of the notebook's variable `prompt`")
     for path in (meta, results, *([prompt] if prompt else [])):
         if path.resolve() == output.resolve():
             raise PargoError(f"{output} is an input: name another file for the grades")
     answers = read([meta, results], parser="judge", partial=False)
     if any("grade" in answer.details for answer in answers):
         raise PargoError(f"{results} holds grades already; a judge grades results, {{id: text}}")
-    return grade(answers, judge, output, read_prompt(prompt) if prompt else PROMPT)
+    if notebook:
+        judge = judge.model_copy(update={"max_tokens": MAX_TOKENS, "temperature": TEMPERATURES[0]})
+        texts = {entry.key: entry.value for entry in parse_entries(read_text(results), str(results))}
+        answers = [answer.model_copy(update={"answer": texts[answer.id]}) for answer in answers]
+    return grade(answers, judge, output, read_prompt(prompt, notebook=notebook) if prompt else PROMPT)
 
 
 def log_path(output: Path) -> Path:
@@ -67,7 +85,8 @@ def grade(answers: Sequence[Answered], judge: Judge, output: Path, prompt: Promp
     with the version of our prompt and the answer that was graded.
 
     A reply that is not one number from 0 to 1 is asked for again, `max_replies` times in all. Answers that stay
-    ungraded are left out of the file, never written as 0. Grades are kept as they come (`log_path`): a run after an
+    ungraded are left out of the file, never written as 0, unless the prompt is the notebook's: then replies are read,
+    asked for again and given up in its way (`notebook.py`). Grades are kept as they come (`log_path`): a run after an
     interruption, or after some stayed ungraded, asks for the missing ones alone, given the same model, prompt,
     temperature and answers.
 
@@ -110,13 +129,19 @@ def grade(answers: Sequence[Answered], judge: Judge, output: Path, prompt: Promp
         first = next(iter(reasons))
         raise PargoError(f"the judge {judge.model!r} graded none of {len(answers)} answers; {first}: {reasons[first]}")
     write_atomic(output, json.dumps(grades, indent=4, ensure_ascii=False) + "\n")
-    return Grading(len(grades), reasons, replies)
+    given_up = [
+        name
+        for name, entry in grades.items()
+        if prompt.notebook and any(first_word(content) is None for content in entry["content"])
+    ]
+    return Grading(len(grades), reasons, replies, tuple(given_up))
 
 
 def _request(answer: Answered, run: int, judge: Judge, prompt: Prompt) -> _Request:
     text = prompt.fill(answer, answer.answer)
     asked = judge.model_dump(include={"model", "temperature", "max_tokens"})
-    return _Request(sha256_text(canonical_json([asked, text, answer.id, run])), answer, run, text)
+    way = [VERSION] if prompt.notebook else []
+    return _Request(sha256_text(canonical_json([asked, text, answer.id, run, *way])), answer, run, text)
 
 
 def _ask(
@@ -128,33 +153,37 @@ def _ask(
     client = JudgeClient(judge)
 
     def work(request: _Request) -> tuple[_Request, str, int]:
-        return request, *_grade_one(client, request, judge.max_replies, prompt.version, log)
+        return request, *_grade_one(client, request, judge, prompt, log)
 
     done = in_threads(work, requests, min(judge.num_threads, len(requests)))
     return track(done, "Judging (answers)", total=len(requests))
 
 
-def _grade_one(
-    client: JudgeClient, request: _Request, max_replies: int, version: str, log: GradeLog
-) -> tuple[str, int]:
+def _grade_one(client: JudgeClient, request: _Request, judge: Judge, prompt: Prompt, log: GradeLog) -> tuple[str, int]:
     """Log the grade; why there is none (else empty), and how often the judge was asked."""
-    content = ""
-    for count in range(1, max_replies + 1):
+    read_grade = first_word if prompt.notebook else parse_grade
+    temperatures = TEMPERATURES if prompt.notebook else [judge.temperature] * judge.max_replies
+    count, content, model = 0, "", judge.model
+    score: float | None = None
+    while score is None and count < len(temperatures):
+        text = request.text + AGAIN if prompt.notebook and count else request.text
+        count += 1
         try:
-            content, model, *_ = client.ask(request.text)
+            content, model, *_ = client.ask(text, temperatures[count - 1])
         except Refused as error:
             return str(error), count
-        if (score := parse_grade(content)) is not None:
-            log.add(
-                Finished(
-                    request=request.key,
-                    id=request.answer.id,
-                    run=request.run,
-                    prompt=version,
-                    model=model,
-                    content=content,
-                    score=score,
-                )
-            )
-            return "", count
-    return f"no number from 0 to 1 in {max_replies} replies, the last {content!r:.60}", max_replies
+        score = read_grade(content)
+    if score is None and not prompt.notebook:
+        return f"no number from 0 to 1 in {count} replies, the last {content!r:.60}", count
+    log.add(
+        Finished(
+            request=request.key,
+            id=request.answer.id,
+            run=request.run,
+            prompt=prompt.version,
+            model=model,
+            content=content,
+            score=NO_GRADE if score is None else score,
+        )
+    )
+    return "", count

@@ -24,7 +24,7 @@ class JudgeClient:
         self._judge = judge
         self._client = ChatClient(judge, "judge", max_retries=judge.max_retries)
 
-    def ask(self, text: str) -> Reply:
+    def ask(self, text: str, temperature: float) -> Reply:
         """The reply to one message; empty where the server sends no text.
 
         Busy and failing servers, timeouts and broken connections are tried again, later and later.
@@ -36,7 +36,7 @@ class JudgeClient:
         judge = self._judge
         message = {"role": "user", "content": text}
         try:
-            return self._client.ask([message], temperature=judge.temperature, max_tokens=judge.max_tokens)
+            return self._client.ask([message], temperature=temperature, max_tokens=judge.max_tokens)
         except Garbage:
             return Reply("", judge.model)
         except Unavailable as error:

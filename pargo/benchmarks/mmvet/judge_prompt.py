@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 from typing import NamedTuple
 
+from pargo.benchmarks.mmvet.notebook import message, read_opening
 from pargo.benchmarks.records import Question
 from pargo.benchmarks.rows import read_text
 from pargo.errors import PargoError
@@ -51,13 +52,19 @@ _NUMBER = re.compile(r"\s*(0(?:\.[0-9]+)?|1(?:\.0+)?)\s*")
 
 
 class Prompt(NamedTuple):
-    """A prompt with `{question}`, `{reference}` and `{answer}` to fill in, and the name that grades keep of it."""
+    """A prompt with `{question}`, `{reference}` and `{answer}` to fill in, and the name that grades keep of it.
+
+    With `notebook` the text opens the prompt of MM-Vet's notebook, and all goes its way (`notebook.py`).
+    """
 
     text: str
     version: str
+    notebook: bool = False
 
     def fill(self, question: Question, answer: str) -> str:
         """The prompt for one answer; what is filled in is not searched for fields again."""
+        if self.notebook:
+            return message(self.text, question, answer)
         fields = {
             "question": question.question,
             "reference": question.label.replace("<AND>", " <AND> ").replace("<OR>", " <OR> "),
@@ -69,16 +76,21 @@ class Prompt(NamedTuple):
 PROMPT = Prompt(TEXT, PROMPT_VERSION)
 
 
-def read_prompt(path: Path) -> Prompt:
+def read_prompt(path: Path, *, notebook: bool = False) -> Prompt:
     """The prompt of a file; its version is the hash of its text.
 
     Raises:
-        PargoError: no such file, not UTF-8, or a field that it lacks.
+        PargoError: no such file, not UTF-8, a field that it lacks, or what `read_opening` refuses.
     """
+    if notebook:
+        return Prompt(*read_opening(path), notebook=True)
     text = read_text(path)
     for field in ("question", "reference", "answer"):
         if f"{{{field}}}" not in text:
-            raise PargoError(f"{path}: no {{{field}}}: a prompt says where question, reference and answer go")
+            raise PargoError(
+                f"{path}: no {{{field}}}: a prompt says where question, reference and answer go; with the text of "
+                "MM-Vet's notebook, which has no fields, give --notebook"
+            )
     return Prompt(text, f"sha256-{sha256_text(text)}")
 
 

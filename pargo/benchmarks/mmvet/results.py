@@ -39,7 +39,7 @@ def write(predictions: Iterable[Prediction], directory: Path) -> None:
         (folder / name).write_text(text, encoding="utf-8", newline="\n")
 
 
-def read(inputs: Sequence[Path], *, parser: str, partial: bool) -> list[Answered]:
+def read(inputs: Sequence[Path], *, parser: str, partial: bool, notes: list[str] | None = None) -> list[Answered]:
     """The answers or the grades of a file, in its order.
 
     `inputs` are mm-vet.json and one of: grades of the official tool {id: {"score": [number, ...], ...}}, a run each;

@@ -14,25 +14,38 @@ SAME = (("image", "image"), ("text", "question"))
 
 
 def pair(
-    labels: Sequence[Row], answers: Sequence[Row], names: tuple[str, str], *, partial: bool
+    labels: Sequence[Row], answers: Sequence[Row], names: tuple[str, str], *, partial: bool, notes: list[str]
 ) -> list[tuple[Row, Row]]:
     """Each answer with its label.
+
+    The official tool reads no ids. Answers with a numbering of their own are paired by order as there, where it runs
+    beside that of the labels or their questions are those of the labels, and a note says so.
 
     Args:
         labels, answers: lines of both files, at least one each.
         names: of the two files.
         partial: accept fewer answers than labels, if ids tell which.
+        notes: gets sentences on what was taken.
 
     Raises:
         PargoError: another number of answers than of labels, an answer to a question that the labels do not have, or
             an order that differs; names file and line.
     """
     with_ids = all(ID in row.record for row in (*labels, *answers))
+    known = {row.identifier(ID) for row in labels} if with_ids else set()
+    unknown = [row for row in answers if row.identifier(ID) not in known] if with_ids else []
+    if unknown and len(labels) == len(answers) and _own_numbering(labels, answers):
+        notes.append(
+            f"{names[1]}: its `{ID}` are not those of {names[0]}, so its lines were paired by their order, as the "
+            "official evaluate.py does"
+        )
+        answers, with_ids = [without_id(row) for row in answers], False
     if with_ids:
-        known = {row.identifier(ID) for row in labels}
-        for row in answers:
-            if row.identifier(ID) not in known:
-                raise PargoError(f"{row.where}: question {shorten(row.identifier(ID))} is not in {names[0]}")
+        for row in unknown:
+            raise PargoError(
+                f"{row.where}: question {shorten(row.identifier(ID))} is not in {names[0]}; without `{ID}` answers are "
+                "paired by their order alone, as in the official evaluate.py"
+            )
         if partial and len(answers) < len(labels):
             labels = _asked(labels, answers)
     if len(labels) != len(answers):
@@ -54,6 +67,32 @@ def pair(
             if isinstance(found, str) and isinstance(expected, str) and found != expected and found in texts:
                 raise PargoError(_disordered(answer, other, found, expected, label))
     return pairs
+
+
+def _own_numbering(labels: Sequence[Row], answers: Sequence[Row]) -> bool:
+    """Whether ids of the answers are those of the labels plus a number, or else all questions are the same."""
+    pairs = list(zip(labels, answers, strict=True))
+    numbers = [(_number(label), _number(answer)) for label, answer in pairs]
+    offsets = {None if a is None or b is None else b - a for a, b in numbers}
+    if len(offsets) == 1 and None not in offsets:
+        return True
+    return all(same_question(label, answer) for label, answer in pairs)
+
+
+def _number(row: Row) -> int | None:
+    text = row.identifier(ID)
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 18 else None
+
+
+def same_question(label: Row, answer: Row) -> bool:
+    """Whether an answer says that it is to the label's question: its `question`, or the first line of its `prompt`."""
+    text, found = label.record.get("text"), answer.record.get("question", answer.record.get("prompt"))
+    return isinstance(text, str) and isinstance(found, str) and found.split("\n")[0].strip() == text.strip()
+
+
+def without_id(row: Row) -> Row:
+    """The row without its id."""
+    return Row(row.where, {key: value for key, value in row.record.items() if key != ID})
 
 
 def _asked(labels: Sequence[Row], answers: Sequence[Row]) -> list[Row]:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from itertools import groupby
 from pathlib import Path
 
+from pargo.benchmarks.pope.merged import by_order, by_questions
 from pargo.benchmarks.pope.pairing import ID, pair
 from pargo.benchmarks.pope.splits import SPLITS, SUFFIXES, label_of, split_of
 from pargo.benchmarks.records import Answered, Prediction
@@ -38,7 +39,7 @@ def _line(item: Prediction) -> dict[str, str | int]:
     return {ID: int(number) if whole else number, "question": item.question, "answer": item.answer}
 
 
-def read(inputs: Sequence[Path], *, parser: str, partial: bool) -> list[Answered]:
+def read(inputs: Sequence[Path], *, parser: str, partial: bool, notes: list[str] | None = None) -> list[Answered]:
     """The answers of official files, with their labels.
 
     A label's line holds `label`, an answer's `answer`, or `text` where there is no `answer`. Both are paired by order,
@@ -46,24 +47,33 @@ def read(inputs: Sequence[Path], *, parser: str, partial: bool) -> list[Answered
     the labels' lines; files that do not tell it are one task.
 
     Args:
-        inputs: labels and answers: two JSON Lines files, or two folders with a file for each split.
+        inputs: labels and answers: two JSON Lines files, or two folders with a file for each split; or a folder of
+            labels and LLaVA's one file of all answers, where its llava_pope_test.jsonl may stand between them.
         parser: name of the parser.
         partial: score what was answered, though questions or splits have no answer.
+        notes: gets sentences on what was taken.
 
     Raises:
         PargoError: files that do not belong together (`pair`), a label other than yes and no, an answer that is no
             text; names file and line.
     """
-    if len(inputs) != 2:
-        raise PargoError(f"pope takes two inputs, labels and answers, got {len(inputs)}")
-    labels, answers = inputs
+    notes = [] if notes is None else notes
+    if not 2 <= len(inputs) <= 3:
+        raise PargoError(
+            f"pope takes labels and answers, with llava_pope_test.jsonl between them or not, got {len(inputs)} input(s)"
+        )
+    labels, answers = inputs[0], inputs[-1]
+    if labels.is_dir() and answers.is_file():
+        return _read_merged(labels, inputs[1] if len(inputs) == 3 else None, answers, partial, notes)
+    if len(inputs) == 3:
+        raise PargoError(f"{labels} and {answers}: with {inputs[1]}, expected a folder of labels and a file of answers")
     if labels.is_dir() != answers.is_dir():
         raise PargoError(f"{labels} and {answers}: one is a folder and the other is not, expected two of a kind")
     if not labels.is_dir():
         split, other = split_of(labels.name), split_of(answers.name)
         if split and other and split != other:
             raise PargoError(f"{answers} is named after split {other}, but {labels} after {split}")
-        return _read_pair(split or other, labels, answers, partial)
+        return _read_pair(split or other, labels, answers, partial, notes)
     label_files, answer_files = _by_split(labels), _by_split(answers)
     if extra := sorted(answer_files.keys() - label_files.keys()):
         raise PargoError(f"{answer_files[extra[0]]}: {labels} has no labels of split {extra[0]}")
@@ -74,7 +84,32 @@ def read(inputs: Sequence[Path], *, parser: str, partial: bool) -> list[Answered
         answer
         for split in SPLITS
         if split in answer_files
-        for answer in _read_pair(split, label_files[split], answer_files[split], partial)
+        for answer in _read_pair(split, label_files[split], answer_files[split], partial, notes)
+    ]
+
+
+def _read_merged(
+    labels: Path, questions: Path | None, answers: Path, partial: bool, notes: list[str]
+) -> list[Answered]:
+    files = _by_split(labels)
+    rows = {split: json_lines(read_bytes(path), str(path)) for split, path in files.items()}
+    merged = json_lines(read_bytes(answers), str(answers))
+    if questions:
+        parts = by_questions(json_lines(read_bytes(questions), str(questions)), merged)
+    else:
+        parts = by_order(rows, merged, str(answers))
+    if extra := sorted(parts.keys() - files.keys()):
+        raise PargoError(f"{answers}: answers to split {extra[0]}, of which {labels} has no labels")
+    missing = [split for split in files if split not in parts]
+    if missing and not partial:
+        raise PargoError(f"{answers}: no answers to split {', '.join(missing)}, of which {labels} has labels")
+    told = f"by {questions}" if questions else "by the questions in it, one after the other"
+    notes.append(f"{answers} was divided into {', '.join(parts)} {told}, and each was paired with its labels by order")
+    return [
+        answer
+        for split in SPLITS
+        if split in parts
+        for answer in _paired(split, rows[split], parts[split], (str(files[split]), str(answers)), False, notes)
     ]
 
 
@@ -92,11 +127,22 @@ def _by_split(folder: Path) -> dict[str, Path]:
     return found
 
 
-def _read_pair(split: str, labels: Path, answers: Path, partial: bool) -> list[Answered]:
-    rows, names = [json_lines(read_bytes(path), str(path)) for path in (labels, answers)], (str(labels), str(answers))
+def _read_pair(split: str, labels: Path, answers: Path, partial: bool, notes: list[str]) -> list[Answered]:
+    rows = [json_lines(read_bytes(path), str(path)) for path in (labels, answers)]
+    return _paired(split, rows[0], rows[1], (str(labels), str(answers)), partial, notes)
+
+
+def _paired(
+    split: str,
+    labels: Sequence[Row],
+    answers: Sequence[Row],
+    names: tuple[str, str],
+    partial: bool,
+    notes: list[str],
+) -> list[Answered]:
     seen: Counter[str] = Counter()
     found = []
-    for number, (label, answer) in enumerate(pair(rows[0], rows[1], names, partial=partial), start=1):
+    for number, (label, answer) in enumerate(pair(labels, answers, names, partial=partial, notes=notes), start=1):
         task = split or _category(label)
         own = label.identifier(ID) if ID in label.record else str(number)
         identifier = f"{task}/{own}"

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pargo.benchmarks.records import Answered, Prediction, Question
-from pargo.benchmarks.rows import Row, clean, json_lines, read_bytes, shorten
+from pargo.benchmarks.rows import Row, clean, json_lines, read_bytes, shorten, split_lines
 from pargo.benchmarks.seedbench.annotations import read_annotations
 from pargo.benchmarks.seedbench.answers import parse, rank
 from pargo.errors import PargoError
@@ -44,39 +44,49 @@ def _line(record: Prediction, parser: str) -> dict[str, Any]:
     }
 
 
-def read(inputs: Sequence[Path], *, parser: str, partial: bool) -> list[Answered]:
+def read(inputs: Sequence[Path], *, parser: str, partial: bool, notes: list[str] | None = None) -> list[Answered]:
     """The answers of a results file to the image questions of the official JSON, in its order.
 
-    A line holds `question_id` (`q_id` in older files) and `prediction`. Parsers that rank read `losses` instead, in
-    the order of the options or by letter. With `num_tokens`, given alike, losses are sums; without, they are what the
-    parser says, sums or means, and only the user can know that. Lines of video questions are left out.
+    A line holds `question_id` (`q_id` in older files) and `prediction` (`text` in LLaVA's answers). It may end in a
+    comma, and a question may be answered again in the same way, as in published results. Parsers that rank read
+    `losses` instead, in the order of the options or by letter. With `num_tokens`, given alike, losses are sums;
+    without, they are what the parser says, sums or means, and only the user can know that. Lines of video questions are
+    left out.
 
     Args:
         inputs: `SEED-Bench.json` and the results.
         parser: name of the parser; ranking gives `Prediction` records, since they hold losses.
         partial: score the questions that have an answer, though others have none.
+        notes: gets sentences on what was taken.
 
     Raises:
         PargoError: a line that is no result or has a loss that is not finite, a question that the JSON does not
-            have, that is answered twice, or not at all; names file and line.
+            have, that is answered in two ways, or not at all; names file and line.
     """
+    notes = [] if notes is None else notes
     if len(inputs) != 2:
         raise PargoError(f"seedbench takes two inputs, the official JSON and the results, got {len(inputs)}")
     annotations, results = inputs
     questions, other_ids = read_annotations(annotations)
     known = {question.id: question for question in questions}
     rows: dict[str, Row] = {}
-    for row in json_lines(read_bytes(results), str(results)):
+    again = 0
+    for row in json_lines(_without_commas(read_bytes(results), str(results), notes), str(results)):
         identifier = row.identifier(
             "q_id" if "q_id" in row.record and "question_id" not in row.record else "question_id"
         )
         if identifier in rows:
-            raise PargoError(
-                f"{row.where}: question {shorten(identifier)} again, it is answered in {rows[identifier].where}"
-            )
+            if not _same(row, rows[identifier]):
+                raise PargoError(
+                    f"{row.where}: question {shorten(identifier)} again, it is answered in {rows[identifier].where}, "
+                    "and in another way: keep one of the lines"
+                )
+            again += 1
         if identifier not in known and identifier not in other_ids:
             raise PargoError(f"{row.where}: question {shorten(identifier)} is not in {annotations}")
         rows[identifier] = row
+    if again:
+        notes.append(f"{results}: {again} line(s) answer a question again in the same way; each question counts once")
     missing = [identifier for identifier in known if identifier not in rows]
     if missing and (len(missing) == len(known) or not partial):
         raise PargoError(
@@ -84,6 +94,10 @@ def read(inputs: Sequence[Path], *, parser: str, partial: bool) -> list[Answered
         )
     answered = [(question, rows[question.id]) for question in questions if question.id in rows]
     if parser == "letter":
+        if texts := sum(_is_text(row) for _, row in answered):
+            notes.append(
+                f"{results}: of {texts} line(s) without `prediction`, `text` was taken, as LLaVA's answers have it"
+            )
         return [Answered(**question.model_dump(), answer=_answer(row)) for question, row in answered]
     counted = {"num_tokens" in row.record for _, row in answered}
     if len(counted) == 2:
@@ -91,9 +105,29 @@ def read(inputs: Sequence[Path], *, parser: str, partial: bool) -> list[Answered
     return [_ranked(question, row) for question, row in answered]
 
 
+def _without_commas(data: bytes, where: str, notes: list[str]) -> bytes:
+    """Lines without the comma after each object that makes a file part of a JSON list."""
+    lines = split_lines(data, where)
+    shorter = [line.rstrip().removesuffix(",") if line.rstrip().endswith("},") else line for line in lines]
+    if number := sum(one != other for one, other in zip(lines, shorter, strict=True)):
+        notes.append(f"{where}: the comma at the end of {number} line(s) was left out")
+    return "".join(f"{line}\n" for line in shorter).encode() if number else data
+
+
+def _same(row: Row, other: Row) -> bool:
+    """Whether two lines say the same, whatever form the id has."""
+    ids = {"question_id", "q_id"}
+    one, two = ({key: value for key, value in item.record.items() if key not in ids} for item in (row, other))
+    return one == two
+
+
+def _is_text(row: Row) -> bool:
+    return "text" in row.record and "prediction" not in row.record
+
+
 def _answer(row: Row) -> str:
     """The prediction as text; what is no text is written out, and then matches no letter."""
-    value = row.value("prediction")
+    value = row.value("text" if _is_text(row) else "prediction")
     return clean(value if isinstance(value, str) else "" if value is None else json.dumps(value))
 
 

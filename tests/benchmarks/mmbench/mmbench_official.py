@@ -3,6 +3,7 @@
 import base64
 import io
 import random
+import re
 import string
 from pathlib import Path
 
@@ -73,6 +74,7 @@ def nasty_answer(rng: random.Random, options: dict[str, str], label: str) -> str
             "{},",
             "[{}]",
             "#{}",
+            "The answer is **{}**, as one sees at a glance",
         ]
         return rng.choice([*guises, "{}\n", "{}\t{}"]).replace("{}", label)
     return rng.choice(
@@ -136,6 +138,8 @@ def make_rows(
     for (leaf, l2), size in zip(names, sizes, strict=True):
         index += rng.randrange(1, 4)
         drawn = rng.sample(texts, size)
+        while set(drawn) <= {"None", "NA", "null", "nan", "#N/A"}:  # a row without any option is refused
+            drawn = rng.sample(texts, size)
         right = rng.choice(drawn)
         for rotation in range(size):
             turned = drawn[rotation:] + drawn[:rotation]
@@ -173,13 +177,23 @@ def write_table(rows: list[dict], path: Path) -> Path:
     return path
 
 
-def official_letter(prediction: str, item: dict) -> str | bool:
-    """What exact matching infers, False for nothing."""
+VERSIONS = ["vlmevalkit_2024_08", "vlmevalkit_2025_08", "vlmevalkit_2026_08"]
+
+
+def as_read(rows: list[dict]) -> pd.DataFrame:
+    """The table as a reader with pandas sees it: some texts are missing values; all else is kept as text."""
+    text = pd.DataFrame(rows).to_csv(sep="\t", index=False)
+    return pd.read_csv(io.StringIO(text), sep="\t", dtype=str)
+
+
+def official_letter(prediction, item: dict, version: str = VERSIONS[0]) -> str | bool:
+    """What exact matching infers, False for nothing; missing cells are NaN."""
+    prediction = str(prediction)
+    year = int(version.split("_")[1])
     choices = {}
     for letter in string.ascii_uppercase:
-        if letter not in item or item[letter] == "":
-            break
-        choices[letter] = item[letter]
+        if letter in item and not pd.isna(item[letter]):
+            choices[letter] = item[letter]
 
     def in_option() -> str | bool:
         if prediction.find("Failed to obtain answer via API") >= 0:
@@ -198,13 +212,21 @@ def official_letter(prediction: str, item: dict) -> str | bool:
             count += 1 if letter in parts else 0
         if count == 1:
             for letter in choices:
-                if letter in parts:
+                if letter in parts and (year == 2024 or len(parts) - parts.index(letter) < 5):
                     return letter
         if count == 0 and "Z" in parts:
             return "Z"
+        if year == 2026:
+            told = re.findall(r"(?:correct\s+)?(?:answer)\s+(?:is)\s+[*]*([A-D])", prediction, re.IGNORECASE)
+            for letter in choices:
+                if told and told[0].upper() == letter:
+                    return letter
         return False
 
     def in_text() -> str | bool:
+        joined = "".join(choices.values())
+        if year > 2024 and len(prediction.lower()) > len(joined + joined):
+            return False
         candidates = []
         for letter in choices:
             if prediction.lower().find(choices[letter].lower()) != -1:
@@ -214,13 +236,13 @@ def official_letter(prediction: str, item: dict) -> str | bool:
     return in_option() or in_text()
 
 
-def official_tool(rows: list[dict]) -> dict:
+def official_tool(rows: list[dict], version: str = VERSIONS[0]) -> dict:
     """`{"circular" or "plain": {None: overall, l2: .., leaf: ..}}`, and the numbers of unmatched answers and groups."""
-    data = pd.DataFrame(rows)
+    data = as_read(rows)
     data["index"] = [int(float(x)) for x in data["index"]]
     data = data.sort_values(by="index")
     data["g_index"] = [int(x % 1e6) for x in data["index"]]
-    data["letter"] = [official_letter(item["prediction"], item) for _, item in data.iterrows()]
+    data["letter"] = [official_letter(item["prediction"], item, version) for _, item in data.iterrows()]
     data["hit"] = [int(letter == answer) for letter, answer in zip(data["letter"], data["answer"], strict=True)]
     main = data[data["index"] == data["g_index"]].copy()
     hits = {}
@@ -230,7 +252,7 @@ def official_tool(rows: list[dict]) -> dict:
     report = {}
     for name, frame in [("circular", main), ("plain", data)]:
         report[name] = {None: frame["hit"].mean()}
-        for column in ("l2-category", "category"):
+        for column in (name for name in ("l2-category", "category") if name in frame):
             for ability in set(frame[column]):
                 report[name][ability] = frame[frame[column] == ability]["hit"].mean()
     report["unmatched"] = sum(letter is False or letter == "Z" for letter in data["letter"])

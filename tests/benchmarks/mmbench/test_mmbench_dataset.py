@@ -13,6 +13,7 @@ from mmbench_official import TEXTS, encode, make_rows, picture, write_table
 
 from pargo.benchmarks.mmbench import results
 from pargo.benchmarks.mmbench.dataset import import_files, read_questions
+from pargo.benchmarks.mmbench.missing import read_options
 from pargo.benchmarks.mmbench.prompt import PRESETS
 from pargo.benchmarks.records import Answered, Prediction, Question
 from pargo.benchmarks.score import score_answers, score_files
@@ -90,7 +91,7 @@ def test_every_form_gives_the_same_questions(tmp_path, form):
             question=row["question"],
             label=row["answer"],
             hint=row["hint"],
-            options={letter: row[letter] for letter in "ABCD" if row[letter]},
+            options=read_options(row),  # tests/benchmarks/mmbench/test_mmbench_score.py
             details={"l2-category": row["l2-category"], "split": "dev", "source": "x"},
         )
     images = open_images(tmp_path / "out", "test")
@@ -99,11 +100,17 @@ def test_every_form_gives_the_same_questions(tmp_path, form):
     assert all(images.read(question.image) == row["image"] for question, row in zip(questions, rows, strict=True))
 
 
-def test_options_that_read_like_missing_values_survive(tmp_path):
-    row = {**make_table()[0], "A": "None", "B": "NA", "C": "null", "D": "nan", "answer": "D"}
-    row["image"] = encode(row["image"])
-    questions = imported([write_table([row], tmp_path / "a.tsv")], tmp_path / "out")
-    assert questions[0].options == {"A": "None", "B": "NA", "C": "null", "D": "nan"}
+@pytest.mark.parametrize("suffix", [".tsv", ".parquet"])
+def test_options_that_read_as_missing_are_not_shown_but_for_none(tmp_path, suffix):
+    row = {**make_table()[0], "A": "None", "B": "NA", "C": "a banana", "D": "nan", "answer": "C", "hint": "N/A"}
+    if suffix == ".tsv":
+        path = write_table([row | {"image": encode(row["image"])}], tmp_path / "a.tsv")
+    else:
+        path = tmp_path / "a.parquet"
+        pq.write_table(pa.Table.from_pylist([row | {"image": {"bytes": row["image"], "path": None}}]), path)
+    (question,) = imported([path], tmp_path / "out")
+    assert (question.options, question.hint) == ({"A": "None", "C": "a banana"}, "")
+    assert PRESETS["compact"].wording(question) == f"{row['question']}\nA. None\nC. a banana"
 
 
 def test_test_split_and_hub_cc(tmp_path):
@@ -213,7 +220,7 @@ def test_predictions_survive_the_official_table(tmp_path, seed):
     made = [item.model_copy(update={"answer": rng.choice([item.answer, item.label, *nasty])}) for item in made]
     results.write(made, tmp_path)
     table = tmp_path / "official" / "mmbench.xlsx"
-    back = results.read([table], parser="official", partial=False)
+    back = results.read([table], parser="vlmevalkit_2024_08", partial=False)
     by_id = {item.id: item for item in back}
     for item in made:
         other = by_id[item.id]
@@ -222,7 +229,7 @@ def test_predictions_survive_the_official_table(tmp_path, seed):
         )
         if item.answer.isprintable():
             assert other.answer == item.answer[:32_767]
-    first = score_answers("mmbench", made, "official", 20)
+    first = score_answers("mmbench", made, "vlmevalkit_2024_08", 20)
     second = score_files("mmbench", [table], samples=20)
     for part in ("figures", "counts", "baselines"):
         assert first[part] == second[part]
@@ -246,9 +253,9 @@ def test_intervals_are_by_image_where_images_are_known():
         )
         for number, image in ((number, f"{number % 3}.jpg") for number in range(30))
     ]
-    known = score_answers("mmbench", questions, "official", 500)["headline"]
+    known = score_answers("mmbench", questions, "vlmevalkit_2024_08", 500)["headline"]
     unknown = score_answers(
-        "mmbench", [answer.model_copy(update={"image": ""}) for answer in questions], "official", 500
+        "mmbench", [answer.model_copy(update={"image": ""}) for answer in questions], "vlmevalkit_2024_08", 500
     )["headline"]
     assert known["value"] == unknown["value"] == 20 / 30
     assert (known["num_images"], unknown["num_images"]) == (3, 30)

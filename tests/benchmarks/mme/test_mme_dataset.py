@@ -133,7 +133,7 @@ def test_fourteen_official_tasks():
         ),
         (
             "pargo_release",
-            f"<s>{SYSTEM} USER: <Img>[image]</Img> Is it red? Please answer yes or no.\n"
+            f"<s>{SYSTEM} USER: <Img>[image]</Img> Is it red?\n"  # as its files have it, without MME's own sentence
             "Answer the question using a single word(Yes or No)\nASSISTANT: ",
             100,
             4,

@@ -214,10 +214,20 @@ def test_unknown_files(tmp_path):
     write_results(tmp_path, random.Random(5), {"count": 4})
     (tmp_path / "scores.json").write_text("{}")  # not read by the official tool either
     assert score_files("mme", [tmp_path], samples=5, partial=True)["headline"]["num_questions"] == 4
+    assert score_files("mme", [tmp_path], samples=5, partial=True)["notes"] == []
     (tmp_path / "ocr.txt").write_text(PAIR)
-    with pytest.raises(PargoError, match=r"ocr\.txt: not a task of MME; choices: existence, .*OCR"):
+    (tmp_path / "log.txt").write_bytes(b"\xff")
+    record = score_files("mme", [tmp_path], samples=5, partial=True)
+    check_equal(record, tmp_path)
+    assert record["headline"]["num_questions"] == 4
+    assert record["notes"] == [f"{tmp_path}: left alone, as no task of MME has the name: log.txt, ocr.txt"]
+    with pytest.raises(PargoError, match=r"lacks 13 of .*; --partial .*; log\.txt, ocr\.txt are no tasks of MME"):
+        score_files("mme", [tmp_path])
+    (tmp_path / "count.txt").rename(tmp_path / "Count.txt")
+    with pytest.raises(PargoError, match=r"lacks 14 of .*; Count\.txt, log\.txt, ocr\.txt are no tasks of MME"):
         score_files("mme", [tmp_path], partial=True)
-    (tmp_path / "ocr.txt").unlink()
+    for name in ("Count", "log", "ocr"):
+        (tmp_path / f"{name}.txt").unlink()
     (tmp_path / "color.txt").mkdir()
     with pytest.raises(PargoError, match=r"cannot read .*color\.txt: Is a directory"):
         score_files("mme", [tmp_path], partial=True)

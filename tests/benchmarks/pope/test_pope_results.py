@@ -104,7 +104,15 @@ def test_splits_by_name_and_by_category(tmp_path):
         (change(ANSWERS, 4, answer=1), r"answers.jsonl:5: `answer` is 1, expected a text"),
         (change(ANSWERS, 4, text=float("nan")), r"answers.jsonl:5: `text` is nan, expected a text"),
         (change(ANSWERS, 4, question_id=None), r"answers.jsonl:5: `question_id` is None"),
-        (change(ANSWERS, 4, question_id=99), r"answers.jsonl:5: question '99' is not in .*labels.json"),
+        (
+            change([row | {"prompt": "?"} for row in ANSWERS], 4, question_id=99),
+            r"answers.jsonl:5: question '99' is not in .*labels.json; without `question_id` answers are paired by th",
+        ),
+        (change(ANSWERS, 4, question_id=99)[:-1], r"answers.jsonl:5: question '99' is not in .*labels.json"),
+        (
+            [row | {"question_id": row["question_id"] + 100} for row in swap(ANSWERS, 2, 3)],
+            r"answers.jsonl:1: question '101' is not in .*labels.json",
+        ),
         (change(ANSWERS, 4, question_id=4), r"answers.jsonl:5: `question_id` is '4', but .*labels.json:5 has '5'"),
         (
             ANSWERS[:-1],
@@ -140,7 +148,10 @@ def test_bad_answers(tmp_path, answers, message):
             change(LABELS, 4, category="hard"),
             r"labels.json:5: `category` is 'hard', expected random, popular, adversarial",
         ),
-        (change(LABELS, 4, question_id=4), r"answers.jsonl:5: question '5' is not in .*labels.json"),
+        (
+            change(LABELS, 4, question_id=4, text="?"),
+            r"answers.jsonl:5: question '5' is not in .*labels.json",
+        ),
         (swap(LABELS, 4, 5), r"answers.jsonl:5: `question_id` is '5', but .*labels.json:5 has '6'"),
     ],
 )
@@ -201,11 +212,125 @@ def test_folders(tmp_path):
     with pytest.raises(PargoError, match=r"empty holds no .json or .jsonl file"):
         score_files("pope", [tmp_path / "labels", tmp_path / "empty"])
     with pytest.raises(PargoError, match=r"one is a folder and the other is not"):
-        score_files("pope", [tmp_path / "labels", tmp_path / "answers" / "random.jsonl"])
+        score_files("pope", [tmp_path / "labels" / "coco_pope_random.json", tmp_path / "answers"])
     with pytest.raises(PargoError, match=r"random.jsonl is named after split random, but .*adversarial.json after"):
         score_files("pope", [tmp_path / "labels" / "coco_pope_adversarial.json", tmp_path / "answers" / "random.jsonl"])
-    with pytest.raises(PargoError, match=r"pope takes two inputs, labels and answers, got 1"):
+    with pytest.raises(PargoError, match=r"pope takes labels and answers, .*, got 1 input"):
         score_files("pope", folders[:1])
+
+
+OWN = [row | {"question_id": row["question_id"] - 1} for row in ANSWERS]  # counted from 0
+
+
+@pytest.mark.parametrize(
+    "answers",
+    [
+        OWN,
+        [{"question_id": row["question_id"], "answer": row["text"]} for row in OWN],
+        [row | {"question_id": f"{row['question_id'] + 500_000}"} for row in OWN],
+        [row | {"question_id": f"coco-{row['question_id']}"} for row in OWN],  # each question is that of its label
+        [
+            row | {"question_id": 7 - row["question_id"], "prompt": f"{row['prompt']}\nAnswer with a word."}
+            for row in OWN
+        ],
+    ],
+)
+def test_answers_with_a_numbering_of_their_own_are_paired_by_order(tmp_path, answers):
+    expected, found = score(tmp_path, LABELS, ANSWERS), score(tmp_path, LABELS, answers)
+    assert expected.pop("notes") == []
+    (note,) = found.pop("notes")
+    assert "its `question_id` are not those of" in note
+    assert "paired by their order, as the official evaluate.py does" in note
+    assert found == expected
+
+
+def merged(tmp_path, order=("adversarial", "random", "popular"), numbers=(12, 12, 12)):
+    """A folder of labels, LLaVA's file of all questions, and its file of all answers."""
+    sizes, questions, answers = dict(zip(SPLITS, numbers, strict=True)), [], []
+    for split in SPLITS:
+        write(tmp_path / "coco" / f"coco_pope_{split}.json", [label(number, split) for number in range(sizes[split])])
+    for split in order:
+        for number in range(sizes[split]):
+            row = label(number, split)
+            text = f"{row['text']}\nAnswer the question using a single word or phrase."
+            question = {"question_id": len(questions), "image": row["image"], "text": text, "category": split}
+            questions.append(question)
+            answer = "Yes" if (number + len(split)) % 3 else "No, it is not."
+            answers.append({"question_id": len(answers), "prompt": text, "text": answer})
+    return tmp_path / "coco", write(tmp_path / "llava_pope_test.jsonl", questions), write(tmp_path / "a.jsonl", answers)
+
+
+def divided(tmp_path, answers, order, numbers=(12, 12, 12)):
+    """The same answers in a file a split, as `pargo score` always took them."""
+    rows, sizes = (
+        [json.loads(line) for line in answers.read_text().splitlines()],
+        dict(zip(SPLITS, numbers, strict=True)),
+    )
+    for split in order:
+        part, rows = rows[: sizes[split]], rows[sizes[split] :]
+        bare = [{"question": row["prompt"].split("\n")[0], "answer": row["text"]} for row in part]
+        write(tmp_path / "divided" / f"{split}.jsonl", bare)
+    return tmp_path / "divided"
+
+
+@pytest.mark.parametrize("with_questions", [True, False])
+@pytest.mark.parametrize("order", [("adversarial", "random", "popular"), SPLITS])
+def test_llavas_merged_file(tmp_path, with_questions, order):
+    numbers = (6, 12, 18)
+    coco, questions, answers = merged(tmp_path, order, numbers)
+    inputs = [coco, questions, answers] if with_questions else [coco, answers]
+    record = score_files("pope", inputs, samples=20)
+    (note,) = record.pop("notes")
+    assert f"was divided into {', '.join(order)} by {questions if with_questions else 'the questions in it'}" in note
+    expected = score_files("pope", [coco, divided(tmp_path, answers, order, numbers)], samples=20)
+    expected.pop("notes")
+    assert {**record, "inputs": None} == {**expected, "inputs": None}
+    assert len({tuple(record["figures"][split].items()) for split in SPLITS}) == 3
+
+
+def test_llavas_merged_file_in_disorder(tmp_path):
+    coco, questions, answers = merged(tmp_path)
+    rows = [json.loads(line) for line in answers.read_text().splitlines()]
+    hint = r"; name LLaVA's llava_pope_test\.jsonl between labels and answers"
+    for changed, message in [
+        (rows[:-1], rf"a\.jsonl: 35 answers to the 36 questions of .*{hint}"),
+        (swap(rows, 0, 1), rf"a\.jsonl: its questions are those of the labels in no order of .*{hint}"),
+        (
+            [{"text": row["text"]} for row in rows],
+            rf"a\.jsonl: its questions are those of the labels in no order.*{hint}",
+        ),
+    ]:
+        write(answers, changed)
+        with pytest.raises(PargoError, match=message):
+            score_files("pope", [coco, answers])
+    write(answers, rows[:-1])
+    with pytest.raises(PargoError, match=r"a\.jsonl: 11 answers to the 12 questions of .*popular"):
+        score_files("pope", [coco, questions, answers])
+    write(answers, rows[:12])
+    with pytest.raises(PargoError, match=r"a\.jsonl: no answers to split popular, random, of which .*coco has labels"):
+        score_files("pope", [coco, questions, answers])
+    assert list(score_files("pope", [coco, questions, answers], samples=2, partial=True)["tasks"]) == ["adversarial"]
+    write(answers, [*rows[:-1], rows[-1] | {"question_id": 99}])
+    with pytest.raises(PargoError, match=r"a\.jsonl:36: question '99' is not among the questions"):
+        score_files("pope", [coco, questions, answers])
+    write(questions, [{"question_id": 0, "category": "hard"}])
+    with pytest.raises(PargoError, match=r"llava_pope_test\.jsonl:1: `category` is 'hard', expected random"):
+        score_files("pope", [coco, questions, answers])
+    with pytest.raises(PargoError, match="expected a folder of labels and a file of answers"):
+        score_files("pope", [answers, questions, answers])
+
+
+def test_an_order_of_splits_that_may_be_another_is_refused(tmp_path):
+    """The questions fit two orders, and the labels differ: only the file of questions can tell."""
+    coco, questions, answers = merged(tmp_path)
+    for split in SPLITS:
+        rows = [label(number, "random", label=("yes", "no")[(number + len(split)) % 2]) for number in range(12)]
+        write(coco / f"coco_pope_{split}.json", rows)
+    rows = [json.loads(line) for line in answers.read_text().splitlines()]
+    write(answers, [row | {"prompt": label(index % 12)["text"]} for index, row in enumerate(rows)])
+    with pytest.raises(PargoError, match=r"a\.jsonl: its questions fit several orders of .*; name LLaVA's llava_pope"):
+        score_files("pope", [coco, answers])
+    assert score_files("pope", [coco, questions, answers], samples=2)["headline"]["num_questions"] == 36
 
 
 def test_predictions_survive_their_official_files(tmp_path):

@@ -60,8 +60,15 @@ def ranked(number: int, **changes) -> list[dict]:
 def test_equal_in_every_spelling(tmp_path):
     expected = score(tmp_path, DOCUMENT, RESULTS)
     expected.pop("inputs")
+    assert expected.pop("notes") == []
     spellings = [
         (DOCUMENT, [line | {"question_id": int(line["question_id"])} for line in RESULTS]),
+        (DOCUMENT, [{"question_id": int(line["question_id"]), "text": line["prediction"]} for line in RESULTS]),
+        (DOCUMENT, [line | {"text": "B"} for line in RESULTS]),
+        (DOCUMENT, lines(RESULTS).replace(b"}\n", b"},\n")),
+        (DOCUMENT, lines(RESULTS).replace(b"}\n", b"}, \r\n", 5)),
+        (DOCUMENT, [*RESULTS, RESULTS[3], RESULTS[0]]),
+        (DOCUMENT, [*RESULTS, RESULTS[3] | {"question_id": int(RESULTS[3]["question_id"])}]),
         (DOCUMENT, [line | {"question_id": float(line["question_id"])} for line in RESULTS]),
         (DOCUMENT, [{"q_id": line["question_id"], "prediction": "A", "gt": "?"} for line in RESULTS]),
         (DOCUMENT, lines(RESULTS).replace(b"\n", b"\r\n")),
@@ -77,7 +84,27 @@ def test_equal_in_every_spelling(tmp_path):
     for document, results in spellings:
         found = score(tmp_path, document, results)
         found.pop("inputs")
+        found.pop("notes")
         assert found == expected
+
+
+@pytest.mark.parametrize(
+    ("results", "note"),
+    [
+        (
+            [{"question_id": line["question_id"], "text": "A"} for line in RESULTS],
+            "of 12 line(s) without `prediction`, `te",
+        ),
+        (lines(RESULTS).replace(b"}\n", b"},\n", 11), "the comma at the end of 11 line(s) was left out"),
+        (
+            [*RESULTS, RESULTS[0], RESULTS[0]],
+            "2 line(s) answer a question again in the same way; each question counts on",
+        ),
+    ],
+)
+def test_a_note_says_what_was_taken(tmp_path, results, note):
+    (found,) = score(tmp_path, DOCUMENT, results)["notes"]
+    assert found.startswith(f"{tmp_path / 'results.jsonl'}: {note}")
 
 
 def test_names_of_dimensions_are_those_of_the_file(tmp_path):
@@ -128,8 +155,13 @@ def test_partial_scores_what_is_there(tmp_path):
         (change(4, question_id=True), r"results.jsonl:5: `question_id` is True"),
         (change(4, question_id=1.5), r"results.jsonl:5: `question_id` is 1.5"),
         (change(4, question_id=" "), r"results.jsonl:5: `question_id` is ' '"),
-        (change(4, question_id="1003"), r"results.jsonl:5: question '1003' again, it is answered in .*results.jsonl:4"),
-        (change(4, question_id=1003), r"results.jsonl:5: question '1003' again"),
+        (
+            change(4, question_id="1003", prediction="B"),
+            r"results.jsonl:5: question '1003' again, it is answered in .*results.jsonl:4, and in another way: keep",
+        ),
+        (change(4, question_id=1003, prediction="B"), r"results.jsonl:5: question '1003' again"),
+        (change(4, question_id=1003), r"results.jsonl: 1 of 12 image questions have no answer, e.g. '1004'"),
+        (lines(RESULTS[:2]) + b'{"question_id": "1002"},,\n', r"results.jsonl:3: not valid JSON"),
         (
             [*RESULTS, {"question_id": 7, "prediction": "A"}],
             r"results.jsonl:13: question '7' is not in .*SEED-Bench.json",
