@@ -26,9 +26,10 @@ _SEED = 2680  # of the letters that it draws
 _CAPABILITIES = ("rec", "ocr", "know", "gen", "spat", "math")
 # the sets of capabilities that it prints; a question with another one counts in none of them
 _SETS = (
-    "rec_gen_know rec spat_ocr spat_math_ocr rec_spat ocr math_ocr rec_know rec_spat_gen_ocr rec_gen_ocr_know "
-    "rec_spat_ocr rec_ocr know_spat_ocr rec_spat_know spat_gen_ocr rec_spat_math_ocr"
-).split()
+    *("rec_gen_know", "rec", "spat_ocr", "spat_math_ocr", "rec_spat", "ocr", "math_ocr", "rec_know"),
+    *("rec_spat_gen_ocr", "rec_gen_ocr_know", "rec_spat_ocr", "rec_ocr", "know_spat_ocr", "rec_spat_know"),
+    *("spat_gen_ocr", "rec_spat_math_ocr"),
+)
 
 
 def without_thoughts(answer: str) -> str:

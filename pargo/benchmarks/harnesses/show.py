@@ -32,11 +32,9 @@ def show(compared: Mapping[str, Any], console: Console | None = None) -> None:
         )
         for item in read["examples"]:
             answer = item["answer"] if len(item["answer"]) <= LONGEST else f"{item['answer'][:LONGEST]}..."
-            console.print(
-                Text(
-                    f"  {answer!r} is {item['theirs'][:LONGEST]!r} there, {item['ours']!r} here, label {item['label']!r}"
-                )
-            )
+            theirs = item["theirs"][:LONGEST]
+            line = f"  {answer!r} is {theirs!r} there, {item['ours']!r} here, label {item['label']!r}"
+            console.print(Text(line))
     console.print("Why they differ:")
     for sentence in compared["why"]:
         console.print(Text(f"- {sentence}"))
