@@ -421,10 +421,11 @@ def score(
     settings: Annotated[str | None, typer.Option(help="For `predictions`: what the stage reads of the config.")] = None,
     grades: Annotated[Path | None, typer.Option(help="For `predictions`: directory of a judge's grades.")] = None,
     output: Annotated[Path | None, typer.Option(help="Write the record into this file.")] = None,
+    harness: Annotated[str | None, typer.Option("--as", help="Also what lmms-eval or vlmevalkit would print.")] = None,
 ) -> None:
     """Score official result files or saved answers; needs no model."""
     if name == "predictions":
-        if settings is None or output is None or len(inputs) != 1:
+        if settings is None or output is None or len(inputs) != 1 or harness:
             raise UsageError("`score predictions` takes one directory, --settings and --output")
         _run("pargo.benchmarks.score", settings, predictions=inputs[0], output=output, grades=grades)
         return
@@ -439,14 +440,25 @@ def score(
     from pargo.benchmarks.show import show
     from pargo.files import write_atomic
 
+    if harness:
+        from pargo.benchmarks.harnesses import check, harness_record
+
+        with _given():
+            check(harness, name, parser)
     with _given():
         record = score_files(name, inputs, parser, samples, partial=partial)
+    if harness:
+        record["harness"] = harness_record(harness, inputs, record, partial=partial)
     if output is not None:
         write_atomic(output, to_json(record))
     if json:
         typer.echo(to_json(record), nl=False)
     else:
         show(record)
+        if harness:
+            from pargo.benchmarks.harnesses.show import show as show_harness
+
+            show_harness(record["harness"])
 
 
 @app.command()

@@ -1,0 +1,52 @@
+"""What the figures of every harness need: their form, and ours beside them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from pargo.benchmarks.records import Answered
+
+Figures = dict[str, float]
+
+
+class Benchmark(NamedTuple):
+    """One benchmark in one harness.
+
+    Args:
+        figures: what the harness prints for these answers, by its own names and in its own units.
+        ours: our figures of a score record under the same names and in the same units, as far as there are any.
+        read: what it takes an answer for, to be compared with the label as it stands; None where a judge reads.
+        why: why its figures differ from ours, a sentence each.
+    """
+
+    figures: Callable[[Sequence[Answered]], Figures]
+    ours: Callable[[Mapping[str, Any]], Figures]
+    read: Callable[[Answered], str] | None
+    why: tuple[str, ...]
+
+
+def by_path(record: Mapping[str, Any], part: str, key: str) -> Figures:
+    """Of each entry of a part of a record, the value under a key."""
+    return {name: entry[key] for name, entry in record[part].items() if isinstance(entry, Mapping) and key in entry}
+
+
+def pooled(splits: Iterable[Mapping[str, float]]) -> Figures:
+    """POPE's figures over several splits together, from our counts in each."""
+    counts: Counter[str] = Counter()
+    for split in splits:
+        counts.update({name: int(split[name]) for name in ("tp", "fp", "tn", "fn")})
+    true_yes, false_yes, false_no = counts["tp"], counts["fp"], counts["fn"]
+    return {
+        "accuracy": (true_yes + counts["tn"]) / counts.total(),
+        "precision": true_yes / max(1, true_yes + false_yes),
+        "recall": true_yes / max(1, true_yes + false_no),
+        "f1": 2 * true_yes / max(1, 2 * true_yes + false_yes + false_no),
+        "yes_ratio": (true_yes + false_yes) / counts.total(),
+    }
+
+
+def grade_of(answer: Answered) -> float:
+    """A graded answer's grade, 0 to 1; the mean where a judge graded several times."""
+    return float(answer.details["grade"])

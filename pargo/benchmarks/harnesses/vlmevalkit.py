@@ -1,0 +1,219 @@
+"""Figures of VLMEvalKit for given answers, without its judge (`exact_matching`), from the same answers. Pure.
+
+Two versions: the package `ms-vlmeval` 0.0.20, and the sources as of e8e78f05, which read one form of letters more.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from pargo.benchmarks.harnesses.harness import Benchmark, Figures, by_path, grade_of, pooled
+from pargo.benchmarks.harnesses.vlmevalkit_letters import as_cell, read_letter
+from pargo.benchmarks.mmbench.rows import L2_CATEGORY
+from pargo.benchmarks.mmbench.score import group
+from pargo.benchmarks.mme.tasks import GROUPS
+from pargo.benchmarks.records import Answered
+from pargo.errors import PargoError
+
+PACKAGE = "ms-vlmeval 0.0.20"
+SOURCES = "VLMEvalKit e8e78f05 (2026-08-18)"
+_SIGNS = ';/[]"{}()=+\\_-><@`,?!'
+_THOUSANDS = re.compile(r"\d,\d")
+_FULL_STOP = re.compile(r"(?<!\d)\.(?!\d)")
+_FULL_STOPS = 32  # so many are dropped
+_MME_SUMS = {"perception": "perception", "reasoning": "cognition"}  # theirs and ours
+_CAPABILITIES = ("rec", "ocr", "know", "gen", "spat", "math")
+_ABILITIES = {
+    "coarse_perception": "CP",
+    "finegrained_perception (instance-level)": "FP-S",
+    "finegrained_perception (cross-instance)": "FP-C",
+    "logic_reasoning": "LR",
+    "relation_reasoning": "RR",
+    "attribute_reasoning": "AR",
+}
+UNKNOWN = "unknown"
+
+
+def read_yes_no(answer: Answered) -> str:
+    """Yes or no, if it is a word of the answer and the other is not; else `unknown`."""
+    text = original = as_cell(answer.answer).lower()
+    joined = bool(_THOUSANDS.search(original))
+    for sign in _SIGNS:  # a sign beside any space vanishes everywhere, so that its words grow together
+        vanishes = joined or f"{sign} " in original or f" {sign}" in original
+        text = text.replace(sign, "" if vanishes else " ")
+    words = {"yes", "no"} & set(_FULL_STOP.sub("", text, count=_FULL_STOPS).split())
+    return words.pop() if len(words) == 1 else UNKNOWN
+
+
+def mme(answers: Sequence[Answered]) -> Figures:
+    """Sums and the tasks' scores, in points."""
+    images: dict[str, dict[str, list[bool]]] = defaultdict(lambda: defaultdict(list))
+    for answer in answers:
+        images[answer.task][answer.image].append(read_yes_no(answer) == answer.label.lower())
+    scores = {
+        task: sum(50 * sum(marks) + 100 * all(marks) for marks in of_task.values()) / len(of_task)
+        for task, of_task in images.items()
+    }
+    sums = {name: float(sum(scores.get(task, 0) for task in GROUPS[own])) for name, own in _MME_SUMS.items()}
+    return sums | scores
+
+
+def pope(answers: Sequence[Answered]) -> Figures:
+    """F1 (`Overall`), accuracy, precision and recall in percent, over all splits and in each."""
+    splits: dict[str, list[Answered]] = {"Overall": list(answers)}
+    for answer in answers:
+        splits.setdefault(answer.task, []).append(answer)
+    return {f"{split} / {name}": 100 * value for split, own in splits.items() for name, value in _pope(own).items()}
+
+
+def _pope(answers: Sequence[Answered]) -> Figures:
+    counts = Counter((read_yes_no(answer), answer.label) for answer in answers)
+    right = counts["yes", "yes"]
+    said, asked = right + counts["yes", "no"], sum(answer.label == "yes" for answer in answers)
+    precision, recall = right / said if said else 0.0, right / asked if asked else 0.0
+    return {
+        "Overall": 2 * precision * recall / (precision + recall) if precision + recall else 0.0,
+        "acc": (right + counts["no", "no"]) / len(answers),
+        "precision": precision,
+        "recall": recall,
+    }
+
+
+def seedbench(answers: Sequence[Answered], read: Callable[[Answered], str]) -> Figures:
+    """Accuracy over all image questions and in each dimension, as shares."""
+    marks: dict[str, list[bool]] = defaultdict(list)
+    for answer in answers:
+        for name in ("Overall", answer.task):
+            marks[name].append(read(answer) == answer.label)
+    return _shares(marks)
+
+
+def mmbench(answers: Sequence[Answered], read: Callable[[Answered], str]) -> Figures:
+    """Circular accuracy of each split, over all groups and by both kinds of category, as shares."""
+    marks: dict[str, list[bool]] = defaultdict(list)
+    for rows in group(answers)[0].values():
+        main, hit = rows[0], all(read(row) == row.label for row in rows)
+        l2_category = main.details.get(L2_CATEGORY, "")
+        split = main.details.get("split", "none")
+        for name in ("Overall", _ABILITIES.get(l2_category, l2_category), main.task):
+            if name:
+                marks[f"{split} / {name}"].append(hit)
+    return _shares(marks)
+
+
+def mmvet(answers: Sequence[Answered]) -> Figures:
+    """Capabilities, their exact sets and `Overall` in percent.
+
+    Raises:
+        PargoError: no question needs one of the six capabilities; VLMEvalKit divides by zero then.
+    """
+    found: dict[str, list[float]] = {name: [] for name in (*_CAPABILITIES, "Overall")}
+    for answer in answers:
+        names, grade = answer.details["capability"].split(","), grade_of(answer)
+        # one counter for capabilities and sets: a set of one counts twice
+        for name in ("Overall", *(name for name in names if name in _CAPABILITIES), "_".join(sorted(names))):
+            found.setdefault(name, []).append(grade)
+    if missing := [name for name, grades in found.items() if not grades]:
+        raise PargoError(
+            f"mmvet: no answer needs {missing[0]!r}, and VLMEvalKit divides by their number: it fails here"
+        )
+    return {name: 100 * sum(grades) / len(grades) for name, grades in found.items()}
+
+
+def _shares(marks: Mapping[str, Sequence[bool]]) -> Figures:
+    return {name: sum(hits) / len(hits) for name, hits in marks.items()}
+
+
+def _ours_pope(record: Mapping[str, Any]) -> Figures:
+    splits = {split: values for split, values in record["figures"].items() if isinstance(values, Mapping)}
+    tasks = {"Overall": pooled(splits.values())} | splits
+    names = {"Overall": "f1", "acc": "accuracy", "precision": "precision", "recall": "recall"}
+    return {f"{task} / {name}": 100 * values[own] for task, values in tasks.items() for name, own in names.items()}
+
+
+def _ours_mmbench(record: Mapping[str, Any]) -> Figures:
+    figures = record["figures"]
+    splits = figures["circular_by_split"]
+    ours = {f"{split} / Overall": value for split, value in splits.items()}
+    if len(splits) == 1:  # our categories are over all splits
+        parts = figures["circular_by_category"] | {
+            _ABILITIES.get(name, name): value for name, value in figures["circular_by_l2_category"].items()
+        }
+        ours |= {f"{split} / {name}": value for split in splits for name, value in parts.items()}
+    return ours
+
+
+def _ours_mmvet(record: Mapping[str, Any]) -> Figures:
+    figures = record["figures"]
+    ours = {"Overall": figures["total"]} | {
+        "_".join(sorted(name.split("+"))): value for name, value in figures["integration"].items()
+    }
+    return {name: 100 * value for name, value in (ours | figures["capability"]).items()}
+
+
+_YES_NO = (
+    "Yes or no counts wherever it stands as a word, unless both do: `I think so, yes` is yes; `**Yes**`, `Yes:` and "
+    "`'yes'` are neither."
+)
+_JUDGE = "Its judge is not asked; in its default setting a model is, about every answer that these rules do not read."
+_CELLS = "It reads its own tables with pandas: an answer `None` or `NA`, or none, is the word `nan`."
+
+
+def _benchmarks(*, answer_is: bool) -> dict[str, Benchmark]:
+    def read(answer: Answered) -> str:
+        return read_letter(answer, answer_is=answer_is)
+
+    letters = (
+        "A letter counts alone or among `.()[],:;!*#{}` as one of the last four words, else the one option whose text "
+        "stands in an answer that is not twice as long as all options: `**A**` and `The answer is A` are A."
+        + (" `answer is` before a letter, in any case, counts anywhere." if answer_is else "")
+    )
+    missing = "An option that reads `None`, `NA`, `null` or `nan` is none, and its letter is not read."
+    return {
+        "mme": Benchmark(
+            mme,
+            lambda record: (
+                {name: record["figures"].get(own, 0.0) for name, own in _MME_SUMS.items()}
+                | by_path(record, "tasks", "score")
+            ),
+            read_yes_no,
+            (_YES_NO, _JUDGE),
+        ),
+        "pope": Benchmark(
+            pope,
+            _ours_pope,
+            read_yes_no,
+            (
+                _YES_NO,
+                "An answer that is neither is wrong for `acc` and a `no` for F1, precision and recall; ours takes it "
+                "for yes.",
+                "`Overall` pools the splits, where the headline here is the mean of three F1.",
+                "Its table asks a question once that is in several splits.",
+                _JUDGE,
+            ),
+        ),
+        "seedbench": Benchmark(
+            lambda answers: seedbench(answers, read),
+            lambda record: {"Overall": record["headline"]["value"]} | by_path(record, "tasks", "accuracy"),
+            read,
+            (letters, missing, _CELLS, _JUDGE),
+        ),
+        "mmbench": Benchmark(
+            lambda answers: mmbench(answers, read), _ours_mmbench, read, (letters, missing, _CELLS, _JUDGE)
+        ),
+        "mmvet": Benchmark(
+            mmvet,
+            _ours_mmvet,
+            None,
+            (
+                "Capabilities and exact sets share a counter, so a question with a single capability counts twice in "
+                "it: rec, ocr and math are not the means of their questions.",
+            ),
+        ),
+    }
+
+
+BENCHMARKS = {PACKAGE: _benchmarks(answer_is=False), SOURCES: _benchmarks(answer_is=True)}
