@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import pytest
 from caption_world import KEY, KEY_NAME, all_ids, server_settings, write_images, write_selection
@@ -24,7 +25,7 @@ from pargo.config.quality import Quality
 from pargo.data.shards import Shards
 
 A = "A red square lies on a white table."
-PAPER = load_config("config/paper.yaml").datasets["pargocap"].quality
+PAPER = load_config(Path(__file__).parents[2] / "config/paper.yaml").datasets["pargocap"].quality
 
 
 def judged(text: str, quality: Quality) -> tuple[str, str | None]:
