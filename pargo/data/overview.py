@@ -17,6 +17,7 @@ from pargo.data.shards import Shards
 from pargo.data.versions import DATA, Download, Version, wheel
 from pargo.display import size as in_words
 from pargo.errors import PargoError
+from pargo.files import read_json
 from pargo.layout import Layout, manifest_path
 from pargo.manifest import read_manifest, verify
 
@@ -88,6 +89,7 @@ class SourceRow:
         fetch: how much that is.
         found: bytes of the imported artifact, as its manifest says; None before.
         missing: paths that somebody has to put there.
+        left_out: how many samples the import left out, and why; empty for none.
     """
 
     name: str
@@ -98,6 +100,7 @@ class SourceRow:
     found: int | None
     missing: tuple[str, ...]
     state: State
+    left_out: str = ""
 
 
 def rows(config: Config, layout: Layout) -> list[SourceRow]:
@@ -120,7 +123,20 @@ def _row(config: Config, layout: Layout, name: str, fetch: ToFetch) -> SourceRow
         state = "files are here" if downloads or wanted else "the run makes it"
     else:
         state = "the run fetches it"
-    return SourceRow(name, source.kind, name in config.used_sources, downloads, fetch, bytes_found, missing, state)
+    used, left_out = name in config.used_sources, _left_out(directory)
+    return SourceRow(name, source.kind, used, downloads, fetch, bytes_found, missing, state, left_out)
+
+
+def _left_out(directory: Path) -> str:
+    """What an import says of the samples that it left out, as `counts.json` has it."""
+    if not (directory / "counts.json").exists():
+        return ""
+    counts = read_json(directory / "counts.json")
+    broken = counts.get("broken")
+    reasons = broken if isinstance(broken, dict) else counts.get("reasons", {})
+    total = sum(broken.values()) if isinstance(broken, dict) else broken
+    why = "; ".join(f"{reason} {count:,}" for reason, count in reasons.items())
+    return f"left out {total:,}{f': {why}' if why else ''}" if total else ""
 
 
 def table(found: list[SourceRow], title: str) -> Table:
@@ -131,6 +147,7 @@ def table(found: list[SourceRow], title: str) -> Table:
     for row in found:
         state = row.state if row.used else f"{row.state}; not in use"
         versions = "\n".join(row.downloads) or "-"
+        state = f"{state}\n{row.left_out}" if row.left_out else state
         cells = (str(row.fetch), "-" if row.found is None else in_words(row.found), "\n".join((state, *row.missing)))
         result.add_row(row.name, row.kind, versions, *cells)
     return result

@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import pytest
 from caption_world import KEY, KEY_NAME, all_ids, server_settings, write_images, write_selection
@@ -24,7 +25,7 @@ from pargo.config.quality import Quality
 from pargo.data.shards import Shards
 
 A = "A red square lies on a white table."
-PAPER = load_config("config/paper.yaml").datasets["pargocap"].quality
+PAPER = load_config(Path(__file__).parents[2] / "config/paper.yaml").datasets["pargocap"].quality
 
 
 def judged(text: str, quality: Quality) -> tuple[str, str | None]:
@@ -204,6 +205,14 @@ def test_what_a_picture_shows_is_kept(text):
 def test_text_without_marks_is_not_cut(text):
     if not text.lstrip().startswith("analysis"):
         assert without_thoughts(text) == text
+
+
+@pytest.mark.parametrize("piece", ["\n", " ", "*", "#", "- ", '"', "a\n", "the ", "image ", "here is ", "<think>"])
+def test_what_goes_on_for_long_is_judged_too(piece):
+    """In a time that grows with the length: a model that loops may write for long."""
+    text = piece * (100_000 // len(piece) if piece != "<think>" else 1000)
+    assert without_thoughts(text) == text
+    assert reason_to_drop(text, Quality()) is not None
 
 
 MARKS = [

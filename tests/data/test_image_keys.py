@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import re
 import tarfile
 import unicodedata
@@ -12,10 +13,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_image_shards import bring, files, jpeg, one_process, write_tar  # noqa: F401
 
+from pargo.captions import build, filter
+from pargo.config.captions import Captions
+from pargo.config.quality import Quality
+from pargo.config.selection import Selection
 from pargo.config.sources import ImageShardsSource
+from pargo.data import download, fingerprint, select
 from pargo.data.importers import image_shards, left_out
 from pargo.data.importers.image_key import escape, split_name, unescape
+from pargo.data.scenes import draw_scene, encode_png, render
 from pargo.errors import InputError
+from pargo.report import captions as report
 
 KEYS = (
     "photo 3",
@@ -198,3 +206,30 @@ def test_a_hopeless_pool_ends_before_all_tars_are_read_by_processes(tmp_path, mo
     monkeypatch.setattr(left_out, "HOPELESS", 2)
     with pytest.raises(InputError, match=r"no sample in 1 tars can be used. no image: 2, e\.g\. 'x' in [01]\.tar"):
         bring(tmp_path)
+
+
+def test_later_stages_take_such_ids_as_any_other(tmp_path):
+    """A pool through all stages of a caption set, to its card."""
+    for place, key in enumerate(KEYS):
+        image = encode_png(render(draw_scene(0, place), 224))
+        write_tar(tmp_path / f"a/{place}.tar", [(f"{key}.png", image), (f"{key}.txt", b"A red square on a table.")])
+    write_tar(tmp_path / "a/z.tar", [("no image.txt", b"")])
+    pool = ImageShardsSource(kind="image_shards", shards={"a": str(tmp_path / "a")}, max_broken=0.1)
+    source, prints, chosen, raw, kept = (tmp_path / name for name in ("source", "prints", "chosen", "raw", "kept"))
+    download.run(download.DownloadSettings(id="pool", source=pool), source)
+    fingerprint.run(fingerprint.FingerprintSettings(split="train"), source, prints, tmp_path / "run")
+    selection = Selection(near_duplicate_distance=None)
+    select.run(select.SelectSettings(selection=selection), prints, {}, chosen)
+    captions = Captions(engine="conversation")
+    build.run(build.CaptionSettings(split="train", captions=captions), source, chosen, raw, tmp_path / "captioning")
+    rows = [json.loads(line) for line in (raw / "captions.jsonl").read_text().splitlines()]
+    assert sorted(unescape(row["id"].split("-", 2)[2]) for row in rows) == sorted(KEYS)
+    texts = [json.dumps(row | {"caption": f"A red square, number {place}."}) for place, row in enumerate(rows)]
+    (raw / "captions.jsonl").write_text("\n".join(texts) + "\n")  # as an engine for pools would say
+    quality = filter.FilterSettings(split="train", quality=Quality(exact_duplicates=True))
+    filter.run(quality, raw, source, kept)
+    assert json.loads((kept / "statistics.json").read_text())["num_captions"] == len(KEYS)
+    settings = {"config": "paper", "dataset": "pargocap", "split": "train", "captions": captions}
+    report.run(report.CaptionsReportSettings(**settings), kept, chosen, source, tmp_path / "report")
+    card = (tmp_path / "report/README.md").read_text()
+    assert "Samples that the import of the source left out: 1 (no image 1)." in card

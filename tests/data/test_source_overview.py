@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -98,3 +99,29 @@ def test_a_changed_file_is_found(paper, tmp_path):
 def test_the_commands(command, config):
     result = CliRunner().invoke(app, ["data", command, "--config", str(ROOT / f"config/{config}.yaml")])
     assert result.exit_code == 0, result.output
+
+
+@pytest.mark.parametrize(
+    ("counts", "expected"),
+    [
+        ({"broken": {"no image": 50, "image is empty": 1}}, "left out 51: no image 50; image is empty 1"),
+        ({"broken": 3, "reasons": {"image not found": 3}}, "left out 3: image not found 3"),
+        ({"broken": 3}, "left out 3"),
+        ({"broken": {}}, ""),
+        ({"broken": 0}, ""),
+        ({}, ""),
+    ],
+)
+def test_what_an_import_left_out_is_shown(paper, tmp_path, monkeypatch, counts, expected):
+    monkeypatch.chdir(tmp_path)
+    layout = Layout("paper", tmp_path)
+    with publish(layout.source("image_pool"), settings={}) as folder:
+        (folder / "counts.json").write_text(json.dumps(counts))
+    found = {row.name: row for row in rows(paper, layout)}
+    assert found["image_pool"].left_out == expected
+    assert not found["mme"].left_out
+    console = Console(width=250, record=True)
+    console.print(table(list(found.values()), "paper"))
+    text = console.export_text()
+    assert ("left out" in text) == bool(expected)
+    assert expected in text
