@@ -5,7 +5,6 @@ lmms-eval is optional and finds `manifest` through the entry point in pyproject.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
@@ -25,8 +24,6 @@ from pargo.export.load import load_exported
 from pargo.progress import track
 
 WITHOUT_EFFECT = ("image_aspect_ratio", "seed", "top_k", "top_p")  # nothing is sampled, and the processor fits images
-# LLaVA's marker, a line of its own; within a line it is text as any other
-_MARKER = re.compile(rf"\A\s*{IMAGE_TOKEN}\s*(?:\n|\Z)|\n[^\S\n]*{IMAGE_TOKEN}[^\S\n]*(?=\n|\Z)")
 SUPPORTED = ("do_sample", "max_gen_toks", "max_new_tokens", "num_beams", "temperature", "until", *WITHOUT_EFFECT)
 
 
@@ -62,8 +59,11 @@ class Asked(NamedTuple):
         images = list(self.images(self.document()) or () if callable(self.images) else ())
         if other := [type(visual).__name__ for visual in images if not isinstance(visual, Image.Image)]:
             raise InputError(f"{self.name}: the model sees images (PIL), but the task gives {', '.join(other)}")
-        text, markers = _MARKER.subn("", self.text)
-        needed = max(len(images), markers)
+        # LLaVA's marker is a line of its own; within a line it is text as any other
+        lines = self.text.split("\n")
+        kept = [line for line in lines if line.strip() != IMAGE_TOKEN]
+        text = self.text if kept == lines else "\n".join(kept).strip("\n")
+        needed = max(len(images), len(lines) - len(kept))
         if needed > 1:
             raise InputError(f"{self.name} has {needed} images; the model takes one")
         if needed > len(images):

@@ -5,12 +5,15 @@ from __future__ import annotations
 import re
 
 import pytest
+import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from tiny_tokenizers import FAMILIES, PREFIXED, family, sentencepiece_model, spell
+from tiny_tokenizers import FAMILIES, PREFIXED, family, save, sentencepiece_model, spell
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers
-from transformers import GPTSw3Tokenizer, PreTrainedTokenizerFast
+from transformers import GPTSw3Tokenizer, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
+from pargo.data.importers.convert import import_language_model
+from pargo.data.importers.language import save_language_model
 from pargo.data.pieces import (
     CONTROL,
     IMAGE_PIECE,
@@ -26,6 +29,7 @@ from pargo.data.pieces import (
     write_prompt,
 )
 from pargo.errors import InputError
+from pargo.models.language import load_tokenizer
 
 ALL = [*FAMILIES, "gpt_sw3", "gpt_sw3_legacy"]
 WORDS = ("</s>", "<s>", "<|im_end|>", "<|endoftext|>", "<|eot_id|>", "<image>", "<unk>")
@@ -194,6 +198,23 @@ def _words(normalizer=None, vocabulary: str = "ab \n?") -> PreTrainedTokenizerFa
 def test_a_tokenizer_without_a_newline_is_refused_by_name(tokenizer):
     with pytest.raises(InputError, match="the tokenizer org/model has no token for a newline, which ends an answer"):
         TextTokenizer(tokenizer)
+
+
+def test_it_is_refused_where_it_is_loaded_and_imported(tmp_path):
+    save(_words(vocabulary="ab ?"), tmp_path)
+    config = LlamaConfig(vocab_size=5, hidden_size=8, intermediate_size=8, num_hidden_layers=1, num_attention_heads=1)
+    model = LlamaForCausalLM(config)
+    model.save_pretrained(tmp_path)
+    (tmp_path / "out").mkdir()
+    for use in (
+        lambda: load_tokenizer(tmp_path),
+        lambda: import_language_model(tmp_path, tmp_path / "out", {}),
+        lambda: save_language_model(
+            tmp_path / "out", config, model.state_dict(), _words(vocabulary="ab ?"), dtype=torch.float32
+        ),
+    ):
+        with pytest.raises(InputError, match="has no token for a newline"):
+            use()
 
 
 def test_sentencepiece_that_knows_no_newline_is_refused():

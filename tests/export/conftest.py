@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -54,11 +55,16 @@ def _settings(kind, value):
     return kind.model_validate_json(canonical_json(value))
 
 
-def _make(config: Config) -> None:
+def _byte_language(folder: Path) -> None:
+    write_random_language(folder, hidden_size=64, num_layers=2, num_heads=4, seed=0)
+
+
+def _make(config: Config, write_language: Callable[[Path], None] = _byte_language) -> None:
+    """In the working directory."""
     layout = Layout(config.name)
     language, tower = layout.source("language_model"), layout.source("vision_tower")
     with publish(language, settings={"id": "language_model"}) as folder:
-        write_random_language(folder, hidden_size=64, num_layers=2, num_heads=4, seed=0)
+        write_language(folder)
         state = load_file(folder / "model.safetensors")
         # sharper weights: the answers of a fresh model hardly depend on its input
         generator = torch.Generator().manual_seed(1)
@@ -100,6 +106,12 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     export(Layout(config.name).model("pargo", 0, "finetune"), root / "exported", dtype=torch.float32)
     patch.undo()
     return Project(root, config)
+
+
+@pytest.fixture(scope="session")
+def make_project() -> Callable[..., None]:
+    """Makes another one in the working directory, with a language model of its own."""
+    return _make
 
 
 @pytest.fixture
