@@ -42,13 +42,13 @@ def assemble(
     Raises:
         PargoError: weights that do not fit, or a language model whose logits change.
     """
+    tokenizer = load_tokenizer(language)
     exact = settings.language.model_copy(update={"precision": "fp32", "attention": "sdpa"})
     trained = build_model(PargoModel, settings.vision, exact, settings.projector, settings.lora, language, seed=0)
     load_own_weights(trained, weights)
     rows = trained.get_input_embeddings().num_embeddings
     before = probe(trained.language_model.eval(), rows)
     language_model = merge_lora(trained.language_model)
-    tokenizer = load_tokenizer(language)
     processor = PargoProcessor(
         PargoImageProcessor.for_tower(settings.vision, vision),
         add_image_token(tokenizer, language_model),

@@ -61,15 +61,25 @@ def random_weights() -> dict[str, Tensor]:
     return {name: 0.3 * torch.randn(shape, generator=generator) for name, shape in shapes.items()}
 
 
-def reference_logits(state: dict[str, Tensor], ids: Tensor) -> Tensor:
-    """InternLM2: the fused rows are, for each key-value head, its query heads, its key and its value."""
+def reference_logits(state: dict[str, Tensor], ids: Tensor, scaling: dict | None = None) -> Tensor:
+    """InternLM2: the fused rows are, for each key-value head, its query heads, its key and its value.
+
+    `dynamic` enlarges the base of a text that is longer than those of training, `linear` divides positions.
+    """
+    scaling = scaling or {"type": "none"}
+    longer, size = ids.shape[1] / CONFIG["max_position_embeddings"], SIZE
+    theta, places = CONFIG["rope_theta"], torch.arange(ids.shape[1])
+    if scaling["type"] == "dynamic" and longer > 1:
+        theta *= (scaling["factor"] * longer - (scaling["factor"] - 1)) ** (size / (size - 2))
+    if scaling["type"] == "linear":
+        places = places / scaling["factor"]
 
     def norm(x: Tensor, name: str) -> Tensor:
         return state[f"{name}.weight"] * x * torch.rsqrt(x.pow(2).mean(-1, keepdim=True) + CONFIG["rms_norm_eps"])
 
     def rotate(x: Tensor) -> Tensor:
-        frequencies = CONFIG["rope_theta"] ** -(torch.arange(0, SIZE, 2) / SIZE)
-        angles = torch.outer(torch.arange(x.shape[2]), frequencies).repeat(1, 2)
+        frequencies = theta ** -(torch.arange(0, SIZE, 2) / SIZE)
+        angles = torch.outer(places, frequencies).repeat(1, 2)
         first, second = x.chunk(2, -1)
         return x * angles.cos() + torch.cat([-second, first], -1) * angles.sin()
 
@@ -150,6 +160,23 @@ def test_the_converted_model_is_the_same_model(published, tmp_path):
     assert not list((tmp_path / "llama").glob("*.py"))
 
 
+@pytest.mark.parametrize("length", [100, 200], ids=["as in training", "longer than in training"])
+@pytest.mark.parametrize("scaling", [None, {"type": "linear", "factor": 4.0}, {"type": "dynamic", "factor": 2.0}])
+def test_rotary_scaling_is_carried_over(tmp_path, scaling, length):
+    directory = tmp_path / "internlm2"
+    directory.mkdir()
+    (directory / "config.json").write_text(json.dumps(CONFIG | {"rope_scaling": scaling}))
+    write_tokenizer(directory, dummy_prefix=False)
+    save_file(random_weights(), directory / "model.safetensors")
+    convert_language_model(directory, tmp_path / "llama")
+    model = AutoModelForCausalLM.from_pretrained(tmp_path / "llama", local_files_only=True)
+    ids = torch.randint(0, VOCABULARY, (1, length), generator=torch.Generator().manual_seed(1))
+    found, expected = model(ids).logits, reference_logits(random_weights(), ids, scaling)
+    torch.testing.assert_close(found, expected, atol=2e-3, rtol=1e-3)
+    if scaling and (length > CONFIG["max_position_embeddings"] or scaling["type"] == "linear"):
+        assert (reference_logits(random_weights(), ids) - expected).abs().max() > 0.5
+
+
 def test_pickled_weights_are_read_without_running_code(tmp_path):
     directory = tmp_path / "internlm2"
     directory.mkdir()
@@ -185,6 +212,12 @@ def test_refusals(published, tmp_path):
         convert_internlm2_config({"model_type": "llama"})
     with pytest.raises(ValueError, match="rope_scaling: 'yarn' is not known"):
         convert_internlm2_config(CONFIG | {"rope_scaling": {"type": "yarn"}})
+    for scaling, message in [
+        ({"type": "dynamic"}, r"dynamic takes \['factor'\], not \[\]"),
+        ({"type": "linear", "factor": 2.0, "alpha": 1}, r"linear takes \['factor'\], not \['alpha', 'factor'\]"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            convert_internlm2_config(CONFIG | {"rope_scaling": scaling})
     save_file({"model.layers.0.attention.wq.weight": torch.zeros(2)}, directory / "extra.safetensors")
     with pytest.raises(ValueError, match=r"not weights of InternLM2: model\.layers\.0\.attention\.wq\.weight"):
         convert_language_model(directory, tmp_path / "out")
