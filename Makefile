@@ -6,8 +6,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .PHONY: help setup reproduce test lint format lock clean
-.PHONY: bench-projector bench-train bench-evaluate bench-jobs bench-shards bench-selection bench-captions bench-serve-captions
-.PHONY: bench-commands config-is-there
+.PHONY: bench-projector bench-train bench-evaluate bench-jobs bench-shards bench-conversations bench-selection
+.PHONY: bench-captions bench-serve-captions bench-commands config-is-there
 
 help:  ## list the commands
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 22
@@ -47,6 +47,9 @@ bench-jobs: setup  ## what waiting for 100 jobs costs the head node, on a privat
 
 bench-shards: setup  ## opening and reading a million samples (5 min; the same)
 	@$(BIN)/python -m tests.bench.shards
+
+bench-conversations: setup  ## memory of workers that read a million conversations and captions (15 min; the same)
+	@$(BIN)/python -m tests.bench.conversations
 
 bench-selection: setup  ## a million fingerprints selected; which changed copies are found (3 min; the same)
 	@$(BIN)/python -m tests.bench.selection

@@ -142,10 +142,13 @@ def _answer(
     store = FeatureStore(features)
     if missing := sorted({question.image for question in questions} - set(store.ids)):
         raise PargoError(f"{features} lacks {len(missing)} images of {source}, e.g. {missing[0]!r}")
+    spoken = settings.language
+    if generation.precision is not None:
+        spoken = spoken.model_copy(update={"precision": generation.precision})
     vlm = build_model(
         PargoForConditionalGeneration,
         settings.vision,
-        settings.language,
+        spoken,
         settings.projector,
         settings.lora,
         language,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field
 
 from pargo.config.base import Positive, Settings
@@ -10,7 +12,16 @@ from pargo.config.base import Positive, Settings
 class Generation(Settings):
     """How answers are generated."""
 
-    batch_size: Positive = Field(32, description="questions answered at once; answers do not depend on it")
+    batch_size: Positive = Field(
+        32,
+        description="questions answered at once; in float32 answers do not depend on it but for ties within rounding; "
+        "in bf16 some do, unless it is 1",
+    )
+    precision: Literal["fp32", "bf16"] | None = Field(
+        None,
+        description="number type of the language model while it answers; by default that of `language`. fp32 makes "
+        "answers independent of `batch_size`, at twice the memory of bf16",
+    )
     max_new_tokens: Positive | None = Field(None, description="by default what the benchmark's prompt preset says")
     num_beams: Positive | None = Field(None, description="likewise; 1 is greedy")
     early_stop: bool = Field(

@@ -76,7 +76,7 @@ class HarnessModel(lmms):
 
     Args:
         pretrained: directory of an exported model.
-        batch_size: requests at once; answers do not depend on it.
+        batch_size: requests at once; in float32 answers do not depend on it, in bf16 some do (1 answers each alone).
         device: by default this process's GPU, or the CPU.
         max_new_tokens: length limit of an answer, whatever a task says; by default what the task says, or else the
             model's own.

@@ -11,6 +11,7 @@ from safetensors.torch import save_file
 from tiny_tokenizers import family, spell
 
 from pargo.benchmarks import answering, load
+from pargo.benchmarks import evaluate as evaluate_stage
 from pargo.benchmarks.answering import answer_questions, make_batches
 from pargo.benchmarks.evaluate import ANSWERS, EvaluateSettings, answer, run
 from pargo.benchmarks.prompts import Preset
@@ -31,7 +32,7 @@ from pargo.data.shards import ShardWriter
 from pargo.data.template import IMAGE, MME_SUFFIX
 from pargo.errors import ConfigError, PargoError
 from pargo.manifest import publish, read_manifest, read_provenance
-from pargo.models.build import build_model, own_state_dict
+from pargo.models.build import build_model, own_parameters, own_state_dict
 from pargo.models.vlm import PargoForConditionalGeneration
 
 VISION = {"source": "v", "architecture": "test", "image_size": 32, "num_patches": 4, "feature_size": 6}
@@ -180,6 +181,42 @@ def test_answers_do_not_depend_on_batches_or_order(parts, tmp_path, template, nu
     assert turned[::-1] == found[0]
     if template == "compact":
         assert len({item.text for item in found[0]}) > 3
+
+
+def loaded(parts, monkeypatch, tmp_path, **generation) -> PargoForConditionalGeneration:
+    """The model that the stage answers with, of an arm trained in bf16."""
+    seen = []
+
+    def note(model, *_, **__):
+        seen.append(model)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(evaluate_stage, "answer_questions", note)
+    settings = json.loads(make_settings(kind="mini_mme").model_dump_json())
+    settings["language"]["precision"] = "bf16"
+    settings["generation"] |= generation
+    with pytest.raises(KeyboardInterrupt):
+        evaluate(parts, EvaluateSettings.model_validate_json(json.dumps(settings)), tmp_path / "out")
+    return seen[0]
+
+
+@pytest.mark.parametrize(("sizes", "generation"), [((1, 2, 5, 14), {"precision": "fp32"}), ((1,), {})])
+def test_a_bf16_arm_answers_whatever_the_batch_in_float32_or_one_by_one(
+    parts, tmp_path, monkeypatch, sizes, generation
+):
+    """In bf16 sums over a batch and its padding are rounded in other ways: some answers follow the batch size."""
+    model = loaded(parts, monkeypatch, tmp_path, **generation)
+    kind = torch.float32 if generation else torch.bfloat16
+    assert model.get_input_embeddings().weight.dtype == kind
+    assert all(parameter.dtype == torch.float32 for name, parameter in own_parameters(model))
+    questions = questions_about(FeatureStore(parts / "mini_mme-features"), [*TEXTS, *(t[3:] for t in TEXTS)], every=3)
+    found = []
+    for size in sizes:
+        for turn in (1, -1):
+            path = tmp_path / f"{size}{turn}"
+            found.append(answers_of(parts, model, questions[::turn], path, BARE, Generation(batch_size=size))[::turn])
+    assert all(answers == found[0] for answers in found)
+    assert len({answer.text for answer in found[0]}) > 3
 
 
 def test_every_prompt_gets_its_own_image_and_answer(parts, tmp_path, monkeypatch):

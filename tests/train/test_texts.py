@@ -195,7 +195,7 @@ def test_shards_that_are_damaged_later_are_named(conversations):
     with pytest.raises(PargoError, match="is truncated"):
         dataset.encode("013", 0)
     (conversations / "shard-00000.tar").unlink()
-    with pytest.raises(PargoError, match=r"cannot read sample '001': .*shard-00000\.tar"):
+    with pytest.raises(PargoError, match=r"cannot read sample '000': .*shard-00000\.tar"):
         open_conversations(conversations)
 
 
