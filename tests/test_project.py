@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -106,12 +107,7 @@ def test_configs_are_read_from_a_folder_of_the_project():
 def installed(tmp_path_factory) -> Path:
     """The package alone, as in the site-packages of an environment without a project."""
     folder = tmp_path_factory.mktemp("site-packages")
-    (folder / "pargo").symlink_to(ROOT / "pargo")
     code = f"import sys; sys.path.insert(0, {str(folder)!r})\n"
-    # links are resolved for the code's own folder: a copy, not a link, is what an installation has
-    (folder / "pargo").unlink()
-    import shutil
-
     shutil.copytree(ROOT / "pargo", folder / "pargo", ignore=shutil.ignore_patterns("__pycache__"))
     (folder / "run.py").write_text(code + "from pargo.cli import main\nmain()\n")
     return folder

@@ -222,7 +222,7 @@ def _read(path: Path) -> dict[str, Tensor]:
         raise InputError(f"{path} does not exist") from None
     except (OSError, RuntimeError, EOFError, ValueError, KeyError, AttributeError, pickle.UnpicklingError) as error:
         raise InputError(
-            f"{path} is no checkpoint of plain tensors: it is damaged, or holds other objects, which are not read since "
+            f"{path} is no checkpoint of plain tensors: it is damaged, or holds other objects, which are not read: "
             "they could run code"
         ) from error
     for wrapper in ("model", "state_dict"):
