@@ -21,7 +21,7 @@ from torch import Tensor
 from pargo.config.models import Adapter, Language, Vision
 from pargo.config.projectors import PargoProjector
 from pargo.data.importers.internlm2 import split_rows
-from pargo.errors import InputError, PargoError
+from pargo.errors import InputError
 from pargo.export.settings import CONFIG, ORIGIN, ModelSettings
 from pargo.files import new_directory, sha256_file
 from pargo.models.build import WEIGHTS
@@ -157,7 +157,8 @@ def convert_release(
         num_language_layers, num_attention_heads, num_key_value_heads: of the language model that LoRA belongs to.
 
     Raises:
-        PargoError: the output exists, or the file cannot be read without running code from it.
+        PargoError: the output exists.
+        InputError: the file cannot be read without running code from it.
         InputError: missing, unexpected or mis-shaped tensors, each listed.
     """
     state = _read(checkpoint)
@@ -218,16 +219,19 @@ def _read(path: Path) -> dict[str, Tensor]:
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
-        raise PargoError(f"{path} does not exist") from None
-    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
-        raise PargoError(f"{path} is no checkpoint of plain tensors: {error}") from error
+        raise InputError(f"{path} does not exist") from None
+    except (OSError, RuntimeError, EOFError, ValueError, KeyError, AttributeError, pickle.UnpicklingError) as error:
+        raise InputError(
+            f"{path} is no checkpoint of plain tensors: it is damaged, or holds other objects, which are not read: "
+            "they could run code"
+        ) from error
     for wrapper in ("model", "state_dict"):
         if isinstance(state, dict) and isinstance(state.get(wrapper), dict):
             state = state[wrapper]
     if not isinstance(state, dict) or not all(
         isinstance(name, str) and isinstance(tensor, Tensor) for name, tensor in state.items()
     ):
-        raise PargoError(f"{path} does not hold tensors by name")
+        raise InputError(f"{path} does not hold tensors by name")
     # all names have it or none: else two names could mean one tensor
     prefix = "module." if all(name.startswith("module.") for name in state) else ""
     return {name.removeprefix(prefix): tensor for name, tensor in state.items()}

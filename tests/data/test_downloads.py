@@ -32,6 +32,7 @@ from pargo.data.downloads import fetch_all, fetch_download
 from pargo.data.versions import AnyDownload, Folder, Http, Hub
 from pargo.data.versions import download as version
 from pargo.errors import PargoError
+from tests.project_marks import make_project
 
 PLACE = "/{repo_id}/resolve/{revision}/{filename}"  # of a file on the hub
 BIG = bytes(range(256)) * 4000
@@ -414,6 +415,7 @@ def pargo(*arguments: str, hub: Repository, folder: Path, **options) -> subproce
     own = {"HF_ENDPOINT": hub.url, "HF_HOME": str(folder / "hub"), "NO_COLOR": "1"}
     environment = {name: value for name, value in os.environ.items() if not name.startswith("HF_")} | own
     command = [sys.executable, "-m", "pargo", *arguments]
+    make_project(folder)
     return subprocess.run(command, capture_output=True, text=True, cwd=folder, env=environment, **options)
 
 

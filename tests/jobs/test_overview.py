@@ -20,15 +20,8 @@ from pargo.jobs.overview import find_job, find_jobs, follow
 from pargo.jobs.record import Attempts, JobRecord
 from pargo.jobs.stage import Stage
 from pargo.jobs.submission import submit
-from pargo.project import MARKS
 from pargo.reproduce import _settle
-
-
-def make_project(folder: Path) -> None:
-    """What `pargo` knows a project by."""
-    for mark in MARKS:
-        (folder / mark).parent.mkdir(exist_ok=True)
-        (folder / mark).touch()
+from tests.project_marks import make_project
 
 
 @pytest.fixture

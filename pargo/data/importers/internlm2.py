@@ -173,7 +173,10 @@ def _read_weights(source: Path) -> dict[str, Tensor]:
             try:
                 weights |= torch.load(path, map_location="cpu", weights_only=True)
             except (RuntimeError, EOFError, pickle.UnpicklingError) as error:
-                raise InputError(f"{path} holds no plain tensors: {error}") from error
+                raise InputError(
+                    f"{path} holds no plain tensors: it is damaged, or holds other objects, which are not read since "
+                    "they could run code"
+                ) from error
     if not weights:
         raise PargoError(f"{source} has neither *.safetensors nor pytorch_model*.bin")
     return weights
