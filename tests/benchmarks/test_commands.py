@@ -57,6 +57,13 @@ def test_score_on_the_terminal(results: Path, columns: str) -> None:
     assert max(map(len, done.stdout.splitlines())) <= int(columns)
 
 
+def test_notes_on_what_was_taken(results: Path) -> None:
+    (results / "score[1].txt").write_text("450")
+    done = pargo("score", "mme", results, "--partial", columns="300")
+    assert done.returncode == 0, done.stderr
+    assert f"Note: {results}: left alone, as no task of MME has the name: score[1].txt.\n" in done.stdout
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

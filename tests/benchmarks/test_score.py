@@ -138,6 +138,7 @@ def test_a_predictions_directory_scores_like_the_stage(predictions, tmp_path):
     record = score_files("mini_mme", [predictions], samples=CONFIG.report.bootstrap_samples)
     path = predictions / PREDICTIONS
     assert record.pop("inputs") == {path.as_posix(): sha256_file(path)}
+    assert record.pop("notes") == []
     stage = json.loads((tmp_path / "score.json").read_text())
     stage.pop("inputs")
     assert json.loads(json.dumps(record)) == stage

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -57,6 +58,28 @@ def test_numbers_are_those_of_the_score_files(project, written):
         for key, (value, interval) in expected.items():
             assert float(rows[arm][key]) == value
             assert [float(rows[arm][f"{key}_low"]), float(rows[arm][f"{key}_high"])] == interval
+
+
+@pytest.mark.parametrize(
+    ("by_parser", "words"),
+    [
+        ({"official": 684.04, "pargo_release": 690.0}, "seed 0: official 684.0, ParGo release 690.0."),
+        ({"official": 0.4791, "vlmevalkit_2026_08": 0.3988}, "seed 0: official 0.479, vlmevalkit 2026 08 0.399."),
+        ({"official": 684.04, "pargo_release": 684.04}, ""),
+    ],
+)
+def test_scores_by_other_parsers_are_noted_where_they_differ(project, tmp_path, monkeypatch, by_parser, words):
+    shutil.copytree(Path.cwd(), tmp_path / "copy")
+    monkeypatch.chdir(tmp_path / "copy")
+    path = project.layout.score("pargo", 0, "mini_mme")
+    record = json.loads(path.read_text())
+    record["figures"]["parsers"] = by_parser
+    path.write_text(json.dumps(record))
+    (tmp_path / "out").mkdir()
+    tables.run(project.settings, project.scores, tmp_path / "out")
+    notes = (tmp_path / "out" / "projectors.md").read_text()
+    assert ("Parsers disagree for ParGo, " in notes) == bool(words)
+    assert words.lower() in notes.lower()
 
 
 def test_costs_are_those_of_the_trained_weights(project, written):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from pargo.benchmarks.mmvet.entries import parse_entries
 from pargo.benchmarks.mmvet.judge_client import JudgeClient, Refused
@@ -114,7 +114,7 @@ def grade(answers: Sequence[Answered], judge: Judge, output: Path, prompt: Promp
         kept = sum(request.key in log.finished for request in requests)
         kept_words = f" ({kept} of {len(requests)} grades are kept; run again to go on)" if kept else ""
         raise PargoError(f"{error}{kept_words}") from None
-    grades = {}
+    grades: dict[str, dict[str, Any]] = {}
     for answer in answers:
         if answer.id not in reasons:
             own = [log.finished[request.key] for request in requests if request.answer.id == answer.id]

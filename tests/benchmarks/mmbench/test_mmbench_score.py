@@ -422,6 +422,8 @@ def test_tables_without_categories(tmp_path, names, suffix):
         "circular_by_l2_category"
     ] == pytest.approx(expected["circular"])
     assert ("category" in names) == (list(record["tasks"]) == ["all"])
+    lacking = " and no ".join(name for name in ("category", "l2-category") if name in names)
+    assert record["notes"] == [f"{tmp_path / 't'}{suffix} has no {lacking}, so there are no figures by it"]
 
 
 def test_two_splits_are_divided_as_the_official_tool_does():

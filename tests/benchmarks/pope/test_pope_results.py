@@ -320,6 +320,22 @@ def test_llavas_merged_file_in_disorder(tmp_path):
         score_files("pope", [answers, questions, answers])
 
 
+def test_no_bytes_of_a_merged_file_make_it_crash(tmp_path):
+    rng = random.Random(9)
+    coco, questions, answers = merged(tmp_path, numbers=(2, 3, 4))
+    contents = {path: path.read_bytes() for path in (questions, answers)}
+    scored = 0
+    for _ in range(400):
+        path = rng.choice(list(contents))
+        path.write_bytes(mutate(rng, contents[path]))
+        inputs = [coco, questions, answers] if rng.random() < 0.7 else [coco, answers]
+        with contextlib.suppress(PargoError):
+            to_json(score_files("pope", inputs, samples=2, partial=rng.random() < 0.5)).encode()
+            scored += 1
+        path.write_bytes(contents[path])
+    assert 20 < scored < 380
+
+
 def test_an_order_of_splits_that_may_be_another_is_refused(tmp_path):
     """The questions fit two orders, and the labels differ: only the file of questions can tell."""
     coco, questions, answers = merged(tmp_path)
