@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .PHONY: help setup reproduce test lint format lock clean
-.PHONY: bench-projector bench-train bench-evaluate bench-jobs bench-shards bench-selection bench-captions bench-serve-captions
+.PHONY: bench-projector bench-train bench-evaluate bench-jobs bench-shards bench-selection bench-captions bench-serve-captions bench-harnesses
 
 help:  ## list the commands
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 22
@@ -52,6 +52,9 @@ bench-captions: setup  ## captions/s of a server that allows so many, against a 
 
 bench-serve-captions: setup  ## 100 images captioned over HTTP by the finished quick run's model (2 min; the same)
 	@$(BIN)/python -m tests.bench.serve_captions
+
+bench-harnesses: setup  ## `pargo score --as` against lmms-eval's and VLMEvalKit's own code (10 min, network; the same)
+	@$(BIN)/python -m tests.bench.harnesses
 
 lint: setup  ## style and types
 	@$(BIN)/ruff check .

@@ -51,8 +51,7 @@ def main() -> None:
         return
     rows = []
     for draw in range(arguments.draws):
-        # VLMEvalKit writes all results so far after every answer
-        with tempfile.TemporaryDirectory(dir="/dev/shm" if Path("/dev/shm").is_dir() else None) as folder:  # noqa: S108
+        with tempfile.TemporaryDirectory() as folder:
             inputs, tables = write_files(Path(folder), draw, arguments.only)
             for harness, sources in runs.items():
                 real = run_real(python, harness, tables, Path(folder), sources)

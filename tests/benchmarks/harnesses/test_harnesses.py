@@ -211,7 +211,8 @@ def test_chinese_questions_have_no_static_task() -> None:
 @pytest.mark.parametrize("kind", BENCHMARKS)
 def test_every_benchmark_says_why(harness: str, kind: str) -> None:
     why = check(harness, kind).why
-    assert why and all(sentence.endswith(".") for sentence in why)
+    assert why
+    assert all(sentence.endswith(".") for sentence in why)
     if kind == "mmbench":
         assert any("judge" in sentence for sentence in why)
 
