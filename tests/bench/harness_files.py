@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from pargo.benchmarks.mme.tasks import NUM_IMAGES
 from pargo.benchmarks.pope.splits import SPLITS
-from pargo.benchmarks.records import Prediction
+from pargo.benchmarks.records import Answered, Prediction
 
 YES_NO = (  # {0}: the answer, {1}: the other one, both in small letters; {2}: with a capital
     *(["{2}"] * 12 + ["{0}"] * 6 + ["{2}."] * 6),
@@ -120,7 +120,6 @@ LETTERS = (  # {0}: a letter, {1}: the text of its option, {2}: another letter
     *(
         "={0}",
         "= {1}",
-        "{0}" + " and so" * 5_000,
         "so and " * 30 + "{0}",
         "{0}" + " and so on" * 30,
         "so and {1} " * 30,
@@ -140,6 +139,8 @@ LETTERS = (  # {0}: a letter, {1}: the text of its option, {2}: another letter
         "{0}. {2}.",
     ),
 )
+ENDLESS = "{0}" + " and so" * 5_000  # longer than a cell of a sheet
+CHINESE = "\u8fd9\u662f\u4ec0\u4e48\uff1f"
 LOWER = 0.05  # of the answers are in small letters, as many in capitals
 WORDS = (
     *(
@@ -232,7 +233,8 @@ def letter(label: str, options: dict[str, str], rng: random.Random, sure: float 
     """An answer that means the label in `sure` of the cases, in any style."""
     means = label if label in options and rng.random() < sure else rng.choice([*options])
     other = rng.choice([name for name in options if name != means])
-    return _cased(rng.choice(LETTERS).format(means, options[means], other), rng)
+    style = ENDLESS if rng.random() < 2e-4 else rng.choice(LETTERS)
+    return _cased(style.format(means, options[means], other), rng)
 
 
 def mme(rng: random.Random) -> Iterator[Prediction]:
@@ -302,3 +304,42 @@ def mmbench(rng: random.Random, question: str = "What is it?") -> Iterator[Predi
 def mmvet(rng: random.Random) -> Sequence[tuple[str, str, float]]:
     """(id, capabilities, grade)."""
     return [(f"v1_{number}", SETS[number % len(SETS)], rng.randrange(11) / 10) for number in range(218)]
+
+
+def cases() -> dict[str, list[Answered]]:
+    """Small files in which every style of an answer stands, each below a category of its own where there are any."""
+    found: dict[str, list[Answered]] = {"mme": [], "pope": [], "seedbench": [], "mmbench": [], "mmbench cn": []}
+    for number, style in enumerate(dict.fromkeys(YES_NO)):
+        for label, other in (("yes", "no"), ("no", "yes")):
+            answer = style.format(label, other, label.capitalize()).strip()
+            task, name = [*NUM_IMAGES][number % len(NUM_IMAGES)], f"{number}.jpg"
+            fields = {"question": "Is it?", "answer": answer[:200]}
+            found["mme"].append(
+                Answered(id=f"{name}-{label}", task=task, image=name, label=label.capitalize(), **fields)
+            )
+            split = SPLITS[number % len(SPLITS)]
+            found["pope"].append(Answered(id=f"{split}/{name}-{label}", task=split, image=name, label=label, **fields))
+    texts = ("a red cat", "None", "banana", "blue")
+    for number, style in enumerate(dict.fromkeys(LETTERS)):
+        for label in "AD":
+            options = dict(zip("ABCD", texts, strict=True))
+            answer = style.format(label, options[label], "C").strip()
+            fields = {"label": label, "options": options, "answer": answer, "image": f"{number}"}
+            identifier, task = str(2 * number + (label == "D")), f"style {number}, {label}"
+            found["seedbench"].append(Answered(id=identifier, task=task, question="What?", **fields))
+        for name, question in (("mmbench", "What is it?"), ("mmbench cn", CHINESE)):
+            for turn, label in enumerate("AB"):
+                options = dict(zip("AB", ("table", "cat") if turn else ("cat", "table"), strict=True))
+                found[name].append(
+                    Answered(
+                        id=str(number + 1 + 1_000_000 * turn),
+                        task=f"style {number}",
+                        image=f"{number}",
+                        question=question,
+                        label=label,
+                        options=options,
+                        answer=style.format(label, options[label], "BA"[turn]).strip(),
+                        details={"l2-category": [*ABILITIES][number % 6], "split": "dev"},
+                    )
+                )
+    return found

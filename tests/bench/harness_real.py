@@ -2,7 +2,8 @@
 
 It stands alone, since this project is not installed there: `python harness_real.py TOOL INPUT.json OUTPUT.json`. The
 input is {benchmark: [rows]}; the output {benchmark: {figure: number}} by the names of `pargo.benchmarks.harnesses`.
-Nothing of the tools is replaced but waiting: no judge is reached, and pauses between requests are skipped.
+Nothing of the tools is replaced but waiting: no judge is reached, pauses between requests are skipped, and VLMEvalKit
+writes results once, not all of them again after every answer.
 """
 
 from __future__ import annotations
@@ -165,9 +166,19 @@ def vlm_pope(table: object, path: str) -> dict[str, float]:
     return figures
 
 
+def run_and_write_once(func, tasks, *, keys, save, **others):
+    from vlmeval.smp import dump
+
+    results = [func(**task) for task in tasks]
+    dump(dict(zip(keys, results, strict=True)), save)
+    return results
+
+
 def vlm_letters(name: str, table: object, path: str):
     from vlmeval.dataset.image_mcq import ImageMCQDataset
+    from vlmeval.dataset.utils import multiple_choice
 
+    multiple_choice.track_progress_rich = run_and_write_once
     dataset = ImageMCQDataset.__new__(ImageMCQDataset)
     dataset.dataset_name, dataset.data = name, table.assign(index=table["index"].astype(int))
     return dataset.evaluate(path, model="exact_matching", nproc=1)

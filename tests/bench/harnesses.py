@@ -17,14 +17,14 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
 from pargo.benchmarks.harnesses import HARNESSES, harness_record
-from pargo.benchmarks.records import PREDICTIONS, Prediction, write_predictions
+from pargo.benchmarks.records import PREDICTIONS, Answered, Prediction, write_predictions
 from pargo.benchmarks.score import score_files
 from pargo.files import write_atomic
 from tests.bench import harness_files
@@ -33,7 +33,6 @@ OUTPUT = Path("reports/bench")
 ENVIRONMENT = Path("build/harnesses")
 PINS = Path(__file__).with_name("harnesses.txt")
 REAL = Path(__file__).with_name("harness_real.py")
-CHINESE = "\u8fd9\u662f\u4ec0\u4e48\uff1f"
 
 
 def main() -> None:
@@ -41,11 +40,15 @@ def main() -> None:
     parser.add_argument("--draws", type=int, default=2)
     parser.add_argument("--sources", type=Path, help="VLMEvalKit checked out at e8e78f05; its figures are compared too")
     parser.add_argument("--only", help="one benchmark")
+    parser.add_argument("--record", type=Path, help="only write the figures of every style, which the tests read")
     arguments = parser.parse_args()
     python = environment()
-    runs = {"lmms-eval": None, "vlmevalkit": None}
+    runs: dict[str, Path | None] = {"lmms-eval": None, "vlmevalkit": None}
     if arguments.sources:
         runs["vlmevalkit-2026-08"] = arguments.sources
+    if arguments.record:
+        record_cases(python, runs, arguments.record)
+        return
     rows = []
     for draw in range(arguments.draws):
         with tempfile.TemporaryDirectory() as folder:
@@ -88,26 +91,14 @@ def write_files(folder: Path, draw: int, only: str | None) -> tuple[dict[str, li
         name: list(getattr(harness_files, name)(random.Random(f"{name} {draw}")))
         for name in ("mme", "pope", "seedbench", "mmbench")
     }
-    made["mmbench cn"] = list(harness_files.mmbench(random.Random(f"cn {draw}"), CHINESE))
+    made["mmbench cn"] = list(harness_files.mmbench(random.Random(f"cn {draw}"), harness_files.CHINESE))
     inputs, tables = {}, {}
     for name, predictions in made.items():
         directory = folder / name
         directory.mkdir()
         write_predictions(directory / PREDICTIONS, predictions)
         inputs[name] = [directory]
-        tables[name] = [
-            {
-                "index": index if name in ("mme", "pope") else int(item.id),
-                "image": item.image,
-                "question": item.question,
-                "answer": item.label.capitalize(),
-                "category": item.task,
-                "prediction": item.answer,
-                **item.options,
-                **({"l2-category": item.details["l2-category"], "split": "dev"} if "mmbench" in name else {}),
-            }
-            for index, item in enumerate(predictions)
-        ]
+        tables[name] = table(name, predictions)
     graded = harness_files.mmvet(random.Random(draw))
     meta = {
         name: {"imagename": f"{name}.png", "question": "What?", "answer": "it", "capability": own.split(",")}
@@ -126,6 +117,23 @@ def write_files(folder: Path, draw: int, only: str | None) -> tuple[dict[str, li
     return inputs, path
 
 
+def table(name: str, predictions: Sequence[Answered]) -> list[dict[str, Any]]:
+    """Answers as the packages' own tables have them."""
+    return [
+        {
+            "index": index if name in ("mme", "pope") else int(item.id),
+            "image": item.image,
+            "question": item.question,
+            "answer": item.label.capitalize(),
+            "category": item.task,
+            "prediction": item.answer,
+            **item.options,
+            **({"l2-category": item.details["l2-category"], "split": "dev"} if "mmbench" in name else {}),
+        }
+        for index, item in enumerate(predictions)
+    ]
+
+
 def run_real(
     python: Path, harness: str, tables: Path, folder: Path, sources: Path | None
 ) -> dict[str, dict[str, float]]:
@@ -138,7 +146,11 @@ def run_real(
     log = folder / f"{harness}.log"
     with log.open("w") as stream:
         done = subprocess.run(
-            [python, "-P", REAL.absolute(), tool, tables, target], cwd=folder, env=variables, stdout=stream, stderr=stream
+            [python, "-P", REAL.absolute(), tool, tables, target],
+            cwd=folder,
+            env=variables,
+            stdout=stream,
+            stderr=stream,
         )
     if done.returncode:
         sys.exit(f"{harness} failed:\n{log.read_text(errors='replace')[-3000:]}")
@@ -175,6 +187,26 @@ def _lines(paths: list[Path]) -> Iterable[Any]:
     if paths[0].is_dir():
         return (paths[0] / PREDICTIONS).read_text(encoding="utf-8").rstrip("\n").split("\n")
     return json.loads(paths[1].read_text(encoding="utf-8"))
+
+
+def record_cases(python: Path, runs: dict[str, Path | None], path: Path) -> None:
+    """Write {case: {answers, figures by harness}}: each style of an answer once or twice, under a name of its own."""
+    cases = harness_files.cases()
+    with tempfile.TemporaryDirectory() as folder:
+        tables = Path(folder) / "tables.json"
+        tables.write_text(json.dumps({name: table(name, answers) for name, answers in cases.items()}), encoding="utf-8")
+        real = {harness: run_real(python, harness, tables, Path(folder), sources) for harness, sources in runs.items()}
+    record = {
+        "tools": {harness: HARNESSES[harness][0] for harness in runs},
+        "cases": {
+            name: {
+                "answers": [answer.model_dump(exclude_defaults=True) for answer in answers],
+                "figures": {harness: figures[name] for harness, figures in real.items()},
+            }
+            for name, answers in cases.items()
+        },
+    }
+    write_atomic(path, json.dumps(record, indent=1, ensure_ascii=False) + "\n")
 
 
 def render(record: dict[str, Any]) -> str:

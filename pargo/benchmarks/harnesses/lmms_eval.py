@@ -215,7 +215,7 @@ BENCHMARKS = {
         (
             _CUT,
             "Only the bare words yes and no count: `Yes.` and `No, there is not` are neither, which is wrong for the "
-            "accuracy, and a `yes` that is missed this way is in neither precision nor recall.",
+            "accuracy but in no count of precision, recall and F1, so these can be high where the accuracy is low.",
             "Task `pope` pools the splits, where the headline here is the mean of three F1.",
             "pope_yes_ratio is the share of yes among the labels, not among the answers.",
         ),

@@ -1,6 +1,7 @@
 """Figures of VLMEvalKit for given answers, without its judge (`exact_matching`), from the same answers. Pure.
 
-Two versions: the package `ms-vlmeval` 0.0.20, and the sources as of e8e78f05, which read one form of letters more.
+Two versions: the package `ms-vlmeval` 0.0.20, and the newer sources as of e8e78f05, which read one form of letters more
+and take no part of MME.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from pargo.benchmarks.harnesses.harness import Benchmark, Figures, by_path, grade_of, pooled
@@ -48,8 +50,12 @@ def read_yes_no(answer: Answered) -> str:
     return words.pop() if len(words) == 1 else UNKNOWN
 
 
-def mme(answers: Sequence[Answered]) -> Figures:
-    """Sums and the tasks' scores, in points."""
+def mme(answers: Sequence[Answered], *, whole: bool) -> Figures:
+    """Sums and the tasks' scores, in points.
+
+    Raises:
+        PargoError: a task without answers, and the version needs the `whole` benchmark.
+    """
     images: dict[str, dict[str, list[bool]]] = defaultdict(lambda: defaultdict(list))
     for answer in answers:
         images[answer.task][answer.image].append(read_yes_no(answer) == answer.label.lower())
@@ -57,6 +63,8 @@ def mme(answers: Sequence[Answered]) -> Figures:
         task: sum(50 * sum(marks) + 100 * all(marks) for marks in of_task.values()) / len(of_task)
         for task, of_task in images.items()
     }
+    if whole and (missing := [task for tasks in GROUPS.values() for task in tasks if task not in scores]):
+        raise PargoError(f"mme: no answer to task {missing[0]!r}, and VLMEvalKit adds up all tasks: it fails here")
     sums = {name: float(sum(scores.get(task, 0) for task in GROUPS[own])) for name, own in _MME_SUMS.items()}
     return sums | scores
 
@@ -162,19 +170,19 @@ _JUDGE = "Its judge is not asked; in its default setting a model is, about every
 _CELLS = "It reads its own tables with pandas: an answer `None` or `NA`, or none, is the word `nan`."
 
 
-def _benchmarks(*, answer_is: bool) -> dict[str, Benchmark]:
+def _benchmarks(*, newest: bool) -> dict[str, Benchmark]:
     def read(answer: Answered) -> str:
-        return read_letter(answer, answer_is=answer_is)
+        return read_letter(answer, answer_is=newest)
 
     letters = (
         "A letter counts alone or among `.()[],:;!*#{}` as one of the last four words, else the one option whose text "
         "stands in an answer that is not twice as long as all options: `**A**` and `The answer is A` are A."
-        + (" `answer is` before a letter, in any case, counts anywhere." if answer_is else "")
+        + (" `answer is` before a letter, in any case, counts anywhere." if newest else "")
     )
     missing = "An option that reads `None`, `NA`, `null` or `nan` is none, and its letter is not read."
     return {
         "mme": Benchmark(
-            mme,
+            partial(mme, whole=newest),
             lambda record: (
                 {name: record["figures"].get(own, 0.0) for name, own in _MME_SUMS.items()}
                 | by_path(record, "tasks", "score")
@@ -196,14 +204,12 @@ def _benchmarks(*, answer_is: bool) -> dict[str, Benchmark]:
             ),
         ),
         "seedbench": Benchmark(
-            lambda answers: seedbench(answers, read),
+            partial(seedbench, read=read),
             lambda record: {"Overall": record["headline"]["value"]} | by_path(record, "tasks", "accuracy"),
             read,
             (letters, missing, _CELLS, _JUDGE),
         ),
-        "mmbench": Benchmark(
-            lambda answers: mmbench(answers, read), _ours_mmbench, read, (letters, missing, _CELLS, _JUDGE)
-        ),
+        "mmbench": Benchmark(partial(mmbench, read=read), _ours_mmbench, read, (letters, missing, _CELLS, _JUDGE)),
         "mmvet": Benchmark(
             mmvet,
             _ours_mmvet,
@@ -216,4 +222,4 @@ def _benchmarks(*, answer_is: bool) -> dict[str, Benchmark]:
     }
 
 
-BENCHMARKS = {PACKAGE: _benchmarks(answer_is=False), SOURCES: _benchmarks(answer_is=True)}
+BENCHMARKS = {PACKAGE: _benchmarks(newest=False), SOURCES: _benchmarks(newest=True)}
