@@ -16,9 +16,9 @@ class Reasons:
     def __init__(self) -> None:
         self._found: dict[str, tuple[int, str]] = {}
 
-    def add(self, kind: str, example: str) -> None:
+    def add(self, kind: str, example: str, number: int = 1) -> None:
         count, first = self._found.get(kind, (0, example))
-        self._found[kind] = count + 1, first
+        self._found[kind] = count + number, first
 
     def counts(self) -> dict[str, int]:
         """By reason, the most frequent first."""
