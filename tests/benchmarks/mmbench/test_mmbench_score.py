@@ -85,8 +85,9 @@ def test_dev_split_of_v1_0_scores_as_in_the_official_tool(tmp_path, suffix):
     started = time.perf_counter()
     record = score_files("mmbench", [path], samples=200)
     print(f"\n{suffix}: {time.perf_counter() - started:.2f} s")
-    check(record, official_tool(rows))
-    by_version = {version: official_tool(rows, version)["circular"][None] for version in VERSIONS}
+    by_tool = {version: official_tool(rows, version) for version in VERSIONS}
+    check(record, by_tool[VERSIONS[0]])
+    by_version = {version: found["circular"][None] for version, found in by_tool.items()}
     assert record["figures"]["parsers"] == pytest.approx(by_version)
     assert len(set(by_version.values())) == 3
     assert {leaf: task["num_images"] for leaf, task in record["tasks"].items()} == leaves
@@ -98,7 +99,7 @@ def test_dev_split_of_v1_0_scores_as_in_the_official_tool(tmp_path, suffix):
     json.dumps(record, allow_nan=False)
 
 
-@settings(max_examples=50, deadline=None, phases=(Phase.reuse, Phase.generate))  # shrinking takes minutes
+@settings(max_examples=25, deadline=None, phases=(Phase.reuse, Phase.generate))  # shrinking takes minutes
 @given(st.data())
 @pytest.mark.parametrize("version", VERSIONS)
 def test_any_small_table_scores_as_in_the_official_tool(version, data):
