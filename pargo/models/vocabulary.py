@@ -89,7 +89,7 @@ def check_output_layer(directory: Path) -> None:
         model = AutoModelForCausalLM.from_config(config, trust_remote_code=False)
     names = {id(module): f"{name}.weight" for name, module in model.named_modules()}
     both = [names[id(part())] for part in (model.get_input_embeddings, model.get_output_embeddings) if part()]
-    found = {}
+    found: dict[str, Path] = {}
     for path in sorted(directory.glob("model*.safetensors")):
         with safe_open(path, "pt") as file:
             found |= {name: path for name in set(both) & set(file.keys())}
