@@ -114,6 +114,30 @@ def test_576_patches_do_not_go_into_100_partial_tokens() -> None:
         parse_config(data)
 
 
+@pytest.mark.parametrize("stage", ["pretrain", "finetune"])
+@pytest.mark.parametrize("arm", ["pargo", "mlp"])
+def test_a_max_length_without_room_beside_the_image_is_refused(stage: str, arm: str) -> None:
+    """Tokens of an image are written in the config, or follow from the patches."""
+    data = change(f"base/{stage}/max_length", 8)
+    data["vision"]["num_patches"] = 16
+    data["projectors"] = {
+        "pargo": {
+            **MICRO["projectors"]["pargo"],
+            "num_partial_tokens": 4,
+            "num_global_tokens": 4,
+            "group_shape": "raster",
+        },
+        "mlp": {"name": "mlp", "adjacent_patches": 2, "hidden_size": 8},
+    }
+    data["base"]["projector"], data["arms"] = arm, {arm: {}}
+    data["report"] |= {"headline_arm": arm, "reference_arm": arm}
+    message = rf"arms\.{arm}\.{stage}\.max_length: 8 tokens hold no answer, as an image takes 8 of them"
+    with pytest.raises(ConfigError, match=message):
+        parse_config(data)
+    data["base"][stage]["max_length"] = 9
+    assert getattr(parse_config(data).arms[arm], stage).max_length == 9
+
+
 @pytest.mark.parametrize("path", ["base/pretrain/learnin_rate", "projectors/pargo/learnin_rate"])
 def test_error_in_what_arms_share_is_said_once(path: str) -> None:
     with pytest.raises(ConfigError) as error:

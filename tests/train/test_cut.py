@@ -39,8 +39,7 @@ def weights_of(root: Path) -> dict[str, torch.Tensor]:
     return load_file(root / "out" / "model.safetensors")
 
 
-@pytest.mark.parametrize("micro_batch_size", [8, 2, 1])
-@pytest.mark.parametrize("room", [1, 2])
+@pytest.mark.parametrize(("room", "micro_batch_size"), [(1, 8), (1, 2), (2, 8)])
 def test_short_samples_train_packed_as_padded(world, tmp_path, room, micro_batch_size):
     """With room for one token, a packed row is one image after the other and nothing else."""
     changes = {"max_length": IMAGE_TOKENS + room, "micro_batch_size": micro_batch_size}
@@ -58,8 +57,9 @@ def test_a_batch_of_one(world, tmp_path):
     assert [row["loss"] for row in found[0]] == pytest.approx([row["loss"] for row in found[1]], rel=1e-6)
 
 
-@pytest.mark.parametrize("attention", ["fused", "sdpa", "eager"])
-@pytest.mark.parametrize("stage", ["pretrain", "finetune"])
+@pytest.mark.parametrize(
+    ("stage", "attention"), [("pretrain", "fused"), ("pretrain", "sdpa"), ("pretrain", "eager"), ("finetune", "fused")]
+)
 def test_bad_and_unanswered_samples_among_short_ones(world, tmp_path, stage, attention):
     """A sample without features and some without an answer keep their places in a packed row."""
     features = Path(shutil.copytree(world.root / "features", tmp_path / "features"))
@@ -93,16 +93,15 @@ def test_bad_and_unanswered_samples_among_short_ones(world, tmp_path, stage, att
         ("finetune", IMAGE_TOKENS + len("\nRed?"), "no supervised token within max_length 10 in the first steps"),
     ],
 )
-@pytest.mark.parametrize("packing", [True, False])
 def test_no_room_for_an_answer_is_refused_before_the_model_is_built(
-    world, tmp_path, monkeypatch, stage, max_length, message, packing
+    world, tmp_path, monkeypatch, stage, max_length, message
 ):
     from pargo.train import finetune, pretrain
 
     monkeypatch.setattr(pretrain, "build_model", None)
     monkeypatch.setattr(finetune, "build_model", None)
     with pytest.raises(PargoError, match=message):
-        train(*job(world, tmp_path, stage, max_length=max_length, packing=packing))
+        train(*job(world, tmp_path, stage, max_length=max_length))
     assert not (tmp_path / "out").exists()
 
 
