@@ -162,6 +162,8 @@ def _run_groups(config_file: Path, console: Console, *, profile: Path, cores: in
 class InterruptedRunError(PargoError):
     """Ctrl-C."""
 
+    exit_code = 130
+
 
 def _settle(jobs: list[Job], on_interrupt: OnInterrupt, console: Console) -> None:
     """Let running jobs be, or cancel them, as the person wants."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -272,11 +273,15 @@ def _written_at(location: list[str], arms: dict) -> list[str]:
 
 def _field_names(location: tuple) -> list[str]:
     """Names of the fields a mapping at this place of the schema may have."""
-    schema = Config.model_json_schema()
-    node = schema
+    node = schema = _schema()
     for part in location:
         node = _child(_resolve(node, schema), str(part), schema)
     return sorted(_resolve(node, schema).get("properties", {}))
+
+
+@cache
+def _schema() -> dict:
+    return Config.model_json_schema()
 
 
 def _child(node: dict, part: str, schema: dict) -> dict:

@@ -1,7 +1,10 @@
 """A config that cannot be run is refused with one message: field, value, and what would be right."""
 
 import copy
-from collections.abc import Callable
+import datetime
+import random
+import re
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -104,6 +107,54 @@ def test_error_names_field_value_and_choices(path: str, value: Any, expected: st
     assert expected in str(error.value)
     assert str(error.value).startswith("config/x.yaml: ")
     assert "\n" not in str(error.value)
+
+
+# what no message may say: words of pydantic, Python and JSON's schemas, where a config has lists and mappings
+FOREIGN = re.compile(
+    r"tuple|\bdict|Input should|input should|valid (int|string|list|number)|NoneType|None\b|instance of|\bTrue"
+)
+# of every kind that YAML knows
+WRONG = (
+    *(
+        None,
+        [],
+        {},
+        "x",
+        "",
+        -1,
+        0,
+        1.5,
+        True,
+        [1],
+        ["a", "b"],
+        {"a": 1},
+        {"kind": "x"},
+        {"name": "mlp"},
+        {1: 2},
+        [[1]],
+    ),
+    *(float("nan"), float("inf"), 10**30, datetime.date(2020, 1, 1), b"x"),
+)
+
+
+def _paths(node: Any, path: tuple[str, ...] = ()) -> Iterator[str]:
+    """Of all values of a config file."""
+    if path:
+        yield "/".join(path)
+    for key, value in node.items() if isinstance(node, dict) else ():
+        yield from _paths(value, (*path, key))
+
+
+@pytest.mark.parametrize("path", sorted(_paths(MICRO)))
+def test_every_value_in_every_place_is_taken_or_refused_in_words_of_yaml(path: str) -> None:
+    for value in random.Random(path).sample(WRONG, 2):
+        try:
+            parse_config(change(path, value), "config/x.yaml")
+        except ConfigError as error:
+            text = str(error)
+            assert text.startswith("config/x.yaml: "), text
+            assert "\n" not in text, text
+            assert not FOREIGN.search(text), (value, text)
 
 
 def test_576_patches_do_not_go_into_100_partial_tokens() -> None:
