@@ -81,11 +81,12 @@ def _told(error: typer.TyperException) -> str:
     """What is wrong with the command line, in our words where typer has pydantic's."""
     message, cause = error.format_message().rstrip("."), error.__cause__
     context, parameter = getattr(error, "ctx", None), getattr(error, "param", None)
-    if parameter is not None and hasattr(cause, "errors"):
+    problems = getattr(cause, "errors", None)
+    if parameter is not None and problems is not None:
         from pargo.config.words import explain
 
         name = parameter.opts[0] if parameter.opts[0].startswith("-") else parameter.make_metavar(context)
-        message = explain(name, cause.errors()[0])
+        message = explain(name, problems()[0])
     return f"{message.rstrip('.')} (see `{context.command_path if context else 'pargo'} --help`)" if message else ""
 
 

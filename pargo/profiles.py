@@ -33,8 +33,8 @@ def check_profile_files(folder: Path) -> None:
         by_name = {Path(path).name: path for path in known}
         problem = "does not exist" if not folder.exists() else "is a file" if folder.is_file() else f"has no {PROFILE}"
         near = did_you_mean(folder.name, by_name)
-        for name, path in by_name.items():
-            near = near.replace(repr(name), path)
+        for name, known_path in by_name.items():
+            near = near.replace(repr(name), known_path)
         raise UsageError(f"--profile: {folder} {problem}{near}; profiles: {', '.join(known) or 'none'}")
     for stage, path in jobs_files(folder):
         if not path.is_file():

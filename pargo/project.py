@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -51,6 +52,8 @@ def go_to_project(*, own_code: bool = False) -> Seen:
             f"this is the project {root}, but this `pargo` is the code of {ROOT}: "
             f"call {root}/.venv/bin/pargo (`make setup` in {root} makes it)"
         )
+    if not here.is_relative_to(root):
+        print(f"in the project {root}", file=sys.stderr)
     os.chdir(root)
 
     def seen(path: Path) -> Path:

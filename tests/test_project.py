@@ -91,6 +91,7 @@ def test_jobs_are_found_from_every_folder_of_the_project(tmp_path):
     elsewhere = pargo("jobs", folder=tmp_path)
     assert elsewhere.returncode == 0
     assert "424242" not in elsewhere.stdout
+    assert elsewhere.stderr == f"in the project {ROOT}\n"
 
 
 def test_configs_are_read_from_a_folder_of_the_project():

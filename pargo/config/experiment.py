@@ -223,7 +223,8 @@ def _explain(item: Any, data: dict, arms: dict) -> str:
         return f"{field}: required but not given"
     if kind == "union_tag_invalid":
         choices = item["ctx"]["expected_tags"].replace("'", "")
-        return f"{field}.{_tag(value)}: {item['ctx']['tag']!r} is not valid; choices: {choices}"
+        given = value.get(_tag(value), item["ctx"]["tag"]) if isinstance(value, dict) else item["ctx"]["tag"]
+        return f"{field}.{_tag(value)}: {written(given)} is not valid; choices: {choices}"
     if kind == "union_tag_not_found":
         return f"{field}.{item['ctx']['discriminator'].strip(chr(39))}: required but not given"
     if kind == "value_error":

@@ -44,10 +44,13 @@ def check_export(
 
 def check_exported(directory: Path) -> None:
     """Raise UsageError unless a folder looks like an exported model."""
-    kind = _config("DIR", directory).get("model_type")
-    if kind != MODEL_TYPE:
-        said = f"holds a model of the kind {kind!r}" if kind else "is a model, but not an exported one"
-        raise UsageError(f"DIR: {directory} {said}: expected what `pargo export` writes")
+    problem = ""
+    if not (existing_folder("DIR", directory) / "config.json").is_file():
+        problem = "it has no config.json"
+    elif (kind := _config("DIR", directory).get("model_type")) != MODEL_TYPE:
+        problem = f"its config.json says {kind!r}" if kind else "its config.json names no model_type"
+    if problem:
+        raise UsageError(f"DIR: {directory} holds no exported model: {problem}; `pargo export` writes one")
 
 
 def check_chat(directory: Path, image: Path, attention: Path | None) -> None:

@@ -71,7 +71,7 @@ def test_notes_on_what_was_taken(results: Path) -> None:
         (("mme", "nowhere"), "nowhere does not exist"),
         (
             ("mmme", "{results}"),
-            "unknown benchmark 'mmme'; choices: easy_vqa, mini_mme, mmbench, mme, mmvet, pope, seedb",
+            "NAME: 'mmme' is not known; did you mean 'mme'?; choices: mme, mini_mme",
         ),
         (("mme", "{results}", "--parser", "exact"), "mme has no parser 'exact'; choices: official, pargo_release"),
         (("predictions", "{results}"), "takes one directory, --settings and --output"),
@@ -79,7 +79,7 @@ def test_notes_on_what_was_taken(results: Path) -> None:
 )
 def test_what_cannot_be_scored_is_one_line(results: Path, arguments: tuple[str, ...], message: str) -> None:
     done = pargo("score", *(argument.format(results=results) for argument in arguments))
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert done.stderr.startswith("error: ")
     assert message in done.stderr
     assert "Traceback" not in done.stderr

@@ -261,11 +261,11 @@ def test_chat_in_the_terminal(project, exported, images, tmp_path):
 def test_chat_refuses_what_it_cannot_read(project, tmp_path):
     (tmp_path / "x.png").write_text("no image")
     code, _, errors = pargo("chat", str(project.root / "exported"), str(tmp_path / "x.png"))
-    assert code == 1
+    assert code == 2
     assert "cannot read image" in errors
     Image.new("RGB", (9, 9)).save(tmp_path / "x.png")
     code, _, errors = pargo("chat", str(tmp_path), str(tmp_path / "x.png"))
-    assert code == 1
+    assert code == 2
     assert "holds no exported model" in errors
     assert "Traceback" not in errors
 
