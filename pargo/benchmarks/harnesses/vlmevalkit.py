@@ -39,9 +39,9 @@ _ABILITIES = {
 UNKNOWN = "unknown"
 
 
-def read_yes_no(answer: Answered) -> str:
+def read_yes_no(answer: Answered, *, newest: bool) -> str:
     """Yes or no, if it is a word of the answer and the other is not; else `unknown`."""
-    text = original = as_cell(answer.answer).lower()
+    text = original = as_cell(answer.answer, newest=newest).lower()
     joined = bool(_THOUSANDS.search(original))
     for sign in _SIGNS:  # a sign beside any space vanishes everywhere, so that its words grow together
         vanishes = joined or f"{sign} " in original or f" {sign}" in original
@@ -50,35 +50,37 @@ def read_yes_no(answer: Answered) -> str:
     return words.pop() if len(words) == 1 else UNKNOWN
 
 
-def mme(answers: Sequence[Answered], *, whole: bool) -> Figures:
+def mme(answers: Sequence[Answered], *, newest: bool) -> Figures:
     """Sums and the tasks' scores, in points.
 
     Raises:
-        PargoError: a task without answers, and the version needs the `whole` benchmark.
+        PargoError: a task without answers, where the newest version fails.
     """
     images: dict[str, dict[str, list[bool]]] = defaultdict(lambda: defaultdict(list))
     for answer in answers:
-        images[answer.task][answer.image].append(read_yes_no(answer) == answer.label.lower())
+        images[answer.task][answer.image].append(read_yes_no(answer, newest=newest) == answer.label.lower())
     scores = {
         task: sum(50 * sum(marks) + 100 * all(marks) for marks in of_task.values()) / len(of_task)
         for task, of_task in images.items()
     }
-    if whole and (missing := [task for tasks in GROUPS.values() for task in tasks if task not in scores]):
+    if newest and (missing := [task for tasks in GROUPS.values() for task in tasks if task not in scores]):
         raise PargoError(f"mme: no answer to task {missing[0]!r}, and VLMEvalKit adds up all tasks: it fails here")
     sums = {name: float(sum(scores.get(task, 0) for task in GROUPS[own])) for name, own in _MME_SUMS.items()}
     return sums | scores
 
 
-def pope(answers: Sequence[Answered]) -> Figures:
+def pope(answers: Sequence[Answered], *, newest: bool) -> Figures:
     """F1 (`Overall`), accuracy, precision and recall in percent, over all splits and in each."""
     splits: dict[str, list[Answered]] = {"Overall": list(answers)}
     for answer in answers:
         splits.setdefault(answer.task, []).append(answer)
-    return {f"{split} / {name}": 100 * value for split, own in splits.items() for name, value in _pope(own).items()}
+    return {
+        f"{split} / {name}": 100 * value for split, own in splits.items() for name, value in _pope(own, newest).items()
+    }
 
 
-def _pope(answers: Sequence[Answered]) -> Figures:
-    counts = Counter((read_yes_no(answer), answer.label) for answer in answers)
+def _pope(answers: Sequence[Answered], newest: bool) -> Figures:
+    counts = Counter((read_yes_no(answer, newest=newest), answer.label) for answer in answers)
     right = counts["yes", "yes"]
     said, asked = right + counts["yes", "no"], sum(answer.label == "yes" for answer in answers)
     precision, recall = right / said if said else 0.0, right / asked if asked else 0.0
@@ -171,35 +173,35 @@ _CELLS = "It reads its own tables with pandas: an answer `None` or `NA`, or none
 
 
 def _benchmarks(*, newest: bool) -> dict[str, Benchmark]:
-    def read(answer: Answered) -> str:
-        return read_letter(answer, answer_is=newest)
-
+    yes_no, read = partial(read_yes_no, newest=newest), partial(read_letter, newest=newest)
     letters = (
         "A letter counts alone or among `.()[],:;!*#{}` as one of the last four words, else the one option whose text "
         "stands in an answer that is not twice as long as all options: `**A**` and `The answer is A` are A."
         + (" `answer is` before a letter, in any case, counts anywhere." if newest else "")
     )
+    formulas = () if newest else ("An answer that begins with `=` is a formula in its xlsx table, and read as 0.",)
     missing = "An option that reads `None`, `NA`, `null` or `nan` is none, and its letter is not read."
     return {
         "mme": Benchmark(
-            partial(mme, whole=newest),
+            partial(mme, newest=newest),
             lambda record: (
                 {name: record["figures"].get(own, 0.0) for name, own in _MME_SUMS.items()}
                 | by_path(record, "tasks", "score")
             ),
-            read_yes_no,
-            (_YES_NO, _JUDGE),
+            yes_no,
+            (_YES_NO, *formulas, _JUDGE),
         ),
         "pope": Benchmark(
-            pope,
+            partial(pope, newest=newest),
             _ours_pope,
-            read_yes_no,
+            yes_no,
             (
                 _YES_NO,
                 "An answer that is neither is wrong for `acc` and a `no` for F1, precision and recall; ours takes it "
                 "for yes.",
                 "`Overall` pools the splits, where the headline here is the mean of three F1.",
                 "Its table asks a question once that is in several splits.",
+                *formulas,
                 _JUDGE,
             ),
         ),
@@ -207,9 +209,11 @@ def _benchmarks(*, newest: bool) -> dict[str, Benchmark]:
             partial(seedbench, read=read),
             lambda record: {"Overall": record["headline"]["value"]} | by_path(record, "tasks", "accuracy"),
             read,
-            (letters, missing, _CELLS, _JUDGE),
+            (letters, missing, _CELLS, *formulas, _JUDGE),
         ),
-        "mmbench": Benchmark(partial(mmbench, read=read), _ours_mmbench, read, (letters, missing, _CELLS, _JUDGE)),
+        "mmbench": Benchmark(
+            partial(mmbench, read=read), _ours_mmbench, read, (letters, missing, _CELLS, *formulas, _JUDGE)
+        ),
         "mmvet": Benchmark(
             mmvet,
             _ours_mmvet,
