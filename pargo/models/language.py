@@ -22,7 +22,6 @@ from transformers import (
 from transformers.pytorch_utils import Conv1D
 
 from pargo.config.models import NOT_ADAPTED, Adapter, Language
-from pargo.data.pieces import text_tokenizer
 from pargo.errors import InputError
 from pargo.models.choices import fastest
 from pargo.models.vocabulary import NOT_TIED, read_tokenizer
@@ -49,9 +48,7 @@ def load_tokenizer(directory: Path) -> PreTrainedTokenizerBase:
         InputError: there is none, it has no newline, or it gives ids that are not in the model's vocabulary.
     """
     _require_directory(directory)
-    tokenizer = read_tokenizer(directory)
-    text_tokenizer(tokenizer)
-    return tokenizer
+    return read_tokenizer(directory)
 
 
 def load_language_model(config: Language, directory: Path) -> PreTrainedModel:

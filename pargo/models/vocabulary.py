@@ -14,6 +14,7 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
+from pargo.data.pieces import text_tokenizer
 from pargo.errors import InputError
 
 NOT_TIED = (
@@ -44,7 +45,7 @@ def read_tokenizer(directory: Path) -> PreTrainedTokenizerBase:
 
 
 def check_vocabulary(tokenizer: PreTrainedTokenizerBase, config: PreTrainedConfig) -> None:
-    """Refuse a tokenizer of another model.
+    """Refuse a tokenizer of another model, and one without a newline.
 
     Embeddings may have more rows than there are tokens, as Qwen2's. A token without a row is refused even if no text
     has it: rows added here would never be trained, as the language model is frozen, and padding may use it.
@@ -54,7 +55,8 @@ def check_vocabulary(tokenizer: PreTrainedTokenizerBase, config: PreTrainedConfi
         config: of the language model.
 
     Raises:
-        InputError: a token's id, or one of the config's ids of begin, end and padding, is not a row of the embeddings.
+        InputError: a token's id, or one of the config's ids of begin, end and padding, is not a row of the embeddings,
+            or no token is a newline.
     """
     rows = config.get_text_config().vocab_size
     outside = sorted((index, token) for token, index in tokenizer.get_vocab().items() if index >= rows)
@@ -74,6 +76,7 @@ def check_vocabulary(tokenizer: PreTrainedTokenizerBase, config: PreTrainedConfi
                 f"config.json: {name} is {', '.join(map(str, wrong))}, but the language model has embeddings for "
                 f"{rows} tokens, ids 0 to {rows - 1}: correct it, or set it to null"
             )
+    text_tokenizer(tokenizer)  # refuses one that has no newline
 
 
 def check_output_layer(directory: Path) -> None:

@@ -296,7 +296,7 @@ def test_folders_and_names_that_cannot_be_used(tmp_path):
     with pytest.raises(InputError, match=r"holds no \.tar files"):
         bring(tmp_path)
     write_tar(tmp_path / "a/0.tar", [("x.txt", b""), ("y.txt", b""), ("z.jpg", b""), ("README", b"")])
-    why = r"2 x no image, e\.g\. 'x' in 0\.tar; 1 x files without a key .*'README'; 1 x image is empty, e\.g\. 'z' in 0\.tar"
+    why = r"2 x no image, e\.g\. 'x' in 0\.tar; 1 x files without a key .*'README'; 1 x image is empty, e\.g\. 'z' in"
     with pytest.raises(InputError, match=f"/a: no sample in 1 tars can be used. {why}"):
         bring(tmp_path)
     write_tar(tmp_path / "a/0.tar", [])

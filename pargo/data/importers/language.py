@@ -8,7 +8,6 @@ from pathlib import Path
 import torch
 from transformers import AutoModelForCausalLM, PreTrainedConfig, PreTrainedTokenizerBase
 
-from pargo.data.pieces import text_tokenizer
 from pargo.errors import InputError
 from pargo.models.vocabulary import check_vocabulary
 from pargo.models.weights import no_progress_bar
@@ -27,7 +26,6 @@ def save_language_model(
     Raises:
         InputError: weights or a tokenizer of another model, or a tokenizer that has no newline.
     """
-    text_tokenizer(tokenizer)
     check_vocabulary(tokenizer, config)
     model = AutoModelForCausalLM.from_config(config).to(dtype)
     try:
