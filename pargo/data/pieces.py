@@ -132,7 +132,12 @@ class TextTokenizer:
         raise InputError(f"the tokenizer {self._name} cannot write {text[:80]!r} within a text")
 
     def _call(self, text: str) -> list[int]:
-        return self._tokenizer(text, add_special_tokens=False, split_special_tokens=True)["input_ids"]
+        try:
+            return self._tokenizer(text, add_special_tokens=False, split_special_tokens=True)["input_ids"]
+        except (TypeError, UnicodeEncodeError):  # what the two kinds of tokenizers raise
+            raise InputError(
+                f"{text[:80]!r} is no text: it holds half of a character (a lone surrogate), as damaged files do"
+            ) from None
 
     def _puts_prefix(self) -> bool:
         return not "".join(self._tokenizer.convert_ids_to_tokens(self._call("a"))).startswith("a")

@@ -75,7 +75,7 @@ def test_no_character_is_lost_or_added(name, text):
 
 @pytest.mark.parametrize("name", [name for name in FAMILIES if name not in PREFIXED])
 @without_deadline
-@given(text=st.text(st.characters(exclude_characters="\ufdd0\ufdd1\ufdd2")))
+@given(text=st.text(st.characters(codec="utf-8", exclude_characters="\ufdd0\ufdd1\ufdd2")))
 @example(text=" ordinary text, 12 words.\n\nYes.\n")
 @example(text="    four")
 def test_ordinary_text_is_tokenized_as_the_tokenizer_does(name, text):
@@ -235,3 +235,9 @@ def test_a_prefix_in_a_vocabulary_without_bytes():
     text = TextTokenizer(tokenizer)
     for written, expected in {"ab": "ab", "xa": "?a", "\n\n": "\n\n", " a": "\u2581a", "\n": "\n"}.items():
         assert tokenizer.convert_ids_to_tokens(text.plain(written)) == list(expected)
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_half_of_a_character_is_no_text(name):
+    with pytest.raises(InputError, match="is no text: it holds half of a character"):
+        text_tokenizer(family(name)).plain("a \ud800 b")
