@@ -9,6 +9,7 @@ import pytest
 import torch
 from transformers import (
     AutoModelForCausalLM,
+    AutoTokenizer,
     Gemma2Config,
     LlamaConfig,
     Phi3Config,
@@ -20,6 +21,7 @@ from transformers import (
 
 from pargo.data.importers.convert import convert_language_model
 from pargo.errors import InputError
+from pargo.models.language import load_tokenizer
 from tests.data.gguf_files import VOCABULARY, small_model, write_gguf
 
 SIZE = 16  # channels of a head
@@ -267,3 +269,16 @@ def test_an_output_layer_of_its_own_stays_one(tmp_path):
         found = converted(write_gguf(folder / "model.gguf", "llama", model))
         assert found.config.tie_word_embeddings is tied
         torch.testing.assert_close(logits(found), logits(model), atol=1e-3, rtol=1e-4)
+
+
+def test_the_tokenizer_has_the_tokens_of_the_file_alone(tmp_path):
+    path = write_gguf(tmp_path / "model.gguf", "llama", small_model(LlamaConfig, {}))
+    # transformers adds <|endoftext|> to a byte-level vocabulary that lacks it, with an id that no embedding has
+    assert len(AutoTokenizer.from_pretrained(tmp_path, gguf_file=path.name)) == VOCABULARY + 1
+    convert_language_model(path, tmp_path / "out")
+    tokenizer = load_tokenizer(tmp_path / "out")
+    assert len(tokenizer) == VOCABULARY
+    assert tokenizer("ab <|im_start|>é", add_special_tokens=False)["input_ids"][0] == 256
+    assert tokenizer.decode(tokenizer("ab <|im_start|>é", add_special_tokens=False)["input_ids"]) == "ab <|im_start|>é"
+    assert (tokenizer.bos_token_id, tokenizer.eos_token_id, tokenizer.pad_token_id) == (257, 257, 257)
+    assert tokenizer("<|im_start|>", add_special_tokens=False)["input_ids"] == [257]

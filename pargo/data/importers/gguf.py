@@ -7,6 +7,7 @@ rounding is nothing (measured on SmolLM2-135M: 0.14 % of a matrix, 0.0002 nats o
 from __future__ import annotations
 
 import io
+import json
 import sys
 from contextlib import redirect_stderr
 from pathlib import Path
@@ -14,7 +15,16 @@ from pathlib import Path
 import numpy as np
 import torch
 from gguf import GGUFReader
-from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedConfig, PreTrainedModel
+from tokenizers import Tokenizer
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    PreTrainedConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+    PreTrainedTokenizerFast,
+)
 
 from pargo.data.importers.gguf_settings import ROPE_TENSORS, carry_over, check_settings
 from pargo.data.importers.language import save_language_model
@@ -41,7 +51,7 @@ def convert_gguf(path: Path, output: Path) -> None:
     try:
         reader = GGUFReader(path)
         config = _config(reader, AutoConfig.from_pretrained(**place))
-        tokenizer = AutoTokenizer.from_pretrained(**place)
+        tokenizer = _own_tokens(reader, AutoTokenizer.from_pretrained(**place))
         with redirect_stderr(io.StringIO()):  # a progress bar that cannot be turned off
             model, info = AutoModelForCausalLM.from_pretrained(**place, dtype=torch.float32, output_loading_info=True)
     except (OSError, ValueError, KeyError, RuntimeError, NotImplementedError) as error:
@@ -60,6 +70,21 @@ def _config(reader: GGUFReader, config: PreTrainedConfig) -> PreTrainedConfig:
     whole = type(config).from_dict(settings | carry_over(reader, config))
     check_settings(reader, whole)
     return whole
+
+
+def _own_tokens(reader: GGUFReader, tokenizer: PreTrainedTokenizerBase) -> PreTrainedTokenizerBase:
+    """The tokenizer with the file's tokens alone: transformers adds GPT-2's end of text to every byte-level one."""
+    number = len(reader.fields["tokenizer.ggml.tokens"].data)
+    backend = json.loads(tokenizer.backend_tokenizer.to_str())
+    own = [token for token in backend["added_tokens"] if token["id"] < number]
+    if len(own) == len(backend["added_tokens"]):
+        return tokenizer
+    whole = Tokenizer.from_str(json.dumps(backend | {"added_tokens": own}))
+    names = {name: getattr(tokenizer, name) for name in ("bos_token", "eos_token", "unk_token", "pad_token")}
+    special = {
+        name: token for name, token in names.items() if token is not None and whole.token_to_id(token) is not None
+    }
+    return PreTrainedTokenizerFast(tokenizer_object=whole, chat_template=tokenizer.chat_template, **special)
 
 
 def _check_all_read(path: Path, reader: GGUFReader, model: PreTrainedModel) -> None:
