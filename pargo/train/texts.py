@@ -25,7 +25,9 @@ from pargo.errors import InputError, PargoError
 class TextDataset(Protocol):
     """The texts of one dataset's samples."""
 
-    ids: Sequence[str]
+    @property
+    def ids(self) -> Sequence[str]:
+        """In a fixed order."""
 
     def encode(self, sample_id: str, epoch: int) -> Encoded:
         """The text of a sample when it is drawn in an epoch."""
