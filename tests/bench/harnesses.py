@@ -37,7 +37,7 @@ REAL = Path(__file__).with_name("harness_real.py")
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--draws", type=int, default=2)
+    parser.add_argument("--draws", type=int, default=1)
     parser.add_argument("--sources", type=Path, help="VLMEvalKit checked out at e8e78f05; its figures are compared too")
     parser.add_argument("--only", help="one benchmark")
     parser.add_argument("--record", type=Path, help="only write the figures of every style, which the tests read")
@@ -213,7 +213,8 @@ def render(record: dict[str, Any]) -> str:
     lines = [
         "# Figures of other harnesses\n",
         "`make bench-harnesses`: answers of mixed styles, drawn at random, to files of full size; the scoring code "
-        "of the package and `pargo score --as` on the same answers. No judge is asked; MM-Vet's grades are drawn.\n",
+        "of the package and `pargo score --as` on the same answers. No judge is asked; MM-Vet's grades are drawn. Checked-out "
+        "sources of VLMEvalKit take part with `python -m tests.bench.harnesses --sources DIR`.\n",
         "| tool | benchmark | answers a draw | draws | figures compared | equal |",
         "|:---|:---|---:|---:|---:|---:|",
     ]
