@@ -51,7 +51,7 @@ def as_cell(answer: str, *, newest: bool) -> str:
 
 
 def read_letter(answer: Answered, *, newest: bool) -> str:
-    """The option that MMBench's parser of that version finds, `Z` for a refusal, or nothing; SEED-Bench has the same."""
+    """The option that MMBench's parser of that version finds, `Z` for a refusal, or nothing; also for SEED-Bench."""
     parser = "vlmevalkit_2026_08" if newest else "vlmevalkit_2025_08"
     return parse(as_cell(answer.answer, newest=newest), answer, parser)
 

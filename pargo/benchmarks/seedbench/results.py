@@ -16,6 +16,7 @@ from pargo.errors import PargoError
 
 OFFICIAL = "official"
 RANKINGS = ("ranking_sum", "ranking_mean")
+READ = ("prediction", "text", "losses", "num_tokens")  # of a line, beside its id
 
 
 def write(predictions: Iterable[Prediction], directory: Path) -> None:
@@ -115,9 +116,8 @@ def _without_commas(data: bytes, where: str, notes: list[str]) -> bytes:
 
 
 def _same(row: Row, other: Row) -> bool:
-    """Whether two lines say the same, whatever form the id has."""
-    ids = {"question_id", "q_id"}
-    one, two = ({key: value for key, value in item.record.items() if key not in ids} for item in (row, other))
+    """Whether two lines give the same answer."""
+    one, two = ({key: item.record.get(key) for key in READ} for item in (row, other))
     return one == two
 
 

