@@ -113,10 +113,11 @@ def read(inputs: Sequence[Path], *, parser: str, partial: bool, notes: list[str]
         raise PargoError(
             f"{open_rows[0]}: no answer to score by ({len(open_rows)} of {len(rows)} rows have none); {NO_ANSWERS}"
         )
+    answers.sort(key=number_of)
     lost = [answer.id for answer in answers if answer.label not in seen_options(answer.options)]
     if lost and notes is not None:
         notes.append(
-            f"{inputs[0]}: the right option of {len(lost)} row(s) is empty or reads as missing, e.g. index {lost[0]}; "
+            f"the right option of {len(lost)} row(s) is empty or reads as missing, e.g. index {lost[0]}; "
             "such rows are wrong whatever the answer, as in the official tool"
         )
-    return sorted(answers, key=number_of)
+    return answers

@@ -94,6 +94,10 @@ def read(inputs: Sequence[Path], *, parser: str, partial: bool, notes: list[str]
             f"{results}: {len(missing)} of {len(known)} image questions have no answer, e.g. {shorten(missing[0])}"
         )
     answered = [(question, rows[question.id]) for question in questions if question.id in rows]
+    if all(
+        _is_text(row) and str(row.record["text"]).startswith(f"{question.question}\n") for question, row in answered
+    ):
+        raise PargoError(f"{results}: every `text` in it is the question, and there is no `prediction`: no results")
     if parser == "letter":
         if texts := sum(_is_text(row) for _, row in answered):
             notes.append(

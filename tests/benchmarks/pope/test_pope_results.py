@@ -266,6 +266,13 @@ def test_own_ids_out_of_order_are_refused_though_the_questions_are_the_same(tmp_
         score(tmp_path, labels, own[6:] + own[:6])
 
 
+@pytest.mark.parametrize("end", ["", "\nAnswer the question using a single word or phrase."])
+def test_files_of_questions_are_no_answers(tmp_path, end):
+    """Labels, or LLaVA's questions: their `text` would be read as the answer."""
+    with pytest.raises(PargoError, match=r"answers\.jsonl: every `text` in it is the question"):
+        score(tmp_path, LABELS, [row | {"text": row["text"] + end} for row in LABELS])
+
+
 def merged(tmp_path, order=("adversarial", "random", "popular"), numbers=(12, 12, 12)):
     """A folder of labels, LLaVA's file of all questions, and its file of all answers."""
     sizes, questions, answers = dict(zip(SPLITS, numbers, strict=True)), [], []

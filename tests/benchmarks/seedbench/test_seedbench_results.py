@@ -111,6 +111,13 @@ def test_a_note_says_what_was_taken(tmp_path, results, note):
     assert found.startswith(f"{tmp_path / 'results.jsonl'}: {note}")
 
 
+def test_a_file_of_questions_is_no_result(tmp_path):
+    """LLaVA's llava-seed-bench.jsonl, whose `text` would be read as the answer."""
+    asked = [{"question_id": item["question_id"], "text": f"{item['question']}\nA. x"} for item in QUESTIONS]
+    with pytest.raises(PargoError, match=r"results\.jsonl: every `text` in it is the question"):
+        score(tmp_path, DOCUMENT, asked)
+
+
 def test_names_of_dimensions_are_those_of_the_file(tmp_path):
     types = {"Scene": 1, "Identity": 2, "Location": 3, "Attributes": 4, "E": 5, "F": 6, "G": 7, "H": 8, "I": 9}
     record = score(tmp_path, annotations(QUESTIONS, types), RESULTS)
