@@ -508,6 +508,8 @@ def judge(
     existing_file("META", questions), existing_file("RESULTS", results), new_file("GRADES", output)
     if prompt is not None:
         existing_file("--prompt", prompt)
+    elif notebook:
+        raise UsageError("--notebook needs --prompt FILE with the text of the notebook's variable `prompt`")
     from pydantic import ValidationError
 
     from pargo.config.judge import Judge
@@ -524,7 +526,7 @@ def judge(
 
     with _given():
         read([questions, results], parser="judge", partial=False)
-        read_prompt(prompt) if prompt else None
+        read_prompt(prompt, notebook=notebook) if prompt else None
     grading = judge_files(questions, results, output, chosen, prompt, notebook=notebook)
     typer.echo(f"written: {output}, {grading.graded} answers graded")
     if grading.given_up:

@@ -154,13 +154,13 @@ def _notes(settings: ReportSettings, scores: Scores) -> Iterable[str]:
 
 def _parser_notes(settings: ReportSettings, scores: Scores, benchmark: str) -> Iterable[str]:
     """Scores by the other parsers of a benchmark, for every run in which they differ."""
-    names = words.projectors(settings)
+    names, name = words.projectors(settings), words.benchmark(settings, benchmark)
     for arm in settings.projectors:
         for score in scores[arm, benchmark]:
             by_parser = score.data["figures"].get("parsers", {})
             if len(set(by_parser.values())) > 1:
                 values = (f"{words.in_words(parser).lower()} {_by_size(value)}" for parser, value in by_parser.items())
-                yield f"Parsers disagree for {names[arm]}, seed {score.seed}: {', '.join(values)}."
+                yield f"Parsers disagree for {names[arm]}, {name}, seed {score.seed}: {', '.join(values)}."
 
 
 def _by_size(value: float) -> str:

@@ -49,26 +49,38 @@ def main() -> None:
     if arguments.record:
         record_cases(python, runs, arguments.record)
         return
-    rows = []
+    rows: list[dict[str, Any]] = []
+    today = time.strftime("%Y-%m-%d")
     for draw in range(arguments.draws):
         with tempfile.TemporaryDirectory() as folder:
             inputs, tables = write_files(Path(folder), draw, arguments.only)
             for harness, sources in runs.items():
                 real = run_real(python, harness, tables, Path(folder), sources)
                 for name, paths in inputs.items():
-                    rows.append(
-                        {"harness": harness, "draw": draw, "benchmark": name} | compare(harness, name, paths, real)
-                    )
+                    row = {"tool": HARNESSES[harness][0], "benchmark": name, "draw": draw, "time": today}
+                    rows.append(row | compare(harness, name, paths, real))
                     Console().print(f"draw {draw}, {harness}, {name}: {rows[-1]['equal']} of {rows[-1]['compared']}")
+    path = OUTPUT / "harnesses.json"
+    before = json.loads(path.read_text(encoding="utf-8"))["rows"] if path.exists() else []
     record = {
-        "time": time.strftime("%Y-%m-%d"),
-        "tools": {harness: HARNESSES[harness][0] for harness in runs},
         "packages": [line for line in PINS.read_text(encoding="utf-8").split("\n") if "==" in line],
-        "rows": rows,
+        "rows": merge(before, rows),
     }
-    write_atomic(OUTPUT / "harnesses.json", json.dumps(record, indent=1, ensure_ascii=False) + "\n")
+    write_atomic(path, json.dumps(record, indent=1, ensure_ascii=False) + "\n")
     write_atomic(OUTPUT / "harnesses.md", text := render(record))
     Console(soft_wrap=True, highlight=False).print(text, markup=False)
+
+
+def merge(before: Iterable[dict[str, Any]], rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """New rows in the place of those of the same tool and benchmark; the others stay, with the day of their run.
+
+    Rows of versions that `--as` no longer follows are left out.
+    """
+    new = {(row["tool"], row["benchmark"]) for row in rows}
+    kept = [row for row in before if (row["tool"], row["benchmark"]) not in new]
+    tools = [tool for tool, _ in HARNESSES.values()]
+    found = [row for row in (*rows, *kept) if row["tool"] in tools]
+    return sorted(found, key=lambda row: tools.index(row["tool"]))  # stable
 
 
 def environment() -> Path:
@@ -213,20 +225,21 @@ def render(record: dict[str, Any]) -> str:
     lines = [
         "# Figures of other harnesses\n",
         "`make bench-harnesses`: answers of mixed styles, drawn at random, to files of full size; the scoring code "
-        "of the package and `pargo score --as` on the same answers. No judge is asked; MM-Vet's grades are drawn. Checked-out "
-        "sources of VLMEvalKit take part with `python -m tests.bench.harnesses --sources DIR`.\n",
-        "| tool | benchmark | answers a draw | draws | figures compared | equal |",
-        "|:---|:---|---:|---:|---:|---:|",
+        "of the package and `pargo score --as` on the same answers. No judge is asked; MM-Vet's grades are drawn. "
+        "Checked-out sources of VLMEvalKit take part with `python -m tests.bench.harnesses --sources DIR`; rows of "
+        "what took no part stay from the day they were run.\n",
+        "| tool | benchmark | answers a draw | draws | figures compared | equal | run |",
+        "|:---|:---|---:|---:|---:|---:|:---|",
     ]
-    keys = dict.fromkeys((row["harness"], row["benchmark"]) for row in record["rows"])
-    for harness, name in keys:
-        own = [row for row in record["rows"] if (row["harness"], row["benchmark"]) == (harness, name)]
+    keys = dict.fromkeys((row["tool"], row["benchmark"]) for row in record["rows"])
+    for tool, name in keys:
+        own = [row for row in record["rows"] if (row["tool"], row["benchmark"]) == (tool, name)]
         compared, equal = (sum(row[key] for row in own) for key in ("compared", "equal"))
         lines.append(
-            f"| {record['tools'][harness]} | {name} | {own[0]['answers']:,} | {len(own)} | {compared} | {equal} |"
+            f"| {tool} | {name} | {own[0]['answers']:,} | {len(own)} | {compared} | {equal} | {own[0]['time']} |"
         )
     unequal = [
-        f"- {row['harness']}, {row['benchmark']}, draw {row['draw']}: {key} is {real}, by `--as` {own}"
+        f"- {row['tool']}, {row['benchmark']}, draw {row['draw']}: {key} is {real}, by `--as` {own}"
         for row in record["rows"]
         for key, (real, own) in row["differences"].items()
     ]

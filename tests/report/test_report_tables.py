@@ -63,7 +63,7 @@ def test_numbers_are_those_of_the_score_files(project, written):
 @pytest.mark.parametrize(
     ("by_parser", "words"),
     [
-        ({"official": 684.04, "pargo_release": 690.0}, "seed 0: official 684.0, ParGo release 690.0."),
+        ({"official": 684.04, "pargo_release": 690.0}, "ParGo, mini-MME, seed 0: official 684.0, ParGo release 690.0."),
         ({"official": 0.4791, "vlmevalkit_2026_08": 0.3988}, "seed 0: official 0.479, vlmevalkit 2026 08 0.399."),
         ({"official": 684.04, "pargo_release": 684.04}, ""),
     ],

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pargo.benchmarks import PACKAGES, load
+from pargo.benchmarks import load
 from pargo.benchmarks.harnesses import lmms_eval, vlmevalkit
 from pargo.benchmarks.harnesses.harness import Benchmark
 from pargo.benchmarks.records import PREDICTIONS, Answered, read_predictions
@@ -33,8 +33,7 @@ def check(harness: str, kind: str, parser: str | None = None) -> Benchmark:
         raise PargoError(f"--as {harness}: unknown harness; choices: {', '.join(HARNESSES)}")
     tool, benchmarks = HARNESSES[harness]
     if kind not in benchmarks:
-        known = "" if kind in PACKAGES else "unknown benchmark; "
-        raise PargoError(f"--as {harness}: {known}{tool} has no {kind}; choices: {', '.join(benchmarks)}")
+        raise PargoError(f"--as {harness}: {tool} has no {kind}; choices: {', '.join(benchmarks)}")
     if parser and parser.startswith("ranking"):
         raise PargoError(f"--as {harness} reads generated answers, but parser {parser!r} ranks options by loss")
     if parser == "proxy":

@@ -12,7 +12,7 @@ from typing import Any
 from pargo.benchmarks.harnesses.harness import Benchmark, Figures, by_path, grade_of, pooled
 from pargo.benchmarks.harnesses.lmms_letters import first_reading, static_reading
 from pargo.benchmarks.mmbench.edition import edition
-from pargo.benchmarks.mmbench.rows import L2_CATEGORY
+from pargo.benchmarks.mmbench.rows import L2_CATEGORY, NO_CATEGORY
 from pargo.benchmarks.mmbench.score import group
 from pargo.benchmarks.mme.answers import parse_prefix
 from pargo.benchmarks.mme.tasks import GROUPS
@@ -131,7 +131,8 @@ def _mmbench(answers: Sequence[Answered], otherwise: Callable[[Answered], str], 
     for key in sorted(groups, key=int):
         main, hit = groups[key][0], _hit(groups[key], otherwise)
         marks[name].append(hit)
-        marks[f"{name} / category / {main.task}"].append(hit)
+        if main.task != NO_CATEGORY:
+            marks[f"{name} / category / {main.task}"].append(hit)
         if l2_category := main.details.get(L2_CATEGORY):
             marks[f"{name} / l2-category / {l2_category}"].append(hit)
     return {key: 100 * sum(hits) / len(hits) for key, hits in marks.items()}

@@ -13,8 +13,10 @@ from functools import partial
 from typing import Any
 
 from pargo.benchmarks.harnesses.harness import Benchmark, Figures, by_path, grade_of, pooled
-from pargo.benchmarks.harnesses.vlmevalkit_letters import as_cell, read_letter
-from pargo.benchmarks.mmbench.rows import L2_CATEGORY
+from pargo.benchmarks.mmbench.answers import parse
+from pargo.benchmarks.mmbench.missing import MISSING
+from pargo.benchmarks.mmbench.results import MAX_CELL
+from pargo.benchmarks.mmbench.rows import L2_CATEGORY, NO_CATEGORY
 from pargo.benchmarks.mmbench.score import group
 from pargo.benchmarks.mme.tasks import GROUPS
 from pargo.benchmarks.records import Answered
@@ -37,6 +39,21 @@ _ABILITIES = {
     "attribute_reasoning": "AR",
 }
 UNKNOWN = "unknown"
+
+
+def as_cell(answer: str, *, newest: bool) -> str:
+    """The answer as it is read back from the xlsx table that the tool keeps it in."""
+    if answer in MISSING:
+        return "nan"
+    if not newest and (answer.startswith("=") or (answer.startswith("{=") and answer.endswith("}"))):
+        return "0"  # written as a formula, whose value nobody computed
+    return answer[:MAX_CELL]
+
+
+def read_letter(answer: Answered, *, newest: bool) -> str:
+    """The option that MMBench's parser of that version finds, `Z` for a refusal, or nothing; also for SEED-Bench."""
+    parser = "vlmevalkit_2026_08" if newest else "vlmevalkit_2025_08"
+    return parse(as_cell(answer.answer, newest=newest), answer, parser)
 
 
 def read_yes_no(answer: Answered, *, newest: bool) -> str:
@@ -109,7 +126,7 @@ def mmbench(answers: Sequence[Answered], read: Callable[[Answered], str]) -> Fig
         l2_category = main.details.get(L2_CATEGORY, "")
         split = main.details.get("split", "none")
         for name in ("Overall", _ABILITIES.get(l2_category, l2_category), main.task):
-            if name:
+            if name and name != NO_CATEGORY:
                 marks[f"{split} / {name}"].append(hit)
     return _shares(marks)
 

@@ -8,7 +8,7 @@ import zipfile
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from pargo.benchmarks.mmbench.missing import present
+from pargo.benchmarks.mmbench.missing import present, seen_options
 from pargo.benchmarks.mmbench.rows import (
     CATEGORY,
     DETAILS,
@@ -113,4 +113,11 @@ def read(inputs: Sequence[Path], *, parser: str, partial: bool, notes: list[str]
         raise PargoError(
             f"{open_rows[0]}: no answer to score by ({len(open_rows)} of {len(rows)} rows have none); {NO_ANSWERS}"
         )
-    return sorted(answers, key=number_of)
+    answers.sort(key=number_of)
+    lost = [answer.id for answer in answers if answer.label not in seen_options(answer.options)]
+    if lost and notes is not None:
+        notes.append(
+            f"the right option of {len(lost)} row(s) is empty or reads as missing, e.g. index {lost[0]}; "
+            "such rows are wrong whatever the answer, as in the official tool"
+        )
+    return answers

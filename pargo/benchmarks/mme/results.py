@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from difflib import SequenceMatcher
 from itertools import groupby
 from pathlib import Path
 
 from pargo.benchmarks.mme.lines import pair_up, read_rows
 from pargo.benchmarks.mme.tasks import NUM_IMAGES, TASKS
 from pargo.benchmarks.records import Answered, Prediction
-from pargo.benchmarks.rows import list_folder, read_bytes
+from pargo.benchmarks.rows import is_hidden, read_bytes
 from pargo.errors import PargoError
 
 OFFICIAL = "official"
 COLUMNS = ("image", "question", "ground truth", "response")
+ALIKE = 0.8  # of names: so much and more is taken for a slip of the pen
 _FIELD_BREAKS = str.maketrans("\t\n\r", "   ")  # one character for one: the parsers count characters
 
 
@@ -45,14 +47,16 @@ def read(inputs: Sequence[Path], *, parser: str, partial: bool, notes: list[str]
         notes: gets sentences on what was taken.
 
     Raises:
-        PargoError: no folder; tasks missing; a file that is not UTF-8, empty, without four
-            columns, whose ground truth is neither yes nor no, or whose lines do not pair up by image (`pair_up`).
+        PargoError: no folder; tasks missing; a file with almost the name of a missing one; a file that is not UTF-8,
+            empty, without four columns, whose ground truth is neither yes nor no, or whose lines do not pair up by
+            image (`pair_up`).
     """
     if len(inputs) != 1 or not inputs[0].is_dir():
         given = ", ".join(map(str, inputs)) or "nothing"
         raise PargoError(f"mme takes one folder of result files <task>.txt, got {given}")
     folder = inputs[0]
-    found = {path.stem: path for path in list_folder(folder, ".txt")}
+    files = sorted(path for path in folder.iterdir() if not is_hidden(path.name))
+    found = {path.stem: path for path in files if path.suffix == ".txt"}
     others = [found[name].name for name in sorted(found.keys() - set(TASKS))]
     missing = [task for task in TASKS if task not in found]
     if len(missing) == len(TASKS) or (missing and not partial):
@@ -62,9 +66,19 @@ def read(inputs: Sequence[Path], *, parser: str, partial: bool, notes: list[str]
             + ("" if len(missing) == len(TASKS) else "; --partial scores the others")
             + (f"; {', '.join(others)} are no tasks of MME" if others else "")
         )
+    names = {f"{task}.txt" for task in TASKS}
+    for task in missing:
+        if near := [path for path in files if path.name not in names and _is_alike(path.stem, task)]:
+            raise PargoError(f"{near[0]}: is it task {task}? {folder} lacks its file, {task}.txt")
     if others and notes is not None:
         notes.append(f"{folder}: left alone, as no task of MME has the name: {', '.join(others)}")
     return [answer for task in TASKS if task in found for answer in _read_task(found[task], task, complete=not partial)]
+
+
+def _is_alike(name: str, task: str) -> bool:
+    """Whether a file's name holds that of a task, capitals aside, or is that but for a letter or two."""
+    name, task = name.lower(), task.lower()
+    return task in name or SequenceMatcher(None, name, task).ratio() >= ALIKE
 
 
 def _read_task(path: Path, task: str, *, complete: bool) -> list[Answered]:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from itertools import pairwise
 
 from pargo.benchmarks.rows import Row, shorten
 from pargo.errors import PargoError
 
 ID = "question_id"
-# keys of a label line and of an answer line that hold the same thing; `question` is what evaluate.py's answers have
-SAME = (("image", "image"), ("text", "question"))
 
 
 def pair(
@@ -19,7 +18,7 @@ def pair(
     """Each answer with its label.
 
     The official tool reads no ids. Answers with a numbering of their own are paired by order as there, where it runs
-    beside that of the labels or their questions are those of the labels, and a note says so.
+    beside that of the labels, or grows and their questions are those of the labels, and a note says so.
 
     Args:
         labels, answers: lines of both files, at least one each.
@@ -59,24 +58,31 @@ def pair(
     for label, answer in pairs:
         if ID in label.record and ID in answer.record and label.identifier(ID) != answer.identifier(ID):
             raise PargoError(_disordered(answer, ID, answer.identifier(ID), label.identifier(ID), label))
-    for own, other in SAME:
-        texts = {value for row in labels if isinstance(value := row.record.get(own), str)}
+    for key, tell in (("image", _image), ("text", told)):
+        known_texts = {value for row in labels if isinstance(value := row.record.get(key), str)}
         for label, answer in pairs:
-            expected, found = label.record.get(own), answer.record.get(other)
+            expected, (other, found) = label.record.get(key), tell(answer)
             # another wording of the question is the user's affair; that of another line is not
-            if isinstance(found, str) and isinstance(expected, str) and found != expected and found in texts:
-                raise PargoError(_disordered(answer, other, found, expected, label))
+            if isinstance(expected, str) and found not in (None, expected) and found in known_texts:
+                raise PargoError(_disordered(answer, other, str(found), expected, label))
     return pairs
 
 
 def _own_numbering(labels: Sequence[Row], answers: Sequence[Row]) -> bool:
-    """Whether ids of the answers are those of the labels plus a number, or else all questions are the same."""
+    """Whether ids of the answers are those of the labels plus a number, or grow while all questions are the same."""
     pairs = list(zip(labels, answers, strict=True))
-    numbers = [(_number(label), _number(answer)) for label, answer in pairs]
-    offsets = {None if a is None or b is None else b - a for a, b in numbers}
+    offsets = {
+        None if (a := _number(label)) is None or (b := _number(answer)) is None else b - a for label, answer in pairs
+    }
     if len(offsets) == 1 and None not in offsets:
         return True
-    return all(same_question(label, answer) for label, answer in pairs)
+    return is_in_order(answers) and all(same_question(label, answer) for label, answer in pairs)
+
+
+def is_in_order(answers: Sequence[Row]) -> bool:
+    """False where an answer's id is a number that is not above that of the answer before it."""
+    numbers = [number for answer in answers if ID in answer.record and (number := _number(answer)) is not None]
+    return all(one < two for one, two in pairwise(numbers))
 
 
 def _number(row: Row) -> int | None:
@@ -84,10 +90,22 @@ def _number(row: Row) -> int | None:
     return int(text) if text.isascii() and text.isdigit() and len(text) < 18 else None
 
 
+def told(answer: Row) -> tuple[str, str | None]:
+    """The key and the question that an answer says it is to: its `question`, or the first line of its `prompt`."""
+    key = "question" if "question" in answer.record else "prompt"
+    text = answer.record.get(key)
+    return key, text.split("\n")[0].strip() if isinstance(text, str) else None
+
+
+def _image(answer: Row) -> tuple[str, str | None]:
+    name = answer.record.get("image")
+    return "image", name if isinstance(name, str) else None
+
+
 def same_question(label: Row, answer: Row) -> bool:
-    """Whether an answer says that it is to the label's question: its `question`, or the first line of its `prompt`."""
-    text, found = label.record.get("text"), answer.record.get("question", answer.record.get("prompt"))
-    return isinstance(text, str) and isinstance(found, str) and found.split("\n")[0].strip() == text.strip()
+    """Whether an answer says that it is to the label's question."""
+    text = label.record.get("text")
+    return isinstance(text, str) and told(answer)[1] == text.strip()
 
 
 def without_id(row: Row) -> Row:

@@ -140,9 +140,14 @@ def _paired(
     partial: bool,
     notes: list[str],
 ) -> list[Answered]:
+    pairs = pair(labels, answers, names, partial=partial, notes=notes)
+    if all(_is_question(label, answer) for label, answer in pairs):
+        raise PargoError(
+            f"{names[1]}: every `text` in it is the question, and there is no `answer`: these are no answers"
+        )
     seen: Counter[str] = Counter()
     found = []
-    for number, (label, answer) in enumerate(pair(labels, answers, names, partial=partial, notes=notes), start=1):
+    for number, (label, answer) in enumerate(pairs, start=1):
         task = split or _category(label)
         own = label.identifier(ID) if ID in label.record else str(number)
         identifier = f"{task}/{own}"
@@ -161,6 +166,14 @@ def _paired(
             )
         )
     return found
+
+
+def _is_question(label: Row, answer: Row) -> bool:
+    """Whether an answer's text begins with the question, as in files of labels and in LLaVA's of questions."""
+    text, asked = answer.record.get("text"), label.record.get("text")
+    if "answer" in answer.record or not isinstance(text, str) or not isinstance(asked, str):
+        return False
+    return asked != "" and text.startswith(asked)
 
 
 def _category(label: Row) -> str:

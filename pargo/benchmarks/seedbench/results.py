@@ -16,6 +16,7 @@ from pargo.errors import PargoError
 
 OFFICIAL = "official"
 RANKINGS = ("ranking_sum", "ranking_mean")
+READ = ("prediction", "text", "losses", "num_tokens")  # of a line, beside its id
 
 
 def write(predictions: Iterable[Prediction], directory: Path) -> None:
@@ -93,6 +94,10 @@ def read(inputs: Sequence[Path], *, parser: str, partial: bool, notes: list[str]
             f"{results}: {len(missing)} of {len(known)} image questions have no answer, e.g. {shorten(missing[0])}"
         )
     answered = [(question, rows[question.id]) for question in questions if question.id in rows]
+    if all(
+        _is_text(row) and str(row.record["text"]).startswith(f"{question.question}\n") for question, row in answered
+    ):
+        raise PargoError(f"{results}: every `text` in it is the question, and there is no `prediction`: no results")
     if parser == "letter":
         if texts := sum(_is_text(row) for _, row in answered):
             notes.append(
@@ -115,9 +120,8 @@ def _without_commas(data: bytes, where: str, notes: list[str]) -> bytes:
 
 
 def _same(row: Row, other: Row) -> bool:
-    """Whether two lines say the same, whatever form the id has."""
-    ids = {"question_id", "q_id"}
-    one, two = ({key: value for key, value in item.record.items() if key not in ids} for item in (row, other))
+    """Whether two lines give the same answer."""
+    one, two = ({key: item.record.get(key) for key in READ} for item in (row, other))
     return one == two
 
 

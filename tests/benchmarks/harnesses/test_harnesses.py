@@ -1,7 +1,7 @@
 """`pargo score --as`: the figures of other harnesses, as their packages gave them for the same answers.
 
 `cases.json` holds answers and the packages' figures, with tool and version; `python -m tests.bench.harnesses --record`
-writes it. `shared/` holds cases with figures of the real tools that were found on other files.
+writes it. `tests/benchmarks/cases` holds small files, and `case.json` what the real tools gave for them.
 """
 
 from __future__ import annotations
@@ -21,14 +21,15 @@ from pargo.benchmarks.harnesses.show import show
 from pargo.benchmarks.records import PREDICTIONS, Answered, Prediction, write_predictions
 from pargo.benchmarks.score import score_answers, score_files
 from pargo.errors import PargoError
+from tests.bench.harnesses import merge, render
 from tests.benchmarks.test_commands import pargo
 
 FOLDER = Path(__file__).parent
-SHARED = FOLDER / "shared"
+CASES = FOLDER.parent / "cases"
 RECORDED = json.loads((FOLDER / "cases.json").read_text(encoding="utf-8"))
 BENCHMARKS = ("mme", "pope", "seedbench", "mmbench", "mmvet")
-MMVET = [SHARED / "mmvet_single_capability" / name for name in ("mm-vet.json", "grades.json")]
-SEED = [SHARED / "seed_ways_to_name_a_letter" / name for name in ("SEED-Bench.json", "results.jsonl")]
+MMVET = [CASES / "mmvet_single_capability" / name for name in ("mm-vet.json", "grades.json")]
+SEED = [CASES / "seed_ways_to_name_a_letter" / name for name in ("SEED-Bench.json", "results.jsonl")]
 
 
 def first_parser(kind: str) -> str:
@@ -68,7 +69,7 @@ def test_every_figure_is_that_of_the_package(harness: str, name: str) -> None:
 
 @pytest.mark.parametrize("harness", ["vlmevalkit", "vlmevalkit-2026-08"])
 def test_questions_with_one_capability_count_twice_in_vlmevalkit(harness: str) -> None:
-    real = json.loads((SHARED / "mmvet_single_capability" / "case.json").read_text())["expected_by_real_tool"]
+    real = json.loads((CASES / "mmvet_single_capability" / "case.json").read_text())["expected_by_real_tool"]
     figures = harness_record(harness, MMVET, score_files("mmvet", MMVET))["figures"]
     for name, value in real["VLMEvalKit e8e78f05 MMVet_acc"].items():
         assert figures[name]["theirs"] == pytest.approx(value, abs=5e-5)
@@ -84,7 +85,7 @@ def test_lmms_eval_gives_the_official_figures_of_graded_answers() -> None:
 
 @pytest.mark.parametrize(("harness", "figure"), [("lmms-eval", "seed_image"), ("vlmevalkit-2026-08", "Overall")])
 def test_ways_to_name_a_letter(harness: str, figure: str) -> None:
-    real = json.loads((SHARED / "seed_ways_to_name_a_letter" / "case.json").read_text())
+    real = json.loads((CASES / "seed_ways_to_name_a_letter" / "case.json").read_text())
     expected = {name.split()[0].lower(): value for name, value in real["expected_by_real_tool"].items()}
     record = score_files("seedbench", SEED)
     found = harness_record(harness, SEED, record)
@@ -124,6 +125,14 @@ def test_letters_of_mmbench(answer: str, lmms: str, vlmevalkit: str, newest: str
     expected = {"lmms-eval": lmms, "vlmevalkit": vlmevalkit, "vlmevalkit-2026-08": newest}
     readers = {harness: check(harness, "mmbench").read for harness in expected}
     assert {harness: read and read(question(answer)) for harness, read in readers.items()} == expected
+
+
+@pytest.mark.parametrize("harness", HARNESSES)
+def test_tables_without_categories_have_no_figures_by_category(harness: str) -> None:
+    tables = [CASES / "mmbench_llava_upload" / "upload.tsv"]
+    figures = harness_record(harness, tables, score_files("mmbench", tables))["figures"]
+    assert not [name for name in figures if "all" in name.split(" / ")]
+    assert all(figure["ours"] is not None for figure in figures.values())
 
 
 def test_missing_options_are_the_word_nan_in_lmms_eval() -> None:
@@ -247,10 +256,9 @@ def test_by_command_on_official_files_and_on_predictions_of_ours(tmp_path: Path)
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("easy_vqa", "x", "--as", "lmms-eval"), "lmms-eval 0.7.3 has no easy_vqa; choices: mme, pope, seedbench, mmb"),
-        (("mini_mme", "x", "--as", "vlmevalkit"), "ms-vlmeval 0.0.20 has no mini_mme; choices: mme, pope"),
-        (("mmme", "x", "--as", "vlmevalkit"), "unknown benchmark; ms-vlmeval 0.0.20 has no mmme"),
-        (("mme", "x", "--as", "opencompass"), "unknown harness; choices: lmms-eval, vlmevalkit, vlmevalkit-2026-08"),
+        (("easy_vqa", FOLDER, "--as", "lmms-eval"), "lmms-eval 0.7.3 has no easy_vqa; choices: mme, pope, seedben"),
+        (("mini_mme", FOLDER, "--as", "vlmevalkit"), "ms-vlmeval 0.0.20 has no mini_mme; choices: mme, pope"),
+        (("mme", FOLDER, "--as", "opencompass"), "unknown harness; choices: lmms-eval, vlmevalkit, vlmevalkit-2026-08"),
         (("seedbench", *SEED, "--parser", "ranking_sum", "--as", "lmms-eval"), "reads generated answers, but parser"),
         (
             ("mmvet", *MMVET, "--parser", "proxy", "--as", "lmms-eval"),
@@ -261,7 +269,7 @@ def test_by_command_on_official_files_and_on_predictions_of_ours(tmp_path: Path)
 )
 def test_what_cannot_be_is_said_before_anything_is_read(arguments: tuple[str | Path, ...], message: str) -> None:
     done = pargo("score", *arguments, columns="300")
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert message in " ".join(done.stderr.split())
     assert "Traceback" not in done.stderr
 
@@ -298,7 +306,22 @@ def test_parts_are_refused_unless_asked_for(tmp_path: Path) -> None:
     part = tmp_path / "part.jsonl"
     part.write_text("\n".join(SEED[1].read_text().splitlines()[:4]) + "\n")
     done = pargo("score", "seedbench", SEED[0], part, "--as", "lmms-eval")
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert "4 of 8 image questions have no answer" in " ".join(done.stderr.split())
     done = pargo("score", "seedbench", SEED[0], part, "--as", "lmms-eval", "--partial", "--json")
     assert json.loads(done.stdout)["harness"]["figures"]["seed_image"]["theirs"] == 0.5
+
+
+def test_a_bench_of_some_tools_keeps_the_rows_of_the_others() -> None:
+    def row(harness: str, name: str, day: str, tool: str = "") -> dict[str, Any]:
+        counts = {"draw": 0, "answers": 9, "compared": 2, "equal": 2, "differences": {}}
+        return {"tool": tool or HARNESSES[harness][0], "benchmark": name, "time": day} | counts
+
+    sources = row("vlmevalkit-2026-08", "pope", "2026-01-01")
+    before = [row("lmms-eval", "pope", "2026-01-01"), sources, row("", "pope", "2026-01-01", "ms-vlmeval 0.0.19")]
+    new = [row("lmms-eval", "pope", "2026-02-02"), row("vlmevalkit", "pope", "2026-02-02")]
+    assert merge(before, new) == [*new, sources]
+    assert merge(before, new[1:]) == [before[0], new[1], sources]
+    lines = render({"rows": merge(before, new)}).splitlines()
+    assert "| VLMEvalKit e8e78f05 (2026-08-18) | pope | 9 | 1 | 2 | 2 | 2026-01-01 |" in lines
+    assert "| lmms-eval 0.7.3 | pope | 9 | 1 | 2 | 2 | 2026-02-02 |" in lines

@@ -396,6 +396,9 @@ def test_right_option_that_reads_none_is_shown_and_never_right(tmp_path):
         assert record["counts"]["right_option_reads_missing"] == record["counts"]["unmatched"] == 4
         assert record["counts"]["groups_with_missing_rotations"] == 0
         assert record["baselines"]["chance"]["value"] == 0
+        (note,) = record["notes"]
+        assert "the right option of 4 row(s) is empty or reads as missing, e.g. index " in note
+        assert note.endswith("such rows are wrong whatever the answer, as in the official tool")
 
 
 def test_an_empty_answer_is_the_word_nan_to_the_official_tool(tmp_path):
@@ -424,7 +427,7 @@ def test_tables_without_categories(tmp_path, names, suffix):
     ] == pytest.approx(expected["circular"])
     assert ("category" in names) == (list(record["tasks"]) == ["all"])
     lacking = " and no ".join(name for name in ("category", "l2-category") if name in names)
-    assert record["notes"] == [f"{tmp_path / 't'}{suffix} has no {lacking}, so there are no figures by it"]
+    assert record["notes"][0] == f"{tmp_path / 't'}{suffix} has no {lacking}, so there are no figures by it"
 
 
 def test_two_splits_are_divided_as_the_official_tool_does():

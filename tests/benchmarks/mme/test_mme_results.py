@@ -215,22 +215,46 @@ def test_unknown_files(tmp_path):
     (tmp_path / "scores.json").write_text("{}")  # not read by the official tool either
     assert score_files("mme", [tmp_path], samples=5, partial=True)["headline"]["num_questions"] == 4
     assert score_files("mme", [tmp_path], samples=5, partial=True)["notes"] == []
-    (tmp_path / "ocr.txt").write_text(PAIR)
+    (tmp_path / "score.txt").write_text(PAIR)
     (tmp_path / "log.txt").write_bytes(b"\xff")
     record = score_files("mme", [tmp_path], samples=5, partial=True)
     check_equal(record, tmp_path)
     assert record["headline"]["num_questions"] == 4
-    assert record["notes"] == [f"{tmp_path}: left alone, as no task of MME has the name: log.txt, ocr.txt"]
-    with pytest.raises(PargoError, match=r"lacks 13 of .*; --partial .*; log\.txt, ocr\.txt are no tasks of MME"):
+    assert record["notes"] == [f"{tmp_path}: left alone, as no task of MME has the name: log.txt, score.txt"]
+    with pytest.raises(PargoError, match=r"lacks 13 of .*; --partial .*; log\.txt, score\.txt are no tasks of MME"):
         score_files("mme", [tmp_path])
     (tmp_path / "count.txt").rename(tmp_path / "Count.txt")
-    with pytest.raises(PargoError, match=r"lacks 14 of .*; Count\.txt, log\.txt, ocr\.txt are no tasks of MME"):
+    with pytest.raises(PargoError, match=r"lacks 14 of .*; Count\.txt, log\.txt, score\.txt are no tasks of MME"):
         score_files("mme", [tmp_path], partial=True)
-    for name in ("Count", "log", "ocr"):
+    for name in ("Count", "log", "score"):
         (tmp_path / f"{name}.txt").unlink()
     (tmp_path / "color.txt").mkdir()
     with pytest.raises(PargoError, match=r"cannot read .*color\.txt: Is a directory"):
         score_files("mme", [tmp_path], partial=True)
+
+
+@pytest.mark.parametrize(
+    ("name", "other"),
+    [
+        *(("OCR.txt", "ocr.txt"), ("existence.txt", "mme_existence.txt"), ("count.txt", "count (1).txt")),
+        *(("artwork.txt", "artwrok.txt"), ("color.txt", "colour.txt"), ("scene.txt", "scene.json")),
+        ("existence.txt", "existence.TXT"),
+    ],
+)
+def test_a_part_without_the_task_of_a_misspelt_file_is_refused(tmp_path, name, other):
+    write_results(tmp_path, random.Random(5), dict.fromkeys(TASKS, 2))
+    (tmp_path / name).rename(tmp_path / other)
+    with pytest.raises(PargoError) as caught:
+        score_files("mme", [tmp_path], samples=5, partial=True)
+    assert str(caught.value) == f"{tmp_path / other}: is it task {name[:-4]}? {tmp_path} lacks its file, {name}"
+
+
+def test_files_almost_named_like_tasks_that_are_there_are_left_alone(tmp_path):
+    write_results(tmp_path, random.Random(5), dict.fromkeys(TASKS, 2))
+    for name in ("counts.txt", "ocr_errors.txt", "scene.json"):
+        (tmp_path / name).write_text("x")
+    record = score_files("mme", [tmp_path], samples=5, partial=True)
+    assert record["notes"] == [f"{tmp_path}: left alone, as no task of MME has the name: counts.txt, ocr_errors.txt"]
 
 
 def test_inputs_that_are_no_folder(tmp_path):

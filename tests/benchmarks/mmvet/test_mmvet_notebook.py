@@ -205,6 +205,9 @@ def test_the_command(tmp_path, inputs):
     assert "2 answers graded" in done.stdout
     assert "0.0 after five replies without a grade, as in the notebook: v1_1" in done.stdout
     assert [entry["score"] for entry in json.loads((tmp_path / "g.json").read_text()).values()] == [[1.0], [0.0]]
+    without = [part for part in command if part not in ("--prompt", prompt)]
+    done = subprocess.run(list(map(str, without)), capture_output=True, text=True, env=environment)
+    assert (done.returncode, done.stderr.startswith("error: --notebook needs --prompt FILE")) == (2, True)
 
 
 @pytest.mark.parametrize(

@@ -230,7 +230,7 @@ OWN = [row | {"question_id": row["question_id"] - 1} for row in ANSWERS]  # coun
         [row | {"question_id": f"{row['question_id'] + 500_000}"} for row in OWN],
         [row | {"question_id": f"coco-{row['question_id']}"} for row in OWN],  # each question is that of its label
         [
-            row | {"question_id": 7 - row["question_id"], "prompt": f"{row['prompt']}\nAnswer with a word."}
+            row | {"question_id": row["question_id"] ** 2, "prompt": f"{row['prompt']}\nAnswer with a word."}
             for row in OWN
         ],
     ],
@@ -242,6 +242,35 @@ def test_answers_with_a_numbering_of_their_own_are_paired_by_order(tmp_path, ans
     assert "its `question_id` are not those of" in note
     assert "paired by their order, as the official evaluate.py does" in note
     assert found == expected
+
+
+@pytest.mark.parametrize("keep", [{"question_id", "prompt", "text"}, {"prompt", "text"}])
+@pytest.mark.parametrize("numbered", ["before", "after"])
+def test_answers_in_another_order_than_the_labels_are_refused(tmp_path, keep, numbered):
+    """Shuffled before they were numbered or after, with the question in `prompt` alone, as LLaVA writes it."""
+    rows = [row | {"prompt": f"{row['prompt']}\nAnswer with a word."} for row in OWN]
+    order = random.Random(3).sample(range(12), 12)
+    rows = [
+        rows[place] | ({"question_id": number} if numbered == "after" else {}) for number, place in enumerate(order)
+    ]
+    with pytest.raises(PargoError, match=r"belong to labels by their order|is not in .*labels.json"):
+        score(tmp_path, LABELS, [{key: row[key] for key in keep} for row in rows])
+
+
+def test_own_ids_out_of_order_are_refused_though_the_questions_are_the_same(tmp_path):
+    """Both images are asked the same, so that questions alone do not tell one's lines from the other's."""
+    labels = [row | {"text": f"Is there a thing {number % 6}?"} for number, row in enumerate(LABELS)]
+    own = [{"question_id": number, "question": row["text"], "answer": "yes"} for number, row in enumerate(labels)]
+    assert score(tmp_path, labels, own)["notes"] != []
+    with pytest.raises(PargoError, match=r"answers.jsonl:7: question '0' is not in"):
+        score(tmp_path, labels, own[6:] + own[:6])
+
+
+@pytest.mark.parametrize("end", ["", "\nAnswer the question using a single word or phrase."])
+def test_files_of_questions_are_no_answers(tmp_path, end):
+    """Labels, or LLaVA's questions: their `text` would be read as the answer."""
+    with pytest.raises(PargoError, match=r"answers\.jsonl: every `text` in it is the question"):
+        score(tmp_path, LABELS, [row | {"text": row["text"] + end} for row in LABELS])
 
 
 def merged(tmp_path, order=("adversarial", "random", "popular"), numbers=(12, 12, 12)):
@@ -318,6 +347,30 @@ def test_llavas_merged_file_in_disorder(tmp_path):
         score_files("pope", [coco, questions, answers])
     with pytest.raises(PargoError, match="expected a folder of labels and a file of answers"):
         score_files("pope", [answers, questions, answers])
+
+
+def test_llavas_merged_file_in_another_order_is_refused_by_image_and_question(tmp_path):
+    """LLaVA's own tool reads each split by order, so lines that were shuffled get a wrong score from it."""
+    coco, questions, answers = merged(tmp_path)
+    rows = [json.loads(line) for line in answers.read_text().splitlines()]
+    bare = [{key: row[key] for key in ("question_id", "text")} for row in rows]
+    expected = score_files("pope", [coco, questions, answers], samples=2)["figures"]
+    assert score_files("pope", [coco, questions, write(answers, bare)], samples=2)["figures"] == expected
+    for changed in (swap(bare, 0, 1), bare[6:12] + bare[:6] + bare[12:], [*bare[:-1], bare[-2]], swap(rows, 1, 7)):
+        write(answers, changed)
+        with pytest.raises(
+            PargoError, match=r"a\.jsonl:\d+: `(image|question)` is .*answers belong to labels by their"
+        ):
+            score_files("pope", [coco, questions, answers])
+
+
+def test_a_merged_file_whose_ids_do_not_grow_is_refused(tmp_path):
+    """Lines of one image in the place of another's: the questions are the same, the ids tell."""
+    coco, _, answers = merged(tmp_path)
+    rows = [json.loads(line) for line in answers.read_text().splitlines()]
+    write(answers, rows[6:12] + rows[:6] + rows[12:])
+    with pytest.raises(PargoError, match=r"a\.jsonl: its `question_id` do not grow.*; name LLaVA's llava_pope_test"):
+        score_files("pope", [coco, answers])
 
 
 def test_no_bytes_of_a_merged_file_make_it_crash(tmp_path):

@@ -100,11 +100,22 @@ def test_equal_in_every_spelling(tmp_path):
             [*RESULTS, RESULTS[0], RESULTS[0]],
             "2 line(s) answer a question again in the same way; each question counts on",
         ),
+        (
+            [*RESULTS, RESULTS[0] | {"answer_id": "another"}],
+            "1 line(s) answer a question again in the same way; each question counts on",
+        ),
     ],
 )
 def test_a_note_says_what_was_taken(tmp_path, results, note):
     (found,) = score(tmp_path, DOCUMENT, results)["notes"]
     assert found.startswith(f"{tmp_path / 'results.jsonl'}: {note}")
+
+
+def test_a_file_of_questions_is_no_result(tmp_path):
+    """LLaVA's llava-seed-bench.jsonl, whose `text` would be read as the answer."""
+    asked = [{"question_id": item["question_id"], "text": f"{item['question']}\nA. x"} for item in QUESTIONS]
+    with pytest.raises(PargoError, match=r"results\.jsonl: every `text` in it is the question"):
+        score(tmp_path, DOCUMENT, asked)
 
 
 def test_names_of_dimensions_are_those_of_the_file(tmp_path):
