@@ -7,13 +7,15 @@ import re
 from pargo.captions.wrappers import is_mention
 
 _NAMES = r"(?:\w+:)?(?:think|thinking|thoughts?|reasoning|reflection|scratchpad|analysis)"
-# DeepSeek-R1, Qwen3, GLM, Seed-OSS and others; OpenThinker; Kimi; Magistral; Command A; MedGemma
+# DeepSeek-R1, Qwen3, GLM, Seed-OSS and others; OpenThinker; Kimi; Magistral; Command A; MedGemma; Granite; Ollama
 OPEN = re.compile(
-    rf"<\s*{_NAMES}\s*>|<\|begin_of_thought\|>|\u25c1think\u25b7|\[THINK\]|<\|START_THINKING\|>|<unused94>(?:thought)?",
+    rf"<\s*{_NAMES}\s*>|<\|begin_of_thought\|>|\u25c1think\u25b7|\[THINK\]|<\|START_THINKING\|>|<unused94>(?:thought)?"
+    r"|\A\s*Here(?:['\u2019]s| is) my thought process:|\A\s*Thinking\.\.\.\s*\n",
     re.IGNORECASE,
 )
 CLOSE = re.compile(
-    rf"<\s*/\s*{_NAMES}\s*>|<\|end_of_thought\|>|\u25c1/think\u25b7|\[/THINK\]|<\|END_THINKING\|>|<unused95>",
+    rf"<\s*/\s*{_NAMES}\s*>|<\|end_of_thought\|>|\u25c1/think\u25b7|\[/THINK\]|<\|END_THINKING\|>|<unused95>"
+    r"|Here(?:['\u2019]s| is) my response:|\.\.\.done thinking\.",
     re.IGNORECASE,
 )
 # what some of them put round the answer that follows
@@ -33,7 +35,8 @@ ALOUD = re.compile(
 )
 _DO = r"(?:describe|write|caption|provide|look|see|think|analy[sz]e|start|begin|break|examine|create|generate)\b"
 UNMARKED = re.compile(
-    r"\s*(?:(?:ok|okay|alright|hmm+|wait|so|first|got it|right|well)[,.\u2026]*\s+(?:so,?\s+)?(?:the user\b|i (?:need"
+    r"\s*(?:[#*_]*(?:thoughts?|thinking(?: process)?|thought process|reasoning)[\s*_]*:"
+    r"|(?:ok|okay|alright|hmm+|wait|so|first|got it|right|well)[,.\u2026]*\s+(?:so,?\s+)?(?:the user\b|i (?:need"
     r"|have|should|want|will|am)\b|i['\u2019](?:ll|m)\b|let(?:['\u2019]s| me| us)\b|we (?:need|have|should|are)\b)"
     r"|the user (?:wants|asks|asked|is asking|needs|said|provided|uploaded)\b"
     rf"|(?:(?:i|we) (?:need|have|want) to|(?:i|we) (?:should|will|must)|i['\u2019]ll|let(?:['\u2019]s| me| us)) {_DO}"
