@@ -235,7 +235,9 @@ def test_text_without_marks_is_not_cut(text):
         assert without_thoughts(text) == text
 
 
-@pytest.mark.parametrize("piece", ["\n", " ", "*", "#", "\n#", "(", "- ", '"', "a\n", "the ", "image ", "here is ", "<think>"])
+@pytest.mark.parametrize(
+    "piece", ["\n", " ", "*", "#", "\n#", "(", "- ", '"', "a\n", "the ", "image ", "here is ", "<think>"]
+)
 def test_what_goes_on_for_long_is_judged_too(piece):
     """In a time that grows with the length: a model that loops may write for long."""
     text = piece * (100_000 // len(piece) if piece != "<think>" else 1000)
