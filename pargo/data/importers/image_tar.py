@@ -1,7 +1,8 @@
 """One tar of images as img2dataset and webdataset write them: its samples found, checked, and listed in a part.
 
 A sample is `<key>.jpg` (or jpeg, png, webp) with `<key>.json` and `<key>.txt`, each optional, side by side; keys end as
-`pargo.data.importers.image_key` says. `<key>.a.b.jpg` is the image where no other is, with `<key>.a.b.json`.
+`pargo.data.importers.image_key` says. `<key>.a.b.jpg` is the image where no other is, with `<key>.a.b.json`. Where
+all files of a key have such names, `<key>.a.b` is the key of each image: `photo.1.jpg` and `photo.2.jpg` are two samples.
 """
 
 from __future__ import annotations
@@ -121,7 +122,7 @@ def _index(tar: Tar, work: Path) -> dict[str, Any]:
 def _samples(tar: Tar, file: BinaryIO, found: Found) -> Iterator[tuple[Member, bytes, dict[str, Any]]]:
     """The usable samples; the others are listed."""
     seen, usual = set[str](), None
-    for key, group, cut in _groups(tar.path, file, found):
+    for key, group, cut in (one for group in _groups(tar.path, file, found) for one in _with_dots(*group)):
         suffixes = sorted(suffix for suffix, _ in group)
         usual = usual or suffixes
         try:
@@ -149,6 +150,20 @@ def _groups(path: Path, file: BinaryIO, found: Found) -> Iterator[_Group]:
         found.cut_off = str(error)
     if pending is not None:
         yield pending[0], pending[1], found.cut_off is not None
+
+
+def _with_dots(key: str, group: list[tuple[str, Member]], cut: bool) -> Iterator[_Group]:
+    """The samples of a key: one, or one for each name up to its last dot, if all names have more and one image each."""
+    named: dict[str, list[tuple[str, Member]]] = {}
+    for suffix, member in group:
+        name = member.name.removeprefix("./").rpartition(".")[0]
+        named.setdefault(name, []).append((suffix.rpartition(".")[2], member))
+    images = [sum(suffix in IMAGES for suffix, _ in files) for files in named.values()]
+    if key in named or set(images) != {1}:
+        yield key, group, cut
+        return
+    last = next(reversed(named))
+    yield from ((name, files, cut and name == last) for name, files in named.items())
 
 
 def _files(path: Path, file: BinaryIO, found: Found) -> Iterator[tuple[str, str, Member]]:
