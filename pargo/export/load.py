@@ -48,6 +48,6 @@ def require_exported(directory: Path) -> None:
     template = directory / "chat_template.jinja"
     if template.is_file() and PIECE_MARKS not in template.read_text(encoding="utf-8"):
         raise InputError(
-            f"{template} does not say where the pieces of a prompt begin, so questions might get other token ids than in "
-            "training: the model was exported by an earlier version, export it again"
+            f"{template} does not say where the pieces of a prompt begin, so questions might get other token ids than "
+            "in training: the model was exported by an earlier version, export it again"
         )
