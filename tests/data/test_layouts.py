@@ -340,9 +340,10 @@ def test_one_image_by_two_names_is_one(folder):
     entries = [
         {"image": "a/1.png", "images": ["a/1.png"], "file_name": "other.png", "caption": "A dot."},
         {"image": whole, "caption": "Round."},
+        {"image": "./a//1.png", "caption": "Red."},
     ]
     output = bring(folder, entries, merge=True, licences={"a": "CC0"})
-    assert samples(output) == [(DOT, [["", "A dot."], ["", "Round."]])]
+    assert samples(output) == [(DOT, [["", "A dot."], ["", "Round."], ["", "Red."]])]
     record = Shards(output / "train").record("0000000")
     assert (record["file"], record["licence"]) == ("a/1.png", "CC0")
 

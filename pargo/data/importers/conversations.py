@@ -163,9 +163,12 @@ def _rows(source: ConversationsSource, notes: _Notes) -> Iterator[_Row]:
 
 
 def _inside(folders: Sequence[Path], image: Reference) -> Reference:
-    """The image by its name below the folder, where an entry gives the whole path."""
-    folder = next((folder for folder in folders if PurePosixPath(image.name).is_relative_to(folder)), None)
-    return image if folder is None else image._replace(name=str(PurePosixPath(image.name).relative_to(folder)))
+    """The image by its name below the folder, also where an entry gives the whole path, or begins it with `./`."""
+    if not image.name:
+        return image
+    path = PurePosixPath(image.name)
+    folder = next((folder for folder in folders if path.is_relative_to(folder)), None)
+    return image._replace(name=str(path if folder is None else path.relative_to(folder)))
 
 
 def _origin(image: str, licences: dict[str, str]) -> str:
