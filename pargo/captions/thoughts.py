@@ -40,7 +40,8 @@ UNMARKED = re.compile(
     r"|have|should|want|will|am)\b|i['\u2019](?:ll|m)\b|let(?:['\u2019]s| me| us)\b|we (?:need|have|should|are)\b)"
     r"|the user (?:wants|asks|asked|is asking|needs|said|provided|uploaded)\b"
     rf"|(?:(?:i|we) (?:need|have|want) to|(?:i|we) (?:should|will|must)|i['\u2019]ll|let(?:['\u2019]s| me| us)) {_DO}"
-    r"|(?:(?:好的|嗯|首先)[\uff0c,。]?\s*)?(?:用户(?:要求|希望|想|让)|我需要|我应该|让我|我们需要))",
+    r"|(?:(?:好的|嗯|首先)[\uff0c,。]?\s*)?(?:用户(?:要求|希望|想|让)"
+    r"|(?:我们?(?:需要|应该|得)|让我们?)(?:先|来|再|仔细|根据|描述|分析|观察|看看|写|想|提供|生成|用|一步)))",
     re.IGNORECASE,
 )
 

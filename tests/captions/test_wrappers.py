@@ -83,6 +83,9 @@ DROPPED = {
         "The user wants a description of this picture.",
         "Let me describe the picture with a red square.",
         "好的，用户希望描述这张图片。",
+        "好的，我需要先看看这张图片。",
+        "让我仔细描述这张图片。",
+        "我们需要描述这张图片。",
         f"Thought: the user wants a caption.\n{A}",
         f"**Thinking Process:**\n1. I look at it.\n\n{A}",
         "Here is my thought process: it is a red square.",
@@ -173,7 +176,7 @@ def test_wrappers_are_dropped_by_kind(reason):
     switch = {"role": "roles", "label": "labels"}.get(reason, reason)
     for text in DROPPED[reason]:
         assert judged(text, Quality())[1] == reason, text
-        if "一" not in text and "茶" not in text and "用户" not in text:
+        if text.isascii() or A in text:  # in the paper, English alone
             assert judged(text, PAPER)[1] == reason, text
         assert reason_to_drop(text, Quality(**{switch: False})) != reason
 
@@ -217,6 +220,8 @@ KEPT = [
     "Two points of light <1 cm apart on a screen.",
     "A slide says thinking: fast and slow, beside a brain.",
     "画面中写着“描述：”两个字的牌子。",
+    "让我们看到的是一座桥，桥下有一条河。",
+    "我需要帮助，牌子上写着这几个字，一个男人举着它。",
     "屏幕上显示<think>标签和一些文字。",
     "A shirt with the number #1 and a hashtag #dog on it.",
     "**Bold** letters and stars surround a photo of a dog.",
