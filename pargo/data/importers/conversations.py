@@ -20,7 +20,7 @@ from pargo.config.sources import ConversationsSource
 from pargo.data.importers.entries import EntryError, read_entries, short
 from pargo.data.importers.references import EXTENSIONS, Reference
 from pargo.data.importers.samples import is_known, normalise
-from pargo.data.importers.summary import Reasons, show
+from pargo.data.importers.summary import HOPELESS, Reasons, show
 from pargo.data.importers.turns import is_text
 from pargo.data.rgb import open_rgb
 from pargo.data.shards import ShardWriter
@@ -30,7 +30,6 @@ from pargo.progress import track
 MAX_BYTES = 200_000_000
 FORMATS = {"JPEG": "jpg", "MPO": "jpg", "PNG": "png", "GIF": "gif", "WEBP": "webp", "BMP": "bmp"}  # Pillow's names
 SHOWN = ("samples", "merged", "without_image", "system_left_out", "broken")
-HOPELESS = 1000  # entries at the beginning, none of them usable
 
 
 @dataclass
