@@ -40,7 +40,7 @@ ROLE = re.compile(
 )
 # the model goes on with a talk of its own
 TURN = re.compile(
-    r"(?:[.!?\u3002]\s+|\n)(?:USER|ASSISTANT|HUMAN)\s*:|\n[^\S\n]*(?:User|Assistant|Human)\s*:"
+    r"(?:[.!?\u3002]\s+|\n)(?:USER|ASSISTANT|HUMAN)\s*:|[.!?\u3002]\s*\n[^\S\n]*(?:User|Assistant|Human)\s*:"
     r"|(?<!#)#{2,}\s*(?:Human|User|Assistant|Instruction|Response)\s*:"
 )
 _HEAD = (
@@ -54,7 +54,7 @@ _HERE = (
 )
 _NOUN = r"(?:captions?|descriptions?|alt[ -]?text|summary|overview|answer)"
 LABEL = re.compile(
-    rf"\A[\s#*_>-]*(?:{_HEAD}|option (?:\d|[a-c])\b)[\s*_]*(?:[:\uff1a]|\n|[-\u2013\u2014]\s)"
+    rf"\A[\s#*_>-]*(?:{_HEAD}[\s*_]*(?:[:\uff1a]|\n|[-\u2013\u2014]\s)|option (?:\d|[a-c])[\s*_]*:)"
     rf"|\A[\s#*_>-]*{_HEAD} (?:is|could be|would be|might be)(?: as follows)?\s*:"
     rf"|\A\W*{_HERE}\b[^.!?\n:]{{0,80}}\b{_NOUN}\b[^.!?\n:]{{0,60}}[:\n]"
     r"|\A[\s#*_>-]*(?:(?:图片|图像|照片|画面|画像|이미지|사진) ?)?[的の]?(?:详细|詳細な?)?"
