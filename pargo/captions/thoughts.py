@@ -7,13 +7,15 @@ import re
 from pargo.captions.wrappers import is_mention
 
 _NAMES = r"(?:\w+:)?(?:think|thinking|thoughts?|reasoning|reflection|scratchpad|analysis)"
-# DeepSeek-R1, Qwen3, GLM, Seed-OSS and others; OpenThinker; Kimi; Magistral; Command A; MedGemma
+# DeepSeek-R1, Qwen3, GLM, Seed-OSS and others; OpenThinker; Kimi; Magistral; Command A; MedGemma; Granite; Ollama
 OPEN = re.compile(
-    rf"<\s*{_NAMES}\s*>|<\|begin_of_thought\|>|\u25c1think\u25b7|\[THINK\]|<\|START_THINKING\|>|<unused94>(?:thought)?",
+    rf"<\s*{_NAMES}\s*>|<\|begin_of_thought\|>|\u25c1think\u25b7|\[THINK\]|<\|START_THINKING\|>|<unused94>(?:thought)?"
+    r"|\A\s*Here(?:['\u2019]s| is) my thought process:|\A\s*Thinking\.\.\.\s*\n",
     re.IGNORECASE,
 )
 CLOSE = re.compile(
-    rf"<\s*/\s*{_NAMES}\s*>|<\|end_of_thought\|>|\u25c1/think\u25b7|\[/THINK\]|<\|END_THINKING\|>|<unused95>",
+    rf"<\s*/\s*{_NAMES}\s*>|<\|end_of_thought\|>|\u25c1/think\u25b7|\[/THINK\]|<\|END_THINKING\|>|<unused95>"
+    r"|Here(?:['\u2019]s| is) my response:|\.\.\.done thinking\.",
     re.IGNORECASE,
 )
 # what some of them put round the answer that follows
@@ -33,11 +35,13 @@ ALOUD = re.compile(
 )
 _DO = r"(?:describe|write|caption|provide|look|see|think|analy[sz]e|start|begin|break|examine|create|generate)\b"
 UNMARKED = re.compile(
-    r"\s*(?:(?:ok|okay|alright|hmm+|wait|so|first|got it|right|well)[,.\u2026]*\s+(?:so,?\s+)?(?:the user\b|i (?:need"
+    r"\s*(?:[#*_]*(?:thoughts?|thinking(?: process)?|thought process|reasoning)[\s*_]*:"
+    r"|(?:ok|okay|alright|hmm+|wait|so|first|got it|right|well)[,.\u2026]*\s+(?:so,?\s+)?(?:the user\b|i (?:need"
     r"|have|should|want|will|am)\b|i['\u2019](?:ll|m)\b|let(?:['\u2019]s| me| us)\b|we (?:need|have|should|are)\b)"
     r"|the user (?:wants|asks|asked|is asking|needs|said|provided|uploaded)\b"
     rf"|(?:(?:i|we) (?:need|have|want) to|(?:i|we) (?:should|will|must)|i['\u2019]ll|let(?:['\u2019]s| me| us)) {_DO}"
-    r"|(?:(?:好的|嗯|首先)[\uff0c,。]?\s*)?(?:用户(?:要求|希望|想|让)|我需要|我应该|让我|我们需要))",
+    r"|(?:(?:好的|嗯|首先)[\uff0c,。]?\s*)?(?:用户(?:要求|希望|想|让)"
+    r"|(?:我们?(?:需要|应该|得)|让我们?)(?:先|来|再|仔细|根据|描述|分析|观察|看看|写|想|提供|生成|用|一步)))",
     re.IGNORECASE,
 )
 

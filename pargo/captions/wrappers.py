@@ -27,19 +27,26 @@ CONTROL = re.compile(
     r"|<(?:image|video|audio|img)(?:_?\d+|_placeholder|_soft_token)?>|</?(?:img|ref|box|quad|answer)>|<IMG_CONTEXT>"
     r"|\[IMG(?:_BREAK|_END)?\]|<fake_token_around_image>|<global-img>|<row_\d+_col_\d+>|<loc\d{4}>|<seg\d{3}>"
     r"|<0x[0-9A-F]{2}>|\[(?:CLS|SEP|PAD|UNK)\]"
+    # places as Florence-2, Kosmos-2 and Molmo write them
+    r"|<loc_\d+>|<grounding>|<patch_index_\d+>|</?phrase>|</?points?(?:\s[^<>]{0,200})?>"
 )
 ROLE = re.compile(
-    r"\A[\s#*_>]*(?:(?:ai |gpt-?4\w* )?(?:assistant|response|answer|output|user|bot|chatgpt|gpt-?4\w*|ai)"
+    r"\A[\s#*_>]*(?:(?:ai |gpt-?4\w* |final |short )?"
+    r"(?:assistant|response|answer|output|user|question|bot|chatgpt|gpt-?4\w*|ai)"
     r"|助手|回答|回复|アシスタント)[\s*_]*[:\uff1a]"
     r"|\A\s*(?:assistant|model|user|system)[^\S\n]*\n"  # a template whose control tokens were taken out
     r"|^[^\S\n]*#{2,}\s*(?:assistant|response|human|user|instruction|input|output|answer)\b\s*:?",
     re.IGNORECASE | re.MULTILINE,
 )
-TURN = re.compile(r"(?:[.!?\u3002]\s+|\n)(?:USER|ASSISTANT|HUMAN)\s*:")  # the model goes on with a talk of its own
+# the model goes on with a talk of its own
+TURN = re.compile(
+    r"(?:[.!?\u3002]\s+|\n)(?:USER|ASSISTANT|HUMAN)\s*:|[.!?\u3002]\s*\n[^\S\n]*(?:User|Assistant|Human)\s*:"
+    r"|(?<!#)#{2,}\s*(?:Human|User|Assistant|Instruction|Response)\s*:"
+)
 _HEAD = (
-    r"(?:(?:the|image|photo|picture|visual|scene|short|brief|long|detailed|dense|full|final|suggested|generated|revised"
+    r"(?:(?:the|an?|one|possible|concise|simple|suitable|alternative|image|photo|picture|visual|scene|short|brief|long|detailed|dense|full|final|suggested|generated|revised"
     r"|objective|comprehensive|english)[\s-]+){0,4}(?:captions?|descriptions?|alt[ -]?text)"
-    r"(?:\s+(?:of|for)\s+(?:the|this|an?)\s+(?:\w+\s+)?(?:image|picture|photo|photograph|scene))?"
+    r"(?:\s+(?:of|for)\s+(?:the|this|an?)\s+(?:\w+\s+)?(?:image|picture|photo|photograph|scene))?(?: \d)?"
 )
 _HERE = (
     r"(?:(?:sure|certainly|of course|absolutely)[,!.]?\s*)?"
@@ -47,18 +54,21 @@ _HERE = (
 )
 _NOUN = r"(?:captions?|descriptions?|alt[ -]?text|summary|overview|answer)"
 LABEL = re.compile(
-    rf"\A[\s#*_>-]*{_HEAD}[\s*_]*(?:[:\uff1a]|\n|[-\u2013\u2014]\s)"
+    rf"\A[\s#*_>-]*(?:{_HEAD}[\s*_]*(?:[:\uff1a]|\n|[-\u2013\u2014]\s)|option (?:\d|[a-c])[\s*_]*:)"
+    rf"|\A[\s#*_>-]*{_HEAD} (?:is|could be|would be|might be)(?: as follows)?\s*:"
     rf"|\A\W*{_HERE}\b[^.!?\n:]{{0,80}}\b{_NOUN}\b[^.!?\n:]{{0,60}}[:\n]"
     r"|\A[\s#*_>-]*(?:(?:图片|图像|照片|画面|画像|이미지|사진) ?)?[的の]?(?:详细|詳細な?)?"
     r"(?:描述|说明|标题|説明|キャプション|설명|캡션)(?:如下)?[\s*_]*[:\uff1a]"
     r"|\A\s*(?:以下是|这是|以下は)[^。\uff1a:\n]{0,30}(?:描述|说明|説明)[^。\uff1a:\n]{0,10}[\uff1a:]"
     # headings, and lines that begin with words in bold and a colon
     r"|^[^\S\n]*#{1,6}[^\S\n]+\w"
+    # what a model says of its caption at the end
+    r"|\n(?:[^\S\n]|[*_(])*note\b[\s*_]*:|[(\[]\s*(?:word count:? ?)?\d+ words?\s*[)\]]\s*\Z"
     r"|^[^\S\n]*(?:[-*+\u2022]\s+|\d+[.)]\s+)?(?:\*\*|__)[^*_\n]{1,60}"
     r"(?:[:\uff1a](?:\*\*|__)|(?:\*\*|__)[^\S\n]*(?:[:\uff1a]|$))",
     re.IGNORECASE | re.MULTILINE,
 )
-_FENCE = re.compile(r"\s*(```.*|`[^`]+`|\*\*[^*]+\*\*|<(\w+)>.*</\2>)\s*", re.DOTALL)
+_FENCE = re.compile(r"\s*(```.*|`[^`]+`|\*\*[^*]+\*\*|<\w+>.*</\w+>|\$*\\boxed\{.*\}\$*)\s*", re.DOTALL)
 
 
 def is_mention(text: str, start: int, end: int) -> bool:
@@ -94,7 +104,7 @@ def has_label(text: str) -> bool:
 
 
 def is_wrapped(text: str) -> bool:
-    """Quotes, a code fence, bold, a tag or JSON are round the whole of it."""
+    """Quotes, a code fence, bold, tags, a box of LaTeX or JSON are round the whole of it."""
     text = text.strip()
     if _FENCE.fullmatch(text):
         return True

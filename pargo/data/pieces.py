@@ -136,7 +136,8 @@ class TextTokenizer:
             return self._tokenizer(text, add_special_tokens=False, split_special_tokens=True)["input_ids"]
         except (TypeError, UnicodeEncodeError):  # what the two kinds of tokenizers raise
             raise InputError(
-                f"{text[:80]!r} is no text: it holds half of a character (a lone surrogate), as damaged files do"
+                f"{text.lstrip(_LEADS[0])[:80]!r} is no text: it holds half of a character (a lone surrogate), "
+                "as damaged files do"
             ) from None
 
     def _puts_prefix(self) -> bool:

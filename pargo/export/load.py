@@ -9,6 +9,7 @@ from safetensors import SafetensorError
 from transformers import AutoModelForImageTextToText, AutoProcessor
 
 import pargo.models.auto  # noqa: F401 - makes the classes known to the Auto classes
+from pargo.data.pieces import PIECE_MARKS
 from pargo.errors import InputError
 from pargo.models.processor import PargoProcessor
 from pargo.models.vlm import PargoForConditionalGeneration
@@ -41,6 +42,12 @@ def load_processor(directory: Path) -> PargoProcessor:
 
 
 def require_exported(directory: Path) -> None:
-    """Raise InputError if the directory does not look like an exported model."""
+    """Raise InputError if the directory does not look like an exported model, or is one of an earlier version."""
     if not (directory / "config.json").is_file():
         raise InputError(f"{directory} holds no exported model: it has no config.json")
+    template = directory / "chat_template.jinja"
+    if template.is_file() and PIECE_MARKS not in template.read_text(encoding="utf-8"):
+        raise InputError(
+            f"{template} does not say where the pieces of a prompt begin, so questions might get other token ids than "
+            "in training: the model was exported by an earlier version, export it again"
+        )

@@ -58,6 +58,8 @@ def judged(text: str, quality: Quality) -> tuple[str, str | None]:
         f"[THINK]A square.[/THINK]{A}",
         f"<|START_THINKING|>A square.<|END_THINKING|><|START_RESPONSE|>{A}<|END_RESPONSE|>",
         f"<think>x</think><answer>{A}</answer>",
+        f"Here is my thought process:\nThe user wants a caption.\nHere is my response:\n{A}",
+        f"Thinking...\nThe user wants a caption.\n...done thinking.\n\n{A}",
         f"<think>x</think>\n<|begin_of_box|>{A}<|end_of_box|>",
         f"<|channel|>analysis<|message|>We need.<|end|><|start|>assistant<|channel|>final<|message|>{A}<|return|>",
         f"<|start|>assistant<|channel|>final<|message|>{A}",
@@ -81,6 +83,12 @@ DROPPED = {
         "The user wants a description of this picture.",
         "Let me describe the picture with a red square.",
         "好的，用户希望描述这张图片。",
+        "好的，我需要先看看这张图片。",
+        "让我仔细描述这张图片。",
+        "我们需要描述这张图片。",
+        f"Thought: the user wants a caption.\n{A}",
+        f"**Thinking Process:**\n1. I look at it.\n\n{A}",
+        "Here is my thought process: it is a red square.",
     ],
     "role": [
         f"ASSISTANT: {A}",
@@ -92,6 +100,10 @@ DROPPED = {
         f"assistant\n\n{A}",
         f"{A} USER: And what is left of it?",
         f"{A}\n### Human: And what is left of it?",
+        f"{A}###Human: And what is left of it?",
+        f"{A}\nUser: And what is left of it?",
+        f"Final answer: {A}",
+        f"Question: What is it?\nAnswer: {A}",
     ],
     "label": [
         f"**Caption:** {A}",
@@ -107,6 +119,13 @@ DROPPED = {
         f"Sure! Here is the caption: {A}",
         f"The following is a description of the image: {A}",
         f"## Overview\n{A}",
+        f"The caption is: {A}",
+        f"A caption for this image: {A}",
+        f"A possible caption could be: {A}",
+        f"Caption 1: {A}",
+        f"Option 1: {A}\nOption 2: {A}",
+        f"{A}\n\nNote: I cannot see more of it.",
+        f"{A} (8 words)",
         f"{A}\n\n- **Foreground:** a red square.",
         "图片描述：一只棕色的狗躺在沙发上。",
         "以下是这张图片的详细描述：一只狗躺在沙发上。",
@@ -123,6 +142,9 @@ DROPPED = {
         f"```text\n{A}\n```",
         f"**{A}**",
         f"<caption>{A}</caption>",
+        f"<SUMMARY>A table.</SUMMARY><CONCLUSION>{A}</CONCLUSION>",
+        f"\\boxed{{{A}}}",
+        f"$\\boxed{{\\text{{{A}}}}}$",
         json.dumps({"caption": A}),
         json.dumps([A]),
         "「茶色の犬がソファに寝ています。」",
@@ -142,6 +164,9 @@ DROPPED = {
         f"<answer>{A}</answer>",
         "There is <ref>a dog</ref><box>[[1,2,3,4]]</box> on a table.",
         "A square<0x0A>on a table.",
+        "A square<loc_52><loc_33><loc_1><loc_2> on a table.",
+        "<grounding>There is<phrase> a square</phrase><object><patch_index_0001></object>.",
+        'A <point x="1" y="2" alt="square">square</point> on a table.',
     ],
 }
 
@@ -151,7 +176,7 @@ def test_wrappers_are_dropped_by_kind(reason):
     switch = {"role": "roles", "label": "labels"}.get(reason, reason)
     for text in DROPPED[reason]:
         assert judged(text, Quality())[1] == reason, text
-        if "一" not in text and "茶" not in text and "用户" not in text:
+        if text.isascii() or A in text:  # in the paper, English alone
             assert judged(text, PAPER)[1] == reason, text
         assert reason_to_drop(text, Quality(**{switch: False})) != reason
 
@@ -188,7 +213,18 @@ KEPT = [
     "[A] and [B] mark two doors in a hall.",
     "Here is a dog on a sofa: brown, with a white chest.",
     "This is a red car: an old model on a lot.",
+    "The thinking statue of Rodin: a man on a rock.",
+    "A caption is on the wall beside a photo: it says Art.",
+    "Option keys and a space bar on a keyboard.",
+    "Option 2 - the blue dress - hangs beside the red one.",
+    "Question time, says the banner over a stage with four chairs.",
+    "A page with three lines:\nName: Ann\nUser: admin\nRole: editor",
+    "Question marks hang over a crowd: a comic in four panels.",
+    "Two points of light <1 cm apart on a screen.",
+    "A slide says thinking: fast and slow, beside a brain.",
     "画面中写着“描述：”两个字的牌子。",
+    "让我们看到的是一座桥，桥下有一条河。",
+    "我需要帮助，牌子上写着这几个字，一个男人举着它。",
     "屏幕上显示<think>标签和一些文字。",
     "A shirt with the number #1 and a hashtag #dog on it.",
     "**Bold** letters and stars surround a photo of a dog.",
@@ -198,7 +234,7 @@ KEPT = [
 
 @pytest.mark.parametrize("text", KEPT)
 def test_what_a_picture_shows_is_kept(text):
-    assert judged(text, Quality()) == (text, None)
+    assert judged(text, Quality()) == (" ".join(text.split()), None)
 
 
 @given(st.text(st.characters(exclude_characters="<>[]◁▷", exclude_categories=["Cs"])))
@@ -207,7 +243,9 @@ def test_text_without_marks_is_not_cut(text):
         assert without_thoughts(text) == text
 
 
-@pytest.mark.parametrize("piece", ["\n", " ", "*", "#", "- ", '"', "a\n", "the ", "image ", "here is ", "<think>"])
+@pytest.mark.parametrize(
+    "piece", ["\n", " ", "*", "#", "\n#", "(", "- ", '"', "a\n", "the ", "image ", "here is ", "<think>"]
+)
 def test_what_goes_on_for_long_is_judged_too(piece):
     """In a time that grows with the length: a model that loops may write for long."""
     text = piece * (100_000 // len(piece) if piece != "<think>" else 1000)

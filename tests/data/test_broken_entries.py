@@ -108,6 +108,10 @@ def test_an_empty_question_is_broken(folder, empty):
         ("<|image_1|>\nWhat?", "What?"),
         ("<ImageHere>What?", "What?"),
         ("<|vision_start|><|image_pad|><|vision_end|>What?", "What?"),
+        ("<im_start><image><im_end>\nWhat?", "What?"),
+        ("<img><image></img>\nWhat?", "What?"),
+        ("<image 1> What?", "What?"),
+        ("<start_of_image>What?", "What?"),
         ("<image>\nWhat does the token <image> mean?", "What does the token <image> mean?"),
         ("What does <image> mean? <image>", "What does  mean? <image>"),  # the first one is taken
         ("What is <img src='x.png'> or <Image>?", "What is <img src='x.png'> or <Image>?"),
@@ -141,6 +145,12 @@ BROKEN = [
     (text_only(num_images=1), "image under another name"),
     (text_only(has_image=True), "image under another name"),
     (text_only(source="a/1.png"), "image under another name"),
+    (text_only(url="https://example.org/a.jpg?width=3"), "image under another name"),
+    ({"text": "A dot.", "URL": "https://example.org/a.JPG#x"}, "image under another name"),
+    ({"caption": "A dot.", "url": "https://example.org/a/1"}, "image not named"),
+    ({"caption": "A dot.", "image": None}, "image not named"),
+    ({"question": "<image 1> What?", "answer": "x"}, "image not named"),
+    (text_only("<start_of_image>What?"), "image not named"),
     (text_only(media=[{"kind": "still", "at": {"file": "x/Y.JPEG"}}]), "image under another name"),
     (text_only(blob=embedded(DOT)), "image under another name"),
     (
@@ -191,6 +201,7 @@ BROKEN = [
     ),
     # other media and parts
     (text_only(video="a.mp4"), "video or sound"),
+    (text_only(video_path="a.mp4"), "video or sound"),
     (asked("What?", audios=["a.wav"]), "video or sound"),
     ({"messages": chat(([VIDEO, {"type": "text", "text": "What?"}], "x"))}, "part of another type"),
     ({"messages": chat(([{"type": "input_audio", "input_audio": {}}], "x"))}, "part of another type"),

@@ -135,6 +135,22 @@ def test_names_split_as_the_real_webdataset_splits_them(names):
         assert differs(name) or split_name(name) == (None if key is None else (key, suffix.lower()))
 
 
+def test_names_with_dots_are_keys_where_no_file_has_the_shorter_one(tmp_path):
+    keys = ["photo.1", "x", "photo.2", "photo.10", "IMG.2024.05 b", "d.r/v1.2", "Photo.A", "Photo.a", "y"]
+    write_tar(tmp_path / "a/0.tar", [file for place, key in enumerate(keys) for file in files(key, place)])
+    shards, counts, broken = bring(tmp_path, max_broken=0.0)
+    assert ([unescape(identifier.removeprefix("a-0-")) for identifier in shards.ids], broken) == (keys, [])
+    assert counts["other_files"] == {}
+    assert [shards.read(identifier) for identifier in shards.ids] == [jpeg(place) for place in range(len(keys))]
+    assert all(shards.record(identifier)["alt_text"] for identifier in shards.ids)
+
+
+def test_a_part_of_a_sample_is_no_sample(tmp_path):
+    write_tar(tmp_path / "a/0.tar", [("1.image.jpg", jpeg(1)), ("1.meta.json", b"{}")])
+    shards, counts, broken = bring(tmp_path, max_broken=0.0)
+    assert (shards.ids, broken, counts["other_files"]) == (["a-0-1"], [], {"meta.json": 1})
+
+
 @pytest.mark.parametrize(
     ("name", "parts"),
     [

@@ -134,7 +134,11 @@ BROKEN = {
     "a file is there twice": [("x.jpg", jpeg(1)), ("x.jpg", jpeg(2))],
     "JSON cannot be read": [("x.jpg", jpeg(1)), ("x.json", b"[" * 100_000)],
     "text is not UTF-8": [("x.jpg", jpeg(1)), ("x.txt", b"\xff\xfe")],
-    "more than one image with one key, which ends at a name's first dot": [("x.1.jpg", jpeg(1)), ("x.2.jpg", jpeg(2))],
+    "more than one image with one key, which ends at a name's first dot": [
+        ("x.1.jpg", jpeg(1)),
+        ("x.2.jpg", jpeg(2)),
+        ("x.txt", b"of both"),
+    ],
     "key is longer than 1024 bytes": [("x" * 1025 + ".jpg", jpeg(1))],
     "key is there twice": [("y.jpg", jpeg(1))],
     "status is not success": [("x.jpg", jpeg(1)), ("x.json", b'{"status": "failed_to_resize"}')],

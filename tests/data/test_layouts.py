@@ -206,6 +206,33 @@ LAYOUTS: dict[str, list] = {
         {"images": [name], "messages": chat((parts({"type": "image"}, turns[0][0]), turns[0][1]), *turns[1:])}
         for name, (_, turns) in zip(("a/1.png", "2 b.png"), SAMPLES, strict=True)
     ],
+    # as in HuggingFaceH4/llava-instruct-mix-vsft: a table, where every part has all fields
+    "TRL rows": [
+        {
+            "messages": [
+                {
+                    "role": "user",
+                    "content": [
+                        {"index": None, "text": turns[0][0], "type": "text"},
+                        {"index": 0, "text": None, "type": "image"},
+                    ],
+                },
+                *(
+                    {"role": role, "content": [{"index": None, "text": text, "type": "text"}]}
+                    for role, text in [
+                        ("assistant", turns[0][1]),
+                        *(
+                            (role, text)
+                            for turn in turns[1:]
+                            for role, text in zip(("user", "assistant"), turn, strict=True)
+                        ),
+                    ]
+                ),
+            ],
+            "images": [{"bytes": data, "path": None}],
+        }
+        for data, turns in SAMPLES
+    ],
     "InternVL lines": [
         {"id": 0, "image": "a/1.png", "width": 4, "height": 4, "conversations": llava(*MARKED_ONE)},
         {"id": 1, "image": ["2 b.png"], "width_list": [4], "height_list": [4], "conversations": llava(*MARKED_TWO)},
@@ -313,9 +340,10 @@ def test_one_image_by_two_names_is_one(folder):
     entries = [
         {"image": "a/1.png", "images": ["a/1.png"], "file_name": "other.png", "caption": "A dot."},
         {"image": whole, "caption": "Round."},
+        {"image": "./a//1.png", "caption": "Red."},
     ]
     output = bring(folder, entries, merge=True, licences={"a": "CC0"})
-    assert samples(output) == [(DOT, [["", "A dot."], ["", "Round."]])]
+    assert samples(output) == [(DOT, [["", "A dot."], ["", "Round."], ["", "Red."]])]
     record = Shards(output / "train").record("0000000")
     assert (record["file"], record["licence"]) == ("a/1.png", "CC0")
 

@@ -239,5 +239,5 @@ def test_a_prefix_in_a_vocabulary_without_bytes():
 
 @pytest.mark.parametrize("name", FAMILIES)
 def test_half_of_a_character_is_no_text(name):
-    with pytest.raises(InputError, match="is no text: it holds half of a character"):
+    with pytest.raises(InputError, match=r"^'a.*' is no text: it holds half of a character"):
         text_tokenizer(family(name)).plain("a \ud800 b")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ from pargo.export.run import export
 from pargo.export.settings import read_model_settings
 from pargo.files import sha256_file
 from pargo.layout import Layout, manifest_path
+from pargo.serve import serve
 
 
 def test_the_copy_answers_all_questions_as_the_run_did(inside, tmp_path):
@@ -157,6 +159,16 @@ def test_an_incomplete_export_is_not_loaded(inside, tmp_path):
     weights.write_bytes(weights.read_bytes()[:-9])
     with pytest.raises(ValueError, match="holds no exported model"):
         load_exported(tmp_path)
+
+
+def test_an_export_of_an_earlier_version_is_not_loaded(inside, tmp_path):
+    """Its template does not mark pieces, so a question might get other ids than in training."""
+    shutil.copytree(inside.root / "exported", tmp_path / "old")
+    (tmp_path / "old/chat_template.jinja").write_text("{% for message in messages %}{{ message.content }}{% endfor %}")
+    with pytest.raises(PargoError, match="export it again"):
+        load_exported(tmp_path / "old")
+    with pytest.raises(PargoError, match="export it again"):
+        serve(tmp_path / "old")
 
 
 @pytest.mark.parametrize(

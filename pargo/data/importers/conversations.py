@@ -20,7 +20,7 @@ from pargo.config.sources import ConversationsSource
 from pargo.data.importers.entries import EntryError, read_entries, short
 from pargo.data.importers.references import EXTENSIONS, Reference
 from pargo.data.importers.samples import is_known, normalise
-from pargo.data.importers.summary import Reasons, show
+from pargo.data.importers.summary import HOPELESS, Reasons, show
 from pargo.data.importers.turns import is_text
 from pargo.data.rgb import open_rgb
 from pargo.data.shards import ShardWriter
@@ -30,7 +30,6 @@ from pargo.progress import track
 MAX_BYTES = 200_000_000
 FORMATS = {"JPEG": "jpg", "MPO": "jpg", "PNG": "png", "GIF": "gif", "WEBP": "webp", "BMP": "bmp"}  # Pillow's names
 SHOWN = ("samples", "merged", "without_image", "system_left_out", "broken")
-HOPELESS = 1000  # entries at the beginning, none of them usable
 
 
 @dataclass
@@ -163,9 +162,12 @@ def _rows(source: ConversationsSource, notes: _Notes) -> Iterator[_Row]:
 
 
 def _inside(folders: Sequence[Path], image: Reference) -> Reference:
-    """The image by its name below the folder, where an entry gives the whole path."""
-    folder = next((folder for folder in folders if PurePosixPath(image.name).is_relative_to(folder)), None)
-    return image if folder is None else image._replace(name=str(PurePosixPath(image.name).relative_to(folder)))
+    """The image by its name below the folder, also where an entry gives the whole path, or begins it with `./`."""
+    if not image.name:
+        return image
+    path = PurePosixPath(image.name)
+    folder = next((folder for folder in folders if path.is_relative_to(folder)), None)
+    return image._replace(name=str(path if folder is None else path.relative_to(folder)))
 
 
 def _origin(image: str, licences: dict[str, str]) -> str:

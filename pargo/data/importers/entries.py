@@ -53,7 +53,10 @@ def read_entries(path: Path) -> Iterator[Any]:
             start = 3 if file.read(3) == codecs.BOM_UTF8 else 0
             file.seek(start)
             if file.read(1024).lstrip()[:1] not in (b"[", b""):
-                raise InputError(f"{path}: expected a list of entries, each a mapping with an image and text")
+                raise InputError(
+                    f"{path}: expected a list of entries, each a mapping with an image and text; a file with one "
+                    "a line is named .jsonl"
+                )
             file.seek(start)
             yield from ijson.items(file, "item")
     except (OSError, UnicodeDecodeError) as error:

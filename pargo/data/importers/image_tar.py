@@ -1,17 +1,18 @@
 """One tar of images as img2dataset and webdataset write them: its samples found, checked, and listed in a part.
 
 A sample is `<key>.jpg` (or jpeg, png, webp) with `<key>.json` and `<key>.txt`, each optional, side by side; keys end as
-`pargo.data.importers.image_key` says. `<key>.a.b.jpg` is the image where no other is, with `<key>.a.b.json`.
+`pargo.data.importers.image_key` says. `<key>.a.b.jpg` is the image where no other is, with `<key>.a.b.json`. Where
+all files of a key have such names, `<key>.a.b` is the key of each: `photo.1.jpg` and `photo.2.jpg` are two samples.
 """
 
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from itertools import groupby
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -121,7 +122,8 @@ def _index(tar: Tar, work: Path) -> dict[str, Any]:
 def _samples(tar: Tar, file: BinaryIO, found: Found) -> Iterator[tuple[Member, bytes, dict[str, Any]]]:
     """The usable samples; the others are listed."""
     seen, usual = set[str](), None
-    for key, group, cut in _groups(tar.path, file, found):
+    groups = _groups(tar.path, file, found)
+    for key, group, cut in itertools.chain.from_iterable(itertools.starmap(_with_dots, groups)):
         suffixes = sorted(suffix for suffix, _ in group)
         usual = usual or suffixes
         try:
@@ -139,7 +141,7 @@ def _groups(path: Path, file: BinaryIO, found: Found) -> Iterator[_Group]:
     """(key, [(suffix, member)], is it the last before a cut?) of files that stand side by side with one key."""
     pending: _Group | None = None
     try:
-        for key, entries in groupby(_files(path, file, found), lambda entry: entry[0]):
+        for key, entries in itertools.groupby(_files(path, file, found), lambda entry: entry[0]):
             if pending is not None:
                 yield pending
             pending = (key, [], False)
@@ -149,6 +151,20 @@ def _groups(path: Path, file: BinaryIO, found: Found) -> Iterator[_Group]:
         found.cut_off = str(error)
     if pending is not None:
         yield pending[0], pending[1], found.cut_off is not None
+
+
+def _with_dots(key: str, group: list[tuple[str, Member]], cut: bool) -> Iterator[_Group]:
+    """The samples of a key: one, or one for each name up to its last dot, if all names have more and one image each."""
+    named: dict[str, list[tuple[str, Member]]] = {}
+    for suffix, member in group:
+        name = member.name.removeprefix("./").rpartition(".")[0]
+        named.setdefault(name, []).append((suffix.rpartition(".")[2], member))
+    images = [sum(suffix in IMAGES for suffix, _ in files) for files in named.values()]
+    if key in named or set(images) != {1}:
+        yield key, group, cut
+        return
+    last = next(reversed(named))
+    yield from ((name, files, cut and name == last) for name, files in named.items())
 
 
 def _files(path: Path, file: BinaryIO, found: Found) -> Iterator[tuple[str, str, Member]]:

@@ -6,10 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pargo.data.importers.summary import Reasons, show
+from pargo.data.importers.summary import HOPELESS, Reasons, show
 from pargo.errors import InputError
-
-HOPELESS = 1000  # samples at the beginning, none of them usable
 
 
 def reasons(found: Iterable[Mapping[str, Any]]) -> Reasons:

@@ -13,10 +13,11 @@ from pargo.data.importers.entries import EntryError, short
 from pargo.data.importers.visible import is_visible
 
 EXTENSIONS = {".jpg": "jpg", ".jpeg": "jpg", ".png": "png", ".gif": "gif", ".webp": "webp"}
-# where an image stands in a text, as LLaVA, XComposer, MiniCPM, DeepSeek, Phi, Llama and Qwen write it
+# where an image stands in a text, as LLaVA (old and new), InternVL, XComposer, MiniCPM, MMMU, DeepSeek, Phi, Llama,
+# Gemma and Qwen write it
 PLACEHOLDER = re.compile(
-    r"<Img><ImageHere></Img>|<ImageHere>|<image>|<image_placeholder>|<image_\d+>|<\|image(?:_\d+)?\|>"
-    r"|<\|vision_start\|><\|image_pad\|><\|vision_end\|>"
+    r"<im_start><image><im_end>|<img><image></img>|<Img><ImageHere></Img>|<ImageHere>|<image>|<image_placeholder>"
+    r"|<image[_ ]\d+>|<\|image(?:_\d+)?\|>|<start_of_image>|<\|vision_start\|><\|image_pad\|><\|vision_end\|>"
 )
 TAG = re.compile(r"(?:Picture \d+: ?)?<img>([^<>\n]*)</img>\n?")  # Qwen-VL
 # these are read together; an entry with several images has them in a list, or in numbered fields
@@ -38,11 +39,13 @@ OTHER_FIELDS = (
     ),
 )
 _BYTES, _NAMES = ("bytes", "base64", "data"), ("path", "url", "file_name", "filename", "image", "image_url")
-_MEDIA = ("video", "videos", "audio", "audios")
+_MEDIA = re.compile(r"(?:video|audio)(?:s|(?:_(?:paths?|files?|name|url)))?")
 _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _WORDS = "image|img|picture|photo|screenshot"
 _IMAGE_WORD = re.compile(rf"(?:(?<![A-Za-z])(?i:{_WORDS})|{_WORDS.title()})s?(?![a-z])")
-_IMAGE_NAME = re.compile(r"data:image/.*|[^\n]{0,1000}\.(?:jpe?g|png|gif|webp|bmp|tiff?|svg|heic|avif)", re.IGNORECASE)
+_IMAGE_NAME = re.compile(
+    r"data:image/.*|[^\n]{0,1000}\.(?:jpe?g|png|gif|webp|bmp|tiff?|svg|heic|avif)(?:[?#]\S{0,1000})?", re.IGNORECASE
+)
 
 
 def take_tags(text: str) -> tuple[str, list[str]]:
@@ -69,7 +72,7 @@ def references_in(fields: Mapping[str, Any]) -> list[Reference]:
     """
     if not fields:
         return []
-    if media := next((name for name in _MEDIA if name in fields and not _is_empty(fields[name])), None):
+    if media := next((name for name in fields if _MEDIA.fullmatch(name) and not _is_empty(fields[name])), None):
         raise EntryError("video or sound", f"{media} is given: only images can be read")
     found = [one for name, value in fields.items() if FIELDS.fullmatch(name) for one in references(value)]
     for name in OTHER_FIELDS:

@@ -24,7 +24,7 @@ from pargo.data.importers.visible import is_visible
 NAMES = {"id", "image_id", "question_id"}  # they name an entry
 KNOWN = TEXTS | NAMES
 _IMAGE_PARTS = ("image", "image_url", "input_image")
-_PART_FIELDS = {"type", "text"}
+_PART_FIELDS = {"type", "text", "index"}  # `index`: of TRL's parts, whose image is in another field
 
 
 @dataclass(frozen=True)
@@ -124,6 +124,8 @@ def _check_no_image(
     """Raise EntryError where an entry that names no image still tells of one."""
     if any(one.holes or (one.speaker not in (GPT, SYSTEM) and _has_placeholder(one.text)) for one in said):
         raise EntryError("image not named", "an image stands in the text, but none is named")
+    if form_of(entry) == "caption":
+        raise EntryError("image not named", "a caption is given, but no image is named")
     # the texts of a layout that is not known may hold anything
     rest = {name: value for name, value in entry.items() if problem or name not in TEXTS}
     turns = [name for message in messages if (name := clue(message.turn))]

@@ -6,6 +6,7 @@ import sys
 import textwrap
 from collections.abc import Mapping
 
+HOPELESS = 1000  # entries or samples at the beginning, none of them usable: an import ends
 LENGTH = 300  # characters of a line
 MARK = "import: "  # `pargo reproduce` shows the lines of a job's log that begin so
 
