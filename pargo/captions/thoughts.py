@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from heapq import merge
 
 from pargo.captions.wrappers import is_mention
 
@@ -81,13 +82,13 @@ def _marked(text: str) -> tuple[int, int] | None:
     """Where the first thoughts begin, and end; None if their end is not marked."""
     opened = _open(text)
     until = opened.start() if opened else len(text)
-    closed = next((match for match in CLOSE.finditer(text, 0, until) if not _is_mentioned_end(text, match)), None)
+    closed = _last_end(text, until)
     if closed is not None or opened is None:
-        return None if closed is None else (0, closed.end())
+        return None if closed is None else (0, closed)
     depth, end = 0, None
-    marks = [(match.start(), match.end(), 1) for match in OPEN.finditer(text, opened.start())]
-    marks += [(match.start(), match.end(), -1) for match in CLOSE.finditer(text, opened.start())]
-    for _, place, step in sorted(marks):
+    opens = ((match.start(), match.end(), 1) for match in OPEN.finditer(text, opened.start()))
+    closes = ((match.start(), match.end(), -1) for match in CLOSE.finditer(text, opened.start()))
+    for _, place, step in merge(opens, closes):
         depth += step
         end = place if step < 0 else end
         if depth == 0:
@@ -95,6 +96,13 @@ def _marked(text: str) -> tuple[int, int] | None:
     return None if end is None else (opened.start(), end)
 
 
-def _is_mentioned_end(text: str, match: re.Match[str]) -> bool:
-    """An end without a beginning: somebody who speaks of a picture does not think aloud before it."""
-    return is_mention(text, *match.span()) and not ALOUD.search(text[: match.start()])
+def _last_end(text: str, until: int) -> int | None:
+    """Where thoughts end whose beginning is not marked; who speaks of a picture does not think aloud before that."""
+    begin, aloud = 0, ALOUD.search(text, 0, until)
+    for match in CLOSE.finditer(text, 0, until):
+        start, end = match.start() - begin, match.end() - begin
+        if (aloud and aloud.end() <= match.start()) or not is_mention(text[begin:], start, end):
+            begin = match.end()
+            if aloud and aloud.start() < begin:  # else it is still the next one
+                aloud = ALOUD.search(text, begin, until)
+    return begin or None

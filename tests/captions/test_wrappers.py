@@ -253,6 +253,14 @@ def test_what_goes_on_for_long_is_judged_too(piece):
     assert reason_to_drop(text, Quality()) is not None
 
 
+@pytest.mark.parametrize("piece", ["</think>", "x </think> ", "I </think>", "<think></think>", "[/THINK]"])
+def test_marks_that_go_on_for_long_are_settled_too(piece):
+    text = piece * (40_000 // len(piece))
+    for left in (without_thoughts(text), without_thoughts(text + A)):
+        assert left == without_thoughts(left)
+    assert without_thoughts(text + A).endswith(A)
+
+
 MARKS = [
     "<think>",
     "</think>",
