@@ -79,8 +79,10 @@ class PargoProcessor(ProcessorMixin):
         Control tokens in the texts are always plain text (`sanitize_control_tokens`).
 
         Raises:
-            InputError: `return_assistant_tokens_mask`, which the templates of this project do not give.
+            InputError: no message, or `return_assistant_tokens_mask`, which the templates of this project do not give.
         """
+        if not conversation:
+            raise InputError("a conversation has at least one message, got none")
         if kwargs.pop("return_assistant_tokens_mask", False):
             raise InputError("return_assistant_tokens_mask: this model's chat template does not mark its answers")
         if PIECE_MARKS in self._resolve_chat_template(chat_template):

@@ -264,6 +264,8 @@ def test_what_cannot_be_had_is_refused():
     processor, chat = exported("qwen2"), messages(CONVERSATIONS["one turn"])
     with pytest.raises(InputError, match="return_assistant_tokens_mask: this model's chat template does not mark"):
         processor.apply_chat_template(chat, tokenize=True, return_dict=True, return_assistant_tokens_mask=True)
+    with pytest.raises(InputError, match="at least one message, got none"):
+        processor.apply_chat_template([])
     for options in ({"return_offsets_mapping": True}, {"truncation": True, "max_length": 4}, {"stride": 2}):
         with pytest.raises(InputError, match=f"apply_chat_template are tokenized without {next(iter(options))}"):
             processor.apply_chat_template(chat, tokenize=True, processor_kwargs=options)
