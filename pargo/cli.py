@@ -416,7 +416,7 @@ def score(
     name: Annotated[str, typer.Argument(metavar="NAME", help="Benchmark, or `predictions` for a stage of the graph.")],
     inputs: Annotated[list[Path], typer.Argument(metavar="INPUT...", help="Official files; see the README.")],
     json: Annotated[bool, typer.Option("--json", help="Print the whole record.")] = False,
-    parser: Annotated[str | None, typer.Option(help="Which rule reads the answers; default: see the README.")] = None,
+    parser: Annotated[str | None, typer.Option(help="Reads the answers; default: as in config/README.md.")] = None,
     partial: Annotated[bool, typer.Option(help="Accept a part of the benchmark.")] = False,
     samples: Annotated[int, typer.Option(min=1, help="Bootstrap draws of the interval.")] = 2000,
     settings: Annotated[str | None, typer.Option(help="For `predictions`: what the stage reads of the config.")] = None,

@@ -44,8 +44,9 @@ TURN = re.compile(
     r"|(?<!#)#{2,}\s*(?:Human|User|Assistant|Instruction|Response)\s*:"
 )
 _HEAD = (
-    r"(?:(?:the|an?|one|possible|concise|simple|suitable|alternative|image|photo|picture|visual|scene|short|brief|long|detailed|dense|full|final|suggested|generated|revised"
-    r"|objective|comprehensive|english)[\s-]+){0,4}(?:captions?|descriptions?|alt[ -]?text)"
+    r"(?:(?:the|an?|one|possible|concise|simple|suitable|alternative|image|photo|picture|visual|scene|short|brief|long"
+    r"|detailed|dense|full|final|suggested|generated|revised|objective|comprehensive|english)[\s-]+){0,4}"
+    r"(?:captions?|descriptions?|alt[ -]?text)"
     r"(?:\s+(?:of|for)\s+(?:the|this|an?)\s+(?:\w+\s+)?(?:image|picture|photo|photograph|scene))?(?: \d)?"
 )
 _HERE = (

@@ -1,4 +1,4 @@
-"""What is wrong with a value, in words of YAML: of pydantic's, `tuple` and `dictionary` are not among them."""
+"""What is wrong with a value, in words of YAML (a list, a mapping) in place of pydantic's (tuple, dictionary)."""
 
 from __future__ import annotations
 

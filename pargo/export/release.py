@@ -158,8 +158,8 @@ def convert_release(
 
     Raises:
         PargoError: the output exists.
-        InputError: the file cannot be read without running code from it.
-        InputError: missing, unexpected or mis-shaped tensors, each listed.
+        InputError: the file cannot be read without running code from it; or tensors are missing, unexpected or
+            mis-shaped, each listed.
     """
     state = _read(checkpoint)
     _check_values(checkpoint, state)

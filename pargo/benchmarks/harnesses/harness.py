@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from pargo.benchmarks.records import Answered
 
 Figures = dict[str, float]
+CAPABILITIES = ("rec", "ocr", "know", "gen", "spat", "math")  # of MM-Vet
 
 
 class Benchmark(NamedTuple):
@@ -45,6 +46,33 @@ def pooled(splits: Iterable[Mapping[str, float]]) -> Figures:
         "f1": 2 * true_yes / max(1, 2 * true_yes + false_yes + false_no),
         "yes_ratio": (true_yes + false_yes) / counts.total(),
     }
+
+
+def mme_scores(answers: Iterable[Answered], read: Callable[[Answered], str]) -> Figures:
+    """Points of each MME task: 100 for the share of right answers, 100 for that of images with both answers right.
+
+    Args:
+        read: yes or no, or another word for an answer that is neither.
+    """
+    images: dict[str, dict[str, list[bool]]] = defaultdict(lambda: defaultdict(list))
+    for answer in answers:
+        images[answer.task][answer.image].append(read(answer) == answer.label.lower())
+    return {
+        task: sum(50 * sum(marks) + 100 * all(marks) for marks in of_task.values()) / len(of_task)
+        for task, of_task in images.items()
+    }
+
+
+def precision_recall_f1(right: int, said: int, asked: int) -> tuple[float, float, float]:
+    """Of yes, each 0 where it has nothing to count.
+
+    Args:
+        right: answers yes to the label yes.
+        said: answers yes.
+        asked: labels yes, as the harness counts them.
+    """
+    precision, recall = right / said if said else 0.0, right / asked if asked else 0.0
+    return precision, recall, 2 * precision * recall / (precision + recall) if precision + recall else 0.0
 
 
 def grade_of(answer: Answered) -> float:

@@ -9,7 +9,16 @@ from collections.abc import Callable, Mapping, Sequence
 from random import Random
 from typing import Any
 
-from pargo.benchmarks.harnesses.harness import Benchmark, Figures, by_path, grade_of, pooled
+from pargo.benchmarks.harnesses.harness import (
+    CAPABILITIES,
+    Benchmark,
+    Figures,
+    by_path,
+    grade_of,
+    mme_scores,
+    pooled,
+    precision_recall_f1,
+)
 from pargo.benchmarks.harnesses.lmms_letters import first_reading, static_reading
 from pargo.benchmarks.mmbench.edition import edition
 from pargo.benchmarks.mmbench.rows import L2_CATEGORY, NO_CATEGORY
@@ -23,7 +32,6 @@ TOOL = "lmms-eval 0.7.3"
 _THOUGHTS = ("think", "analysis")
 _POPE_TASKS = {"random": "pope_random", "popular": "pope_pop", "adversarial": "pope_adv"}
 _SEED = 2680  # of the letters that it draws
-_CAPABILITIES = ("rec", "ocr", "know", "gen", "spat", "math")
 # the sets of capabilities that it prints; a question with another one counts in none of them
 _SETS = (
     *("rec_gen_know", "rec", "spat_ocr", "spat_math_ocr", "rec_spat", "ocr", "math_ocr", "rec_know"),
@@ -50,13 +58,7 @@ def read_mme(answer: Answered) -> str:
 
 def mme(answers: Sequence[Answered]) -> Figures:
     """The two sums that it prints, and the tasks' scores of its log."""
-    images: dict[str, dict[str, list[bool]]] = defaultdict(lambda: defaultdict(list))
-    for answer in answers:
-        images[answer.task][answer.image].append(read_mme(answer) == answer.label.lower())
-    scores = {
-        task: sum(50 * sum(marks) + 100 * all(marks) for marks in of_task.values()) / len(of_task)
-        for task, of_task in images.items()
-    }
+    scores = mme_scores(answers, read_mme)
     sums = {
         f"mme_{name}_score": sum(scores[task] for task in tasks if task in scores)
         for name, tasks in GROUPS.items()
@@ -84,12 +86,12 @@ def _pope(answers: Sequence[Answered]) -> Figures:
     labels = Counter(answer.label for answer in answers)
     right = counts["yes", "yes"]
     said, asked = right + counts["yes", "no"], right + counts["no", "yes"]  # an answer that is neither is in no count
-    precision, recall = right / said if said else 0.0, right / asked if asked else 0.0
+    precision, recall, f1 = precision_recall_f1(right, said, asked)
     return {
         "pope_accuracy": (right + counts["no", "no"]) / len(answers),
         "pope_precision": precision,
         "pope_recall": recall,
-        "pope_f1_score": 2 * precision * recall / (precision + recall) if precision + recall else 0.0,
+        "pope_f1_score": f1,
         "pope_yes_ratio": labels["yes"] / len(answers),
     }
 
@@ -148,11 +150,11 @@ def _hit(rows: Sequence[Answered], otherwise: Callable[[Answered], str]) -> bool
 
 def mmvet(answers: Sequence[Answered]) -> Figures:
     """The total that it prints, and capabilities and sets of its log, in percent; 0 where there is no question."""
-    grades: dict[str, list[float]] = {name: [] for name in ("gpt_eval_score", *_CAPABILITIES)}
+    grades: dict[str, list[float]] = {name: [] for name in ("gpt_eval_score", *CAPABILITIES)}
     sets: dict[frozenset[str], list[float]] = {frozenset(name.split("_")): [] for name in _SETS}
     for answer in answers:
         own, grade = answer.details["capability"].split(","), grade_of(answer)
-        for name in ("gpt_eval_score", *(name for name in own if name in _CAPABILITIES)):
+        for name in ("gpt_eval_score", *(name for name in own if name in CAPABILITIES)):
             grades[name].append(grade)
         sets.get(frozenset(own), []).append(grade)
     means = {name: _percent(found) for name, found in grades.items()}

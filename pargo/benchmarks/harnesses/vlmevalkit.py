@@ -12,7 +12,16 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from pargo.benchmarks.harnesses.harness import Benchmark, Figures, by_path, grade_of, pooled
+from pargo.benchmarks.harnesses.harness import (
+    CAPABILITIES,
+    Benchmark,
+    Figures,
+    by_path,
+    grade_of,
+    mme_scores,
+    pooled,
+    precision_recall_f1,
+)
 from pargo.benchmarks.mmbench.answers import parse
 from pargo.benchmarks.mmbench.missing import MISSING
 from pargo.benchmarks.mmbench.results import MAX_CELL
@@ -29,7 +38,6 @@ _THOUSANDS = re.compile(r"\d,\d")
 _FULL_STOP = re.compile(r"(?<!\d)\.(?!\d)")
 _FULL_STOPS = 32  # so many are dropped
 _MME_SUMS = {"perception": "perception", "reasoning": "cognition"}  # theirs and ours
-_CAPABILITIES = ("rec", "ocr", "know", "gen", "spat", "math")
 _ABILITIES = {
     "coarse_perception": "CP",
     "finegrained_perception (instance-level)": "FP-S",
@@ -73,13 +81,7 @@ def mme(answers: Sequence[Answered], *, newest: bool) -> Figures:
     Raises:
         PargoError: a task without answers, where the newest version fails.
     """
-    images: dict[str, dict[str, list[bool]]] = defaultdict(lambda: defaultdict(list))
-    for answer in answers:
-        images[answer.task][answer.image].append(read_yes_no(answer, newest=newest) == answer.label.lower())
-    scores = {
-        task: sum(50 * sum(marks) + 100 * all(marks) for marks in of_task.values()) / len(of_task)
-        for task, of_task in images.items()
-    }
+    scores = mme_scores(answers, partial(read_yes_no, newest=newest))
     if newest and (missing := [task for tasks in GROUPS.values() for task in tasks if task not in scores]):
         raise PargoError(f"mme: no answer to task {missing[0]!r}, and VLMEvalKit adds up all tasks: it fails here")
     sums = {name: float(sum(scores.get(task, 0) for task in GROUPS[own])) for name, own in _MME_SUMS.items()}
@@ -100,9 +102,9 @@ def _pope(answers: Sequence[Answered], newest: bool) -> Figures:
     counts = Counter((read_yes_no(answer, newest=newest), answer.label) for answer in answers)
     right = counts["yes", "yes"]
     said, asked = right + counts["yes", "no"], sum(answer.label == "yes" for answer in answers)
-    precision, recall = right / said if said else 0.0, right / asked if asked else 0.0
+    precision, recall, f1 = precision_recall_f1(right, said, asked)
     return {
-        "Overall": 2 * precision * recall / (precision + recall) if precision + recall else 0.0,
+        "Overall": f1,
         "acc": (right + counts["no", "no"]) / len(answers),
         "precision": precision,
         "recall": recall,
@@ -137,11 +139,11 @@ def mmvet(answers: Sequence[Answered]) -> Figures:
     Raises:
         PargoError: no question needs one of the six capabilities; VLMEvalKit divides by zero then.
     """
-    found: dict[str, list[float]] = {name: [] for name in (*_CAPABILITIES, "Overall")}
+    found: dict[str, list[float]] = {name: [] for name in (*CAPABILITIES, "Overall")}
     for answer in answers:
         names, grade = answer.details["capability"].split(","), grade_of(answer)
         # one counter for capabilities and sets: a set of one counts twice
-        for name in ("Overall", *(name for name in names if name in _CAPABILITIES), "_".join(sorted(names))):
+        for name in ("Overall", *(name for name in names if name in CAPABILITIES), "_".join(sorted(names))):
             found.setdefault(name, []).append(grade)
     if missing := [name for name, grades in found.items() if not grades]:
         raise PargoError(

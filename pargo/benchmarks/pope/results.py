@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from itertools import groupby
 from pathlib import Path
 
@@ -77,9 +77,7 @@ def read(inputs: Sequence[Path], *, parser: str, partial: bool, notes: list[str]
     label_files, answer_files = _by_split(labels), _by_split(answers)
     if extra := sorted(answer_files.keys() - label_files.keys()):
         raise PargoError(f"{answer_files[extra[0]]}: {labels} has no labels of split {extra[0]}")
-    missing = [split for split in label_files if split not in answer_files]
-    if missing and not partial:
-        raise PargoError(f"{answers}: no answers to split {', '.join(missing)}, of which {labels} has labels")
+    _check_all_answered(label_files, answer_files, labels, answers, partial)
     return [
         answer
         for split in SPLITS
@@ -100,9 +98,7 @@ def _read_merged(
         parts = by_order(rows, merged, str(answers))
     if extra := sorted(parts.keys() - files.keys()):
         raise PargoError(f"{answers}: answers to split {extra[0]}, of which {labels} has no labels")
-    missing = [split for split in files if split not in parts]
-    if missing and not partial:
-        raise PargoError(f"{answers}: no answers to split {', '.join(missing)}, of which {labels} has labels")
+    _check_all_answered(files, parts, labels, answers, partial)
     told = f"by {questions}" if questions else "by the questions in it, one after the other"
     notes.append(f"{answers} was divided into {', '.join(parts)} {told}, and each was paired with its labels by order")
     return [
@@ -111,6 +107,15 @@ def _read_merged(
         if split in parts
         for answer in _paired(split, rows[split], parts[split], (str(files[split]), str(answers)), False, notes)
     ]
+
+
+def _check_all_answered(
+    asked: Iterable[str], answered: Container[str], labels: Path, answers: Path, partial: bool
+) -> None:
+    """Raise PargoError if a split of the labels has no answers."""
+    missing = [split for split in asked if split not in answered]
+    if missing and not partial:
+        raise PargoError(f"{answers}: no answers to split {', '.join(missing)}, of which {labels} has labels")
 
 
 def _by_split(folder: Path) -> dict[str, Path]:

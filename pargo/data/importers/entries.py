@@ -54,8 +54,8 @@ def read_entries(path: Path) -> Iterator[Any]:
             file.seek(start)
             if file.read(1024).lstrip()[:1] not in (b"[", b""):
                 raise InputError(
-                    f"{path}: expected a list of entries, each a mapping with an image and text; a file with one "
-                    "a line is named .jsonl"
+                    f"{path}: expected a list of entries, each a mapping with an image and text; a file with "
+                    "one entry a line is named .jsonl"
                 )
             file.seek(start)
             yield from ijson.items(file, "item")

@@ -125,10 +125,8 @@ def _answer(entry: Mapping[str, Any]) -> Any:
     if isinstance(answers, list) and answers:
         answers = [one.get("answer") if isinstance(one, dict) else one for one in answers]
         if all(isinstance(one, str) for one in answers):
-            # of equally frequent ones, the first; an empty one says nothing
-            return Counter(filter(is_visible, answers) if any(map(is_visible, answers)) else answers).most_common(1)[0][
-                0
-            ]
+            visible = [one for one in answers if is_visible(one)] or answers
+            return Counter(visible).most_common(1)[0][0]  # of equally frequent ones, the first
     if isinstance(answers, list):
         raise EntryError("no text", f"expected an answer, or a list of texts as answers, got {short(answers)}")
     return answers

@@ -25,18 +25,8 @@ FIELDS = re.compile(r"images?|image_?\d+")
 # other names of one image: the first that an entry has is taken
 OTHER_FIELDS = (
     *("image_path", "image_paths", "image_file", "image_files", "image_name", "image_filename", "img_path", "img_file"),
-    *(
-        "img_name",
-        "img",
-        "imgs",
-        "picture",
-        "photo",
-        "file_name",
-        "filename",
-        "image_url",
-        "image_urls",
-        "image_base64",
-    ),
+    *("img_name", "img", "imgs", "picture", "photo", "file_name", "filename", "image_url", "image_urls"),
+    "image_base64",
 )
 _BYTES, _NAMES = ("bytes", "base64", "data"), ("path", "url", "file_name", "filename", "image", "image_url")
 _MEDIA = re.compile(r"(?:video|audio)(?:s|(?:_(?:paths?|files?|name|url)))?")
