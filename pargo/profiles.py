@@ -15,20 +15,21 @@ from pargo.config.yaml_file import kind_of, read_yaml
 from pargo.errors import ConfigError, UsageError
 
 PROFILES = Path("workflow/profiles")
-PROFILE = "profile.yaml"
+PROFILE, OLDER = "profile.yaml", "config.yaml"  # Snakemake takes both names
 
 
 def check_profile_files(folder: Path) -> None:
     """Refuse a profile that is none, or whose jobs nobody could submit.
 
     Args:
-        folder: with `profile.yaml`; paths in it are relative to the project, which is the current folder.
+        folder: with `profile.yaml`, or `config.yaml`; paths in it are relative to the project, which is the current
+            folder.
 
     Raises:
         UsageError: no such profile, or SLURM is not there; the message names those that there are.
         ConfigError: its file or a jobs file is wrong.
     """
-    if not (folder / PROFILE).is_file():
+    if not profile_file(folder).is_file():
         known = sorted(path.parent.as_posix() for path in PROFILES.glob(f"*/{PROFILE}"))
         by_name = {Path(path).name: path for path in known}
         problem = "does not exist" if not folder.exists() else "is a file" if folder.is_file() else f"has no {PROFILE}"
@@ -38,7 +39,7 @@ def check_profile_files(folder: Path) -> None:
         raise UsageError(f"--profile: {folder} {problem}{near}; profiles: {', '.join(known) or 'none'}")
     for stage, path in jobs_files(folder):
         if not path.is_file():
-            raise ConfigError(f"{folder / PROFILE}: {stage}: there is no jobs file {path}")
+            raise ConfigError(f"{profile_file(folder)}: {stage}: there is no jobs file {path}")
     files = {path for _, path in jobs_files(folder)}
     if any(_backend(path) == "slurm" for path in sorted(files)) and shutil.which("sbatch") is None:
         raise UsageError(
@@ -46,9 +47,14 @@ def check_profile_files(folder: Path) -> None:
         )
 
 
+def profile_file(folder: Path) -> Path:
+    """Its file, by either of Snakemake's names."""
+    return folder / OLDER if (folder / OLDER).is_file() and not (folder / PROFILE).is_file() else folder / PROFILE
+
+
 def jobs_files(folder: Path) -> Iterator[tuple[str, Path]]:
     """Stage and jobs file, of each stage that the profile runs by one."""
-    resources = _mapping(_mapping(read_yaml(folder / PROFILE, "profile"), folder).get("set-resources"), folder)
+    resources = _mapping(_mapping(read_yaml(profile_file(folder), "profile"), folder).get("set-resources"), folder)
     for stage, asked in resources.items():
         # quoted twice: Snakemake evaluates it
         executor = str(_mapping(asked, folder).get("executor", "")).strip("'\"")
@@ -58,7 +64,7 @@ def jobs_files(folder: Path) -> Iterator[tuple[str, Path]]:
 
 def _mapping(value: Any, folder: Path) -> dict[str, Any]:
     if not isinstance(value, dict | None):
-        raise ConfigError(f"{folder / PROFILE}: expected a mapping, got {kind_of(value)}")
+        raise ConfigError(f"{profile_file(folder)}: expected a mapping, got {kind_of(value)}")
     return value or {}
 
 

@@ -97,6 +97,16 @@ def test_a_jobs_file_for_this_machine_needs_no_slurm(tmp_path, with_slurm):
     check_profile_files(tmp_path)
 
 
+def test_snakemakes_older_name_of_the_file_is_one_too(tmp_path, with_slurm):
+    (tmp_path / "config.yaml").write_text("cores: 2\n")
+    check_profile_files(tmp_path)
+    (tmp_path / "config.yaml").write_text("set-resources: {pretrain: {executor: x/jobs.yaml}}\n")
+    with pytest.raises(ConfigError, match=r"config\.yaml: pretrain: there is no jobs file x/jobs\.yaml"):
+        check_profile_files(tmp_path)
+    (tmp_path / "profile.yaml").write_text("cores: 2\n")
+    check_profile_files(tmp_path)
+
+
 @pytest.mark.parametrize("config", ["", "config/quik.yaml", "config", "Makefile.yaml"])
 def test_make_names_a_config_that_is_not_there_before_it_installs(tmp_path, config):
     (tmp_path / "Makefile").write_text((ROOT / "Makefile").read_text())

@@ -11,7 +11,9 @@ from pathlib import Path
 from pargo.config.jobs import Resources
 from pargo.errors import PargoError
 
-DRIVER = Path("/proc/driver/nvidia/version")
+DRIVER, AMD_DRIVER = Path("/proc/driver/nvidia/version"), Path("/sys/module/amdgpu/version")
+# which GPUs a process sees; the others are of AMD's
+VISIBLE = ("CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES")
 # options of sbatch that give each process of a job its own GPUs
 BINDING = ("gpus-per-task", "gpu-bind", "ntasks-per-gpu", "tres-per-task", "tres-bind")
 
@@ -34,12 +36,11 @@ def check_gpus(asked: Resources) -> None:
         expected = -(-expected // asked.processes_per_node)
     number, reason = _visible_gpus()
     if number < expected:
-        visible = os.environ.get("CUDA_VISIBLE_DEVICES")
         raise PargoError(
             f"the jobs file asks for gpus_per_node: {asked.gpus_per_node}, so this process should see {expected} "
-            f"GPU(s), but it sees {number} on {platform.node()}; driver: {_driver()}; {_torch()}; CUDA_VISIBLE_DEVICES "
-            f"{'is not set' if visible is None else f'is {visible!r}'}{f'; torch says: {reason}' if reason else ''}. "
-            "Try nvidia-smi and this Python on that node, or lower gpus_per_node (0 computes on the CPU)"
+            f"GPU(s), but it sees {number} on {platform.node()}; driver: {_driver()}; {_torch()}; {_visible()}"
+            f"{f'; torch says: {reason}' if reason else ''}. Try {'rocm-smi' if _hip() else 'nvidia-smi'} and this "
+            "Python on that node, or lower gpus_per_node (0 computes on the CPU)"
         )
 
 
@@ -58,18 +59,31 @@ def _visible_gpus() -> tuple[int, str]:
     return 0, ""
 
 
+def _visible() -> str:
+    found = [f"{name} is {os.environ[name]!r}" for name in VISIBLE if name in os.environ]
+    return ", ".join(found) or f"{VISIBLE[0]} is not set"
+
+
+def _hip() -> str | None:
+    """The version of ROCm, where torch is built for AMD's GPUs."""
+    import torch
+
+    return torch.version.hip
+
+
 def _torch() -> str:
     import torch
 
-    cuda = torch.version.cuda or torch.version.hip
-    return f"torch {torch.__version__} is built {f'for CUDA {cuda}' if cuda else 'without CUDA'}"
+    kinds = {"ROCm": _hip(), "CUDA": torch.version.cuda}
+    built = next((f"for {name} {version}" for name, version in kinds.items() if version), "without CUDA")
+    return f"torch {torch.__version__} is built {built}"
 
 
 def _driver() -> str:
-    """The version of the kernel's NVIDIA driver, as it says itself."""
+    """The version of the kernel's NVIDIA or AMD driver, as it says itself; AMD's says none where it is the kernel's."""
     try:
-        text = DRIVER.read_text(encoding="utf-8", errors="replace")
+        text = (AMD_DRIVER if _hip() else DRIVER).read_text(encoding="utf-8", errors="replace")
     except OSError:
-        return "none is loaded"
+        return "the kernel's own amdgpu" if _hip() and AMD_DRIVER.parent.is_dir() else "none is loaded"
     found = re.search(r"\b\d+\.\d+(\.\d+)?\b", text)
     return found[0] if found else text.partition("\n")[0]

@@ -7,10 +7,9 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-import yaml
-
 from pargo.config.jobs import Resources, load_jobs
 from pargo.errors import ConfigError, PargoError
+from pargo.profiles import jobs_files, profile_file
 
 # partition (the default one has a star), nodes, CPUs and MB of a node, its generic resources, longest time
 FORMAT = "%P|%D|%c|%m|%G|%l"
@@ -109,14 +108,8 @@ def check_profile(profile: Path) -> None:
     Raises:
         ConfigError: a jobs file cannot be read, or no node has what a stage asks for.
     """
-    path = profile / "profile.yaml"
-    given = yaml.safe_load(path.read_text(encoding="utf-8")) if path.exists() else None
-    for stage, resources in ((given or {}).get("set-resources") or {}).items():
-        # quoted twice: Snakemake evaluates it
-        executor = str(resources.get("executor", "")).strip("'\"")
-        if not executor.endswith((".yaml", ".yml")):
-            continue
-        jobs = load_jobs(Path(executor))
+    for stage, executor in jobs_files(profile) if profile_file(profile).is_file() else ():
+        jobs = load_jobs(executor)
         if jobs.backend != "slurm":
             continue
         try:

@@ -71,11 +71,19 @@ class CaptionDataset:
     def encode(self, sample_id: str, epoch: int) -> Encoded:
         """The same caption in every epoch."""
         row = self.ids.index(sample_id)
-        if self._file is None:
-            self._file = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
-        # no shared file position: forked workers may share the file
-        line = os.pread(self._file, self._ends[row + 1] - self._ends[row], self._ends[row])
-        return encode_caption(self._tokenizer, self._parse(line, row + 1)["caption"])
+        try:
+            if self._file is None:
+                self._file = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
+            # no shared file position: forked workers may share the file
+            line = os.pread(self._file, self._ends[row + 1] - self._ends[row], self._ends[row])
+        except OSError as error:
+            raise PargoError(f"cannot read captions: {self._path}: {error.strerror}") from error
+        record = self._parse(line, row + 1)
+        if record["id"] != sample_id:
+            raise InputError(
+                f"{self._path}, line {row + 1}: of {record['id']!r}, not {sample_id!r}: the file has changed"
+            )
+        return encode_caption(self._tokenizer, record["caption"])
 
     def __getstate__(self) -> dict[str, Any]:
         return self.__dict__ | {"_file": None}

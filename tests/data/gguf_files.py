@@ -75,10 +75,7 @@ def write_gguf(
     if architecture == "qwen3":
         said |= {"attention.key_length": size, "attention.value_length": size}
     writer = gguf.GGUFWriter(path, architecture)
-    for key, value in (said | dict(settings or {})).items():
-        if value is not None:
-            add = {str: writer.add_string, bool: writer.add_bool, int: writer.add_uint32, float: writer.add_float32}
-            add[type(value)](f"{architecture}.{key}", value)
+    _add_settings(writer, architecture, said | dict(settings or {}))
     _add_tokenizer(writer)
     names = gguf.get_tensor_name_map(
         next(kind for kind, arch in gguf.MODEL_ARCH_NAMES.items() if arch == architecture), config.num_hidden_layers
@@ -103,6 +100,24 @@ def write_gguf(
     writer.write_tensors_to_file()
     writer.close()
     return path
+
+
+def write_settings(path: Path, architecture: str, settings: Mapping[str, Any]) -> Path:
+    """A GGUF file that says no more than this, without weights; the tokenizer is that of `write_gguf`."""
+    writer = gguf.GGUFWriter(path, architecture)
+    _add_settings(writer, architecture, settings)
+    _add_tokenizer(writer)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.close()
+    return path
+
+
+def _add_settings(writer: gguf.GGUFWriter, architecture: str, settings: Mapping[str, Any]) -> None:
+    for key, value in settings.items():
+        if value is not None:
+            add = {str: writer.add_string, bool: writer.add_bool, int: writer.add_uint32, float: writer.add_float32}
+            add[type(value)](f"{architecture}.{key}", value)
 
 
 def _add_tokenizer(writer: gguf.GGUFWriter) -> None:

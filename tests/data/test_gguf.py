@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 import torch
+from gguf import GGUFReader
 from transformers import (
+    AutoConfig,
     AutoModelForCausalLM,
     AutoTokenizer,
     Gemma2Config,
@@ -20,9 +22,10 @@ from transformers import (
 )
 
 from pargo.data.importers.convert import convert_language_model
+from pargo.data.importers.gguf_settings import carry_over, check_settings
 from pargo.errors import InputError
 from pargo.models.language import load_tokenizer
-from tests.data.gguf_files import VOCABULARY, small_model, write_gguf
+from tests.data.gguf_files import VOCABULARY, small_model, write_gguf, write_settings
 
 SIZE = 16  # channels of a head
 HALF = SIZE // 2  # as many frequencies
@@ -182,15 +185,119 @@ def test_factors_by_the_length_of_the_text(original, tmp_path):
     assert (logits(other) - logits(model)).abs().max() > 0.5
 
 
-@pytest.mark.parametrize("window", [None, 5])
+@pytest.mark.parametrize("window", [None, 0, 5])  # llama.cpp writes 0 for Phi-4, which has none
 @pytest.mark.parametrize("architecture", ["phi3", "starcoder2"])
 def test_the_window_of_attention_is_that_of_the_file(architecture, window, tmp_path):
-    model = small_model(ARCHITECTURES[architecture], {}, sliding_window=window)
+    model = small_model(ARCHITECTURES[architecture], {}, sliding_window=window or None)
     path = write_gguf(tmp_path / "model.gguf", architecture, model, {"attention.sliding_window": window})
-    if window is None:
+    if not window:
         assert converted(path).config.sliding_window is None
         return
     torch.testing.assert_close(logits(converted(path)), logits(model), atol=1e-3, rtol=1e-4)
+
+
+def sizes(context: int, hidden: int, blocks: int, feed_forward: int, heads: int, groups: int) -> dict[str, int]:
+    return {
+        "context_length": context,
+        "embedding_length": hidden,
+        "block_count": blocks,
+        "feed_forward_length": feed_forward,
+        "attention.head_count": heads,
+        "attention.head_count_kv": groups,
+    }
+
+
+# all that llama.cpp's converters, of several years, say of models as they are
+PUBLISHED = {
+    "Llama 2 7B": (
+        "llama",
+        sizes(4096, 4096, 32, 11008, 32, 32)
+        | {"tensor_data_layout": "Meta AI original pth", "rope.dimension_count": 128, "rope.scale_linear": 1.0}
+        | {"attention.layer_norm_rms_epsilon": 1e-5},
+    ),
+    "Llama 3.2 3B": (
+        "llama",
+        sizes(131072, 3072, 28, 8192, 24, 8)
+        | {"rope.freq_base": 500000.0, "attention.layer_norm_rms_epsilon": 1e-5, "attention.key_length": 128}
+        | {"attention.value_length": 128, "vocab_size": 128256, "rope.dimension_count": 128},
+    ),
+    "Mistral Nemo": (
+        "llama",
+        sizes(131072, 5120, 40, 14336, 32, 8)
+        | {"rope.freq_base": 1000000.0, "attention.layer_norm_rms_epsilon": 1e-5, "attention.key_length": 128}
+        | {"attention.value_length": 128, "vocab_size": 131072, "rope.dimension_count": 128},
+    ),
+    "SmolLM2 1.7B": (
+        "llama",
+        sizes(8192, 2048, 24, 8192, 32, 32)
+        | {"rope.freq_base": 130000.0, "attention.layer_norm_rms_epsilon": 1e-5, "vocab_size": 49152}
+        | {"rope.dimension_count": 64, "attention.causal": True},
+    ),
+    "Qwen2.5 7B": (
+        "qwen2",
+        sizes(32768, 3584, 28, 18944, 28, 4) | {"rope.freq_base": 1000000.0, "attention.layer_norm_rms_epsilon": 1e-6},
+    ),
+    "Qwen3 embedding 0.6B": (
+        "qwen3",
+        sizes(32768, 1024, 28, 3072, 16, 8)
+        | {"rope.freq_base": 1000000.0, "attention.layer_norm_rms_epsilon": 1e-6, "attention.key_length": 128}
+        | {"attention.value_length": 128, "pooling_type": 3},
+    ),
+    "Phi-3 mini 4k": (
+        "phi3",
+        sizes(4096, 3072, 32, 8192, 32, 32)
+        | {"rope.scaling.original_context_length": 4096, "attention.layer_norm_rms_epsilon": 1e-5}
+        | {"rope.dimension_count": 96, "rope.freq_base": 10000.0, "attention.sliding_window": 2047},
+    ),
+    "Phi-4": (
+        "phi3",
+        sizes(16384, 5120, 40, 17920, 40, 10)
+        | {"rope.scaling.original_context_length": 16384, "attention.layer_norm_rms_epsilon": 1e-5}
+        | {"rope.dimension_count": 128, "rope.freq_base": 250000.0, "attention.sliding_window": 0},
+    ),
+    "StarCoder2 3B": (
+        "starcoder2",
+        sizes(16384, 3072, 30, 12288, 24, 2) | {"rope.freq_base": 999999.4375, "attention.layer_norm_epsilon": 1e-5},
+    ),
+    "Gemma 2 2B": (
+        "gemma2",
+        sizes(8192, 2304, 26, 9216, 8, 4)
+        | {"attention.layer_norm_rms_epsilon": 1e-6, "attention.key_length": 256, "attention.value_length": 256}
+        | {"attn_logit_softcapping": 50.0, "final_logit_softcapping": 30.0, "attention.sliding_window": 4096},
+    ),
+    "BLOOM 560M": ("bloom", sizes(2048, 1024, 24, 4096, 16, 16) | {"attention.layer_norm_epsilon": 1e-5}),
+    "Mamba 130M": (
+        "mamba",
+        {"context_length": 1048576, "embedding_length": 768, "feed_forward_length": 0, "attention.head_count": 0}
+        | {"block_count": 24, "ssm.conv_kernel": 4, "ssm.inner_size": 1536, "ssm.state_size": 16}
+        | {"ssm.time_step_rank": 48, "attention.layer_norm_rms_epsilon": 1e-5, "ssm.dt_b_c_rms": False},
+    ),
+}
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_published_models_are_not_refused_for_what_is_said_of_them(name, tmp_path):
+    architecture, said = PUBLISHED[name]
+    path = write_settings(tmp_path / "model.gguf", architecture, said)
+    reader, config = GGUFReader(path), AutoConfig.from_pretrained(tmp_path, gguf_file=path.name)
+    check_settings(reader, type(config).from_dict(config.to_dict() | carry_over(reader, config)))
+
+
+@pytest.mark.parametrize(
+    ("name", "changed", "message"),
+    [
+        ("BLOOM 560M", {"attention.head_count_kv": 8}, r"bloom\.attention\.head_count_kv 8"),
+        ("Mamba 130M", {"ssm.dt_b_c_rms": True}, r"mamba\.ssm\.dt_b_c_rms True"),
+        ("SmolLM2 1.7B", {"attention.causal": False}, r"llama\.attention\.causal False"),
+        ("Gemma 2 2B", {"attention.sliding_window": 0}, r"gemma2\.attention\.sliding_window 0"),
+    ],
+)
+def test_what_no_published_model_of_its_kind_says_is_refused(name, changed, message, tmp_path):
+    architecture, said = PUBLISHED[name]
+    path = write_settings(tmp_path / "model.gguf", architecture, said | changed)
+    reader, config = GGUFReader(path), AutoConfig.from_pretrained(tmp_path, gguf_file=path.name)
+    with pytest.raises(InputError, match=message):
+        check_settings(reader, type(config).from_dict(config.to_dict() | carry_over(reader, config)))
 
 
 @pytest.mark.parametrize(

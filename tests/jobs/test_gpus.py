@@ -119,6 +119,23 @@ def test_the_message_names_driver_cuda_and_devices(devices, tmp_path, monkeypatc
     assert "CUDA_VISIBLE_DEVICES is '3,4'" in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("version", "words"), [("6.12.12\n", "driver: 6.12.12;"), (None, "driver: the kernel's own amdgpu;")]
+)
+def test_on_gpus_of_amd_the_message_is_in_their_words(devices, tmp_path, monkeypatch, version, words):
+    monkeypatch.setattr(gpus, "AMD_DRIVER", tmp_path / "version")
+    if version is not None:
+        (tmp_path / "version").write_text(version)
+    monkeypatch.setattr(torch.version, "hip", "6.3.42131")
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    monkeypatch.setenv("ROCR_VISIBLE_DEVICES", "0,1")
+    devices(2)
+    with pytest.raises(PargoError) as caught:
+        check_gpus(Resources(gpus_per_node=8))
+    for expected in (words, "is built for ROCm 6.3.42131; ROCR_VISIBLE_DEVICES is '0,1'. Try rocm-smi and"):
+        assert expected in str(caught.value)
+
+
 def test_a_driver_that_is_too_old_is_told_in_torchs_words(devices, monkeypatch):
     def init() -> None:
         raise RuntimeError("The NVIDIA driver on your system is too old (found version 12020).\nPlease update")

@@ -206,6 +206,13 @@ def test_config_and_weights_agree_on_the_output_layer(llama, tied, matrices, mes
         load_language_model(LANGUAGE, llama)
 
 
+def test_a_model_that_writes_no_text(llama):
+    path = llama / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"model_type": "t5"}))
+    with pytest.raises(InputError, match=r"llama holds a model of the kind 't5': no language model of transformers"):
+        imported(llama)
+
+
 def test_an_internlm2_whose_config_ties_two_matrices(tmp_path):
     directory = tmp_path / "internlm2"
     directory.mkdir()

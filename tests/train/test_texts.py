@@ -229,6 +229,19 @@ def test_captions_that_are_damaged_later_are_named(captions):
         CaptionDataset(captions, byte_tokenizer())
 
 
+def test_captions_of_another_file_are_not_taken_for_those_of_a_sample(captions):
+    dataset = CaptionDataset(captions, byte_tokenizer())
+    path = captions / "captions.jsonl"
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join([lines[1], lines[0], *lines[2:]]))  # lines of the same length
+    with pytest.raises(InputError, match=r"captions\.jsonl, line 2: of '000', not '007': the file has changed"):
+        dataset.encode("007", 0)
+    again = CaptionDataset(captions, byte_tokenizer())
+    path.unlink()
+    with pytest.raises(PargoError, match=f"cannot read captions: {path}: No such file"):
+        again.encode("007", 0)
+
+
 @pytest.mark.parametrize("ids", ['["a", "a"]', "[1, 2]", '["a"', "3"])
 def test_damaged_ids_of_features_are_named(tmp_path, ids):
     write_features(tmp_path, ["a", "b"], [torch.zeros(2, 1, 1)])

@@ -82,7 +82,13 @@ def _copy(source: Path, output: Path) -> None:
     if (source / "adapter_config.json").exists():
         raise InputError(f"{source} has an adapter beside its weights: merge it first (merge_and_unload of peft)")
     read_tokenizer(source)
-    check_output_layer(source)
+    try:
+        check_output_layer(source)
+    except InputError:
+        raise
+    except ValueError as error:  # of transformers, which knows no such language model
+        kind = read_json(source / "config.json").get("model_type")
+        raise InputError(f"{source} holds a model of the kind {kind!r}: no language model of transformers") from error
     small = [path for pattern in ("*.json", "*.txt", "tokenizer.model") for path in sorted(source.glob(pattern))]
     for path in (*weights, *small):
         shutil.copyfile(path, output / path.name)

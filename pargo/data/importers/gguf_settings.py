@@ -47,6 +47,7 @@ _SHAPES_OR_NOTES = (
     "expert_feed_forward_length",
     "expert_shared_feed_forward_length",
     "feed_forward_length",
+    "pooling_type",
     "tensor_data_layout",
     "vocab_size",
 )
@@ -62,10 +63,12 @@ _CARRIED = (
 )
 # values that change nothing
 _NEUTRAL = {
+    "attention.causal": (True,),
     "rope.scaling.finetuned": (True, False),
     "rope.scaling.yarn_attn_factor": (1,),
     "rope.scaling.yarn_ext_factor": (1,),
     "rope.scaling.yarn_log_multiplier": (0,),
+    "ssm.dt_b_c_rms": (False,),  # of every Mamba; true of FalconMamba alone
 }
 
 
@@ -96,9 +99,9 @@ def carry_over(reader: GGUFReader, config: PreTrainedConfig) -> dict[str, Any]:
     if config.model_type == "phi3":
         # read in place of the one in rope_parameters
         carried["original_max_position_embeddings"] = _original_length(settings, config)
-        carried["sliding_window"] = settings.get("attention.sliding_window")
+        carried["sliding_window"] = settings.get("attention.sliding_window") or None  # 0 says that there is none
     if config.model_type == "starcoder2":  # transformers gives it one of 4,096
-        carried["sliding_window"] = settings.get("attention.sliding_window")
+        carried["sliding_window"] = settings.get("attention.sliding_window") or None
     return carried
 
 
@@ -209,6 +212,10 @@ def _followed(key: str, value: Any, architecture: str, config: PreTrainedConfig)
         return config.model_type in _SCALED or value == "none"
     if key in _SAME:
         stated = [getattr(config, name) for name in _SAME[key] if hasattr(config, name)]
+        if key == "attention.head_count_kv" and not stated:  # of models without groups of queries, as Bloom
+            stated = [config.num_attention_heads]
+        if key == "attention.sliding_window" and not value:
+            return all(window is None for window in stated)
         return _close(stated[0], value) if stated else not value
     flat = getattr(config, "rope_parameters", None) or {}
     ropes = [rope for rope in flat.values() if isinstance(rope, dict)] or [flat]  # one, or one for each kind of layer
