@@ -412,9 +412,9 @@ def mme() -> bytes:
 
 
 def pargo(*arguments: str, hub: Repository, folder: Path, **options) -> subprocess.CompletedProcess:
-    own = {"HF_ENDPOINT": hub.url, "HF_HOME": str(folder / "hub"), "NO_COLOR": "1"}
+    own = {"HF_ENDPOINT": hub.url, "HF_HOME": str(folder / "hub"), "NO_COLOR": "1", "PYTHONPATH": str(ROOT)}
     environment = {name: value for name, value in os.environ.items() if not name.startswith("HF_")} | own
-    command = [sys.executable, "-m", "pargo", *arguments]
+    command = [sys.executable, "-P", "-m", "pargo", *arguments]  # not the folder's own `pargo`, which is empty
     make_project(folder)
     return subprocess.run(command, capture_output=True, text=True, cwd=folder, env=environment, **options)
 

@@ -191,7 +191,7 @@ def test_pickled_weights_are_read_without_running_code(tmp_path):
             return (print, ("run",))
 
     torch.save({"x": Evil()}, directory / "pytorch_model.bin")
-    with pytest.raises(Exception, match=r"[Ww]eights.only"):
+    with pytest.raises(Exception, match="holds other objects, which are not read since they could run code"):
         convert_language_model(directory, tmp_path / "other")
     assert not (tmp_path / "other").exists()
 
