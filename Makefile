@@ -33,38 +33,38 @@ test: setup  ## run the whole test suite, the cheap checks first
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 3 --no-loadscope-reorder
 
 bench-projector: setup  ## speed and memory of ParGo against a plain version of it (40 min; writes reports/bench/)
-	@$(BIN)/python -m tests.bench.projector
+	@$(BIN)/python -m bench.projector
 
 bench-train: setup  ## speed and memory of a training step against a plain one, at quick's and the paper's size (20 min)
-	@$(BIN)/python -m tests.bench.train_paper
-	@$(BIN)/python -m tests.bench.train
+	@$(BIN)/python -m bench.train_paper
+	@$(BIN)/python -m bench.train
 
 bench-evaluate: setup  ## questions/s in batches against one at a time, on the finished quick run (5 min; the same)
-	@$(BIN)/python -m tests.bench.evaluate
+	@$(BIN)/python -m bench.evaluate
 
 bench-jobs: setup  ## what waiting for 100 jobs costs the head node, on a private SLURM (7 min; the same)
-	@$(BIN)/python -m tests.bench.jobs
+	@$(BIN)/python -m bench.jobs
 
 bench-shards: setup  ## opening and reading a million samples (5 min; the same)
-	@$(BIN)/python -m tests.bench.shards
+	@$(BIN)/python -m bench.shards
 
 bench-conversations: setup  ## memory of workers that read a million conversations and captions (15 min; the same)
-	@$(BIN)/python -m tests.bench.conversations
+	@$(BIN)/python -m bench.conversations
 
 bench-selection: setup  ## a million fingerprints selected; which changed copies are found (3 min; the same)
-	@$(BIN)/python -m tests.bench.selection
+	@$(BIN)/python -m bench.selection
 
 bench-captions: setup  ## captions/s of a server that allows so many, against a plain client (2 min; the same)
-	@$(BIN)/python -m tests.bench.captions
+	@$(BIN)/python -m bench.captions
 
 bench-serve-captions: setup  ## 100 images captioned over HTTP by the finished quick run's model (2 min; the same)
-	@$(BIN)/python -m tests.bench.serve_captions
+	@$(BIN)/python -m bench.serve_captions
 
 bench-commands: setup  ## from a wrong argument to its error, against an older commit (30 min; the same)
-	@$(BIN)/python -m tests.bench.commands
+	@$(BIN)/python -m bench.commands
 
 bench-harnesses: setup  ## `pargo score --as` against lmms-eval's and VLMEvalKit's own code (10 min, network; the same)
-	@$(BIN)/python -m tests.bench.harnesses
+	@$(BIN)/python -m bench.harnesses
 
 lint: setup  ## style and types
 	@$(BIN)/ruff check .

@@ -5,7 +5,8 @@ import tempfile
 from collections.abc import Iterator
 
 import pytest
-from private_slurm import Cluster, missing_programs
+
+from tests.helpers.private_slurm import Cluster, missing_programs
 
 # before anything measures; subprocesses inherit it
 os.environ["XDG_CACHE_HOME"] = tempfile.mkdtemp(prefix="pargo-tests-")

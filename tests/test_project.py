@@ -16,7 +16,7 @@ from pargo.errors import UsageError
 from pargo.jobs.record import JobRecord
 from pargo.layout import Layout
 from pargo.project import MARKS, find_project, go_to_project
-from tests.project_marks import make_project
+from tests.helpers.project_marks import make_project
 
 
 def pargo(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:

@@ -10,7 +10,7 @@ import sys
 import pytest
 
 from pargo.code import ROOT
-from tests.wrong_arguments import cases, make_files
+from tests.helpers.wrong_arguments import cases, make_files
 
 # of torch, pydantic, Python and PyYAML; what a person who writes YAML need not know
 FOREIGN = (

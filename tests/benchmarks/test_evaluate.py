@@ -8,7 +8,6 @@ import pytest
 import torch
 import yaml
 from safetensors.torch import save_file
-from tiny_tokenizers import family, spell
 
 from pargo.benchmarks import answering, load
 from pargo.benchmarks import evaluate as evaluate_stage
@@ -34,6 +33,7 @@ from pargo.errors import ConfigError, PargoError
 from pargo.manifest import publish, read_manifest, read_provenance
 from pargo.models.build import build_model, own_parameters, own_state_dict
 from pargo.models.vlm import PargoForConditionalGeneration
+from tests.helpers.tiny_tokenizers import family, spell
 
 VISION = {"source": "v", "architecture": "test", "image_size": 32, "num_patches": 4, "feature_size": 6}
 LORA = Adapter(rank=2, alpha=4, target_modules=("q_proj", "v_proj"))

@@ -12,8 +12,6 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from caption_world import KEY, KEY_NAME, all_ids, server_settings, write_images, write_selection
-from fault_server import PLAIN, final
 
 from pargo.captions import build
 from pargo.captions.engines import make_engine
@@ -23,6 +21,9 @@ from pargo.data.scenes import draw_scene, encode_png, render
 from pargo.data.shards import ShardWriter
 from pargo.errors import PargoError
 from pargo.manifest import publish
+from tests.helpers import fault_server
+from tests.helpers.caption_world import KEY, KEY_NAME, all_ids, server_settings, write_images, write_selection
+from tests.helpers.fault_server import PLAIN, final
 
 COUNT = 2000
 THREADS = 32
@@ -49,7 +50,7 @@ def serve(tmp_path):
     def start(share: float, **always: str) -> str:
         folder = tmp_path / f"server-{len(running)}"
         folder.mkdir()
-        program = Path(__file__).parent / "fault_server.py"
+        program = Path(fault_server.__file__)
         running.append(subprocess.Popen([sys.executable, program, folder, str(share), json.dumps(always)]))
         end = time.monotonic() + 20
         while not (folder / "port").exists():

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 
 import pytest
-from caption_world import record, write_selection, write_source
 
 from pargo.captions.build import CaptionSettings, caption_shard, run
 from pargo.config.captions import Captions
 from pargo.errors import PargoError
 from pargo.layout import manifest_path
 from pargo.manifest import verify
+from tests.helpers.caption_world import record, write_selection, write_source
 
 RECORDS = [record("red circle"), record("- -"), record("- circle"), record("teal -"), record("red square")]
 SETTINGS = CaptionSettings(split="train", captions=Captions())

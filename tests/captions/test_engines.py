@@ -7,7 +7,6 @@ import io
 import json
 
 import pytest
-from caption_world import KEY, KEY_NAME, record, server_settings, write_images, write_source
 from PIL import Image
 from pydantic import ValidationError
 
@@ -22,6 +21,7 @@ from pargo.config.captions import Captions, OpenAIEngine, Picture, Prompts, Samp
 from pargo.data.shards import Shards
 from pargo.errors import PargoError
 from pargo.files import sha256_text
+from tests.helpers.caption_world import KEY, KEY_NAME, record, server_settings, write_images, write_source
 
 # of every text that was ever used: a text that changes needs a new id, because captions by both are not alike
 PUBLISHED = {

@@ -6,7 +6,6 @@ import json
 from pathlib import Path
 
 import pytest
-from caption_world import record, write_source
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -18,6 +17,7 @@ from pargo.data.scenes import draw_scene, encode_png, render
 from pargo.errors import PargoError
 from pargo.layout import manifest_path
 from pargo.manifest import publish, verify
+from tests.helpers.caption_world import record, write_source
 
 
 def write_captions(directory: Path, texts: list[str], failures: list[str] = (), **known) -> Path:

@@ -9,7 +9,6 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-from caption_world import KEY, KEY_NAME, all_ids, server_settings, write_images, write_selection
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -23,6 +22,7 @@ from pargo.captions.thoughts import has_thoughts, without_thoughts
 from pargo.config.experiment import load_config
 from pargo.config.quality import Quality
 from pargo.data.shards import Shards
+from tests.helpers.caption_world import KEY, KEY_NAME, all_ids, server_settings, write_images, write_selection
 
 A = "A red square lies on a white table."
 PAPER = load_config(Path(__file__).parents[2] / "config/paper.yaml").datasets["pargocap"].quality

@@ -6,8 +6,6 @@ import sys
 from typing import get_args
 
 import pytest
-from test_shards import png
-from test_wheel import index, make_pin, make_wheel  # noqa: F401 - a fixture
 
 from pargo.config.base import canonical_json
 from pargo.config.experiment import load_config
@@ -19,6 +17,8 @@ from pargo.data.versions import Wheel, known_versions, wheel
 from pargo.errors import PargoError
 from pargo.layout import manifest_path
 from pargo.manifest import verify
+from tests.data.test_shards import png
+from tests.data.test_wheel import index, make_pin, make_wheel  # noqa: F401 - a fixture
 
 
 def easy_vqa_files():

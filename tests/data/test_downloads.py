@@ -19,8 +19,6 @@ from pathlib import Path
 from typing import get_args
 
 import pytest
-from fetch_server import Served, file_server
-from hub_server import COMMIT, Repository, hub_server
 from PIL import Image
 
 from pargo.code import ROOT
@@ -32,7 +30,9 @@ from pargo.data.downloads import fetch_all, fetch_download
 from pargo.data.versions import AnyDownload, Folder, Http, Hub
 from pargo.data.versions import download as version
 from pargo.errors import PargoError
-from tests.project_marks import make_project
+from tests.helpers.fetch_server import Served, file_server
+from tests.helpers.hub_server import COMMIT, Repository, hub_server
+from tests.helpers.project_marks import make_project
 
 PLACE = "/{repo_id}/resolve/{revision}/{filename}"  # of a file on the hub
 BIG = bytes(range(256)) * 4000

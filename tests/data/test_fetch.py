@@ -10,13 +10,13 @@ import time
 from pathlib import Path
 
 import pytest
-from fetch_server import Served, file_server
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from loopback import Handler, serving
 
 from pargo.data.fetch import fetch
 from pargo.errors import PargoError
+from tests.helpers.fetch_server import Served, file_server
+from tests.helpers.loopback import Handler, serving
 
 DATA = bytes(range(256)) * 1000
 SHA256 = hashlib.sha256(DATA).hexdigest()

@@ -25,7 +25,7 @@ from pargo.data.importers.convert import convert_language_model
 from pargo.data.importers.gguf_settings import carry_over, check_settings
 from pargo.errors import InputError
 from pargo.models.language import load_tokenizer
-from tests.data.gguf_files import VOCABULARY, small_model, write_gguf, write_settings
+from tests.helpers.gguf_files import VOCABULARY, small_model, write_gguf, write_settings
 
 SIZE = 16  # channels of a head
 HALF = SIZE // 2  # as many frequencies

@@ -11,7 +11,6 @@ import unicodedata
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_image_shards import bring, files, jpeg, one_process, write_tar  # noqa: F401
 
 from pargo.captions import build, filter
 from pargo.config.captions import Captions
@@ -24,6 +23,7 @@ from pargo.data.importers.image_key import escape, split_name, unescape
 from pargo.data.scenes import draw_scene, encode_png, render
 from pargo.errors import InputError
 from pargo.report import captions as report
+from tests.data.test_image_shards import bring, files, jpeg, one_process, write_tar  # noqa: F401
 
 KEYS = (
     "photo 3",

@@ -14,7 +14,6 @@ import time
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from loopback import Handler, serving
 from PIL import Image
 
 from pargo.config.sources import ImageShardsSource
@@ -22,6 +21,7 @@ from pargo.data.downloads import fetch_download
 from pargo.data.importers.image_shards import import_image_shards
 from pargo.data.versions import Img2dataset
 from pargo.errors import PargoError
+from tests.helpers.loopback import Handler, serving
 
 SIZES = {"wide": (900, 600), "plain": (300, 240), "tiny": (60, 40)}
 ROW = Img2dataset(kind="img2dataset", addresses="index", folder="images", columns=("punsafe",))

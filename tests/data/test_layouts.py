@@ -9,11 +9,11 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from test_shards import png
 
 from pargo.config.sources import ConversationsSource
 from pargo.data.importers.conversations import import_conversations
 from pargo.data.shards import Shards
+from tests.data.test_shards import png
 
 DOT, LINE = png(1), png(2)
 # what every file of LAYOUTS says: two images, of which the second is asked about twice

@@ -11,7 +11,6 @@ import timm
 import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
-from test_shards import png
 
 from pargo.captions.engines import make_engine
 from pargo.captions.samples import read_samples
@@ -28,6 +27,7 @@ from pargo.errors import InputError, PargoError
 from pargo.manifest import verify
 from pargo.models.language import load_language_model
 from pargo.models.vision import load_vision_tower
+from tests.data.test_shards import png
 
 TOWER, TAG = "test_vit2", "r160_in1k"
 SHAPE = {"hidden_size": 16, "intermediate_size": 43, "num_hidden_layers": 1, "num_attention_heads": 2}

@@ -4,7 +4,6 @@ import re
 from random import Random
 
 import pytest
-from test_conversations import truth
 
 from pargo.config.experiment import load_config
 from pargo.data.conversations import PAIRS, build_conversation
@@ -12,6 +11,7 @@ from pargo.data.images import open_images
 from pargo.data.mini_mme import choose, write_mini_mme
 from pargo.data.scenes import draw_scene, render
 from pargo.data.template import MME_SUFFIX
+from tests.data.test_conversations import truth
 
 TASKS = ("existence", "count", "position", "color", "OCR")
 

@@ -8,7 +8,6 @@ import pytest
 import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from tiny_tokenizers import FAMILIES, PREFIXED, family, save, sentencepiece_model, spell
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers
 from transformers import GPTSw3Tokenizer, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
@@ -30,6 +29,7 @@ from pargo.data.pieces import (
 )
 from pargo.errors import InputError
 from pargo.models.language import load_tokenizer
+from tests.helpers.tiny_tokenizers import FAMILIES, PREFIXED, family, save, sentencepiece_model, spell
 
 ALL = [*FAMILIES, "gpt_sw3", "gpt_sw3_legacy"]
 WORDS = ("</s>", "<s>", "<|im_end|>", "<|endoftext|>", "<|eot_id|>", "<image>", "<unk>")

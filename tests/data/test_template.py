@@ -1,7 +1,6 @@
 """What is supervised, and that a prompt of evaluation has the ids it had in training."""
 
 import pytest
-from tiny_tokenizers import family
 
 from pargo.data.random_models import byte_tokenizer
 from pargo.data.template import (
@@ -15,6 +14,7 @@ from pargo.data.template import (
     expand_images,
     stop_ids,
 )
+from tests.helpers.tiny_tokenizers import family
 
 TOKENIZER = byte_tokenizer()
 TURNS = [("Is there a circle?" + MME_SUFFIX, "yes"), ("How many shapes?", "two")]

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from tiny_tokenizers import FAMILIES
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from pargo.config.experiment import load_config
@@ -16,6 +15,7 @@ from pargo.errors import PargoError
 from pargo.export import run
 from pargo.export.run import export
 from pargo.layout import Layout
+from tests.helpers.tiny_tokenizers import FAMILIES
 
 
 def _language(name: str, folder: Path) -> None:

@@ -13,7 +13,6 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
-from tiny_tokenizers import FAMILIES, family
 from transformers.cli.serving.utils import BaseHandler, Modality
 
 from pargo.benchmarks.prompts import Preset
@@ -35,6 +34,7 @@ from pargo.export.chat_templates import CHAT_TEMPLATES
 from pargo.export.load import load_processor
 from pargo.models.image_processor import PargoImageProcessor
 from pargo.models.processor import PargoProcessor
+from tests.helpers.tiny_tokenizers import FAMILIES, family
 
 NUM_IMAGE_TOKENS = 3
 CONVERSATIONS = {

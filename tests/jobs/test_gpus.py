@@ -18,7 +18,7 @@ from pargo.jobs.launcher import launch
 
 @pytest.fixture(autouse=True)
 def toy_stage_is_importable(monkeypatch):
-    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
 
 
 @pytest.fixture
@@ -48,7 +48,7 @@ def test_a_local_job_sees_what_its_caller_sees(kwargs, tmp_path, monkeypatch, vi
         monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     else:
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
-    launch("toy_stage", kwargs, name="toy", run_directory=tmp_path / "runs" / "toy")
+    launch("tests.helpers.toy_stage", kwargs, name="toy", run_directory=tmp_path / "runs" / "toy")
     assert kwargs["trace"].read_text().rstrip("\n").split(" ", 2)[2] == repr(visible)
     assert kwargs["output"].is_dir()
 
@@ -161,7 +161,12 @@ def test_processes_that_a_local_job_would_not_start_are_refused(tmp_path):
     kwargs = {"settings": {}, "output": tmp_path / "out"}
     with pytest.raises(PargoError, match=r"asks for 2 processes, .*: set tasks_per_node: 1"):
         launch(
-            "toy_stage", kwargs, name="toy", run_directory=tmp_path / "toy", executor=str(jobs), stage_name="pretrain"
+            "tests.helpers.toy_stage",
+            kwargs,
+            name="toy",
+            run_directory=tmp_path / "toy",
+            executor=str(jobs),
+            stage_name="pretrain",
         )
 
 

@@ -26,19 +26,19 @@ from pargo.jobs.stream import LogStream, tail
 from pargo.layout import manifest_path
 from pargo.manifest import publish, verify
 
+TOY = "tests.helpers.toy_stage"
 LAUNCHER = """
 import json, sys
 from pathlib import Path
 from pargo.jobs.launcher import launch
 kwargs = {name: value if name == "settings" else Path(value) for name, value in json.loads(sys.argv[1]).items()}
-launch("toy_stage", kwargs, name="toy", run_directory=Path(sys.argv[2]))
+launch("tests.helpers.toy_stage", kwargs, name="toy", run_directory=Path(sys.argv[2]))
 """
 
 
 @pytest.fixture(autouse=True)
 def toy_stage_is_importable(monkeypatch):
-    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))
-    monkeypatch.syspath_prepend(str(Path(__file__).parent))
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
 
 
 @pytest.fixture
@@ -94,7 +94,7 @@ def num_runs(kwargs: dict) -> int:
 
 def test_a_job_runs_to_its_end_and_its_log_is_shown(kwargs, runs, capsys):
     kwargs["settings"]["lines"] = 5
-    launch("toy_stage", kwargs, name="toy", run_directory=runs)
+    launch(TOY, kwargs, name="toy", run_directory=runs)
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("toy: job ")
     # without a terminal, progress is shown sparingly; submitit's own lines never
@@ -102,29 +102,29 @@ def test_a_job_runs_to_its_end_and_its_log_is_shown(kwargs, runs, capsys):
     assert kwargs["output"].is_dir()
     assert kwargs["trace"].read_text().split()[1] == "3"  # OMP_NUM_THREADS
     kwargs["output"].rmdir()
-    launch("toy_stage:run", kwargs, name="toy", run_directory=runs)  # nothing of the first run is in the way
+    launch(f"{TOY}:run", kwargs, name="toy", run_directory=runs)  # nothing of the first run is in the way
     assert num_runs(kwargs) == 2
 
 
 def test_inline_is_the_same_without_a_job(kwargs, runs, monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     monkeypatch.setenv("MKL_NUM_THREADS", "1")
-    launch("toy_stage", kwargs, name="toy", run_directory=runs, executor="inline")
+    launch(TOY, kwargs, name="toy", run_directory=runs, executor="inline")
     assert kwargs["output"].is_dir()
     kwargs["settings"]["fail"] = "expected"
     with pytest.raises(PargoError, match="the width must be even"):
-        launch("toy_stage", kwargs, name="toy", run_directory=runs, executor="inline")
+        launch(TOY, kwargs, name="toy", run_directory=runs, executor="inline")
 
 
 def test_an_unknown_executor_names_the_choices(kwargs, runs):
     with pytest.raises(PargoError, match="'cloud' is not known; choices: inline, local, or the path of a jobs file"):
-        launch("toy_stage", kwargs, name="toy", run_directory=runs, executor="cloud")
+        launch(TOY, kwargs, name="toy", run_directory=runs, executor="cloud")
 
 
 def test_a_failure_shows_the_end_of_the_log(kwargs, runs, capsys):
     kwargs["settings"]["fail"] = "bug"
     with pytest.raises(PargoError) as caught:
-        launch("toy_stage", kwargs, name="toy", run_directory=runs)
+        launch(TOY, kwargs, name="toy", run_directory=runs)
     text = str(caught.value)
     assert "ValueError: a bug" in text.splitlines()[0]
     assert "| line 49" in text
@@ -132,14 +132,14 @@ def test_a_failure_shows_the_end_of_the_log(kwargs, runs, capsys):
     log = Path(text.splitlines()[1].removeprefix("last lines of ").removesuffix(":"))
     assert "line 0" in log.read_text()
     with pytest.raises(PargoError):  # the next call tries again, it does not repeat the old failure
-        launch("toy_stage", kwargs, name="toy", run_directory=runs)
+        launch(TOY, kwargs, name="toy", run_directory=runs)
     assert num_runs(kwargs) == 2
 
 
 def test_an_expected_failure_is_told_in_its_own_words(kwargs, runs):
     kwargs["settings"]["fail"] = "expected"
     with pytest.raises(PargoError, match=r"^toy: the width must be even\n"):
-        launch("toy_stage", kwargs, name="toy", run_directory=runs)
+        launch(TOY, kwargs, name="toy", run_directory=runs)
 
 
 def test_a_launcher_killed_leaves_the_job_and_the_next_attaches(kwargs, runs, start, tmp_path, capsys):
@@ -164,7 +164,7 @@ def test_a_job_that_finished_unwatched_is_harvested(kwargs, runs, start, tmp_pat
     first.wait()
     kwargs["wait_for"].touch()
     wait_until(lambda: result(JobRecord.read(runs), runs))
-    launch("toy_stage", kwargs, name="toy", run_directory=runs)
+    launch(TOY, kwargs, name="toy", run_directory=runs)
     assert num_runs(kwargs) == 1
 
 
@@ -183,7 +183,7 @@ def test_a_finished_job_whose_output_snakemake_deleted_gets_it_back(kwargs, runs
     """Snakemake deletes outputs before it runs a rule again: here of a job that ended while no driver was there."""
     finish_alone(kwargs, runs, start, tmp_path)
     kwargs["output"].rmdir()
-    launch("toy_stage", kwargs, name="toy", run_directory=runs)
+    launch(TOY, kwargs, name="toy", run_directory=runs)
     assert kwargs["output"].is_dir()
     assert num_runs(kwargs) == 1
     assert not (runs / FINISHED).exists()
@@ -193,7 +193,7 @@ def test_a_finished_job_of_which_nothing_is_left_runs_again(kwargs, runs, start,
     finish_alone(kwargs, runs, start, tmp_path)
     kwargs["output"].rmdir()
     shutil.rmtree(runs / FINISHED)
-    launch("toy_stage", kwargs, name="toy", run_directory=runs)
+    launch(TOY, kwargs, name="toy", run_directory=runs)
     assert num_runs(kwargs) == 2
 
 
@@ -228,7 +228,7 @@ def test_a_killed_job_is_reported_and_submitted_again(kwargs, runs, start, tmp_p
     assert first.wait(30) == 1
     assert "ended without a result" in (runs.parent / "launcher-0.log").read_text()
     kwargs["wait_for"].touch()
-    launch("toy_stage", kwargs, name="toy", run_directory=runs)
+    launch(TOY, kwargs, name="toy", run_directory=runs)
     assert "was lost; submitting it again" in capsys.readouterr().out
     assert num_runs(kwargs) == 2
 
@@ -238,7 +238,7 @@ def test_a_job_with_another_spec_is_cancelled(kwargs, runs, start, tmp_path, cap
     wait_until(lambda: num_runs(kwargs))
     old = psutil.Process(int(kwargs["trace"].read_text().split()[0]))
     first.kill()
-    launch("toy_stage", kwargs, name="toy", run_directory=runs)
+    launch(TOY, kwargs, name="toy", run_directory=runs)
     assert "does something else; cancelling it" in capsys.readouterr().out
     assert not old.is_running()
     assert num_runs(kwargs) == 2

@@ -21,18 +21,18 @@ from pargo.jobs.record import Attempts, JobRecord
 from pargo.jobs.stage import Stage
 from pargo.jobs.submission import submit
 from pargo.reproduce import _settle
-from tests.project_marks import make_project
+from tests.helpers.project_marks import make_project
 
 
 @pytest.fixture
 def job(tmp_path, monkeypatch) -> Iterator[JobRecord]:
     """A running job of the toy stage, in a project folder."""
-    monkeypatch.setenv("PYTHONPATH", f"{Path(__file__).parent}:{Path(__file__).parents[2]}")
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
     make_project(tmp_path)
     monkeypatch.chdir(tmp_path)
     run_directory = Path("runs/toy/pretrain/pargo/seed-0")
     arguments = {"output": tmp_path / "out", "trace": tmp_path / "trace", "wait_for": tmp_path / "go"}
-    stage = Stage("toy_stage", "run", '{"lines": 3}', arguments, run_directory, (), Resources())
+    stage = Stage("tests.helpers.toy_stage", "run", '{"lines": 3}', arguments, run_directory, (), Resources())
     run_directory.mkdir(parents=True)
     [(_, record)] = submit([stage], LOCAL, run_directory)
     end = time.monotonic() + 30

@@ -135,7 +135,9 @@ def test_without_slurm_the_message_says_so(tmp_path, monkeypatch):
     jobs = tmp_path / "jobs.yaml"
     jobs.write_text("defaults: {partition: low}\n")
     with pytest.raises(PargoError, match="this is no SLURM cluster"):
-        launch("toy_stage", {"settings": {}}, name="toy", run_directory=tmp_path / "run", executor=str(jobs))
+        launch(
+            "tests.helpers.toy_stage", {"settings": {}}, name="toy", run_directory=tmp_path / "run", executor=str(jobs)
+        )
     assert JobRecord.read(tmp_path / "run") is None
     assert Jobs().backend == "slurm"
 

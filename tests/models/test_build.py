@@ -15,7 +15,7 @@ from pargo.models.build import build_model, load_own_weights, own_state_dict
 from pargo.models.generate import generate
 from pargo.models.language import load_language_model, load_tokenizer, resolve_precision
 from pargo.models.vlm import PargoForConditionalGeneration, PargoModel
-from tests.models.builders import FEATURE_SIZE, NUM_PATCHES, mlp_config, pargo_config, vision
+from tests.helpers.model_builders import FEATURE_SIZE, NUM_PATCHES, mlp_config, pargo_config, vision
 
 LANGUAGE = Language(source="llama", precision="fp32")
 LORA = Adapter(rank=2, alpha=4, target_modules=("q_proj", "k_proj", "v_proj"))

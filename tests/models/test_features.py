@@ -19,7 +19,7 @@ from pargo.manifest import publish, read_manifest, read_provenance
 from pargo.models.features import FeaturesSettings, encode, run
 from pargo.models.image_processor import PargoImageProcessor
 from pargo.models.vision import load_vision_tower
-from tests.models.builders import vision
+from tests.helpers.model_builders import vision
 
 SETTINGS = FeaturesSettings(split="test", vision=vision(16, 112, feature_layers=2))
 

@@ -13,7 +13,7 @@ from PIL import Image
 from pargo.data.random_models import write_random_vision
 from pargo.errors import InputError
 from pargo.models.image_processor import PargoImageProcessor, as_seen
-from tests.models.builders import vision
+from tests.helpers.model_builders import vision
 
 MEAN, STD = (0.5, 0.4, 0.3), (0.2, 0.3, 0.4)
 

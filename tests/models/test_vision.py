@@ -16,7 +16,7 @@ from safetensors.torch import load_file, save_file
 from pargo.data.random_models import write_random_vision
 from pargo.errors import PargoError
 from pargo.models.vision import PargoVisionConfig, VisionTower, load_vision_tower
-from tests.models.builders import vision
+from tests.helpers.model_builders import vision
 
 VIT = "test_vit"
 MEAN, STD = (0.5, 0.4, 0.3), (0.2, 0.3, 0.4)

@@ -10,7 +10,7 @@ from pargo.errors import InputError
 from pargo.models.configuration import PargoConfig
 from pargo.models.vision import PargoVisionConfig
 from pargo.models.vlm import PargoForConditionalGeneration
-from tests.models.builders import pargo_config
+from tests.helpers.model_builders import pargo_config
 
 TOWER = PargoVisionConfig(architecture="eva02_tiny_patch14_224", image_size=56, num_patches=16, feature_size=192)
 LLAMA = LlamaConfig(

@@ -6,7 +6,8 @@ import os
 from pathlib import Path
 
 import pytest
-from report_project import Project, make_settings
+
+from tests.helpers.report_project import Project, make_settings
 
 
 @pytest.fixture(scope="session")

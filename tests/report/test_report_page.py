@@ -9,12 +9,12 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-from report_project import Project, make_settings
 
 from pargo.errors import PargoError
 from pargo.report import figures, page, tables
 from pargo.report.samples import COUNT, choose, samples
 from pargo.report.scores import Scores
+from tests.helpers.report_project import Project, make_settings
 
 
 class Links(HTMLParser):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from training_world import World, make_world
+
+from tests.helpers.training_world import World, make_world
 
 
 @pytest.fixture(scope="session")

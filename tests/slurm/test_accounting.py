@@ -5,13 +5,13 @@ from __future__ import annotations
 import socket
 from collections.abc import Iterator
 
-import accounting
 import pytest
-from launchers import Launchers
-from private_slurm import missing_programs as missing_slurm
-from private_slurm import wait_until
 
 from pargo.jobs.record import JobRecord
+from tests.helpers import slurm_accounting as accounting
+from tests.helpers.launchers import Launchers
+from tests.helpers.private_slurm import missing_programs as missing_slurm
+from tests.helpers.private_slurm import wait_until
 
 
 def free_port() -> int:
@@ -42,7 +42,7 @@ def test_what_the_launcher_says_is_what_the_accounts_say(accounts, tmp_path, set
     launchers, go = Launchers(tmp_path, defaults={"max_failures": 0}), tmp_path / "go"
     kwargs = {"settings": settings, "output": tmp_path / "out", "trace": tmp_path / "trace", "wait_for": go}
     try:
-        launcher = launchers.start("toy_stage", kwargs)
+        launcher = launchers.start("tests.helpers.toy_stage", kwargs)
         wait_until(kwargs["trace"].exists, 60, "the job")
         job_id = JobRecord.read(launchers.root / "runs/toy").job_id
         wait_until(lambda: accounts.accounted(job_id)[:1] == ["RUNNING"], 30, "the account of a running job")

@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from launchers import STAGES, Launchers
-from private_slurm import Cluster, wait_until
 from safetensors.torch import load, load_file
-from training_world import World
 
 from pargo.jobs.record import Attempts, JobRecord
+from tests.helpers.launchers import ROOT, Launchers
+from tests.helpers.private_slurm import Cluster, wait_until
+from tests.helpers.training_world import World
 
 
 @pytest.fixture
@@ -47,7 +47,7 @@ def job_of(launchers: Launchers, name: str = "toy") -> str:
 
 def test_a_job_runs_to_its_end_and_its_log_is_shown(cluster, launchers, kwargs):
     before = set(cluster.jobs())  # the controller forgets old ones
-    assert launchers.start("toy_stage", kwargs).wait(60) == 0, launchers.log()
+    assert launchers.start("tests.helpers.toy_stage", kwargs).wait(60) == 0, launchers.log()
     assert kwargs["output"].is_dir()
     assert "started" in launchers.log()
     assert "finished" in launchers.log()
@@ -57,11 +57,11 @@ def test_a_job_runs_to_its_end_and_its_log_is_shown(cluster, launchers, kwargs):
 def test_a_killed_launcher_leaves_the_job_and_the_next_attaches(cluster, launchers, kwargs, tmp_path):
     before = set(cluster.jobs())  # the controller forgets old ones
     kwargs["wait_for"] = tmp_path / "go"
-    first = launchers.start("toy_stage", kwargs)
+    first = launchers.start("tests.helpers.toy_stage", kwargs)
     wait_until(lambda: num_runs(kwargs))
     first.kill()
-    second = launchers.start("toy_stage", kwargs)
-    third = launchers.start("toy_stage", kwargs)  # two at once: both wait for the one job
+    second = launchers.start("tests.helpers.toy_stage", kwargs)
+    third = launchers.start("tests.helpers.toy_stage", kwargs)  # two at once: both wait for the one job
     wait_until(lambda: "attached" in launchers.log(1) and "attached" in launchers.log(2))
     kwargs["wait_for"].touch()
     assert (second.wait(60), third.wait(60)) == (0, 0)
@@ -81,9 +81,9 @@ def test_a_killed_launcher_leaves_the_job_and_the_next_attaches(cluster, launche
 )
 def test_a_launcher_killed_between_submitting_and_noting(cluster, launchers, kwargs, before):
     jobs = set(cluster.jobs())
-    assert launchers.start("toy_stage", kwargs, before=before).wait(60) == -signal.SIGKILL
+    assert launchers.start("tests.helpers.toy_stage", kwargs, before=before).wait(60) == -signal.SIGKILL
     assert job_of(launchers) == ""
-    assert launchers.start("toy_stage", kwargs).wait(60) == 0, launchers.log()
+    assert launchers.start("tests.helpers.toy_stage", kwargs).wait(60) == 0, launchers.log()
     assert "whose launcher was killed" in launchers.log()
     assert num_runs(kwargs) == 1
     assert len(set(cluster.jobs()) - jobs) == 1
@@ -92,14 +92,14 @@ def test_a_launcher_killed_between_submitting_and_noting(cluster, launchers, kwa
 def test_a_launcher_killed_before_submitting(cluster, launchers, kwargs):
     jobs = set(cluster.jobs())
     before = "from pargo.jobs.slurm import Slurm; Slurm.submit = lambda *a: os.kill(os.getpid(), 9)"
-    assert launchers.start("toy_stage", kwargs, before=before).wait(60) == -signal.SIGKILL
-    assert launchers.start("toy_stage", kwargs).wait(60) == 0, launchers.log()
+    assert launchers.start("tests.helpers.toy_stage", kwargs, before=before).wait(60) == -signal.SIGKILL
+    assert launchers.start("tests.helpers.toy_stage", kwargs).wait(60) == 0, launchers.log()
     assert num_runs(kwargs) == 1
     assert len(set(cluster.jobs()) - jobs) == 1
 
 
 def test_scancel_by_hand_is_told_and_not_tried_again(cluster, launchers, kwargs, tmp_path):
-    launcher = launchers.start("toy_stage", kwargs | {"wait_for": tmp_path / "never"})
+    launcher = launchers.start("tests.helpers.toy_stage", kwargs | {"wait_for": tmp_path / "never"})
     wait_until(lambda: num_runs(kwargs))
     job = job_of(launchers)
     cluster.run("scancel", job)
@@ -111,7 +111,7 @@ def test_scancel_by_hand_is_told_and_not_tried_again(cluster, launchers, kwargs,
 
 def test_a_job_that_exits_1_is_tried_as_often_as_said(cluster, launchers, kwargs):
     launchers.configure(defaults={"max_failures": 2})
-    assert launchers.start("toy_stage", kwargs | {"settings": {"fail": "bug"}}).wait(120) == 1
+    assert launchers.start("tests.helpers.toy_stage", kwargs | {"settings": {"fail": "bug"}}).wait(120) == 1
     assert num_runs(kwargs) == 3
     assert "failed: ValueError: a bug (3 times)" in launchers.log()
     assert "| line 49" in launchers.log()
@@ -120,7 +120,7 @@ def test_a_job_that_exits_1_is_tried_as_often_as_said(cluster, launchers, kwargs
 
 def test_an_expected_failure_is_not_tried_again(cluster, launchers, kwargs):
     launchers.configure(defaults={"max_failures": 2})
-    assert launchers.start("toy_stage", kwargs | {"settings": {"fail": "expected"}}).wait(60) == 1
+    assert launchers.start("tests.helpers.toy_stage", kwargs | {"settings": {"fail": "expected"}}).wait(60) == 1
     assert num_runs(kwargs) == 1
     assert "toy: the width must be even" in launchers.log()
 
@@ -128,7 +128,7 @@ def test_an_expected_failure_is_not_tried_again(cluster, launchers, kwargs):
 @pytest.mark.parametrize("content", [b"", b"\x80\x05garbage", b"\x80\x04K\x01."])
 def test_a_corrupt_result_costs_a_retry_and_no_output(cluster, launchers, kwargs, tmp_path, content):
     kwargs["wait_for"] = tmp_path / "go"
-    launcher = launchers.start("toy_stage", kwargs)
+    launcher = launchers.start("tests.helpers.toy_stage", kwargs)
     wait_until(lambda: num_runs(kwargs))
     record = JobRecord.read(launchers.root / "runs/toy")
     (launchers.root / "runs/toy" / record.folder / f"{record.job_id}_0_result.pkl").write_bytes(content)
@@ -176,7 +176,7 @@ def train(cluster, launchers, world, tmp_path) -> Callable[..., subprocess.Popen
 
     def begin(steps: int = 30, **variables: Any) -> subprocess.Popen:
         kwargs = training(world, tmp_path) | {"run_directory": tmp_path / "runs/training"}
-        process = launchers.start("slow_training", kwargs, "training", **variables)
+        process = launchers.start("tests.helpers.slow_training", kwargs, "training", **variables)
         wait_until(lambda: num_steps(tmp_path) >= steps, 120, f"{steps} steps; {launchers.log()}")
         return process
 
@@ -266,14 +266,14 @@ def test_a_time_limit(cluster, launchers, train, alone, tmp_path):
 def test_too_many_time_limits(cluster, launchers, tmp_path):
     launchers.configure(defaults={"time_minutes": 1, "signal_seconds": 50, "max_timeouts": 0})
     kwargs = {"settings": {}, "output": tmp_path / "out", "trace": tmp_path / "trace", "wait_for": tmp_path / "never"}
-    assert launchers.start("toy_stage", kwargs).wait(120) == 1
+    assert launchers.start("tests.helpers.toy_stage", kwargs).wait(120) == 1
     assert "ran into its limit of 1 min 1 times; what it saved is kept: raise time_minutes" in launchers.log()
 
 
 def test_out_of_memory_is_not_tried_again(cluster, launchers, tmp_path):
     launchers.configure(defaults={"memory_gb": 1, "max_failures": 3})
     kwargs = {"settings": {}, "output": tmp_path / "out"}
-    assert launchers.start("greedy_stage", kwargs).wait(120) == 1
+    assert launchers.start("tests.helpers.greedy_stage", kwargs).wait(120) == 1
     assert "out of memory: lower the stage's micro_batch_size, or raise memory_gb" in launchers.log()
     assert "trying again" not in launchers.log()
 
@@ -301,7 +301,7 @@ def shared(tmp_path: Path) -> Iterator[Callable[[str], None]]:
 def test_a_shared_folder_that_is_read_only_for_a_while(cluster, launchers, kwargs, tmp_path, shared):
     before = set(cluster.jobs())  # the controller forgets old ones
     shared("ro")
-    first = launchers.start("toy_stage", kwargs | {"wait_for": tmp_path / "go"})
+    first = launchers.start("tests.helpers.toy_stage", kwargs | {"wait_for": tmp_path / "go"})
     wait_until(lambda: "Read-only file system; waiting" in launchers.log())
     shared("rw")
     wait_until(lambda: num_runs(kwargs))
@@ -310,7 +310,7 @@ def test_a_shared_folder_that_is_read_only_for_a_while(cluster, launchers, kwarg
     wait_until(kwargs["output"].is_dir)
     wait_until(lambda: not cluster.run("squeue", "-h"))
     shared("ro")  # between the end of the job and its harvest
-    second = launchers.start("toy_stage", kwargs | {"wait_for": tmp_path / "go"})
+    second = launchers.start("tests.helpers.toy_stage", kwargs | {"wait_for": tmp_path / "go"})
     wait_until(lambda: "Read-only file system; waiting" in launchers.log())
     shared("rw")
     assert second.wait(60) == 0, launchers.log()
@@ -322,7 +322,7 @@ def test_a_job_that_does_not_get_its_gpus_ends_at_once(cluster, launchers, kwarg
     """SLURM gives it two; no driver gives it any. It has two processes, and neither waits for the other."""
     launchers.configure(defaults={"max_failures": 3}, stages={"pretrain": {"gpus_per_node": 2}})
     before = set(cluster.jobs())
-    assert launchers.start("toy_stage", kwargs, stage_name="pretrain").wait(60) == 1
+    assert launchers.start("tests.helpers.toy_stage", kwargs, stage_name="pretrain").wait(60) == 1
     text = launchers.log()
     assert "gpus_per_node: 2, so this process should see 2 GPU(s), but it sees 0 on" in text
     assert "driver: " in text
@@ -339,7 +339,7 @@ def test_a_process_that_fails_alone_does_not_leave_the_others_waiting(cluster, l
         "    if os.environ['SLURM_PROCID'] == '1':\n        raise PargoError('only this one')\n    time.sleep(300)\n"
     )
     launchers.configure(stages={"pretrain": {"tasks_per_node": 2}})
-    paths = os.pathsep.join([STAGES, str(tmp_path)])
+    paths = os.pathsep.join([str(ROOT), str(tmp_path)])
     output = {"settings": {}, "output": kwargs["output"]}
     launcher = launchers.start("alone_stage", output, stage_name="pretrain", PYTHONPATH=paths)
     assert launcher.wait(90) == 1
@@ -359,14 +359,14 @@ elements = [
     {"settings": "{}", "output": root / "out" / str(i), "trace": root / "trace", "run_directory": root / "run" / str(i)}
     for i in range(number)
 ]
-launch_array("unreliable_stage", elements, run_directory=root / "run", executor=sys.argv[3])
+launch_array("tests.helpers.unreliable_stage", elements, run_directory=root / "run", executor=sys.argv[3])
 """
 
 
 def test_an_array_in_which_one_of_twenty_fails(cluster, launchers, tmp_path):
     launchers.configure(array_limit=6, defaults={"memory_gb": 1, "max_failures": 3})
     command = [sys.executable, "-c", ARRAY, str(tmp_path), str(ELEMENTS), str(launchers.jobs_file)]
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join([STAGES, os.environ.get("PYTHONPATH", "")])}
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
     with (tmp_path / "log").open("w") as log:
         launcher = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
     most = 0

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from training_world import World, make_world
 
 from pargo.config.models import Vision
 from pargo.data.random_models import write_random_vision
 from pargo.manifest import publish
 from pargo.models import features
+from tests.helpers.training_world import World, make_world
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,6 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from processes import finish, job, start, train
 from safetensors.torch import load_file
 
 from pargo.data.template import IGNORE_INDEX, IMAGE, Encoded
@@ -19,6 +18,7 @@ from pargo.errors import PargoError
 from pargo.train.batch import length, num_supervised
 from pargo.train.cut import LOOKED_AT, Cut, add_up, check_room, estimate, lines, shorten
 from pargo.train.data import TrainingData
+from tests.helpers.training_processes import finish, job, start, train
 
 IMAGE_TOKENS = 5  # of the world's projector
 NO_DROPOUT = {"rank": 4, "alpha": 8, "learning_rate": 5e-4}

@@ -9,9 +9,7 @@ from typing import Any
 import pytest
 import torch
 import yaml
-from processes import train
 from safetensors.torch import load_file, save_file
-from training_world import NUM_IMAGES, World
 
 from pargo.config.base import canonical_json
 from pargo.config.experiment import Config, parse_config
@@ -20,6 +18,8 @@ from pargo.data.feature_store import write_features
 from pargo.data.random_models import write_random_language
 from pargo.manifest import publish
 from pargo.models.projectors import PROJECTORS
+from tests.helpers.training_processes import train
+from tests.helpers.training_world import NUM_IMAGES, World
 
 CONFIGS = {path.stem: yaml.safe_load(path.read_text()) for path in sorted(Path("config").glob("*.yaml"))}
 QUICK = CONFIGS["quick"]

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from processes import finish, job, start, train
 from safetensors.torch import load_file
 
 from pargo.train.data import Steps
+from tests.helpers.training_processes import finish, job, start, train
 
 EXACT = 1e-6  # float32
 RANKS = [

@@ -15,7 +15,6 @@ from pathlib import Path
 import pytest
 import torch
 from PIL import Image
-from processes import CONTEXT, finish, job, start, train
 from safetensors.torch import load_file
 
 from pargo.config.models import Vision
@@ -26,6 +25,7 @@ from pargo.errors import PargoError
 from pargo.models.image_processor import PargoImageProcessor
 from pargo.train.checkpoint import Checkpoints
 from pargo.train.data import Pixels, TrainingData
+from tests.helpers.training_processes import CONTEXT, finish, job, start, train
 
 
 def killed(world, root: Path, after: int = 5, **changes) -> Path:

@@ -7,12 +7,12 @@ import json
 import pytest
 import torch
 from peft import LoraConfig, inject_adapter_in_model
-from processes import job, train
 from torch import nn
 
 from pargo.errors import PargoError
 from pargo.train import pretrain
 from pargo.train.engine import Reached
+from tests.helpers.training_processes import job, train
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,9 @@ import time
 from pathlib import Path
 
 import pytest
-from processes import finish, job, start, train
 from safetensors.torch import load_file
+
+from tests.helpers.training_processes import finish, job, start, train
 
 CASES = [(stage, zero_stage) for stage in ("pretrain", "finetune") for zero_stage in (0, 2, 3)]
 STEPS = 6

@@ -9,7 +9,6 @@ from itertools import permutations
 import pytest
 import torch
 from deepspeed import DeepSpeedEngine
-from processes import job, train
 from safetensors.torch import load_file
 
 from pargo.data.shards import Shards
@@ -18,6 +17,7 @@ from pargo.errors import PargoError
 from pargo.manifest import verify
 from pargo.models.language import load_tokenizer
 from pargo.train.texts import ConversationDataset
+from tests.helpers.training_processes import job, train
 
 
 @pytest.fixture(scope="module")

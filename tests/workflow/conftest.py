@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from workflow_project import Project, copy_project
+
+from tests.helpers.workflow_project import Project, copy_project
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,6 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from official_files import WRITERS
 
 from pargo.code import ROOT
 from pargo.config.base import canonical_json
@@ -15,6 +14,7 @@ from pargo.config.experiment import load_config
 from pargo.config.stages import download
 from pargo.data.download import DownloadSettings, run
 from pargo.manifest import verify
+from tests.helpers.official_files import WRITERS
 
 PAPER = load_config(ROOT / "config/paper.yaml")
 OFFICIAL = {name: source for name, source in PAPER.sources.items() if source.kind == "official"}

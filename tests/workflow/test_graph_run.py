@@ -5,11 +5,10 @@ import shutil
 import sys
 from pathlib import Path
 
-from workflow_project import Project
-
 from pargo.layout import Layout
 from pargo.manifest import RUN_RECORD, verify
 from pargo.report.settings import FIGURES, TABLES
+from tests.helpers.workflow_project import Project
 
 REPORT = {"report_tables", "report_figures", "report_page"}
 

@@ -3,7 +3,7 @@
 import subprocess
 import sys
 
-from workflow_project import ROOT
+from tests.helpers.workflow_project import ROOT
 
 # one Python environment, locked by requirements.lock, serves all rules
 ALLOWED = ("Specify a conda environment or container for each rule",)

@@ -10,8 +10,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-from official_files import WRITERS
-from workflow_project import Project
+
+from tests.helpers.official_files import WRITERS
+from tests.helpers.workflow_project import Project
 
 # what `pargo score` takes of a run's exports, with {source} for the folder of the official files
 EXPORTS = {

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 import yaml
-from private_slurm import Cluster, wait_until
-from workflow_project import Project, copy_project
 
 from pargo.jobs.record import JobRecord
 from pargo.manifest import RUN_RECORD
+from tests.helpers.private_slurm import Cluster, wait_until
+from tests.helpers.workflow_project import Project, copy_project
 
 PROFILE = Path("workflow/profiles/slurm")
 HEAVY = {"fingerprint", "select", "caption", "filter", "features", "pretrain", "finetune", "evaluate"}

@@ -1,6 +1,6 @@
 """`pargo score --as`: the figures of other harnesses, as their packages gave them for the same answers.
 
-`cases.json` holds answers and the packages' figures, with tool and version; `python -m tests.bench.harnesses --record`
+`cases.json` holds answers and the packages' figures, with tool and version; `python -m bench.harnesses --record`
 writes it. `tests/benchmarks/cases` holds small files, and `case.json` what the real tools gave for them.
 """
 
@@ -15,13 +15,13 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from bench.harnesses import merge, render
 from pargo.benchmarks.harnesses import HARNESSES, check, compare, harness_record
 from pargo.benchmarks.harnesses.lmms_eval import without_thoughts
 from pargo.benchmarks.harnesses.show import show
 from pargo.benchmarks.records import PREDICTIONS, Answered, Prediction, write_predictions
 from pargo.benchmarks.score import score_answers, score_files
 from pargo.errors import PargoError
-from tests.bench.harnesses import merge, render
 from tests.benchmarks.test_commands import pargo
 
 FOLDER = Path(__file__).parent

@@ -9,7 +9,6 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from mmbench_official import TEXTS, encode, make_rows, picture, write_table
 
 from pargo.benchmarks.mmbench import results
 from pargo.benchmarks.mmbench.dataset import import_files, read_questions
@@ -20,6 +19,7 @@ from pargo.benchmarks.score import score_answers, score_files
 from pargo.config.benchmarks import MMBench
 from pargo.data.images import open_images
 from pargo.errors import PargoError
+from tests.helpers.mmbench_official import TEXTS, encode, make_rows, picture, write_table
 
 BENCHMARK = MMBench(kind="mmbench", source="mmbench")
 LEAVES = {"ocr": ("FP-S", 2), "image_scene": ("CP", 2)}

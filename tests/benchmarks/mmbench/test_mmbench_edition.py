@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from mmbench_official import dev_rows, write_table
 
 from pargo.benchmarks.compare import compare
 from pargo.benchmarks.mmbench.edition import SIZES, edition
@@ -12,6 +11,7 @@ from pargo.benchmarks.records import Answered
 from pargo.benchmarks.score import score_files, to_json
 from pargo.benchmarks.show import show
 from pargo.errors import PargoError
+from tests.helpers.mmbench_official import dev_rows, write_table
 
 
 def answers(*tables: str, split: str = "", question: str = "What is it?") -> list[Answered]:

@@ -7,11 +7,11 @@ import zipfile
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from mmbench_official import encode, make_rows, picture, write_table
 
 from pargo.benchmarks.mmbench.dataset import import_files
 from pargo.benchmarks.score import score_files
 from pargo.errors import PargoError
+from tests.helpers.mmbench_official import encode, make_rows, picture, write_table
 
 PIECES = [
     b"\t",

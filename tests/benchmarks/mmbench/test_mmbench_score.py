@@ -12,17 +12,6 @@ from pathlib import Path
 import pytest
 from hypothesis import Phase, example, given, settings
 from hypothesis import strategies as st
-from mmbench_official import (
-    LEAVES,
-    TEXTS,
-    VERSIONS,
-    as_read,
-    dev_rows,
-    make_rows,
-    official_letter,
-    official_tool,
-    write_table,
-)
 
 from pargo.benchmarks.compare import compare
 from pargo.benchmarks.mmbench.answers import RULES, parse
@@ -34,6 +23,17 @@ from pargo.benchmarks.records import Answered, Question
 from pargo.benchmarks.score import score_answers, score_files, to_json
 from pargo.config.benchmarks import MMBench
 from pargo.errors import PargoError
+from tests.helpers.mmbench_official import (
+    LEAVES,
+    TEXTS,
+    VERSIONS,
+    as_read,
+    dev_rows,
+    make_rows,
+    official_letter,
+    official_tool,
+    write_table,
+)
 
 SMALL = {"ocr": ("FP-S", 4), "image_scene": ("CP", 3)}
 PLAIN = [text for text in TEXTS if text not in MISSING]

@@ -5,7 +5,6 @@ from typing import get_args
 
 import pytest
 from PIL import Image
-from tiny_tokenizers import family, spell
 
 from pargo.benchmarks.mme.dataset import read_questions
 from pargo.benchmarks.mme.prompt import PRESETS
@@ -15,6 +14,7 @@ from pargo.config.benchmarks import MME, MiniMME
 from pargo.data.images import open_images
 from pargo.data.mini_mme import write_mini_mme
 from pargo.errors import PargoError
+from tests.helpers.tiny_tokenizers import family, spell
 
 BENCHMARK = MiniMME(kind="mini_mme", source="mini_mme")
 GOOD = "Is it red?\tYes\nIs it blue?\tNo\n"

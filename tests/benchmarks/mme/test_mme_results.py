@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from mme_official import NASTY, NUM_QUESTIONS, official_tool, predict, write_results
 
 from pargo.benchmarks.mme.answers import PREFIX_LENGTHS
 from pargo.benchmarks.mme.results import read, write
@@ -16,6 +15,7 @@ from pargo.benchmarks.mme.tasks import NUM_IMAGES, TASKS
 from pargo.benchmarks.records import Prediction, write_predictions
 from pargo.benchmarks.score import score_answers, score_files, to_json
 from pargo.errors import PargoError
+from tests.helpers.mme_official import NASTY, NUM_QUESTIONS, official_tool, predict, write_results
 
 PAIR = "a.png\tIs it red?\tYes\tyes\na.png\tIs it blue?\tNo\tno\n"
 

@@ -6,13 +6,13 @@ import random
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from mme_official import predict
 
 from pargo.benchmarks.mme.answers import PREFIX_LENGTHS, is_decided, parse, parse_prefix
 from pargo.benchmarks.mme.score import PARSERS, coin_flip, image_values, mark, score
 from pargo.benchmarks.mme.tasks import TASKS
 from pargo.errors import PargoError
 from pargo.report.statistics import total
+from tests.helpers.mme_official import predict
 
 QUESTION = predict({"count": [("", "")]})[0]
 ANSWERS = st.sampled_from(["yes", "no", "Yes.", "NO", "", "maybe", "I say yes", "nothing", "yes or no"]) | st.text(

@@ -8,13 +8,13 @@ import zipfile
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from mmvet_files import make_meta, write_json
 from PIL import Image
 
 from pargo.benchmarks.mmvet.dataset import import_files, read_questions
 from pargo.config.benchmarks import MMVet
 from pargo.data.images import open_images
 from pargo.errors import PargoError
+from tests.helpers.mmvet_files import make_meta, write_json
 
 BENCHMARK = MMVet(kind="mmvet", source="mmvet")
 META = make_meta(24)

@@ -11,14 +11,14 @@ from urllib.parse import urlsplit
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from judge_server import completion, failure, judge_server
-from mmvet_files import SETS, write_json
 
 from pargo.benchmarks.mmvet.judge import Judge, judge_files
 from pargo.benchmarks.mmvet.notebook import first_word
 from pargo.benchmarks.score import score_files
 from pargo.code import ROOT
 from pargo.errors import PargoError
+from tests.helpers.judge_server import completion, failure, judge_server
+from tests.helpers.mmvet_files import SETS, write_json
 
 OPENING = "Compare both.\n\nQuestion | Truth | Prediction | Correctness\n--- | --- | --- | ---\nx? | 1 | 1 | 1.0\n"
 REPLIES = ["0.5", "1.", ".5", "0", "1.0", "0.5 | x", "0.5|x", " 0.5", "0.5\n", "0.7\nso", "1e-1", "0_1", "+1", "-0.0"]

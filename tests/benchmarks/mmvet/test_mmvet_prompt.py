@@ -5,7 +5,6 @@ import typing
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-from tiny_tokenizers import family, spell
 
 from pargo.benchmarks.mmvet.judge_prompt import PROMPT, PROMPT_VERSION, Prompt, parse_grade, read_prompt
 from pargo.benchmarks.mmvet.prompt import PRESETS
@@ -13,6 +12,7 @@ from pargo.benchmarks.records import Question
 from pargo.config.benchmarks import MMVet
 from pargo.errors import PargoError
 from pargo.files import sha256_text
+from tests.helpers.tiny_tokenizers import family, spell
 
 QUESTION = Question(id="v1_0", task="ocr", image="a.png", question="What is x in the equation?", label="-1<AND>-5<OR>5")
 VICUNA = (

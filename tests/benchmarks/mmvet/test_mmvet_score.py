@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from mmvet_files import CAPABILITIES, NASTY, make_grades, make_meta, official_tool, write_json
 
 from pargo.benchmarks.mmvet.answers import parse, proxy_grade
 from pargo.benchmarks.records import Question
@@ -18,6 +17,7 @@ from pargo.benchmarks.score import score_answers, score_files, to_json
 from pargo.benchmarks.summary import headline_groups, is_graded, task_groups
 from pargo.errors import PargoError
 from pargo.report.statistics import total
+from tests.helpers.mmvet_files import CAPABILITIES, NASTY, make_grades, make_meta, official_tool, write_json
 
 NOT_GRADED = {"score": None, "accuracy": None, "accuracy_plus": None, "interval": None}
 

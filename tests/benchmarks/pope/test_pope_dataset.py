@@ -6,7 +6,6 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from pope_files import SPLITS, image_bytes, label, write
 
 from pargo.benchmarks.pope.dataset import import_files, read_questions
 from pargo.benchmarks.pope.prompt import PRESETS
@@ -14,6 +13,7 @@ from pargo.benchmarks.records import Question
 from pargo.config.benchmarks import POPE
 from pargo.data.images import open_images
 from pargo.errors import PargoError
+from tests.helpers.pope_files import SPLITS, image_bytes, label, write
 
 BENCHMARK = POPE(kind="pope", source="pope")
 LABELS = {split: [label(number, split) for number in range(12)] for split in SPLITS}

@@ -5,12 +5,12 @@ import json
 import random
 
 import pytest
-from pope_files import SPLITS, label, lines, write
 
 from pargo.benchmarks.pope.results import write as write_results
 from pargo.benchmarks.records import PREDICTIONS, Prediction, write_predictions
 from pargo.benchmarks.score import score_files, to_json
 from pargo.errors import PargoError
+from tests.helpers.pope_files import SPLITS, label, lines, write
 
 LABELS = [label(number) for number in range(12)]
 ANSWERS = [

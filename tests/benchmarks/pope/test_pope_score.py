@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pope_files import SPLITS, label, write
 
 from pargo.benchmarks.pope.answers import is_decided, is_explicit, parse
 from pargo.benchmarks.pope.score import PARSERS
@@ -16,6 +15,7 @@ from pargo.benchmarks.score import score_answers, score_files
 from pargo.benchmarks.summary import headline_groups, task_groups
 from pargo.errors import PargoError
 from pargo.report.statistics import total
+from tests.helpers.pope_files import SPLITS, label, write
 
 QUESTION = Question(id="random/1", task="random", image="i", question="?", label="yes")
 NASTY = [

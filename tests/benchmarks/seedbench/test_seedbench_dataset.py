@@ -7,7 +7,6 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from seedbench_files import TYPES, annotations, image_bytes, question, video, write
 
 from pargo.benchmarks.prompts import options_block
 from pargo.benchmarks.records import Question
@@ -17,6 +16,7 @@ from pargo.benchmarks.seedbench.prompt import PRESETS
 from pargo.config.benchmarks import SEEDBench
 from pargo.data.images import open_images
 from pargo.errors import PargoError
+from tests.helpers.seedbench_files import TYPES, annotations, image_bytes, question, video, write
 
 BENCHMARK = SEEDBench(kind="seedbench", source="seedbench")
 QUESTIONS = [question(number, 1 + number % 9) for number in range(12)]

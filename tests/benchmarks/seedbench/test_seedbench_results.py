@@ -6,13 +6,13 @@ import random
 from pathlib import Path
 
 import pytest
-from seedbench_files import annotations, question, video, write
 
 from pargo.benchmarks.records import PREDICTIONS, Prediction, write_predictions
 from pargo.benchmarks.score import score_answers, score_files, to_json
 from pargo.benchmarks.seedbench.annotations import read_annotations
 from pargo.benchmarks.seedbench.results import write as write_results
 from pargo.errors import PargoError
+from tests.helpers.seedbench_files import annotations, question, video, write
 
 QUESTIONS = [question(number, 1 + number % 9) for number in range(12)]
 DOCUMENT = annotations([*QUESTIONS, video(1)])

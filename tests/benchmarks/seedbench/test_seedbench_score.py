@@ -6,7 +6,6 @@ import random
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from seedbench_files import COUNTS, TYPES, annotations, full_size, question, write
 
 from pargo.benchmarks.records import Prediction, Question
 from pargo.benchmarks.score import score_answers, score_files
@@ -15,6 +14,7 @@ from pargo.benchmarks.seedbench.score import PARSERS
 from pargo.benchmarks.summary import headline_groups, task_groups
 from pargo.errors import PargoError
 from pargo.report.statistics import total
+from tests.helpers.seedbench_files import COUNTS, TYPES, annotations, full_size, question, write
 
 OPTIONS = {"A": "One", "B": "Two", "C": "A red cat", "D": "A"}
 QUESTION = Question(id="1", task="t", image="i", question="?", label="A", options=OPTIONS)

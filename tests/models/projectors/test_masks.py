@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from pargo.models.projectors.groups import PatchGroups, window_order
 from pargo.models.projectors.neighbours import Neighbours, neighbour_mask
-from tests.models.builders import pargo_config, projector
-from tests.models.projectors.dense import cross_mask, self_mask
+from tests.helpers.dense_pargo import cross_mask, self_mask
+from tests.helpers.model_builders import pargo_config, projector
 
 
 def table(*rows: str) -> torch.Tensor:

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from pargo.models.projectors.neighbours import Neighbours, neighbour_mask
 from pargo.models.projectors.pargo import ParGo
 from pargo.models.projectors.products import attend, attend_groups
-from tests.models.builders import FEATURE_SIZE, NUM_PATCHES, pargo_config, projector
-from tests.models.projectors.dense import DenseParGo, cross_mask, self_mask
+from tests.helpers.dense_pargo import DenseParGo, cross_mask, self_mask
+from tests.helpers.model_builders import FEATURE_SIZE, NUM_PATCHES, pargo_config, projector
 
 GRID = [(16, 8, 3, 3), (16, 16, 0, 2), (36, 9, 4, 1), (16, 1, 1, 2), (64, 4, 2, 4), (64, 32, 3, 5), (16, 0, 4, 2)]
 VARIANTS = [

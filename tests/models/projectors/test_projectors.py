@@ -20,7 +20,7 @@ from pargo.config.projectors import (
 from pargo.errors import InputError
 from pargo.models.projectors import PROJECTORS, build_projector
 from pargo.models.projectors.recompute import keep_all
-from tests.models.builders import (
+from tests.helpers.model_builders import (
     FEATURE_SIZE,
     NUM_PATCHES,
     OUTPUT_SIZE,

@@ -100,7 +100,7 @@ def main() -> None:
                 while file.read(1 << 24):
                     pass
         kinds = ["conversations", "plain conversations", "captions", "plain captions"]
-        command = [sys.executable, "-m", "tests.bench.conversations", "--folder", str(folder)]
+        command = [sys.executable, "-m", "bench.conversations", "--folder", str(folder)]
         command += ["--accesses", str(arguments.accesses), "--open"]
         found = {kind: json.loads(subprocess.check_output([*command, kind])) for kind in kinds}
     report(found, arguments.samples, arguments.accesses)

@@ -19,6 +19,7 @@ import torch
 import yaml
 from rich.console import Console
 
+from bench.measure import Ratio, timed
 from pargo.benchmarks import load
 from pargo.benchmarks.answering import answer_questions
 from pargo.benchmarks.evaluate import EvaluateSettings
@@ -39,7 +40,6 @@ from pargo.models.image_processor import PargoImageProcessor
 from pargo.models.language import load_tokenizer
 from pargo.models.vision import load_vision_tower
 from pargo.models.vlm import PargoForConditionalGeneration
-from tests.bench.measure import Ratio, timed
 
 OUTPUT = Path("reports/bench")
 CONFIG = Path("config/quick.yaml")

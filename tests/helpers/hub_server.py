@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from loopback import Handler, serving
+from tests.helpers.loopback import Handler, serving
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 

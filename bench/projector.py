@@ -22,13 +22,13 @@ import torch
 from rich.console import Console
 from torch import Tensor, nn
 
+from bench.floor import floor_of
+from bench.measure import Ratio, peak_bytes, timed
 from pargo.config.projectors import PargoProjector
 from pargo.files import write_atomic
 from pargo.machine import hardware, versions
 from pargo.models.projectors import build_projector
-from tests.bench.floor import floor_of
-from tests.bench.measure import Ratio, peak_bytes, timed
-from tests.models.projectors.dense import DenseParGo
+from tests.helpers.dense_pargo import DenseParGo
 
 OUTPUT = Path("reports/bench")
 NUM_PATCHES, FEATURE_SIZE, LANGUAGE_SIZE, NUM_PARTIAL, NUM_GLOBAL = 576, 1024, 4096, 288, 16

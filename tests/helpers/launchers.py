@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 
-STAGES = os.pathsep.join(str(Path(__file__).parent.parent / name) for name in ("jobs", "slurm"))
+ROOT = Path(__file__).parents[2]
 CODE = """
 import json, os, sys
 from pathlib import Path
@@ -55,7 +55,7 @@ class Launchers:
         given = {"function": function, "kwargs": kwargs, "name": name, "executor": str(self.jobs_file)}
         given |= {"run_directory": str(self.root / "runs" / name), "before": before, "stage_name": stage_name}
         log = self.root / f"launcher-{len(self.processes)}.log"
-        environment = os.environ | {"PYTHONPATH": os.pathsep.join([STAGES, os.environ.get("PYTHONPATH", "")])}
+        environment = os.environ | {"PYTHONPATH": str(ROOT)}
         with log.open("w") as file:
             command = [sys.executable, "-c", CODE, json.dumps(given, default=str)]
             process = subprocess.Popen(

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from loopback import Handler, serving
+from tests.helpers.loopback import Handler, serving
 
 
 @dataclass

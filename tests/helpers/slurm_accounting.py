@@ -8,7 +8,7 @@ import signal
 import subprocess
 import time
 
-from private_slurm import SBIN, Cluster, wait_until
+from tests.helpers.private_slurm import SBIN, Cluster, wait_until
 
 PROGRAMS = ("slurmdbd", "mariadbd", "mariadb-install-db", "mariadb", "sacct")
 

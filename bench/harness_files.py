@@ -1,4 +1,4 @@
-"""Answers of mixed styles to five benchmarks of full size, for `tests.bench.harnesses`: drawn, the same for a seed."""
+"""Answers of mixed styles to five benchmarks of full size, for `bench.harnesses`: drawn, the same for a seed."""
 
 from __future__ import annotations
 

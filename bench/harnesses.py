@@ -23,11 +23,11 @@ from typing import Any
 
 from rich.console import Console
 
+from bench import harness_files
 from pargo.benchmarks.harnesses import HARNESSES, harness_record
 from pargo.benchmarks.records import PREDICTIONS, Answered, Prediction, write_predictions
 from pargo.benchmarks.score import score_files
 from pargo.files import write_atomic
-from tests.bench import harness_files
 
 OUTPUT = Path("reports/bench")
 ENVIRONMENT = Path("build/harnesses")
@@ -226,7 +226,7 @@ def render(record: dict[str, Any]) -> str:
         "# Figures of other harnesses\n",
         "`make bench-harnesses`: answers of mixed styles, drawn at random, to files of full size; the scoring code "
         "of the package and `pargo score --as` on the same answers. No judge is asked; MM-Vet's grades are drawn. "
-        "Checked-out sources of VLMEvalKit take part with `python -m tests.bench.harnesses --sources DIR`; rows of "
+        "Checked-out sources of VLMEvalKit take part with `python -m bench.harnesses --sources DIR`; rows of "
         "what took no part stay from the day they were run.\n",
         "| tool | benchmark | answers a draw | draws | figures compared | equal | run |",
         "|:---|:---|---:|---:|---:|---:|:---|",

@@ -21,6 +21,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from rich.console import Console
 
+from bench.measure import Ratio
 from pargo.captions.build import CaptionSettings, run
 from pargo.captions.engines.openai import data_url
 from pargo.captions.prompts import PROMPTS
@@ -32,7 +33,6 @@ from pargo.files import write_atomic
 from pargo.machine import hardware
 from pargo.manifest import publish
 from pargo.threads import in_threads
-from tests.bench.measure import Ratio
 
 OUTPUT = Path("reports/bench")
 KEY = "BENCH_KEY"
@@ -52,7 +52,7 @@ def main() -> None:
     os.environ[KEY] = "none"
     with tempfile.TemporaryDirectory() as folder:
         port = Path(folder) / "port"
-        command = [sys.executable, "-m", "tests.bench.captions", "--serve", str(port)]
+        command = [sys.executable, "-m", "bench.captions", "--serve", str(port)]
         command += ["--latency", str(arguments.latency), "--threads", str(arguments.threads)]
         server = subprocess.Popen(command)
         try:

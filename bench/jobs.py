@@ -22,12 +22,8 @@ from rich.console import Console
 from pargo.files import write_atomic
 from pargo.jobs.record import JobRecord
 from pargo.machine import hardware
-
-TESTS = Path(__file__).parents[1]
-sys.path += [str(TESTS), str(TESTS / "slurm")]
-
-from launchers import Launchers  # noqa: E402
-from private_slurm import Cluster, missing_programs, wait_until  # noqa: E402
+from tests.helpers.launchers import Launchers
+from tests.helpers.private_slurm import Cluster, missing_programs, wait_until
 
 OUTPUT = Path("reports/bench")
 SETTLE = 30  # seconds between the last submission and the measurement
@@ -69,7 +65,7 @@ def measure(launchers: Launchers, number: int, seconds: float) -> dict[str, floa
     for index in range(number):
         name = f"job-{index}"
         kwargs = {"settings": {}, "output": launchers.root / f"out-{index}", "trace": launchers.root / "trace"}
-        launchers.start("toy_stage", kwargs | {"wait_for": launchers.root / "never"}, name)
+        launchers.start("tests.helpers.toy_stage", kwargs | {"wait_for": launchers.root / "never"}, name)
         if index % 4 == 3:
             time.sleep(2)  # as many as two cores start
 

@@ -1,6 +1,6 @@
 """Time from a wrong argument to its error, for every command: this code against an older commit, in paired calls.
 
-    python -m tests.bench.commands [--base COMMIT] [--rounds 3]
+    python -m bench.commands [--base COMMIT] [--rounds 3]
 
 Writes reports/bench/commands.json and .md. Wall time and CPU time (user and system) of the whole process; ratios
 are ours divided by the base's call just before it.
@@ -23,10 +23,10 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from bench.measure import Ratio
 from pargo.code import ROOT
 from pargo.machine import hardware
-from tests.bench.measure import Ratio
-from tests.wrong_arguments import cases, make_files
+from tests.helpers.wrong_arguments import cases, make_files
 
 BASE = "16c3027"  # before arguments were checked first
 LIMIT = 0.2  # of the base's time
@@ -122,8 +122,9 @@ def render(found: list[dict[str, Any]], rounds: int, base: str) -> str:
     lines = [
         "# From a wrong argument to its error",
         "",
-        f"Written by `make bench-commands`: {len(found)} wrong calls of all commands (`tests/wrong_arguments.py`), "
-        f"{rounds} round{'s' if rounds > 1 else ''}, this code against {base} in paired calls on {hardware()}. "
+        f"Written by `make bench-commands`: {len(found)} wrong calls of all commands "
+        f"(`tests/helpers/wrong_arguments.py`), {rounds} round{'s' if rounds > 1 else ''}, this "
+        f"code against {base} in paired calls on {hardware()}. "
         "Seconds are medians of the whole process, the slowest call of each command; ratios are ours divided by "
         f"{base}'s, the largest of each command.",
         "",

@@ -50,7 +50,7 @@ def main() -> None:
             with path.open("rb") as file:
                 while file.read(1 << 24):
                     pass
-        command = [sys.executable, "-m", "tests.bench.shards", "--read", str(directory)]
+        command = [sys.executable, "-m", "bench.shards", "--read", str(directory)]
         command += ["--accesses", str(arguments.accesses)]
         runs = [json.loads(subprocess.check_output(command)) for _ in range(arguments.opens)]
     found = {name: max(run[name] for run in runs) for name in runs[0]}  # the worst of all processes

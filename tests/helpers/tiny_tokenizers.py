@@ -32,8 +32,7 @@ LLAMA3 = QWEN2.replace(r"|\p{N}|", r"|\p{N}{1,3}|")
 def corpus() -> Path:
     """Lines with code, sentences that end a line, and text with special characters."""
     path = Path(mkdtemp()) / "corpus.txt"
-    here = Path(__file__).parent
-    texts = [file.read_text() for file in sorted(here.glob("data/*.py"))[:8]]
+    texts = [file.read_text() for file in sorted((Path(__file__).parents[1] / "data").glob("*.py"))[:8]]
     texts += ["Is it a cat? No.\nHow many are there? 2.\nIs there a circle? Yes.\n" * 300]
     path.write_text("\n".join(texts))
     return path

@@ -25,6 +25,8 @@ import yaml
 from rich.console import Console
 from torch import Tensor, nn
 
+from bench.floor import floor_of
+from bench.measure import Ratio, peak_bytes, timed
 from pargo.config.base import canonical_json
 from pargo.config.experiment import Config, parse_config
 from pargo.config.stages import finetune, pretrain
@@ -43,8 +45,6 @@ from pargo.train.data import Steps, TrainingData
 from pargo.train.loss import Objective
 from pargo.train.precision import compute_lora_in_model_precision
 from pargo.train.speed import peak_flops, step_flops
-from tests.bench.floor import floor_of
-from tests.bench.measure import Ratio, peak_bytes, timed
 
 OUTPUT = Path("reports/bench")
 CONFIG = Path("config/quick.yaml")

@@ -1,4 +1,4 @@
-"""Runs the scoring code of lmms-eval or VLMEvalKit itself; `tests.bench.harnesses` starts it in their environment.
+"""Runs the scoring code of lmms-eval or VLMEvalKit itself; `bench.harnesses` starts it in their environment.
 
 It stands alone, since this project is not installed there: `python harness_real.py TOOL INPUT.json OUTPUT.json`. The
 input is {benchmark: [rows]}; the output {benchmark: {figure: number}} by the names of `pargo.benchmarks.harnesses`.

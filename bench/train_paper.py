@@ -2,7 +2,7 @@
 
 The released ParGo (304 tokens of 576 patches) on language models of SmolLM2-135M's shape, and on a GPU also of a 7B
 Llama's, which InternLM2-7B resembles. Speed does not depend on what the weights are, so there is nothing to download;
-text lengths are drawn as stated in `TEXTS`. What is compared is what `tests.bench.train` compares; the plain step also
+text lengths are drawn as stated in `TEXTS`. What is compared is what `bench.train` compares; the plain step also
 with the vision encoder in its loop, where ours reads stored features. Nothing is asserted: results go to
 reports/bench/.
 """
@@ -23,6 +23,8 @@ from rich.console import Console
 from torch import Tensor, nn
 from transformers import LlamaConfig, LlamaForCausalLM
 
+from bench.measure import Ratio, peak_bytes, timed
+from bench.train import OUTPUT, plain_loss, take_step
 from pargo.config.models import Adapter
 from pargo.config.training import Train
 from pargo.data.template import IGNORE_INDEX, IMAGE, Encoded
@@ -38,8 +40,6 @@ from pargo.train.batch import Batch, Sample, collate
 from pargo.train.loss import Objective
 from pargo.train.precision import compute_lora_in_model_precision
 from pargo.train.speed import peak_flops, step_flops
-from tests.bench.measure import Ratio, peak_bytes, timed
-from tests.bench.train import OUTPUT, plain_loss, take_step
 
 TOWER = PargoVisionConfig(
     architecture="eva02_large_patch14_clip_336", image_size=336, num_patches=576, feature_size=1024
