@@ -11,14 +11,22 @@ from tests.helpers.private_slurm import Cluster, missing_programs
 # before anything measures; subprocesses inherit it
 os.environ["XDG_CACHE_HOME"] = tempfile.mkdtemp(prefix="pargo-tests-")
 
-# the tests of each share what is slow to make: a finished run, a cluster
-TOGETHER = ("tests/workflow/", "tests/slurm/")
+# what takes longest goes first, the first three to a process each
+SLOW = (
+    "tests/workflow/test_official_files.py",
+    "tests/workflow/test_slurm_run.py",
+    "tests/slurm/",
+    "tests/workflow/test_graph_run.py",
+)
+TOGETHER = "tests/slurm/"  # its tests share a cluster
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """With pytest-xdist, a process each begins with the slowest folders, and another with the cheapest tests."""
+    """With pytest-xdist, the processes begin with the slowest files."""
     if "PYTEST_XDIST_WORKER" in os.environ:
-        items.sort(key=lambda item: (*(not item.nodeid.startswith(folder) for folder in TOGETHER),))
+        items.sort(
+            key=lambda item: next((at for at, name in enumerate(SLOW) if item.nodeid.startswith(name)), len(SLOW))
+        )
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -28,7 +36,7 @@ def pytest_xdist_make_scheduler(config, log):
 
     class ByFile(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
-            return next((folder for folder in TOGETHER if nodeid.startswith(folder)), nodeid.partition("::")[0])
+            return TOGETHER if nodeid.startswith(TOGETHER) else nodeid.partition("::")[0]
 
     return ByFile(config, log)
 

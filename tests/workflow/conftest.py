@@ -2,15 +2,41 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+from pathlib import Path
+
 import pytest
+from filelock import FileLock
 
 from tests.helpers.workflow_project import Project, copy_project
 
 
 @pytest.fixture(scope="session")
-def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """The copy after `pargo reproduce --config config/micro.yaml`, committed."""
+def micro_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a finished run, in which no test works; the workers of pytest-xdist share the one run."""
+    base = tmp_path_factory.getbasetemp()
+    # the workers' folders are side by side in one of the whole session
+    root = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "micro-run"
+    done = root.with_name("micro-run.done")
+    with FileLock(root.with_name("micro-run.lock")):
+        if not done.exists():
+            shutil.rmtree(root, ignore_errors=True)  # where it failed in another worker, this one says why, too
+            _run_micro(root)
+            done.touch()
+    return root
+
+
+@pytest.fixture(scope="session")
+def project(micro_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """The copy after `pargo reproduce --config config/micro.yaml`, committed; each worker has its own."""
     root = tmp_path_factory.mktemp("project")
+    shutil.copytree(micro_run, root, symlinks=True, dirs_exist_ok=True)
+    return Project(root)
+
+
+def _run_micro(root: Path) -> None:
+    root.mkdir()
     copy_project(root)
     project = Project(root)
     project.git("init", "--quiet")
@@ -19,4 +45,3 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     project.reproduce()
     project.git("add", "--all")
     project.git("commit", "--quiet", "--message", "run")
-    return project
