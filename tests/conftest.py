@@ -24,9 +24,7 @@ TOGETHER = "tests/slurm/"  # its tests share a cluster
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """With pytest-xdist, the processes begin with the slowest files."""
     if "PYTEST_XDIST_WORKER" in os.environ:
-        items.sort(
-            key=lambda item: next((at for at, name in enumerate(SLOW) if item.nodeid.startswith(name)), len(SLOW))
-        )
+        items.sort(key=lambda item: [not item.nodeid.startswith(name) for name in SLOW])
 
 
 @pytest.hookimpl(optionalhook=True)
