@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from pargo.code import ROOT
 from pargo.files import sha256_file
+from tests.helpers.command_line import call
 
 
 def pargo(*arguments: str | Path, columns: str = "100") -> subprocess.CompletedProcess[str]:
-    environment = {"PATH": "/usr/bin:/bin", "COLUMNS": columns, "PYTHONPATH": str(ROOT)}
-    command = [sys.executable, "-m", "pargo", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, env=environment)
+    return call(*arguments, variables={"PATH": "/usr/bin:/bin", "COLUMNS": columns})
 
 
 @pytest.fixture

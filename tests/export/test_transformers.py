@@ -22,6 +22,7 @@ from pargo.data.template import encode_conversation
 from pargo.errors import InputError
 from pargo.export.chat_templates import CHAT_TEMPLATES
 from pargo.export.load import load_exported
+from tests.helpers.command_line import call
 
 QUESTIONS = ["Is there a circle?", "How many shapes?", "What is at the top left of this?", "Red?"]
 
@@ -235,7 +236,7 @@ def _wait(address: str, server: subprocess.Popen, log: Path) -> None:
             return
 
 
-def pargo(*arguments: str, stdin: str = "") -> tuple[int, str, str]:
+def started(*arguments: str, stdin: str = "") -> tuple[int, str, str]:
     """Exit code, output and errors of the command line; a model with random weights writes any character."""
     command = [sys.executable, "-m", "pargo", *arguments]
     done = subprocess.run(command, input=stdin.encode(), capture_output=True, check=False)
@@ -247,27 +248,27 @@ def test_chat_in_the_terminal(project, exported, images, tmp_path):
     images[0].save(image_file)
     directory = str(project.root / "exported")
     typed = f"{QUESTIONS[0]}\nRed?\n\nnot read\n"
-    code, said, errors = pargo("chat", directory, str(image_file), "--save-attention", str(figure), stdin=typed)
+    code, said, errors = started("chat", directory, str(image_file), "--save-attention", str(figure), stdin=typed)
     assert code == 0, errors[-2000:]
     model, processor = exported
     talk = Conversation(model, processor, images[0])
     assert said == f"{talk.ask(QUESTIONS[0])}\n{talk.ask('Red?')}\n"
     with Image.open(figure) as drawn:
         assert drawn.width > 400
-    code, said, _ = pargo("chat", directory, str(image_file), "--question", QUESTIONS[0])
-    assert (code, said) == (0, f"{Conversation(model, processor, images[0]).ask(QUESTIONS[0])}\n")
+    done = call("chat", directory, image_file, "--question", QUESTIONS[0])
+    assert (done.returncode, done.stdout) == (0, f"{Conversation(model, processor, images[0]).ask(QUESTIONS[0])}\n")
 
 
 def test_chat_refuses_what_it_cannot_read(project, tmp_path):
     (tmp_path / "x.png").write_text("no image")
-    code, _, errors = pargo("chat", str(project.root / "exported"), str(tmp_path / "x.png"))
-    assert code == 2
-    assert "cannot read image" in errors
+    done = call("chat", project.root / "exported", tmp_path / "x.png")
+    assert done.returncode == 2
+    assert "cannot read image" in done.stderr
     Image.new("RGB", (9, 9)).save(tmp_path / "x.png")
-    code, _, errors = pargo("chat", str(tmp_path), str(tmp_path / "x.png"))
-    assert code == 2
-    assert "holds no exported model" in errors
-    assert "Traceback" not in errors
+    done = call("chat", tmp_path, tmp_path / "x.png")
+    assert done.returncode == 2
+    assert "holds no exported model" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 # Bad input ------------------------------------------------------------------------------------------------------------

@@ -10,9 +10,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
 
-from pargo.cli import app
+from tests.helpers.command_line import call
 from tests.helpers.official_files import WRITERS
 from tests.helpers.workflow_project import Project
 
@@ -91,9 +90,7 @@ def test_micro_itself_did_not_run_again(official: Project, project: Project) -> 
 
 @pytest.mark.parametrize("name", EXPORTS)
 @pytest.mark.parametrize("arm", ["pargo", "qformer"])
-def test_exports_score_like_the_predictions(
-    official: Project, name: str, arm: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_exports_score_like_the_predictions(official: Project, name: str, arm: str) -> None:
     root, source = official.root, official.root / "data" / name.partition("_")[0]
     predictions = root / f"artifacts/micro/predictions/{arm}/seed-0/{name}"
     labels = root / "labels"
@@ -107,10 +104,7 @@ def test_exports_score_like_the_predictions(
         "grades": root / f"artifacts/micro/grades/{arm}/seed-0/{name}",
     }
     command = [part.format(**places) for part in EXPORTS[name]]
-    monkeypatch.chdir(root)
-    # in this process: starting one for each takes longer than scoring
-    done = CliRunner().invoke(app, ["score", *command, "--json", "--samples", "50"], catch_exceptions=False)
-    found = json.loads(done.stdout)
+    found = json.loads(call("score", *command, "--json", "--samples", "50", folder=root).stdout)
     expected = json.loads((root / f"reports/micro/scores/{arm}/seed-0/{name}.json").read_text())
     assert found["headline"]["value"] == pytest.approx(expected["headline"]["value"])
     assert found["headline"]["num_questions"] == expected["headline"]["num_questions"]
