@@ -9,11 +9,12 @@ from __future__ import annotations
 import hashlib
 import io
 from collections.abc import Iterable
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from PIL import Image, UnidentifiedImageError
 
 from pargo.benchmarks.records import Question, read_records, write_predictions
+from pargo.data.archives import leads_out
 from pargo.data.rgb import FORMATS, UNREADABLE, as_rgb
 from pargo.errors import PargoError
 
@@ -81,7 +82,7 @@ def write_source(directory: Path, questions: Iterable[Question], images: Iterabl
     directory.mkdir(parents=True, exist_ok=True)
     written: set[str] = set()
     for name, data in images:
-        if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts or "\\" in name:
+        if leads_out(name):
             raise PargoError(f"image path {name!r} leads out of the source")
         path = directory / name
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -17,6 +17,7 @@ from pargo.config.base import Name, Positive, Settings
 from pargo.config.sources import LanguageShape
 from pargo.config.words import explain
 from pargo.config.yaml_file import read_yaml
+from pargo.data.archives import leads_out
 from pargo.errors import ConfigError
 
 DATA = Path("data")  # folder of the project that downloads' folders are in
@@ -96,7 +97,7 @@ class Download(Version):
     @field_validator("folder")
     @classmethod
     def _inside(cls, folder: str) -> str:
-        if Path(folder).is_absolute() or ".." in Path(folder).parts or not Path(folder).parts:
+        if leads_out(folder):
             raise ValueError("expected a folder below data/")
         return folder
 

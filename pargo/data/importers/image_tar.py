@@ -19,10 +19,11 @@ from typing import Any, BinaryIO
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from pargo.data.archives import CutOffError
 from pargo.data.importers.image_key import escape, split_name
 from pargo.data.importers.image_record import BrokenSampleError, make_record, read_fields
 from pargo.data.shard_index import FILES, SCHEMA
-from pargo.data.tars import CutOffError, Member, members
+from pargo.data.tars import Member, members
 from pargo.errors import PargoError
 from pargo.files import write_atomic
 
