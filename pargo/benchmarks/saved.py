@@ -1,7 +1,8 @@
 """Answers saved while a model is still answering, so that a job that was ended goes on where it stopped.
 
-A file is a journal (`pargo.journal`): its first line says what the answers depend on, then comes a line for every batch,
-each on disk before the next batch begins. Answers to other questions, of another model, or by other code are thrown away.
+A file is a journal (`pargo.journal`): its first line says what the answers depend on, then comes a line for every
+batch, each on disk before the next batch begins. Answers to other questions, of another model, or by other code are
+thrown away.
 """
 
 from __future__ import annotations

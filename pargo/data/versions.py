@@ -15,7 +15,7 @@ from pydantic import Field, TypeAdapter, ValidationError, field_validator, model
 
 from pargo.config.base import Name, Positive, Settings
 from pargo.config.sources import LanguageShape
-from pargo.config.words import explain
+from pargo.config.words import explain_all
 from pargo.config.yaml_file import read_yaml
 from pargo.data.archives import leads_out
 from pargo.errors import ConfigError
@@ -226,11 +226,12 @@ def read(path: Path) -> dict[str, Row]:
         ConfigError: a row is wrong, which the message names, or two downloads have one folder, or one in the other's.
     """
     try:
-        text = json.dumps(read_yaml(path, "table"))  # of JSON's kinds: a list may be a tuple
+        data = read_yaml(path, "table")
+        text = json.dumps(data)  # of JSON's kinds: a list may be a tuple
         rows = TypeAdapter(dict[Name, Row]).validate_json(text)
     except ValidationError as error:
-        problems = (explain(".".join(map(str, item["loc"])), item) for item in error.errors())
-        raise ConfigError(f"{path}: {'; '.join(problems)}") from None
+        schema = TypeAdapter(dict[Name, Row]).json_schema()
+        raise ConfigError(f"{path}: {explain_all(error, schema, data=data, in_yaml=True)}") from None
     folders: dict[Path, str] = {}
     for name, row in rows.items():
         if not isinstance(row, Download):

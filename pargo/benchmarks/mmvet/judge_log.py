@@ -9,6 +9,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from pargo.config.base import Fraction, Settings
+from pargo.config.words import explain_all
 from pargo.journal import Journal, Line, damaged
 
 
@@ -63,4 +64,4 @@ def _grade(line: Line, path: Path) -> Finished:
     try:
         return Finished.model_validate_json(line.data)
     except ValidationError as error:
-        raise damaged(path, line.number, f"not a grade: {error.errors()[0]['msg']}") from None
+        raise damaged(path, line.number, f"not a grade: {explain_all(error)}") from None
