@@ -15,11 +15,11 @@ from PIL import Image, UnidentifiedImageError
 
 from pargo.benchmarks.records import Question, read_records, write_predictions
 from pargo.data.archives import leads_out
+from pargo.data.image_names import BENCHMARK, EXTENSION
 from pargo.data.rgb import FORMATS, UNREADABLE, as_rgb
 from pargo.errors import PargoError
 
 QUESTIONS = "questions.jsonl"
-EXTENSIONS = {"JPEG": ".jpg", "MPO": ".jpg", "PNG": ".png"}  # MPO: JPEG files of some cameras
 
 
 def check_image(data: bytes, where: str) -> str:
@@ -45,10 +45,10 @@ def image_extension(data: bytes, where: str) -> str:
     Raises:
         PargoError: the bytes are no image (`check_image`), or one of another format; names `where`.
     """
-    kind = check_image(data, where)
-    if kind not in EXTENSIONS:
+    extension = EXTENSION[kind := check_image(data, where)]
+    if extension not in BENCHMARK:
         raise PargoError(f"{where}: image format {kind}, expected one of JPEG, PNG")
-    return EXTENSIONS[kind]
+    return extension
 
 
 class UniqueImages:

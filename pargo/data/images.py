@@ -9,11 +9,10 @@ from typing import Protocol
 
 from PIL import Image
 
+from pargo.data.image_names import BENCHMARK, is_image_name
 from pargo.data.rgb import open_rgb
 from pargo.data.shards import INDEX, Shards
 from pargo.errors import PargoError
-
-EXTENSIONS = (".png", ".jpg", ".jpeg")
 
 
 class ImageSet(Protocol):
@@ -37,7 +36,7 @@ class FolderImages:
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
-        files = (path for path in directory.rglob("*") if path.suffix.lower() in EXTENSIONS)
+        files = (path for path in directory.rglob("*") if is_image_name(path, BENCHMARK))
         self.ids: Sequence[str] = sorted(path.relative_to(directory).as_posix() for path in files)
         self._known = frozenset(self.ids)
 

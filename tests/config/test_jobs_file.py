@@ -51,7 +51,7 @@ def test_the_profile_of_the_project_is_valid():
         ({"defaults": {"gpus_per_node": 4}}, "stages.fingerprint: 4 processes, but only pretrain and finetune"),
         (
             {"limit": 3},
-            r"limit: unknown key; did you mean 'array_limit'\? \(choices: array_limit, backend, defaults, poll_seconds, stages\)",
+            r"limit: unknown key; did you mean 'array_limit'\? \(choices: array_limit, backend, defaults, poll",
         ),
         ({"backend": "cloud"}, "backend: 'cloud'"),
     ],
