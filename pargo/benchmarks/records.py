@@ -66,7 +66,7 @@ def write_predictions(path: Path, predictions: Iterable[Question]) -> None:
 
 
 def read_predictions(path: Path) -> list[Prediction]:
-    """The predictions of a file.
+    """The predictions of a file (`predictions.jsonl`), in its order.
 
     Raises:
         PargoError: no file, no prediction, a line that is no prediction, or an id twice; names file and line.

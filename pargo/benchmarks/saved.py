@@ -57,7 +57,7 @@ class SavedAnswers:
 
     @staticmethod
     def read(path: Path) -> Saved:
-        """A finished file.
+        """The answers in a file that no job writes any more.
 
         Raises:
             PargoError: it cannot be read, is none, or a line of it is damaged.

@@ -75,7 +75,7 @@ class Jobs(Settings):
         return self
 
     def of(self, stage: str) -> Resources:
-        """Resources of a stage."""
+        """Resources of a stage: the defaults with the stage's differences."""
         difference = self.stages.get(stage, {})  # type: ignore[call-overload]
         merged = self.defaults.model_dump() | difference
         if "sbatch" in difference:

@@ -20,15 +20,15 @@ class ImageSet(Protocol):
 
     @property
     def ids(self) -> Sequence[str]:
-        """All of them."""
+        """Ids of all images."""
 
     def __contains__(self, identifier: object) -> bool: ...
 
     def load(self, identifier: str) -> Image.Image:
-        """The image, RGB."""
+        """An image by its id, RGB."""
 
     def read(self, identifier: str) -> bytes:
-        """The image file's bytes."""
+        """The bytes of an image's file, by its id."""
 
 
 class FolderImages:
@@ -44,13 +44,13 @@ class FolderImages:
         return identifier in self._known
 
     def read(self, identifier: str) -> bytes:
-        """The image file's bytes."""
+        """The bytes of an image's file, by its id."""
         if identifier not in self._known:
             raise PargoError(f"{self.directory} has no image {identifier!r}; it has {len(self.ids)} images")
         return (self.directory / identifier).read_bytes()
 
     def load(self, identifier: str) -> Image.Image:
-        """The image, RGB."""
+        """An image by its id, RGB."""
         return open_rgb(io.BytesIO(self.read(identifier)), f"{identifier} of {self.directory}")
 
 

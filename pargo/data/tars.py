@@ -22,7 +22,7 @@ class Member:
     size: int
 
     def read(self, tar: BinaryIO) -> bytes:
-        """Its bytes, wherever the tar is read now."""
+        """The member's bytes, wherever the tar is read now."""
         return os.pread(tar.fileno(), self.size, self.offset)
 
 

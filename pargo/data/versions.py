@@ -32,13 +32,13 @@ Url = Annotated[str, Field(pattern=r"^https?://")]
 
 
 class Version(Settings):
-    """What all rows say.
+    """What the rows of all kinds in the table say.
 
     Attributes:
         licence: as the owner states it.
         gate: what the owner asks before the files may be had.
         size: bytes to be fetched.
-        about: the same where it is not known exactly: as the owner rounds it, or reckoned as the note says.
+        about: bytes to be fetched where not known exactly: as the owner rounds them, or reckoned as the note says.
     """
 
     licence: str = ""
@@ -54,7 +54,7 @@ class Version(Settings):
 
     @property
     def bytes(self) -> int | None:
-        """The same, else about how many."""
+        """Bytes to be fetched: exactly, else about how many; None where nobody knows."""
         return self.exact or self.about
 
     @property
@@ -151,7 +151,7 @@ class HttpFile(Settings):
 
 
 class Http(Archives):
-    """Files by name."""
+    """Files by name, each with its addresses."""
 
     kind: Literal["http"]
     files: Annotated[dict[str, HttpFile], Field(min_length=1)]
@@ -258,7 +258,7 @@ def download(name: str) -> AnyDownload:
 
 
 def wheel(name: str) -> Wheel:
-    """The row of a package.
+    """The table's row of a package of the Python index.
 
     Raises:
         ConfigError: there is none.

@@ -35,7 +35,7 @@ class JobRecord:
     started: float = 0.0
 
     def write(self, run_directory: Path) -> None:
-        """Save it, atomically."""
+        """Save the record in its run directory, atomically."""
         write_atomic(run_directory / RECORD, json.dumps(asdict(self), indent=1) + "\n")
 
     @staticmethod
@@ -78,7 +78,7 @@ class Attempts:
         return next((entry["cause"] for entry in reversed(self.entries()) if entry.get("job") == job_id), "")
 
     def count(self, cause: str) -> int:
-        """How many runs ended so."""
+        """How many runs of the job ended by this cause."""
         return sum(entry.get("cause") == cause for entry in self.entries())
 
     def entries(self) -> list[dict]:

@@ -112,7 +112,7 @@ class _Planner:
             yield self._evaluation(arm)
 
     def _features(self) -> Iterator[Row]:
-        """Of benchmarks, and of training images where an arm reads stored ones."""
+        """Rows of the features stage: of benchmarks' images, and of training images where an arm reads stored ones."""
         wanted = {(part.source, part.split) for part in self.config.benchmarks.values()}
         for arm in self.config.arms.values():
             for train in (arm.pretrain, arm.finetune):
@@ -199,7 +199,7 @@ class _Planner:
         return replace(timed, jobs=row.jobs, flops=sum(flops) * seeds, wall_seconds=wall)
 
     def _timed(self, row: Row, stage: str, flops: float) -> Row:
-        """With the time that the operations of one of its jobs take."""
+        """The row with the time that the operations of one of its jobs take."""
         gpus = self._gpus(stage)
         if not gpus:
             return replace(row, flops=flops * row.jobs)
