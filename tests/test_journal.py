@@ -22,7 +22,8 @@ from pargo.benchmarks.saved import Answer, SavedAnswers
 from pargo.captions.records import RecordFile
 from pargo.captions.samples import Caption
 from pargo.errors import PargoError
-from pargo.journal import Journal, read_journal
+from pargo.jobs.record import Attempts
+from pargo.journal import Journal, append_note, read_journal, read_notes
 
 VALUES = st.text(max_size=9) | st.integers() | st.none()
 ROWS = st.lists(st.dictionaries(st.text(max_size=3), VALUES, max_size=2), max_size=4)
@@ -190,6 +191,32 @@ def test_clear(tmp_path):
         assert not journal.is_closed
     assert journal.is_closed
     assert path.read_bytes() == b'{"b": 2}\n'
+
+
+@FAST
+@given(ROWS)
+def test_notes_cut_at_any_byte_lose_one_line_at_most(tmp_path_factory, content):
+    path = tmp_path_factory.mktemp("j") / "notes.jsonl"
+    assert read_notes(path) == []
+    for row in content:
+        append_note(path, row)
+    assert read_notes(path) == content
+    data = path.read_bytes() if content else b""
+    for cut in range(len(data) + 1):
+        path.write_bytes(data[:cut])
+        append_note(path, {"new": 1})
+        kept = data[:cut].count(b"\n") + (data[cut : cut + 1] == b"\n")  # all but its end is there
+        assert read_notes(path) == [*content[:kept], {"new": 1}]
+
+
+def test_an_attempt_that_a_kill_tore_does_not_take_the_next_one_with_it(tmp_path):
+    attempts = Attempts(tmp_path)
+    attempts.add("1", "failed")
+    (path,) = tmp_path.iterdir()
+    path.write_bytes(path.read_bytes() + b'{"job": "2", "cau')
+    attempts.add("3", "failed")
+    assert attempts.count("failed") == 2
+    assert [attempts.last(job) for job in "123"] == ["failed", "", "failed"]
 
 
 WRITER = """

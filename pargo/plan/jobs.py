@@ -17,6 +17,7 @@ from pargo.config.stages import check_sources, finetune, pretrain
 from pargo.config.training import Train
 from pargo.data.overview import to_fetch
 from pargo.files import read_json
+from pargo.journal import read_notes
 from pargo.layout import Layout
 from pargo.plan.flops import LanguageCost, make_projector, tower_flops
 from pargo.plan.sizes import language_sizes
@@ -244,7 +245,7 @@ class _Planner:
         if provenance["settings"] != json.loads(canonical_json(function(self.config, arm, seed))):
             return None
         # steps of a killed run that came after its last checkpoint were made again: the last time counts
-        steps = {row["step"]: row["seconds"] for row in map(json.loads, timing.read_text().splitlines())}
+        steps = {row["step"]: row["seconds"] for row in read_notes(timing)}
         num_steps = getattr(self.config.arms[arm], stage).num_steps
         if set(range(1, num_steps + 1)) - set(steps):
             return None
