@@ -33,7 +33,7 @@ class Refused(Exception):  # noqa: N818 - no error of the run: one question stay
 
 
 class Unavailable(Exception):  # noqa: N818 - it may be another time
-    """No usable reply this time.
+    """The server gave no usable reply this time; it may give one later.
 
     Attributes:
         retry_after: seconds after which the server wants to be asked again, if it says so.
@@ -152,7 +152,7 @@ def _text(content: Any) -> str:
 
 
 def _seconds(header: str | None) -> float | None:
-    """Of a Retry-After header; it may also hold a date, which counts as nothing said."""
+    """Seconds to wait by a Retry-After header; it may also hold a date, which counts as nothing said."""
     try:
         return max(0.0, float(header or ""))
     except ValueError:

@@ -236,14 +236,13 @@ def _parse(stage: Any, settings: str) -> Any:
     """Settings of the type that the stage's `run` declares."""
     from pydantic import ValidationError
 
-    from pargo.config.words import explain
+    from pargo.config.words import explain_all
 
     kind = typing.get_type_hints(stage.run)["settings"]
     try:
         return kind.model_validate_json(settings)
     except ValidationError as error:
-        problems = (explain(".".join(map(str, item["loc"])), item) for item in error.errors())
-        raise UsageError(f"--settings are no {kind.__name__}: {'; '.join(problems)}") from None
+        raise UsageError(f"--settings are no {kind.__name__}: {explain_all(error, kind.model_json_schema())}") from None
 
 
 def _named(pairs: list[str]) -> dict[str, Path]:

@@ -48,7 +48,7 @@ def check_profile_files(folder: Path) -> None:
 
 
 def profile_file(folder: Path) -> Path:
-    """Its file, by either of Snakemake's names."""
+    """The file of a profile's folder, by either of Snakemake's names."""
     return folder / OLDER if (folder / OLDER).is_file() and not (folder / PROFILE).is_file() else folder / PROFILE
 
 

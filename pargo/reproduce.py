@@ -160,7 +160,7 @@ def _run_groups(config_file: Path, console: Console, *, profile: Path, cores: in
 
 
 class InterruptedRunError(PargoError):
-    """Ctrl-C."""
+    """The run was ended by Ctrl-C."""
 
     exit_code = 130
 

@@ -2,33 +2,20 @@
 
 from __future__ import annotations
 
-import stat
-import struct
 import zipfile
-import zlib
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from pargo.benchmarks.rows import is_hidden, read_bytes
+from pargo.data.archives import DAMAGED, Limits, zip_files
 from pargo.errors import PargoError
 
 MAX_FILE_BYTES = 2**30  # of a zip's member, unpacked: the hub's tables have up to half a GiB
 MAX_ZIP_BYTES = 64 * 2**30  # unpacked; the largest, SEED-Bench's images, have less
-# a broken zip makes zipfile raise any of these
-BROKEN = (
-    zipfile.BadZipFile,
-    zlib.error,
-    struct.error,
-    OSError,
-    EOFError,
-    ValueError,
-    NotImplementedError,
-    RuntimeError,
-)
 
 
 class Entry(NamedTuple):
@@ -82,8 +69,7 @@ def open_files(paths: Sequence[Path]) -> Iterator[Files]:
     """All files of the given files, folders and zips; hidden files in them are left out.
 
     Raises:
-        PargoError: a path that does not exist; a broken zip, or a member of one that leads out of it, is a symbolic
-            link, encrypted, packed in an unusual way, there twice, or too large.
+        PargoError: a path that does not exist, a broken zip, or one that `pargo.data.archives` refuses.
     """
     with ExitStack() as stack:
         entries = [entry for path in paths for entry in _entries(path, stack)]
@@ -105,44 +91,19 @@ def _entries(path: Path, stack: ExitStack) -> Iterator[Entry]:
 
 
 def _members(path: Path, stack: ExitStack) -> Iterator[Entry]:
+    limits = Limits(max_bytes=MAX_ZIP_BYTES, max_file_bytes=MAX_FILE_BYTES)
     try:
         archive = stack.enter_context(zipfile.ZipFile(path))
-    except BROKEN as error:
+    except DAMAGED as error:
         raise PargoError(f"{path}: not a readable zip: {error}") from None
-    seen: set[str] = set()
-    total = 0
-    for info in archive.infolist():
-        _check(info, path)
-        if info.is_dir():
-            continue
-        name = PurePosixPath(info.filename).as_posix()  # without ./ and //
-        if name in seen:
-            raise PargoError(f"{path}: {name!r} is there twice")
-        seen.add(name)
-        total += info.file_size
-        if total > MAX_ZIP_BYTES:
-            raise PargoError(f"{path}: {total:,} bytes unpacked or more, expected at most {MAX_ZIP_BYTES:,}")
-        if not is_hidden(name):
-            where = f"{path}/{name}"
-            yield Entry(name, where, partial(_read_member, archive, info, where))
+    for member in zip_files(str(path), archive, path.stat().st_size, limits):
+        if not is_hidden(member.name):
+            where = f"{path}/{member.name}"
+            yield Entry(member.name, where, partial(_read_member, archive, member.info, where))
 
 
-def _check(info: zipfile.ZipInfo, path: Path) -> None:
-    name = info.filename
-    if name.startswith("/") or ".." in PurePosixPath(name).parts or "\\" in name:
-        raise PargoError(f"{path}: {name!r} leads out of the archive")
-    if stat.S_ISLNK(info.external_attr >> 16):
-        raise PargoError(f"{path}: {name!r} is a symbolic link")
-    if info.flag_bits & 1:
-        raise PargoError(f"{path}: {name!r} is encrypted")
-    if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-        raise PargoError(f"{path}: {name!r} is neither stored nor deflated")
-    if info.file_size > MAX_FILE_BYTES:
-        raise PargoError(f"{path}: {name!r} has {info.file_size:,} bytes, more than {MAX_FILE_BYTES:,}")
-
-
-def _read_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, where: str) -> bytes:
+def _read_member(archive: zipfile.ZipFile, info: Any, where: str) -> bytes:
     try:
         return archive.read(info)  # stops at the size that was checked
-    except BROKEN as error:
+    except DAMAGED as error:
         raise PargoError(f"cannot read {where}: {error}") from None

@@ -53,7 +53,7 @@ class Preset:
         return self.encode_text(tokenizer, self.wording(question))
 
     def encode_text(self, tokenizer: Any, text: str) -> list[int]:
-        """The same of a question's wording.
+        """Token ids of a question's wording, in the template and with one `IMAGE` placeholder.
 
         A tokenizer that begins texts with a token of its own (BOS) gets it first, but not in the compact template,
         which has no fixed tokens.

@@ -9,16 +9,17 @@ from __future__ import annotations
 import hashlib
 import io
 from collections.abc import Iterable
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from PIL import Image, UnidentifiedImageError
 
 from pargo.benchmarks.records import Question, read_records, write_predictions
+from pargo.data.archives import leads_out
+from pargo.data.image_names import BENCHMARK, EXTENSION
 from pargo.data.rgb import FORMATS, UNREADABLE, as_rgb
 from pargo.errors import PargoError
 
 QUESTIONS = "questions.jsonl"
-EXTENSIONS = {"JPEG": ".jpg", "MPO": ".jpg", "PNG": ".png"}  # MPO: JPEG files of some cameras
 
 
 def check_image(data: bytes, where: str) -> str:
@@ -44,10 +45,10 @@ def image_extension(data: bytes, where: str) -> str:
     Raises:
         PargoError: the bytes are no image (`check_image`), or one of another format; names `where`.
     """
-    kind = check_image(data, where)
-    if kind not in EXTENSIONS:
+    extension = EXTENSION[kind := check_image(data, where)]
+    if extension not in BENCHMARK:
         raise PargoError(f"{where}: image format {kind}, expected one of JPEG, PNG")
-    return EXTENSIONS[kind]
+    return extension
 
 
 class UniqueImages:
@@ -81,7 +82,7 @@ def write_source(directory: Path, questions: Iterable[Question], images: Iterabl
     directory.mkdir(parents=True, exist_ok=True)
     written: set[str] = set()
     for name, data in images:
-        if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts or "\\" in name:
+        if leads_out(name):
             raise PargoError(f"image path {name!r} leads out of the source")
         path = directory / name
         path.parent.mkdir(parents=True, exist_ok=True)

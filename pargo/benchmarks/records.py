@@ -10,6 +10,7 @@ from typing import TypeVar
 from pydantic import Field, ValidationError
 
 from pargo.config.base import Settings
+from pargo.config.words import explain_all
 from pargo.errors import PargoError
 
 PREDICTIONS = "predictions.jsonl"
@@ -65,7 +66,7 @@ def write_predictions(path: Path, predictions: Iterable[Question]) -> None:
 
 
 def read_predictions(path: Path) -> list[Prediction]:
-    """The predictions of a file.
+    """The predictions of a file (`predictions.jsonl`), in its order.
 
     Raises:
         PargoError: no file, no prediction, a line that is no prediction, or an id twice; names file and line.
@@ -91,9 +92,7 @@ def read_records(path: Path, kind: type[Record]) -> list[Record]:
         try:
             record = kind.model_validate_json(line)
         except ValidationError as error:
-            first = error.errors()[0]
-            field = ".".join(map(str, first["loc"])) or "line"
-            raise PargoError(f"{path}:{number}: not a {name}: {field}: {first['msg']}") from None
+            raise PargoError(f"{path}:{number}: not a {name}: {explain_all(error)}") from None
         if record.id in records:
             raise PargoError(f"{path}:{number}: question {record.id!r} twice")
         records[record.id] = record

@@ -1,19 +1,18 @@
 """Answers saved while a model is still answering, so that a job that was ended goes on where it stopped.
 
-A file has a first line that says what the answers depend on, and then a line for every batch, each on disk before the
-next batch begins. Answers to other questions, of another model, or by other code are thrown away.
+A file is a journal (`pargo.journal`): its first line says what the answers depend on, then comes a line for every
+batch, each on disk before the next batch begins. Answers to other questions, of another model, or by other code are
+thrown away.
 """
 
 from __future__ import annotations
 
-import json
-import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 from pargo.errors import PargoError
-from pargo.files import write_atomic
+from pargo.journal import Journal, Line, damaged, read_journal
 
 
 class Answer(NamedTuple):
@@ -36,57 +35,58 @@ class SavedAnswers:
     Args:
         path: of the file; parents are created.
         spec: hash of what the answers depend on; a file with another one starts anew.
+
+    Raises:
+        PargoError: another process writes it, it cannot be written, or a line of it is damaged.
     """
 
     def __init__(self, path: Path, spec: str) -> None:
-        data = path.read_bytes() if path.is_file() else b""
-        whole = data[: data.rfind(b"\n") + 1]  # a line is whole when it ends; a killed job may leave a part of one
-        found = _parse(whole)
-        if found is None or found.spec != spec:
-            found, whole = Saved(spec, {}), json.dumps({"spec": spec}).encode() + b"\n"
-        if whole != data:
-            write_atomic(path, whole)
-        self.answers = found.answers
-        self._file = path.open("ab")
+        self.answers: dict[str, Answer] = {}
+        self._journal = Journal(path, use="answers the same questions")
+        try:
+            lines = self._journal.lines()
+            header = next(lines, None)
+            if header and header.row.get("spec") == spec:
+                self.answers = _answers(lines, path)
+            else:
+                self._journal.clear()
+                self._journal.append({"spec": spec})
+        except BaseException:
+            self._journal.close()
+            raise
 
     @staticmethod
     def read(path: Path) -> Saved:
-        """A finished file.
+        """The answers in a file that no job writes any more.
 
         Raises:
-            PargoError: it cannot be read, or is none.
+            PargoError: it cannot be read, is none, or a line of it is damaged.
         """
-        try:
-            found = _parse(path.read_bytes())
-        except OSError as error:
-            raise PargoError(f"cannot read {path}: {error.strerror}") from error
-        if found is None:
+        lines = read_journal(path)
+        header = next(lines, None)
+        if header is None or not isinstance(spec := header.row.get("spec"), str):
             raise PargoError(f"{path} does not hold saved answers")
-        return found
+        return Saved(spec, _answers(lines, path))
 
     def add(self, answers: Mapping[str, Answer]) -> None:
         """Append the answers of a batch; they are on disk when this returns."""
-        self._file.write(json.dumps({name: list(answer) for name, answer in answers.items()}).encode() + b"\n")
-        self._file.flush()
-        os.fsync(self._file.fileno())
+        self._journal.append({name: list(answer) for name, answer in answers.items()})
         self.answers.update(answers)
 
     def __enter__(self) -> SavedAnswers:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._file.close()
+        self._journal.close()
 
 
-def _parse(data: bytes) -> Saved | None:
-    """The content of a file; None when it is not one of ours."""
-    try:
-        header, *batches = map(json.loads, data.splitlines())
-        answers = {
-            name: Answer(text, {letter: (loss, length) for letter, (loss, length) in losses.items()})
-            for batch in batches
-            for name, (text, losses) in batch.items()
-        }
-        return Saved(header["spec"], answers)
-    except (ValueError, TypeError, KeyError, AttributeError):
-        return None
+def _answers(lines: Iterator[Line], path: Path) -> dict[str, Answer]:
+    """By question id, of the lines behind the first."""
+    answers: dict[str, Answer] = {}
+    for line in lines:
+        try:
+            for name, (text, losses) in line.row.items():
+                answers[name] = Answer(text, {letter: (loss, length) for letter, (loss, length) in losses.items()})
+        except (ValueError, TypeError, AttributeError):
+            raise damaged(path, line.number, "no answers of a batch") from None
+    return answers

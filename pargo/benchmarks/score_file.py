@@ -10,6 +10,7 @@ from pydantic import Field, ValidationError
 
 from pargo.benchmarks.summary import Rule, groups_of
 from pargo.config.base import Settings
+from pargo.config.words import expected
 from pargo.errors import PargoError
 from pargo.report.statistics import Groups, total
 
@@ -92,7 +93,7 @@ def read_score(path: Path) -> ScoreFile:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))
         raise PargoError(
-            f"{path} is not a score file of `pargo score`{f', {where}' if where else ''}: {first['msg']}"
+            f"{path} is not a score file of `pargo score`{f', {where}' if where else ''}: {expected(first)}"
             " (files of older versions must be scored again)"
         ) from None
     if lost := sorted(record.values.keys() - record.tasks.keys()):

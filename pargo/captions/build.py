@@ -34,7 +34,7 @@ _HOW = {"base_url", "api_key_environment", "timeout", "num_threads", "max_tries"
 
 
 class CaptionSettings(Settings, hide_input_in_errors=True):
-    """What this stage reads."""
+    """What the stage `caption` reads of a config."""
 
     split: Literal["train", "test"]
     captions: Captions

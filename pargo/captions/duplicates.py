@@ -13,7 +13,7 @@ SHINGLE = 3  # words
 
 
 def text_hash(caption: str) -> bytes:
-    """Of its words alone: case, spaces and punctuation do not count."""
+    """Hash of a caption's words alone, 16 bytes: case, spaces and punctuation do not count."""
     return hashlib.blake2b(" ".join(words(caption)).encode(), digest_size=16).digest()
 
 

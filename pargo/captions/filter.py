@@ -33,7 +33,7 @@ KEPT = -1
 
 
 class FilterSettings(Settings):
-    """What this stage reads."""
+    """What the stage `filter` reads of a config."""
 
     split: Literal["train", "test"]
     quality: Quality

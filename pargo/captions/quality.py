@@ -70,7 +70,7 @@ def unseen(caption: str) -> float:
 
 
 def language(caption: str) -> str:
-    """Its most probable language, as a code of two letters. Unreliable below some ten words."""
+    """A caption's most probable language, as a code of two letters. Unreliable below some ten words."""
     import py3langid  # only here: it reads its model
 
     return py3langid.classify(caption)[0]
@@ -80,7 +80,7 @@ Row = dict[str, Any]
 
 
 def _text(caption: str, row: Row) -> str:
-    """With its lines, where they are known."""
+    """The caption with its lines, where they are known; else in one line."""
     return row.get("text", caption)
 
 

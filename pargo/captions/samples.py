@@ -97,7 +97,7 @@ def read_image(sample: Sample) -> Image.Image:
 
 
 def failure(sample: Sample, error: PargoError) -> Failure:
-    """Of an image that `read_image` did not give: only its own bytes are the same again."""
+    """The failure of an image that `read_image` did not give: permanent if its bytes are at fault, not the storage."""
     return Failure(sample.id, str(error), "permanent" if isinstance(error, InputError) else "unavailable")
 
 

@@ -16,7 +16,7 @@ SENTENCE = re.compile(f"[^{ENDS}]+[{ENDS}]*")
 
 
 def sentences(caption: str) -> list[str]:
-    """Its sentences; the caption itself where there is none."""
+    """The sentences of a caption; the caption itself where there is none."""
     found = [part.strip() for part in SENTENCE.findall(caption) if re.search(r"\w", part)]
     return found or [caption]
 

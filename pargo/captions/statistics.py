@@ -58,11 +58,11 @@ class Statistics:
         return self._lengths.total()
 
     def dropped(self) -> dict[str, int]:
-        """By rule, zeros included."""
+        """Number of dropped captions by rule, zeros included."""
         return _dropped(sum(self._origins.values(), Counter()))
 
     def result(self, failures: Mapping[str, int]) -> dict[str, Any]:
-        """Numbers of the set.
+        """All numbers of the captions counted so far, for `statistics.json`.
 
         Args:
             failures: images without a caption, by reason.

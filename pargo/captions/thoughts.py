@@ -79,7 +79,7 @@ def _open(text: str) -> re.Match[str] | None:
 
 
 def _marked(text: str) -> tuple[int, int] | None:
-    """Where the first thoughts begin, and end; None if their end is not marked."""
+    """Where in the text the first thoughts begin, and end; None if their end is not marked."""
     opened = _open(text)
     until = opened.start() if opened else len(text)
     closed = _last_end(text, until)

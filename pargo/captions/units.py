@@ -32,7 +32,7 @@ def words(caption: str) -> list[str]:
 
 
 def length(found: Sequence[str]) -> int:
-    """In words, rounded up.
+    """Length of a caption in words, rounded up, also where no spaces divide words.
 
     Args:
         found: of `words`.

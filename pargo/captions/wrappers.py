@@ -95,12 +95,12 @@ def has_control_token(text: str) -> bool:
 
 
 def has_role(text: str) -> bool:
-    """It begins with who speaks (`ASSISTANT:`, `### Response:`), or somebody else speaks in it."""
+    """The text begins with who speaks (`ASSISTANT:`, `### Response:`), or somebody else speaks in it."""
     return bool(ROLE.search(text) or TURN.search(text))
 
 
 def has_label(text: str) -> bool:
-    """It begins with what it is (`**Caption:**`, `Here is a description of the image:`), or has headings."""
+    """The text begins with what it is (`**Caption:**`, `Here is a description of the image:`), or has headings."""
     return bool(LABEL.search(text))
 
 

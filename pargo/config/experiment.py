@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any
@@ -18,10 +17,11 @@ from pargo.config.models import Language, Vision
 from pargo.config.projectors import Projector, image_tokens
 from pargo.config.quality import Quality
 from pargo.config.report import Report
+from pargo.config.schema import field_names
 from pargo.config.selection import Selection
 from pargo.config.sources import Source
 from pargo.config.training import Finetune, Pretrain
-from pargo.config.words import expected
+from pargo.config.words import explain, place
 from pargo.config.yaml_file import kind_of, read_yaml, written
 from pargo.errors import ConfigError, InputError
 
@@ -211,46 +211,8 @@ def _tuples(value: Any) -> Any:
 
 def _explain(item: Any, data: dict, arms: dict) -> str:
     """One validation error as one sentence that names the field, the value and what would be right."""
-    location = _location(item, data)
-    field = ".".join(_written_at(location, arms))
-    value, kind = item["input"], item["type"]
-    if kind == "extra_forbidden":
-        names = _field_names(item["loc"][:-1])
-        near = difflib.get_close_matches(location[-1], names, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        return f"{field}: unknown key{hint}" + (f" (choices: {', '.join(names)})" if names else "")
-    if kind == "missing":
-        return f"{field}: required but not given"
-    if kind == "union_tag_invalid":
-        choices = item["ctx"]["expected_tags"].replace("'", "")
-        given = value.get(_tag(value), item["ctx"]["tag"]) if isinstance(value, dict) else item["ctx"]["tag"]
-        return f"{field}.{_tag(value)}: {written(given)} is not valid; choices: {choices}"
-    if kind == "union_tag_not_found":
-        return f"{field}.{item['ctx']['discriminator'].strip(chr(39))}: required but not given"
-    if kind == "value_error":
-        text = str(item["ctx"]["error"])
-        return f"{field}: {text}" if field else text
-    hint = ""
-    if kind == "float_type" and isinstance(value, str):
-        hint = "; YAML reads 1e-3 as text: write 1.0e-3"
-    return f"{field}: {written(value)} is not valid: {expected(item)}{hint}"
-
-
-def _tag(value: Any) -> str:
-    """The key that chooses between classes: `kind`, or `name` of a projector."""
-    return "kind" if isinstance(value, dict) and "kind" in value else "name"
-
-
-def _location(item: dict, data: Any) -> list[str]:
-    """Path to a value as written in the file: pydantic also names the chosen class of a union, and `[key]`."""
-    parts = []
-    for part in item["loc"]:
-        if isinstance(data, dict) and part not in data and data.get(_tag(data)) == part:
-            continue
-        if part != "[key]":
-            parts.append(str(part))
-        data = data.get(part) if isinstance(data, dict) else None
-    return parts
+    known = field_names(_schema(), item["loc"][:-1]) if item["type"] == "extra_forbidden" else ()
+    return explain(".".join(_written_at(place(item, data), arms)), item, known, in_yaml=True)
 
 
 def _written_at(location: list[str], arms: dict) -> list[str]:
@@ -272,35 +234,6 @@ def _written_at(location: list[str], arms: dict) -> list[str]:
     return location
 
 
-def _field_names(location: tuple) -> list[str]:
-    """Names of the fields a mapping at this place of the schema may have."""
-    node = schema = _schema()
-    for part in location:
-        node = _child(_resolve(node, schema), str(part), schema)
-    return sorted(_resolve(node, schema).get("properties", {}))
-
-
 @cache
 def _schema() -> dict:
     return Config.model_json_schema()
-
-
-def _child(node: dict, part: str, schema: dict) -> dict:
-    """The schema of a field, of a mapping's values, or of the class that a tag chooses; empty when there is none."""
-    if part in node.get("properties", {}):
-        return node["properties"][part]
-    for values in ("additionalProperties", "patternProperties"):
-        if isinstance(node.get(values), dict):
-            return node[values] if values == "additionalProperties" else next(iter(node[values].values()))
-    if part in node.get("discriminator", {}).get("mapping", {}):
-        return {"$ref": node["discriminator"]["mapping"][part]}
-    options = [_resolve(option, schema) for option in node.get("anyOf", [])]
-    return next((child for option in options if (child := _child(option, part, schema))), {})
-
-
-def _resolve(node: dict, schema: dict) -> dict:
-    """Follow references, and choose the only class of an optional value."""
-    while "$ref" in node:
-        node = schema["$defs"][node["$ref"].rsplit("/", 1)[1]]
-    options = [option for option in node.get("anyOf", []) if option.get("type") != "null"]
-    return _resolve(options[0], schema) if len(options) == 1 else node

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import Field, ValidationError, model_validator
 
 from pargo.config.base import Positive, Settings
-from pargo.config.words import explain
+from pargo.config.words import explain_all
 from pargo.config.yaml_file import kind_of, read_yaml
 from pargo.errors import ConfigError
 
@@ -60,7 +60,11 @@ class Jobs(Settings):
     @model_validator(mode="after")
     def _valid(self) -> Jobs:
         for stage in get_args(StageName):
-            resources = self.of(stage)
+            try:
+                resources = self.of(stage)
+            except ValidationError as error:
+                schema = Resources.model_json_schema()
+                raise ValueError(explain_all(error, schema, below=f"stages.{stage}", in_yaml=True)) from None
             if resources.num_tasks > 1 and stage not in DISTRIBUTED:
                 raise ValueError(
                     f"stages.{stage}: {resources.num_tasks} processes, but only {' and '.join(DISTRIBUTED)} can be "
@@ -71,7 +75,7 @@ class Jobs(Settings):
         return self
 
     def of(self, stage: str) -> Resources:
-        """Resources of a stage."""
+        """Resources of a stage: the defaults with the stage's differences."""
         difference = self.stages.get(stage, {})  # type: ignore[call-overload]
         merged = self.defaults.model_dump() | difference
         if "sbatch" in difference:
@@ -91,21 +95,13 @@ def load_jobs(path: Path) -> Jobs:
     try:
         return Jobs.model_validate(_tuples(data or {}))
     except ValidationError as error:
-        raise ConfigError(f"{path}: " + "; ".join(_explain(problem) for problem in error.errors())) from None
+        raise ConfigError(f"{path}: " + explain_all(error, Jobs.model_json_schema(), in_yaml=True)) from None
 
 
 def _tuples(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _tuples(item) for key, item in value.items()}
     return tuple(_tuples(item) for item in value) if isinstance(value, list | tuple) else value
-
-
-def _explain(problem: Any) -> str:
-    where = ".".join(str(part) for part in problem["loc"])
-    if problem["type"] == "extra_forbidden":
-        known = Jobs if len(problem["loc"]) == 1 else Resources
-        return f"{where}: unknown key (choices: {', '.join(sorted(known.model_fields))})"
-    return explain("" if problem["type"] == "value_error" else where, problem)
 
 
 LOCAL = Jobs(backend="local", array_limit=1, defaults=Resources(max_failures=0))

@@ -85,7 +85,7 @@ class Adapter(Settings):
 
 
 class LoRA(Adapter):
-    """Adapters that are trained."""
+    """LoRA adapters of the language model, and how they are trained."""
 
     learning_rate: Annotated[float, Field(gt=0)]
 

@@ -1,4 +1,4 @@
-"""Training and generation."""
+"""Settings of the two training stages."""
 
 from __future__ import annotations
 

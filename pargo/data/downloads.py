@@ -120,7 +120,7 @@ def fetch_all(rows: Mapping[str, Download], data: Path = DATA, lock: Path = LOCK
 
 
 def how_to_get(name: str, download: Folder) -> str:
-    """What somebody has to do."""
+    """What somebody has to do to get the files of a download."""
     parts = [f"{name}: get it from {download.page}"]
     parts += [f"{download.gate} there"] if download.gate else []
     parts += [f"put it into data/{download.folder}"]

@@ -40,11 +40,11 @@ class _Pin(NamedTuple):
 
 
 class _Again(Exception):  # noqa: N818 - nothing is wrong with the run
-    """Not this time, and perhaps not from this mirror; the text says why."""
+    """This mirror did not give the file this time, and may later; the text says why."""
 
 
 class _Never(Exception):  # noqa: N818
-    """Not from this mirror."""
+    """This mirror will never give the file, so another is asked; the text says why."""
 
 
 class _WrongFileError(PargoError):

@@ -54,7 +54,7 @@ _ADDRESS = re.compile(r" ?<[^<>]* object at 0x[0-9a-f]+>")  # in errors of PIL: 
 
 
 class FingerprintSettings(Settings):
-    """What this stage reads."""
+    """What the stage `fingerprint` reads of a config."""
 
     split: Literal["train", "test"]
 
@@ -124,7 +124,7 @@ def read_fingerprints(directory: Path) -> pa.Table:
 
 
 def fingerprint(images: ImageSet, identifier: str) -> dict[str, Any]:
-    """The row of one image.
+    """One image's row of the fingerprints: its hashes and its size, or why it cannot be read.
 
     `width` and `height` are those of the stored image, upright; `origin`, `nsfw` and `watermark` are what the sample's
     record says, "" and null where it says nothing (or no number). Whatever is wrong with an image is its `problem`.

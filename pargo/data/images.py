@@ -9,11 +9,10 @@ from typing import Protocol
 
 from PIL import Image
 
+from pargo.data.image_names import BENCHMARK, is_image_name
 from pargo.data.rgb import open_rgb
 from pargo.data.shards import INDEX, Shards
 from pargo.errors import PargoError
-
-EXTENSIONS = (".png", ".jpg", ".jpeg")
 
 
 class ImageSet(Protocol):
@@ -21,15 +20,15 @@ class ImageSet(Protocol):
 
     @property
     def ids(self) -> Sequence[str]:
-        """All of them."""
+        """Ids of all images."""
 
     def __contains__(self, identifier: object) -> bool: ...
 
     def load(self, identifier: str) -> Image.Image:
-        """The image, RGB."""
+        """An image by its id, RGB."""
 
     def read(self, identifier: str) -> bytes:
-        """The image file's bytes."""
+        """The bytes of an image's file, by its id."""
 
 
 class FolderImages:
@@ -37,7 +36,7 @@ class FolderImages:
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
-        files = (path for path in directory.rglob("*") if path.suffix.lower() in EXTENSIONS)
+        files = (path for path in directory.rglob("*") if is_image_name(path, BENCHMARK))
         self.ids: Sequence[str] = sorted(path.relative_to(directory).as_posix() for path in files)
         self._known = frozenset(self.ids)
 
@@ -45,13 +44,13 @@ class FolderImages:
         return identifier in self._known
 
     def read(self, identifier: str) -> bytes:
-        """The image file's bytes."""
+        """The bytes of an image's file, by its id."""
         if identifier not in self._known:
             raise PargoError(f"{self.directory} has no image {identifier!r}; it has {len(self.ids)} images")
         return (self.directory / identifier).read_bytes()
 
     def load(self, identifier: str) -> Image.Image:
-        """The image, RGB."""
+        """An image by its id, RGB."""
         return open_rgb(io.BytesIO(self.read(identifier)), f"{identifier} of {self.directory}")
 
 

@@ -140,7 +140,7 @@ def _left_out(directory: Path) -> str:
 
 
 def table(found: list[SourceRow], title: str) -> Table:
-    """For a terminal."""
+    """The sources as a table for a terminal."""
     result = Table(title=title, caption=totals(found), caption_justify="left", title_justify="left")
     for column in ("source", "kind", "versions", "to fetch", "artifact", "state"):
         result.add_column(column, justify="right" if column in ("to fetch", "artifact") else "left", overflow="fold")

@@ -19,7 +19,7 @@ _SIDE = 4 * HASH_SIZE  # ImageHash's own choice for this many frequencies
 
 
 class Hashes(NamedTuple):
-    """Of an image as it stands and of its mirror image, 32 bytes each."""
+    """Perceptual hashes of an image as it stands and of its mirror image, 32 bytes each."""
 
     upright: bytes
     mirrored: bytes

@@ -46,7 +46,7 @@ Rows = NDArray[np.intp]
 
 
 class SelectSettings(Settings):
-    """What this stage reads."""
+    """What the stage `select` reads of a config."""
 
     selection: Selection
 
@@ -181,7 +181,7 @@ def _note(choice: Choice, rule: str, rows: Rows, found: Rows, bits: NDArray[np.i
 
 
 def _hashes(table: pa.Table, column: str, rows: Rows) -> NDArray[np.uint64]:
-    """[n, 4]"""
+    """Perceptual hashes of some rows, uint64 [n, 4]."""
     chosen = table[column].take(pa.array(rows)).combine_chunks()
     data = chosen.buffers()[1]
     return as_words(data[32 * chosen.offset : 32 * (chosen.offset + len(chosen))]) if len(chosen) else as_words(b"")

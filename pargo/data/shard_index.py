@@ -56,12 +56,12 @@ class Ids(Sequence[str]):
         return cls(column, _array(order))
 
     def where(self, kept: np.ndarray) -> Ids:
-        """Those of some rows, in their order; `kept` is bool [len]."""
+        """The ids of some rows, in their order; `kept` is bool [len]."""
         places = np.cumsum(kept, dtype=np.int32) - 1
         return Ids(self._column.filter(pa.array(kept)), places[self._order[kept[self._order]]])
 
     def absent(self, known: Ids) -> list[str]:
-        """Those that are not among others."""
+        """Those of these ids that are not among others."""
         inside = pc.is_in(self._column, value_set=known._column)
         return self._column.filter(pc.invert(inside)).to_pylist()
 
@@ -101,7 +101,7 @@ class Ids(Sequence[str]):
             return False
 
     def __eq__(self, other: object) -> bool:
-        """As a list of the same ids."""
+        """Equal to any sequence of the same ids in the same order."""
         return isinstance(other, Sequence) and len(self) == len(other) and all(map(str.__eq__, self, other))
 
     __hash__ = None  # type: ignore[assignment]

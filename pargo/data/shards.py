@@ -171,11 +171,11 @@ class Shards:
         return "; the file has changed: import the source again" if path.parent != self.directory else ""
 
     def sha256(self, identifier: str) -> bytes:
-        """Of the image file's bytes, as they were when the sample was written; 32 bytes."""
+        """SHA-256 of a sample's image file, as it was when the sample was written; 32 bytes."""
         return self._index.sha256[self._row(identifier)].as_py()
 
     def read(self, identifier: str) -> bytes:
-        """The image file's bytes.
+        """The bytes of a sample's image file, by its id.
 
         Raises:
             PargoError: no such sample, no such file, a truncated one, or other bytes than were written.
@@ -194,7 +194,7 @@ class Shards:
         return data
 
     def load(self, identifier: str) -> Image.Image:
-        """The image, RGB.
+        """A sample's image by its id, RGB.
 
         Raises:
             PargoError: as of `read`, and what is no usable image.
@@ -225,7 +225,7 @@ class Shards:
         return map(self._record, range(len(self)))
 
     def verify(self) -> None:
-        """Read every image and record.
+        """Read every image and record, and compare them with the index.
 
         Raises:
             PargoError: the first that is not as it was written.

@@ -15,8 +15,9 @@ from pydantic import Field, TypeAdapter, ValidationError, field_validator, model
 
 from pargo.config.base import Name, Positive, Settings
 from pargo.config.sources import LanguageShape
-from pargo.config.words import explain
+from pargo.config.words import explain_all
 from pargo.config.yaml_file import read_yaml
+from pargo.data.archives import leads_out
 from pargo.errors import ConfigError
 
 DATA = Path("data")  # folder of the project that downloads' folders are in
@@ -31,13 +32,13 @@ Url = Annotated[str, Field(pattern=r"^https?://")]
 
 
 class Version(Settings):
-    """What all rows say.
+    """What the rows of all kinds in the table say.
 
     Attributes:
         licence: as the owner states it.
         gate: what the owner asks before the files may be had.
         size: bytes to be fetched.
-        about: the same where it is not known exactly: as the owner rounds it, or reckoned as the note says.
+        about: bytes to be fetched where not known exactly: as the owner rounds them, or reckoned as the note says.
     """
 
     licence: str = ""
@@ -53,7 +54,7 @@ class Version(Settings):
 
     @property
     def bytes(self) -> int | None:
-        """The same, else about how many."""
+        """Bytes to be fetched: exactly, else about how many; None where nobody knows."""
         return self.exact or self.about
 
     @property
@@ -96,7 +97,7 @@ class Download(Version):
     @field_validator("folder")
     @classmethod
     def _inside(cls, folder: str) -> str:
-        if Path(folder).is_absolute() or ".." in Path(folder).parts or not Path(folder).parts:
+        if leads_out(folder):
             raise ValueError("expected a folder below data/")
         return folder
 
@@ -150,7 +151,7 @@ class HttpFile(Settings):
 
 
 class Http(Archives):
-    """Files by name."""
+    """Files by name, each with its addresses."""
 
     kind: Literal["http"]
     files: Annotated[dict[str, HttpFile], Field(min_length=1)]
@@ -225,11 +226,12 @@ def read(path: Path) -> dict[str, Row]:
         ConfigError: a row is wrong, which the message names, or two downloads have one folder, or one in the other's.
     """
     try:
-        text = json.dumps(read_yaml(path, "table"))  # of JSON's kinds: a list may be a tuple
+        data = read_yaml(path, "table")
+        text = json.dumps(data)  # of JSON's kinds: a list may be a tuple
         rows = TypeAdapter(dict[Name, Row]).validate_json(text)
     except ValidationError as error:
-        problems = (explain(".".join(map(str, item["loc"])), item) for item in error.errors())
-        raise ConfigError(f"{path}: {'; '.join(problems)}") from None
+        schema = TypeAdapter(dict[Name, Row]).json_schema()
+        raise ConfigError(f"{path}: {explain_all(error, schema, data=data, in_yaml=True)}") from None
     folders: dict[Path, str] = {}
     for name, row in rows.items():
         if not isinstance(row, Download):
@@ -256,7 +258,7 @@ def download(name: str) -> AnyDownload:
 
 
 def wheel(name: str) -> Wheel:
-    """The row of a package.
+    """The table's row of a package of the Python index.
 
     Raises:
         ConfigError: there is none.

@@ -151,7 +151,7 @@ def write_card(
 
 
 def _hashes(directories: Sequence[Path]) -> dict[str, str]:
-    """Of the manifests of directories, or where a directory has none, of its files."""
+    """SHA-256 by path of the manifests of directories, or where a directory has none, of its files."""
     found: dict[str, str] = {}
     for directory in directories:
         manifest = manifest_path(directory)

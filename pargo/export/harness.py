@@ -174,7 +174,7 @@ class HarnessModel(lmms):
         return dict(inputs.to(self.device))
 
     def _lengths(self, asked: Sequence[Asked]) -> list[int]:
-        """Tokens of each question."""
+        """Length of each question's text, in tokens."""
         return [len(text_tokenizer(self.processor.tokenizer).plain(one.text)) for one in asked]
 
     def _asked(self, request: Any) -> Asked:

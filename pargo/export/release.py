@@ -302,7 +302,7 @@ def _convert_lora(
 
 
 def _names(state: Mapping[str, Tensor]) -> list[str]:
-    """Of all that a projector with these layers has."""
+    """Names of all weights that a projector with these layers has."""
     config = PargoProjector(
         name="pargo",
         num_partial_tokens=1,

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from pargo.config.base import Settings
 from pargo.config.models import Adapter, Language, Vision
 from pargo.config.projectors import Projector
+from pargo.config.words import explain_all
 from pargo.errors import PargoError
 from pargo.files import read_json
 from pargo.train.finetune import FinetuneSettings
@@ -41,7 +42,7 @@ def read_model_settings(directory: Path) -> ModelSettings:
             return ModelSettings.model_validate_json(path.read_bytes())
         trained = FinetuneSettings.model_validate_json(path.read_bytes())
     except ValidationError as error:
-        raise PargoError(f"{path} is not that of a fine-tuned model: {error.errors()[0]['msg']}") from None
+        raise PargoError(f"{path} is not that of a fine-tuned model: {explain_all(error)}") from None
     return ModelSettings(
         vision=trained.vision,
         language=trained.language,

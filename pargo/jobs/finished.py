@@ -45,7 +45,7 @@ def give_back(output: Path, run_directory: Path) -> bool:
 
 
 def forget(run_directory: Path) -> None:
-    """A launcher has the result."""
+    """Remove what was kept of a finished stage, as a launcher has the result now."""
     shutil.rmtree(run_directory / FINISHED, ignore_errors=True)
 
 

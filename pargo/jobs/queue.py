@@ -104,7 +104,7 @@ class Queue:
 
 @cache
 def shared_queue(interval: float) -> Queue:
-    """One for the whole process."""
+    """The one queue that all of this process look at."""
     return Queue(interval)
 
 

@@ -6,8 +6,10 @@ import json
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from pargo.files import write_atomic
+from pargo.journal import append_note, read_notes
 
 RECORD, ATTEMPTS = "job.json", "attempts.jsonl"
 
@@ -35,7 +37,7 @@ class JobRecord:
     started: float = 0.0
 
     def write(self, run_directory: Path) -> None:
-        """Save it, atomically."""
+        """Save the record in its run directory, atomically."""
         write_atomic(run_directory / RECORD, json.dumps(asdict(self), indent=1) + "\n")
 
     @staticmethod
@@ -63,9 +65,7 @@ class Attempts:
 
     def add(self, job_id: str, cause: str) -> None:
         """Note the end of a run: `timed out`, `preempted`, `failed`, ..."""
-        line = json.dumps({"job": job_id, "cause": cause, "time": round(time.time(), 1)}) + "\n"
-        with self._path.open("a", encoding="utf-8") as file:
-            file.write(line)
+        append_note(self._path, {"job": job_id, "cause": cause, "time": round(time.time(), 1)})
 
     def add_once(self, job_id: str, cause: str) -> int:
         """Note the end of a job, of which two launchers may tell; how many jobs ended so."""
@@ -78,21 +78,12 @@ class Attempts:
         return next((entry["cause"] for entry in reversed(self.entries()) if entry.get("job") == job_id), "")
 
     def count(self, cause: str) -> int:
-        """How many runs ended so."""
+        """How many runs of the job ended by this cause."""
         return sum(entry.get("cause") == cause for entry in self.entries())
 
-    def entries(self) -> list[dict]:
-        try:
-            lines = self._path.read_text(encoding="utf-8").splitlines()
-        except OSError:
-            return []
-        found = []
-        for line in lines:
-            try:
-                found.append(json.loads(line))
-            except ValueError:
-                continue  # cut off
-        return found
+    def entries(self) -> list[dict[str, Any]]:
+        """All that is noted, in order."""
+        return read_notes(self._path)
 
     def clear(self) -> None:
         self._path.unlink(missing_ok=True)

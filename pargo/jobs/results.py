@@ -11,7 +11,7 @@ from pargo.jobs.record import JobRecord
 
 
 def paths(record: JobRecord, run_directory: Path) -> JobPaths:
-    """Of the job's first process."""
+    """Where submitit keeps the log and result of the job's first process."""
     return JobPaths(run_directory / record.folder, job_id=record.job_id, task_id=0)
 
 

@@ -121,7 +121,7 @@ class Slurm:
         return snapshot.time <= record.started + CLOCKS if entry is None else not entry.has_ended
 
     def state(self, record: JobRecord) -> str:
-        """For people, e.g. `pending (Resources)`."""
+        """A job's state for people, e.g. `pending (Resources)`."""
         snapshot = self._queue.look()
         entry = None if snapshot is None else snapshot.jobs.get(record.job_id)
         return "unknown" if entry is None else describe(entry)
@@ -179,7 +179,7 @@ class Slurm:
 
 @contextmanager
 def _outside_of_jobs() -> Iterator[None]:
-    """Without what SLURM has put into the environment where the driver is itself a job: sbatch would obey it."""
+    """The environment without what SLURM puts into it where the driver is itself a job: sbatch would obey it."""
     kept = ("SLURM_CONF", "SLURM_CLUSTERS")
     names = [name for name in os.environ if name.startswith(("SLURM_", "SBATCH_")) and name not in kept]
     taken = {name: os.environ.pop(name) for name in names}

@@ -51,7 +51,7 @@ class Stage:
 
     @property
     def name(self) -> str:
-        """For people, e.g. `pretrain-pargo-seed-0`."""
+        """The stage's name for people, e.g. `pretrain-pargo-seed-0`."""
         return "-".join(place(self.run_directory))
 
     @property

@@ -1,6 +1,6 @@
 """The model of an arm, put together from a language model's weights and a new projector; its weights saved and loaded.
 
-It starts from stored features: the vision tower is frozen and runs once, in the features stage.
+The vision tower is frozen and optional: without it the model takes the features that the features stage has stored.
 """
 
 from __future__ import annotations

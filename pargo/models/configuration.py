@@ -9,6 +9,7 @@ from transformers import AutoConfig, PreTrainedConfig
 from transformers.configuration_utils import SubConfigSpec
 
 from pargo.config.projectors import Projector
+from pargo.config.words import explain_all
 from pargo.errors import InputError
 from pargo.models.vision import PargoVisionConfig
 
@@ -65,6 +66,4 @@ class PargoConfig(PreTrainedConfig):
             # through JSON, where lists stand for tuples
             return _PROJECTOR.validate_json(TypeAdapter(dict).dump_json(self.projector_config))
         except ValidationError as error:
-            problem = error.errors()[0]
-            field = ".".join(["projector_config", *map(str, problem["loc"][1:])])
-            raise InputError(f"{field}: {problem['input']!r} is not valid: {problem['msg']}") from None
+            raise InputError(explain_all(error, data=self.projector_config, below="projector_config")) from None

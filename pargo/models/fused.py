@@ -316,7 +316,7 @@ class _Places:
         return x.permute(0, 2, 3, 1, 4).reshape(self.shape[0] * kv_heads, -1, x.shape[-1])
 
     def gather(self, x: Tensor, kv_heads: int) -> Tensor:
-        """The inverse of `spread`."""
+        """[B x kv heads, heads of one kv head x L, d] -> [T, heads, d]: the inverse of `spread`."""
         size = x.shape[-1]
         x = x.view(self.shape[0], kv_heads, -1, self.shape[1], size).permute(0, 3, 1, 2, 4)
         x = x.reshape(self.shape[0] * self.shape[1], -1, size)

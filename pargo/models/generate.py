@@ -105,7 +105,7 @@ def _with_images(
 def _after_images(
     model: PargoForConditionalGeneration, features: Tensor, prompts: Sequence[Sequence[int]], images: Sequence[int]
 ) -> dict[str, Any]:
-    """The same with the images in the cache already: each is read once, and its keys and values are copied."""
+    """Inputs of transformers' `generate` with the images in the cache already: each is read once, and copied there."""
     tokens = model.project(features)
     cache = model.get_decoder()(inputs_embeds=tokens, use_cache=True).cache
     cache.batch_select_indices(torch.tensor(images, device=features.device))

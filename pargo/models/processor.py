@@ -52,7 +52,7 @@ class PargoProcessor(ProcessorMixin):
         super().__init__(image_processor, tokenizer, chat_template=chat_template)
 
     def __call__(self, images: Any = None, text: Any = None, **kwargs: Any) -> BatchFeature:
-        """See the class; arguments as of all processors of transformers.
+        """Inputs of the model from images and prompts, with arguments and options as of all processors of transformers.
 
         Nothing is put before a prompt (`add_special_tokens` is False): what training had there, the template writes.
         """

@@ -1,7 +1,7 @@
 """The vision-language model as transformers classes: vision tower, projector and any causal language model.
 
-Training, evaluation and exported models share them. Training and evaluation read stored features of the frozen tower
-(`PargoModel.project`), and leave the tower itself out.
+Training, evaluation and exported models share them. Evaluation reads stored features of the frozen tower
+(`PargoModel.project`) and leaves the tower out, and so does training unless its `features` are `in_loop`.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class Parts(NamedTuple):
 
 @dataclass
 class PargoModelOutput(BaseModelOutputWithPast):
-    """Of the language model without its output layer.
+    """What `PargoModel` gives: the last hidden states, from the language model without its output layer.
 
     Attributes:
         image_hidden_states: projector tokens [B, T, D] of the images that were given.
@@ -59,7 +59,7 @@ class PargoModelOutput(BaseModelOutputWithPast):
 
 @dataclass
 class PargoCausalLMOutput(CausalLMOutputWithPast):
-    """Of the language model.
+    """What `PargoForConditionalGeneration` gives: logits, and the loss where labels were given.
 
     Attributes:
         image_hidden_states: projector tokens [B, T, D] of the images that were given.
@@ -107,7 +107,7 @@ class PargoModel(PreTrainedModel):
 
     @classmethod
     def from_pretrained(cls, *args: Any, output_loading_info: bool = False, **kwargs: Any) -> Any:
-        """As of all models of transformers, but a directory that lacks weights, or has others, is refused.
+        """A model of a directory or of the hub, as of all of transformers, but with all weights and no others.
 
         Raises:
             InputError: missing, unexpected or mis-shaped tensors, each listed.
@@ -174,7 +174,11 @@ class PargoModel(PreTrainedModel):
         return None if pixel_values is None else self.get_image_features(pixel_values).pooler_output
 
     def _check_image_tokens(self, is_image: Tensor, tokens: Tensor | None, per_row: int | None = None) -> None:
-        """As many as the images have, and each image in one piece; at most `per_row` images in a row."""
+        """Raise InputError unless there are as many image tokens as the images have, each image in one piece.
+
+        Args:
+            per_row: images that a row may have at most.
+        """
         if torch.compiler.is_compiling():
             return
         counts, per_image = is_image.sum(1), self.projector.num_tokens

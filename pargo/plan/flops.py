@@ -18,7 +18,7 @@ from pargo.models.vision import VisionTower, vision_config
 
 @cache
 def tower_flops(vision: Vision) -> int:
-    """Of the vision tower for one image; counted on a tower without memory.
+    """Operations of the vision tower for one image, counted on a tower without memory.
 
     Raises:
         InputError: timm has no such architecture.
@@ -60,16 +60,16 @@ class LanguageCost:
 
     @property
     def weights(self) -> int:
-        """Of all layers, without embeddings and output layer."""
+        """Number of weights of all layers, without embeddings and output layer."""
         return self.shape.num_hidden_layers * sum(rows * columns for rows, columns in self._linears.values())
 
     @property
     def head(self) -> int:
-        """Weights of the output layer."""
+        """Number of weights of the output layer."""
         return self.shape.vocab_size * self.shape.hidden_size
 
     def adapter_weights(self, adapter: Adapter) -> int:
-        """Of LoRA on its target modules.
+        """Number of weights of LoRA on its target modules.
 
         Raises:
             InputError: a module that Llama's layers do not have.

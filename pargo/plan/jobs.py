@@ -17,6 +17,7 @@ from pargo.config.stages import check_sources, finetune, pretrain
 from pargo.config.training import Train
 from pargo.data.overview import to_fetch
 from pargo.files import read_json
+from pargo.journal import read_notes
 from pargo.layout import Layout
 from pargo.plan.flops import LanguageCost, make_projector, tower_flops
 from pargo.plan.sizes import language_sizes
@@ -112,7 +113,7 @@ class _Planner:
             yield self._evaluation(arm)
 
     def _features(self) -> Iterator[Row]:
-        """Of benchmarks, and of training images where an arm reads stored ones."""
+        """Rows of the features stage: of benchmarks' images, and of training images where an arm reads stored ones."""
         wanted = {(part.source, part.split) for part in self.config.benchmarks.values()}
         for arm in self.config.arms.values():
             for train in (arm.pretrain, arm.finetune):
@@ -199,7 +200,7 @@ class _Planner:
         return replace(timed, jobs=row.jobs, flops=sum(flops) * seeds, wall_seconds=wall)
 
     def _timed(self, row: Row, stage: str, flops: float) -> Row:
-        """With the time that the operations of one of its jobs take."""
+        """The row with the time that the operations of one of its jobs take."""
         gpus = self._gpus(stage)
         if not gpus:
             return replace(row, flops=flops * row.jobs)
@@ -244,7 +245,7 @@ class _Planner:
         if provenance["settings"] != json.loads(canonical_json(function(self.config, arm, seed))):
             return None
         # steps of a killed run that came after its last checkpoint were made again: the last time counts
-        steps = {row["step"]: row["seconds"] for row in map(json.loads, timing.read_text().splitlines())}
+        steps = {row["step"]: row["seconds"] for row in read_notes(timing)}
         num_steps = getattr(self.config.arms[arm], stage).num_steps
         if set(range(1, num_steps + 1)) - set(steps):
             return None

@@ -23,7 +23,7 @@ PUBLISHED = {"COCO": 11, "ShareGPT4V": 162, "DenseFusion": 191}
 
 
 class CaptionsReportSettings(Settings):
-    """What this stage reads."""
+    """What the report on captions reads of a config."""
 
     config: Name
     dataset: Name

@@ -18,7 +18,7 @@ LAYERS, SAMPLES, LENGTH = 2, 4, 96  # what is measured
 
 
 def choose_attention(model: PargoModel, asked: Attention, train: Train) -> Attention:
-    """`fused`, `sdpa` or `eager`.
+    """The attention that a training uses: `fused`, `sdpa` or `eager`.
 
     Args:
         model: on its device, in training mode.

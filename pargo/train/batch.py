@@ -23,7 +23,7 @@ class Sample:
 
 @dataclass(frozen=True)
 class Batch:
-    """One pass of the model.
+    """The samples of one forward pass of the model.
 
     Attributes:
         images: features [B, N, Dv], or pixels [B, 3, H, W]; float32, or float16 where the loop computed them.
@@ -43,7 +43,7 @@ class Batch:
         return self.segments.position_ids.view(self.input_ids.shape)
 
     def to(self, device: torch.device) -> Batch:
-        """The same batch on a device."""
+        """A copy of the batch on a device."""
         images, input_ids, labels = (tensor.to(device) for tensor in (self.images, self.input_ids, self.labels))
         return Batch(
             images, input_ids, labels, self.segments._replace(position_ids=self.segments.position_ids.to(device))

@@ -36,7 +36,7 @@ class Cut(NamedTuple):
     unanswered: int = 0
 
     def plus(self, other: Cut) -> Cut:
-        """The sum."""
+        """The sum of two counts, field by field."""
         return Cut(*(a + b for a, b in zip(self, other, strict=True)))
 
 
@@ -66,7 +66,7 @@ def of_metrics(metrics: Iterable[str]) -> dict[str, Cut]:
 
 
 def estimate(data: TrainingData, train: Train, num_image_tokens: int) -> dict[str, Cut]:
-    """Of the first samples of each dataset that the training draws, `LOOKED_AT` at most: their order is random."""
+    """What `max_length` cuts, by dataset, of the first samples that the training draws of each, at most `LOOKED_AT`."""
     sums = dict.fromkeys(sorted(data.weights), Cut())
     left = set(sums)
     for index in range(min(train.num_samples, DRAWS)):

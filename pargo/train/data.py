@@ -43,14 +43,14 @@ class Pixels:
 
     @property
     def ids(self) -> Sequence[str]:
-        """Of all images."""
+        """Ids of all images."""
         return self._images.ids
 
     def __contains__(self, name: str) -> bool:
         return name in self._images
 
     def __getitem__(self, name: str) -> Tensor:
-        """[3, H, W], float32.
+        """An image by its id, normalised, [3, H, W], float32.
 
         Raises:
             PargoError: it cannot be read.
@@ -106,7 +106,7 @@ class TrainingData:
         return self.texts[draw.dataset].encode(draw.sample_id, draw.epoch)
 
     def image(self, index: int) -> Tensor | None:
-        """Its image; None if it is bad and such are skipped.
+        """The image of the sample with this global index; None if it is bad and such are skipped.
 
         Raises:
             PargoError: it is bad and not skipped.

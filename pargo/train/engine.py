@@ -185,7 +185,7 @@ def optimizer_state(engine: deepspeed.DeepSpeedEngine, parameters: Mapping[str, 
 
 
 def new_optimizer_state(parameters: Mapping[str, nn.Parameter]) -> dict[str, Tensor]:
-    """That of no update yet."""
+    """The optimizer's state before the first update: moments of zeros, whole, on the CPU."""
     zeros = {f"{key}.{name}": torch.zeros(_shape(p)) for name, p in parameters.items() for key in MOMENTS}
     return zeros | {"step": torch.zeros(())}
 
@@ -233,7 +233,7 @@ def _masters(engine: deepspeed.DeepSpeedEngine) -> list[Tensor]:
 
 
 def _set_partition(engine: deepspeed.DeepSpeedEngine, parameter: nn.Parameter, whole: Tensor, key: str) -> None:
-    """This rank's part of a moment under ZeRO 3. DeepSpeed's own setter fails where ranks do not divide the size."""
+    """Set this rank's part of a moment under ZeRO 3; DeepSpeed's setter fails where ranks do not divide the size."""
     part, _ = engine.optimizer._get_fp32_opt_state_partition(parameter, False, key)
     start = engine.optimizer._get_param_partition_rank(parameter) * part.numel()
     own = whole.flatten()[start : start + part.numel()]
@@ -241,5 +241,5 @@ def _set_partition(engine: deepspeed.DeepSpeedEngine, parameter: nn.Parameter, w
 
 
 def _shape(parameter: nn.Parameter) -> torch.Size:
-    """Of the whole parameter, also where this rank holds a part of it."""
+    """Shape of the whole parameter, also where this rank holds a part of it."""
     return getattr(parameter, "ds_shape", parameter.shape)

@@ -13,7 +13,7 @@ from pargo.train.peaks import PEAKS
 
 
 def peak_flops() -> float | None:
-    """Of this process's device, or None where it is not known (all CPUs: their clocks vary)."""
+    """Peak operations per second of this process's device; None where unknown (all CPUs: their clocks vary)."""
     if not torch.cuda.is_available():
         return None
     name = torch.cuda.get_device_name()

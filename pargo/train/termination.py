@@ -33,6 +33,6 @@ class Termination:
 
 
 def ignore(worker: int) -> None:
-    """For processes that read ahead: the training ends them when it ends."""
+    """Ignore the signals that end a job, in processes that read ahead: the training ends them when it ends."""
     for name in SIGNALS:
         signal.signal(name, signal.SIG_IGN)

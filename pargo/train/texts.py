@@ -27,7 +27,7 @@ class TextDataset(Protocol):
 
     @property
     def ids(self) -> Sequence[str]:
-        """In a fixed order."""
+        """Ids of all samples, in a fixed order."""
 
     def encode(self, sample_id: str, epoch: int) -> Encoded:
         """The text of a sample when it is drawn in an epoch."""
@@ -69,7 +69,7 @@ class CaptionDataset:
         return record
 
     def encode(self, sample_id: str, epoch: int) -> Encoded:
-        """The same caption in every epoch."""
+        """The caption of a sample, encoded; the same in every epoch."""
         row = self.ids.index(sample_id)
         try:
             if self._file is None:

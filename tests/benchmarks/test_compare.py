@@ -407,12 +407,12 @@ def with_values(*pair: float) -> bytes:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"", "Invalid JSON"),
-        (b"\xff\x00", "Invalid JSON"),
+        (b"", "not valid JSON: "),
+        (b"\xff\x00", "not valid JSON: "),
         (b"[1]", "is not a score file"),
-        (b"{}", "is not a score file of `pargo score`, benchmark: Field required"),
-        (without("values"), r"values: Field required \(files of older versions must be scored again\)"),
-        (without("headline"), "headline: Field required"),
+        (b"{}", "is not a score file of `pargo score`, benchmark: required but not given"),
+        (without("values"), r"values: required but not given \(files of older versions must be scored again\)"),
+        (without("headline"), "headline: required but not given"),
         (to_json(record(GOOD) | {"tasks": {}}).encode(), "`tasks` lacks 't' of `values`"),
         (to_json(record(GOOD) | {"values": {}}).encode(), "group 'all' has no images"),
         (with_values(1.0), r"values\.t\.i"),

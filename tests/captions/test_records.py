@@ -85,12 +85,12 @@ def test_a_damaged_line_is_named(path):
 def test_a_full_disk(monkeypatch, path):
     with RecordFile(path, "spec") as records:
         records.add(Caption("a", "text"), "key")
-        real = records._file
-        records._file = open("/dev/full", "ab", buffering=0)  # noqa: SIM115, PTH123
+        real = records._journal._file
+        records._journal._file = open("/dev/full", "ab", buffering=0)  # noqa: SIM115, PTH123
         with pytest.raises(PargoError, match="No space left on device; what is written stays"):
             records.add(Caption("b", "text"), "key")
-        records._file.close()
-        records._file = real
+        records._journal._file.close()
+        records._journal._file = real
     with RecordFile(path, "spec") as records:
         assert records.finished == {"a": "key"}
 

@@ -38,8 +38,9 @@ def test_the_profile_of_the_project_is_valid():
     ("content", "message"),
     [
         ({"defaults": {"gpus": 1}}, "defaults.gpus: unknown key .*gpus_per_node"),
-        ({"stages": {"pretrain": {"gpu": 1}}}, "gpu"),
-        ({"stages": {"report": {}}}, "stages.report"),
+        ({"stages": {"pretrain": {"gpus": 1}}}, r"stages\.pretrain\.gpus: unknown key \(choices: account, "),
+        ({"stages": {"pretrain": {"nodes": 0}}}, "stages.pretrain.nodes: 0 is not valid: expected more than 0"),
+        ({"stages": {"report": {}}}, "stages.report: 'report' is not valid: choices: fingerprint, "),
         ({"defaults": {"nodes": 0}}, "defaults.nodes: 0"),
         ({"defaults": {"time_minutes": "1:00"}}, "defaults.time_minutes: '1:00'"),
         (
@@ -48,7 +49,10 @@ def test_the_profile_of_the_project_is_valid():
         ),
         ({"stages": {"features": {"time_minutes": 1}}}, "signal_seconds is longer than time_minutes"),
         ({"defaults": {"gpus_per_node": 4}}, "stages.fingerprint: 4 processes, but only pretrain and finetune"),
-        ({"limit": 3}, r"limit: unknown key \(choices: array_limit, backend, defaults, poll_seconds, stages\)"),
+        (
+            {"limit": 3},
+            r"limit: unknown key; did you mean 'array_limit'\? \(choices: array_limit, backend, defaults, poll",
+        ),
         ({"backend": "cloud"}, "backend: 'cloud'"),
     ],
 )

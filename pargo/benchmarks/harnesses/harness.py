@@ -64,7 +64,7 @@ def mme_scores(answers: Iterable[Answered], read: Callable[[Answered], str]) -> 
 
 
 def precision_recall_f1(right: int, said: int, asked: int) -> tuple[float, float, float]:
-    """Of yes, each 0 where it has nothing to count.
+    """Precision, recall and F1 of the answer yes, each 0 where it has nothing to count.
 
     Args:
         right: answers yes to the label yes.

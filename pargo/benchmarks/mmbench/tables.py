@@ -7,16 +7,19 @@ from __future__ import annotations
 
 import csv
 import io
+import zipfile
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import PurePath
 from typing import Any
 
 from pargo.benchmarks.rows import Row, decode
-from pargo.errors import PargoError
+from pargo.data.archives import Limits, zip_files
+from pargo.errors import InputError, PargoError
 
 DELIMITERS = {".tsv": "\t", ".csv": ","}
 MAX_ROWS = 1_048_576  # of an Excel sheet
+MAX_EXCEL = Limits(max_bytes=2**30)  # unpacked, which openpyxl does in memory
 MAX_FIELD = 2**31 - 1  # csv refuses fields beyond 128 KiB by default; images are longer
 _END = "\0end of table"
 
@@ -101,12 +104,16 @@ def _excel(path: str, data: bytes) -> Iterator[tuple[int, list[str]]]:
     from openpyxl import load_workbook
 
     try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            zip_files(path, archive, len(data), MAX_EXCEL)
         sheet = load_workbook(io.BytesIO(data), read_only=True, data_only=True).worksheets[0]
         sheet.reset_dimensions()  # what the file says of its size may be wrong
         rows = [
             (number, [cell_text(value) for value in values])
             for number, values in enumerate(sheet.iter_rows(values_only=True, max_row=MAX_ROWS), start=1)
         ]
+    except InputError:
+        raise
     except Exception as error:  # openpyxl, zipfile and the XML parser have no common error
         raise PargoError(f"{path}: not a readable xlsx file: {type(error).__name__}: {error}") from None
     # trailing blank cells may be there or not, row by row

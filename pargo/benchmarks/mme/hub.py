@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import PurePosixPath
 
-from pargo.benchmarks.mme.pairs import EXTENSIONS, Pair, check_pair
+from pargo.benchmarks.mme.pairs import Pair, check_pair
 from pargo.benchmarks.official import Entry
 from pargo.benchmarks.parquet import hub_image, parquet_rows
 from pargo.benchmarks.questions import image_extension
 from pargo.benchmarks.rows import Row
+from pargo.data.image_names import BENCHMARK, is_image_name
 from pargo.errors import PargoError
 
 COLUMNS = ("question_id", "image", "question", "answer", "category")
@@ -37,7 +38,7 @@ def read_hub(tables: Sequence[Entry]) -> Iterator[Pair]:
             raise PargoError(f"{row.where}: image: another image as in the row before: an image has two rows in a row")
         questions = check_pair([(each.where, each.text("question"), each.text("answer")) for each in (first, row)])
         name = PurePosixPath(row.text("question_id")).name  # `code_reasoning/0020.png`, sometimes without extension
-        if not name.lower().endswith(EXTENSIONS):
+        if not is_image_name(name, BENCHMARK):
             name += image_extension(data, first.where)
         yield Pair(row.text("category"), name, data, questions, first.where)
         first = None

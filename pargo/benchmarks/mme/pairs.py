@@ -7,9 +7,9 @@ from pathlib import PurePosixPath
 from typing import NamedTuple
 
 from pargo.benchmarks.rows import split_lines
+from pargo.data.image_names import BENCHMARK, is_image_name
 from pargo.errors import PargoError
 
-EXTENSIONS = (".png", ".jpg", ".jpeg")
 LABELS = ("Yes", "No")  # always in this order in the official data
 MAX_NAME_BYTES = 200  # file systems take 255
 
@@ -75,9 +75,9 @@ def match_texts(names: Iterable[str], folder: str) -> list[tuple[str, str]]:
     texts: dict[str, str] = {}
     for name in sorted(names):
         path = PurePosixPath(name)
-        known = images if path.suffix.lower() in EXTENSIONS else texts if path.suffix == ".txt" else None
+        known = images if is_image_name(path, BENCHMARK) else texts if path.suffix == ".txt" else None
         if known is None or path.name != name:
-            raise PargoError(f"{folder}/{name}: neither an image ({', '.join(EXTENSIONS)}) nor a .txt of questions")
+            raise PargoError(f"{folder}/{name}: neither an image ({', '.join(BENCHMARK)}) nor a .txt of questions")
         if not name.isprintable() or "\\" in name or len(name.encode()) > MAX_NAME_BYTES:
             raise PargoError(f"{folder}: {name!r} is no plain file name of at most {MAX_NAME_BYTES} bytes")
         if path.stem in known:

@@ -7,9 +7,10 @@ from collections.abc import Iterator
 from pathlib import PurePosixPath
 
 from pargo.benchmarks.mme.lines import pair_up, read_rows
-from pargo.benchmarks.mme.pairs import EXTENSIONS, Pair, check_pair, match_texts, parse_text
+from pargo.benchmarks.mme.pairs import Pair, check_pair, match_texts, parse_text
 from pargo.benchmarks.mme.tasks import TASKS
 from pargo.benchmarks.official import Entry, Files
+from pargo.data.image_names import BENCHMARK
 from pargo.errors import PargoError
 
 # the two folders of the tasks that are not flat
@@ -55,7 +56,7 @@ def _read_official(files: Files) -> Iterator[Pair]:
         entry = files.by_path[f"{root}{task}/{below}"]
         if TOY in PurePosixPath(folder).parts:
             continue
-        kinds = {".": (*EXTENSIONS, ".txt"), IMAGES: EXTENSIONS, TEXTS: (".txt",)}
+        kinds = {".": (*BENCHMARK, ".txt"), IMAGES: BENCHMARK, TEXTS: (".txt",)}
         if PurePosixPath(name).suffix.lower() not in kinds.get(folder, ()):
             raise PargoError(
                 f"{entry.where}: not a file of MME, which has images and .txt files beside each other or "
@@ -64,7 +65,7 @@ def _read_official(files: Files) -> Iterator[Pair]:
         if name in tasks[task]:
             raise PargoError(f"{entry.where}: {tasks[task][name].where} has the same name")
         tasks[task][name] = entry
-    for entry in files.with_suffix(*EXTENSIONS):
+    for entry in files.with_suffix(*BENCHMARK):
         if entry.name.startswith(root) and entry.name.removeprefix(root).split("/")[0] not in TASKS:
             raise PargoError(f"{entry.where}: an image outside of MME's tasks, {', '.join(TASKS)}")
     for task in (task for task in TASKS if task in tasks):

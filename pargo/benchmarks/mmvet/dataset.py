@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from pargo.benchmarks.mmvet.hub import read_hub
 from pargo.benchmarks.mmvet.meta import META, parse_meta
@@ -12,9 +12,8 @@ from pargo.benchmarks.questions import image_extension, read_source, write_sourc
 from pargo.benchmarks.records import Question
 from pargo.benchmarks.rows import decode, read_bytes
 from pargo.config.benchmarks import MMVet
+from pargo.data.image_names import BENCHMARK, is_image_name
 from pargo.errors import PargoError
-
-EXTENSIONS = (".png", ".jpg", ".jpeg")
 
 
 def import_files(paths: Sequence[Path], directory: Path) -> None:
@@ -75,7 +74,7 @@ def _with_extensions(
         if not plain or name.startswith("."):
             raise PargoError(f"image name {name!r:.60}, expected the plain name of a file")
         extension = image_extension(data, f"image {name}")
-        names[name] = name if PurePosixPath(name).suffix.lower() in EXTENSIONS else name + extension
+        names[name] = name if is_image_name(name, BENCHMARK) else name + extension
     if len(set(names.values())) < len(names):
         raise PargoError("two images have the same name but for its ending")
     renamed = [question.model_copy(update={"image": names[question.image]}) for question in questions]

@@ -27,7 +27,7 @@ def read_meta(path: Path) -> dict[str, Question]:
 
 
 def parse_meta(text: str, name: str) -> dict[str, Question]:
-    """The same of the text of the file `name`."""
+    """The questions by id that `read_meta` gives, from the file's text; `name` is what an error calls it."""
     questions = {}
     for key, value, where in parse_entries(text, name):
         if not isinstance(value, dict):

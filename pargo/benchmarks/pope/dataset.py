@@ -12,9 +12,9 @@ from pargo.benchmarks.questions import UniqueImages, read_source, write_source
 from pargo.benchmarks.records import Question
 from pargo.benchmarks.rows import Row, json_lines, shorten
 from pargo.config.benchmarks import POPE
+from pargo.data.image_names import BENCHMARK, is_image_name
 from pargo.errors import PargoError
 
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
 COLUMNS = ("question_id", "image", "question", "answer", "image_source", "category")  # of the hub
 
 
@@ -58,7 +58,7 @@ def _label_rows(entries: Sequence[Entry]) -> Iterator[tuple[Question, Row]]:
         first[split] = entry
         for row in json_lines(entry.read(), entry.where):
             image = PurePosixPath(row.text("image"))
-            stem = str(image.with_suffix("") if image.suffix.lower() in IMAGE_SUFFIXES else image)
+            stem = str(image.with_suffix("") if is_image_name(image, BENCHMARK) else image)
             yield _question(row, split, stem, row.text("text"), label_of(row, "label")), row
 
 

@@ -89,7 +89,7 @@ def confusion(answers: Sequence[Answered], guesses: Sequence[str]) -> dict[str, 
 
 
 def f1_values(answers: Sequence[Answered], guesses: Sequence[str]) -> dict[str, list[float]]:
-    """Of each image, 2 TP and 2 TP + FP + FN: F1 is the ratio of their sums over images.
+    """What each image adds to F1, 2 TP and 2 TP + FP + FN: F1 is the ratio of their sums over images.
 
     An image without any yes adds nothing. Where no image has one, the ratio is 0 / 0, which counts as 0.
     """

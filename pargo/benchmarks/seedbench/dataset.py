@@ -13,6 +13,7 @@ from pargo.benchmarks.records import Question
 from pargo.benchmarks.rows import Row
 from pargo.benchmarks.seedbench.annotations import Collection, parse_json
 from pargo.config.benchmarks import SEEDBench
+from pargo.data.image_names import BENCHMARK
 from pargo.errors import PargoError
 
 OFFICIAL_NAME = "SEED-Bench.json"
@@ -30,7 +31,8 @@ COLUMNS = (  # of the hub
     "answer",
     "question_type_id",
 )
-EXTENSIONS = ("", ".jpg", ".jpeg", ".png", ".JPG", ".JPEG", ".PNG")
+# images are named by `data_id`, which has the extension of some alone
+EXTENSIONS = ("", *BENCHMARK, *(extension.upper() for extension in BENCHMARK))
 # The hub's tables have no names of dimensions. These are those of the official JSON; an older version of it had the
 # names of 3 and 4 the other way round, so a JSON that comes with the tables goes before.
 HUB_DIMENSIONS = {

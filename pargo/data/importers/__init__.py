@@ -1,1 +1,1 @@
-"""Importers: one file each, from the files of an unpacked wheel to the artifact that later stages read."""
+"""Importers: from files of packages, datasets, pools of tars and models, as others write them, to what stages read."""

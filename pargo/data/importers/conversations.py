@@ -17,8 +17,9 @@ from typing import Any
 from PIL import Image
 
 from pargo.config.sources import ConversationsSource
+from pargo.data.image_names import CONVERSATION, EXTENSION, is_image_name, usual_extension
 from pargo.data.importers.entries import EntryError, read_entries, short
-from pargo.data.importers.references import EXTENSIONS, Reference
+from pargo.data.importers.references import Reference
 from pargo.data.importers.samples import is_known, normalise
 from pargo.data.importers.summary import HOPELESS, Reasons, show
 from pargo.data.importers.turns import is_text
@@ -28,7 +29,6 @@ from pargo.errors import InputError
 from pargo.progress import track
 
 MAX_BYTES = 200_000_000
-FORMATS = {"JPEG": "jpg", "MPO": "jpg", "PNG": "png", "GIF": "gif", "WEBP": "webp", "BMP": "bmp"}  # Pillow's names
 SHOWN = ("samples", "merged", "without_image", "system_left_out", "broken")
 
 
@@ -189,16 +189,16 @@ def _read(root: Path, image: Reference) -> tuple[bytes, str]:
     except InputError as error:
         raise EntryError("image cannot be read", str(error)) from error
     if image.data is None:
-        return data, EXTENSIONS[PurePosixPath(image.name).suffix.lower()]
+        return data, usual_extension(image.name).removeprefix(".")
     with Image.open(io.BytesIO(data)) as opened:
-        return data, FORMATS[str(opened.format)]
+        return data, EXTENSION[str(opened.format)].removeprefix(".")
 
 
 def _read_file(root: Path, name: str) -> tuple[str, bytes]:
     """The path and bytes of an image below `root`."""
-    if PurePosixPath(name).suffix.lower() not in EXTENSIONS:
+    if not is_image_name(name, CONVERSATION):
         raise EntryError(
-            "image not named", f"image {short(name)} is no name that ends in one of {', '.join(sorted(EXTENSIONS))}"
+            "image not named", f"image {short(name)} is no name that ends in one of {', '.join(sorted(CONVERSATION))}"
         )
     try:
         path = (root / name).resolve()  # where links lead to

@@ -55,7 +55,10 @@ def import_language_model(source: Path, output: Path, shape: Mapping[str, int]) 
 
 
 def _check_shape(source: Path, found: Mapping[str, Any], shape: Mapping[str, int]) -> None:
-    """As transformers does, a model that does not name its key-value heads has as many as query heads."""
+    """Raise InputError unless a model has the shape that the config says.
+
+    As in transformers, one that does not name its key-value heads has as many as query heads.
+    """
     found = {"num_key_value_heads": found.get("num_attention_heads")} | dict(found)
     wrong = [f"{name} {found.get(name)}, not {size}" for name, size in shape.items() if found.get(name) != size]
     if wrong:

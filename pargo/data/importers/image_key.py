@@ -38,5 +38,5 @@ def escape(text: str) -> str:
 
 
 def unescape(text: str) -> str:
-    """What `escape` was given."""
+    """The text that `escape` made a part of an id of."""
     return unquote_to_bytes(text).decode(errors="surrogateescape")

@@ -82,7 +82,11 @@ def make_record(
 
 
 def _text(value: Any) -> str | None:
-    """Without spaces around it. JSON may hold halves of characters, which cannot be written: UnicodeError."""
+    """A text without spaces around it; None for an empty one, or where it is no text.
+
+    Raises:
+        UnicodeError: it holds half of a character, as JSON may, which cannot be written.
+    """
     if not isinstance(value, str) or not value.strip():
         return None
     value.encode()

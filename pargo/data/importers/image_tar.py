@@ -19,14 +19,16 @@ from typing import Any, BinaryIO
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from pargo.data.archives import CutOffError
+from pargo.data.image_names import POOL
 from pargo.data.importers.image_key import escape, split_name
 from pargo.data.importers.image_record import BrokenSampleError, make_record, read_fields
 from pargo.data.shard_index import FILES, SCHEMA
-from pargo.data.tars import CutOffError, Member, members
+from pargo.data.tars import Member, members
 from pargo.errors import PargoError
 from pargo.files import write_atomic
 
-IMAGES = ("jpg", "jpeg", "png", "webp")
+IMAGES = tuple(extension.removeprefix(".") for extension in POOL)  # suffixes of a key have no dot
 MAX_IMAGE = 200_000_000  # bytes
 MAX_TEXT = 1_000_000  # bytes of a caption or of a JSON file
 MAX_KEY = 1024  # bytes; an id may take three for each

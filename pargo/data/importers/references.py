@@ -9,10 +9,10 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 from urllib.parse import unquote
 
+from pargo.data.image_names import CONVERSATION
 from pargo.data.importers.entries import EntryError, short
 from pargo.data.importers.visible import is_visible
 
-EXTENSIONS = {".jpg": "jpg", ".jpeg": "jpg", ".png": "png", ".gif": "gif", ".webp": "webp"}
 # where an image stands in a text, as LLaVA (old and new), InternVL, XComposer, MiniCPM, MMMU, DeepSeek, Phi, Llama,
 # Gemma and Qwen write it
 PLACEHOLDER = re.compile(
@@ -33,6 +33,7 @@ _MEDIA = re.compile(r"(?:video|audio)(?:s|(?:_(?:paths?|files?|name|url)))?")
 _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _WORDS = "image|img|picture|photo|screenshot"
 _IMAGE_WORD = re.compile(rf"(?:(?<![A-Za-z])(?i:{_WORDS})|{_WORDS.title()})s?(?![a-z])")
+# of any kind, also of those that nobody here reads: an entry that names one is not about text alone
 _IMAGE_NAME = re.compile(
     r"data:image/.*|[^\n]{0,1000}\.(?:jpe?g|png|gif|webp|bmp|tiff?|svg|heic|avif)(?:[?#]\S{0,1000})?", re.IGNORECASE
 )
@@ -98,7 +99,7 @@ def _reference(value: Any) -> Reference:
             if data is None and name:
                 return named(name)
     raise EntryError(
-        "image not named", f"image {short(value)} is no name that ends in one of {', '.join(sorted(EXTENSIONS))}"
+        "image not named", f"image {short(value)} is no name that ends in one of {', '.join(sorted(CONVERSATION))}"
     )
 
 

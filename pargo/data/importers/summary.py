@@ -22,11 +22,11 @@ class Reasons:
         self._found[kind] = count + number, first
 
     def counts(self) -> dict[str, int]:
-        """By reason, the most frequent first."""
+        """Number of entries left out by reason, the most frequent first."""
         return {kind: count for kind, (count, _) in self._sorted()}
 
     def lines(self) -> list[str]:
-        """One for each reason."""
+        """A line for each reason, with its number and first example, the most frequent first."""
         return [f"{count:,} x {kind}, e.g. {example}" for kind, (count, example) in self._sorted()]
 
     def __str__(self) -> str:

@@ -310,7 +310,7 @@ def member(name: str, mode: int = stat.S_IFREG | 0o644) -> zipfile.ZipInfo:
         (member("count/../../b.png"), r"'count/\.\./\.\./b\.png' leads out"),
         (member("/count/b.png"), r"'/count/b\.png' leads out"),
         (member("count\\b.png"), r"leads out"),
-        (member("count/b.png", stat.S_IFLNK | 0o777), r"'count/b\.png' is a symbolic link"),
+        (member("count/b.png", stat.S_IFLNK | 0o777), r"'count/b\.png' is a link"),
         (member("count/a.png"), r"'count/a\.png' is there twice"),
     ],
 )
@@ -334,7 +334,7 @@ def test_size_and_packing_of_a_zip(tmp_path, monkeypatch):
     (tmp_path / "encrypted.zip").write_bytes(encrypted)
     refuse(tmp_path, [tmp_path / "encrypted.zip"], r"'count/a\.txt' is encrypted")
     monkeypatch.setattr("pargo.benchmarks.official.MAX_ZIP_BYTES", 50)
-    refuse(tmp_path, [path], r"mme\.zip: \d+ bytes unpacked or more, expected at most 50")
+    refuse(tmp_path, [path], r"mme\.zip: would unpack to \d+ bytes in \d+ files or more; at most 50 ")
     monkeypatch.setattr("pargo.benchmarks.official.MAX_FILE_BYTES", 40)
     refuse(tmp_path, [path], r"'count/a\.png' has \d+ bytes, more than 40")
 

@@ -348,7 +348,7 @@ def test_a_broken_log_is_refused_by_line(tmp_path, inputs):
         judge_files(meta, results, output, settings(server))
         text = log_path(output).read_text()
         log_path(output).write_text(text + "{}\n")
-        with pytest.raises(PargoError, match=r"g\.json\.log\.jsonl:4: not a grade: .*; remove the line or the file"):
+        with pytest.raises(PargoError, match=r"g\.json\.log\.jsonl:4: not a grade: .*; remove the line, or the file"):
             judge_files(meta, results, output, settings(server))
         log_path(output).write_text(text.replace('"score": 0.1', '"score": 7'))
         with pytest.raises(PargoError, match=r"log\.jsonl:\d: not a grade"):
