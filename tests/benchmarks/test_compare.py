@@ -17,7 +17,7 @@ from pargo.benchmarks.compare_table import HEADS, render
 from pargo.benchmarks.score import score_answers, to_json
 from pargo.benchmarks.summary import headline_record, shares, task_record
 from pargo.errors import PargoError
-from pargo.report.statistics import holm
+from pargo.statistics import holm
 
 SAMPLES = 400
 

@@ -21,7 +21,7 @@ from pargo.errors import PargoError
 from pargo.files import sha256_file
 from pargo.layout import manifest_path
 from pargo.manifest import publish
-from pargo.report.statistics import difference, total
+from pargo.statistics import difference, total
 
 CONFIG = load_config("config/quick.yaml")
 

@@ -12,7 +12,7 @@ from pargo.benchmarks.mme.answers import PREFIX_LENGTHS, is_decided, parse, pars
 from pargo.benchmarks.mme.score import PARSERS, coin_flip, image_values, mark, score
 from pargo.benchmarks.mme.tasks import TASKS
 from pargo.errors import PargoError
-from pargo.report.statistics import total
+from pargo.statistics import total
 
 QUESTION = predict({"count": [("", "")]})[0]
 ANSWERS = st.sampled_from(["yes", "no", "Yes.", "NO", "", "maybe", "I say yes", "nothing", "yes or no"]) | st.text(

@@ -17,7 +17,7 @@ from pargo.benchmarks.records import Question
 from pargo.benchmarks.score import score_answers, score_files, to_json
 from pargo.benchmarks.summary import headline_groups, is_graded, task_groups
 from pargo.errors import PargoError
-from pargo.report.statistics import total
+from pargo.statistics import total
 
 NOT_GRADED = {"score": None, "accuracy": None, "accuracy_plus": None, "interval": None}
 

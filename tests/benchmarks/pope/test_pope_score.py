@@ -15,7 +15,7 @@ from pargo.benchmarks.records import Answered, Question
 from pargo.benchmarks.score import score_answers, score_files
 from pargo.benchmarks.summary import headline_groups, task_groups
 from pargo.errors import PargoError
-from pargo.report.statistics import total
+from pargo.statistics import total
 
 QUESTION = Question(id="random/1", task="random", image="i", question="?", label="yes")
 NASTY = [

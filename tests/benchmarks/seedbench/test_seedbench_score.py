@@ -14,7 +14,7 @@ from pargo.benchmarks.seedbench.answers import is_decided, parse, rank
 from pargo.benchmarks.seedbench.score import PARSERS
 from pargo.benchmarks.summary import headline_groups, task_groups
 from pargo.errors import PargoError
-from pargo.report.statistics import total
+from pargo.statistics import total
 
 OPTIONS = {"A": "One", "B": "Two", "C": "A red cat", "D": "A"}
 QUESTION = Question(id="1", task="t", image="i", question="?", label="A", options=OPTIONS)
