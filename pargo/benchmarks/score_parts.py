@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, NonNegativeInt, PlainValidator, model_validator
+from pydantic import Field, NonNegativeInt, PlainSerializer, PlainValidator, model_validator
 from pydantic_core import PydanticCustomError
 
 from pargo.config.base import Settings
@@ -16,7 +16,7 @@ Rule = Literal["sum", "mean", "pooled"]
 
 def _number(value: Any) -> float:
     if type(value) is int or (isinstance(value, float) and math.isfinite(value)):
-        return value  # an int stays one, so that a record that was read is written as it was
+        return value
     raise PydanticCustomError("number", "Input should be a finite number")
 
 
@@ -36,14 +36,16 @@ def _figure(value: Any) -> Any:
     return {str(name): _figure(part) for name, part in value.items()} if isinstance(value, dict) else _number(value)
 
 
-Number = Annotated[float, PlainValidator(_number)]
-Figure = Annotated[float | Mapping[str, float], PlainValidator(_figure)]
-Interval = Annotated[tuple[float, float], PlainValidator(_pair)]  # 95 %: low, high
+_AS_IS = PlainSerializer(lambda value: value)  # an int is written as it was given
+
+Number = Annotated[float, PlainValidator(_number), _AS_IS]
+Figure = Annotated[float | Mapping[str, float], PlainValidator(_figure), _AS_IS]
+Interval = Annotated[tuple[float, float], PlainValidator(_pair), _AS_IS]  # 95 %: low, high
 Words = Annotated[tuple[str, ...], Field(strict=False)]
 # task -> image -> numerator and denominator
-Values = Mapping[str, Mapping[str, Annotated[Sequence[float], PlainValidator(_pair)]]]
+Values = Mapping[str, Mapping[str, Annotated[Sequence[float], PlainValidator(_pair), _AS_IS]]]
 # task -> image -> 0 (wrong) to 1 (right) of each question, in order
-Correct = Mapping[str, Mapping[str, Annotated[Sequence[float], PlainValidator(_numbers)]]]
+Correct = Mapping[str, Mapping[str, Annotated[Sequence[float], PlainValidator(_numbers), _AS_IS]]]
 
 
 class Part(Settings, allow_inf_nan=False):

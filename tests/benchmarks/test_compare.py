@@ -32,9 +32,10 @@ def record(correct: dict, *, rule: str = "pooled", values: dict | None = None, *
         "parser": "official",
         "parser_version": 1,
         "asked": dict.fromkeys(correct, "0"),
-        "headline": headline_record(values, rule, 20, name="accuracy", maximum=1, num_questions=total),
+        "headline": headline_record(values, rule, 20, name="accuracy", maximum=1, num_questions=total).model_dump(),
         "tasks": {
-            task: task_record(values[task], 20, num_questions=questions[task], unparseable=0) for task in correct
+            task: task_record(values[task], 20, num_questions=questions[task], unparseable=0).model_dump()
+            for task in correct
         },
         "figures": {},
         "counts": {},
@@ -504,7 +505,7 @@ def test_scores_of_the_benchmarks_themselves(tmp_path):
             )
             for i in range(120)
         ]
-        data = score_answers("easy_vqa", answers, "exact", 20) | {"inputs": {}}
+        data = score_answers("easy_vqa", answers, "exact", 20)
         write(tmp_path / run / "easy_vqa.json", data)
     (row,) = compare(tmp_path / "a", tmp_path / "b", SAMPLES).rows
     assert (row.num_images, row.num_questions, row.score) == (40, 120, "accuracy")
