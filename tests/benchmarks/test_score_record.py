@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 from pydantic import ValidationError
+from rich.console import Console
 
 from pargo.benchmarks.score import score_files, to_json
 from pargo.benchmarks.score_file import read_score
 from pargo.benchmarks.score_parts import Baseline, Headline
 from pargo.benchmarks.score_record import Result
+from pargo.benchmarks.show import show
 from pargo.code import import_closure
 from pargo.errors import PargoError
 
@@ -73,6 +76,13 @@ def test_a_file_without_grades_too(tmp_path):
     assert json.loads(path.read_text())["headline"]["value"] is None
     with pytest.raises(ValueError, match="no judge has read the answers"):
         _ = record.headline.known
+    console = Console(file=io.StringIO(), width=200)
+    show(read_score(path).record, console)
+    text = console.file.getvalue()
+    assert (
+        f"mmvet, parser judge (version 1): not graded; {record.num_questions(None)} questions wait for a judge" in text
+    )
+    assert "None" not in text
 
 
 @pytest.mark.parametrize(
