@@ -1,7 +1,5 @@
 """easy-VQA: which questions are asked, exact match, and the baselines that do not look."""
 
-import json
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,6 +8,7 @@ from pargo.benchmarks.easy_vqa.answers import ANSWERS, answer_type, normalise, p
 from pargo.benchmarks.easy_vqa.dataset import read_questions
 from pargo.benchmarks.easy_vqa.score import mark, score
 from pargo.benchmarks.records import Prediction
+from pargo.benchmarks.score_record import Result
 from pargo.config.benchmarks import EasyVQA
 from pargo.data.scene_source import write_scenes
 from pargo.data.shards import ShardWriter
@@ -110,7 +109,7 @@ def test_record():
     assert record.baselines["majority_answer"].value == pytest.approx(2 / 6)
     assert record.baselines["majority_answer"].how.startswith("`no`")
     assert record.baselines["majority_answer_by_question"].value == pytest.approx(4 / 6)
-    json.dumps(record, allow_nan=False)
+    assert Result.model_validate_json(record.model_dump_json()) == record
 
 
 def test_answers_beyond_the_thirteen():
