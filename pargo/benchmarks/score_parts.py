@@ -60,8 +60,8 @@ class Headline(Part):
     maximum: Number  # the best possible value
     value: Number | None
     interval: Interval | None  # bootstrap by image
-    num_questions: NonNegativeInt
-    num_images: NonNegativeInt
+    num_questions: NonNegativeInt  # of all tasks
+    num_images: NonNegativeInt  # of all tasks, each counted once
 
     @model_validator(mode="after")
     def _whole(self) -> Headline:
@@ -81,8 +81,8 @@ class Task(Part):
     accuracy: Number | None  # share of right answers
     accuracy_plus: Number | None  # share of images with all answers right, where the benchmark has it
     interval: Interval | None  # of the score, bootstrap by image
-    num_questions: NonNegativeInt
-    num_images: NonNegativeInt
+    num_questions: NonNegativeInt  # of this task
+    num_images: NonNegativeInt  # of this task, or groups of questions where images are not known
     unparseable: NonNegativeInt  # answers of which the parser could make nothing
 
     @model_validator(mode="after")
@@ -99,8 +99,8 @@ class Task(Part):
 class Baseline(Part):
     """A score that needs no image."""
 
-    value: Number
-    interval: Interval | None = None
+    value: Number  # in the units of the headline
+    interval: Interval | None = None  # only where the baseline draws at random
     how: str  # how one gets it, in words
 
 

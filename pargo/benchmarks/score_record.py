@@ -33,8 +33,8 @@ class Head(Part):
     """Which benchmark was scored, and how its answers were read."""
 
     benchmark: str  # its kind, e.g. `mini_mme`
-    parser: str
-    parser_version: int
+    parser: str  # one of the benchmark's `PARSERS`, e.g. `official`
+    parser_version: int  # scores by two versions of a parser are not comparable
     asked: Mapping[str, str]  # by task a hash of its questions: see `pargo.benchmarks.score.asked`
 
 
@@ -45,14 +45,14 @@ class Result(Part):
     """
 
     edition: Mapping[str, str] = Field(default_factory=dict)  # part -> value or `unknown`
-    headline: Headline
-    tasks: Mapping[str, Task]
+    headline: Headline  # the score over all tasks
+    tasks: Mapping[str, Task]  # by name, in the order of the official tool
     figures: Mapping[str, Figure]  # whatever else the official tool prints: a number, or names and numbers
-    counts: Mapping[str, NonNegativeInt]
+    counts: Mapping[str, NonNegativeInt]  # of answers or questions with something unusual, by its name
     judges: Words = ()  # models that graded, as far as the grades say
-    baselines: Mapping[str, Baseline]
-    correct: Correct
-    values: Values
+    baselines: Mapping[str, Baseline]  # scores without looking at an image, by name
+    correct: Correct  # a mark for each answer; empty where nothing is graded
+    values: Values  # what each image adds; empty where nothing is graded
 
     @property
     def is_graded(self) -> bool:
@@ -83,11 +83,11 @@ class Result(Part):
         )
 
     def num_questions(self, task: str | None) -> int:
-        """Of the headline (None) or a task."""
+        """Number of questions behind the headline (task None) or a task's score."""
         return self.headline.num_questions if task is None else self.tasks[task].num_questions
 
     def num_images(self, task: str | None) -> int:
-        """Of the headline (None) or a task."""
+        """Number of images behind the headline (task None) or a task's score."""
         return self.headline.num_images if task is None else self.tasks[task].num_images
 
     def groups(self, task: str | None) -> Groups:

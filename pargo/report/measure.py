@@ -38,7 +38,7 @@ def headline(scores: Sequence[Score], samples: int) -> Cell:
 
 
 def task_score(scores: Sequence[Score], task: str, samples: int) -> Cell:
-    """The same for one task."""
+    """The score of one arm on one task of a benchmark, like `headline`."""
     return _score(scores, task, samples)
 
 
