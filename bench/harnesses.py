@@ -172,7 +172,7 @@ def run_real(
 def compare(harness: str, name: str, paths: list[Path], real: dict[str, dict[str, float]]) -> dict[str, Any]:
     """Counts of figures, and each that differs: {figure: [real, by --as]}."""
     record = score_files(name.partition(" ")[0], paths, samples=1)
-    figures = {key: value["theirs"] for key, value in harness_record(harness, paths, record)["figures"].items()}
+    figures = {key: value.theirs for key, value in harness_record(harness, paths, record).figures.items()}
     # lmms-eval logs MM-Vet's parts with two decimals
     decimals = 2 if harness == "lmms-eval" and name == "mmvet" else None
     keys = list(dict.fromkeys([*real[name], *figures]))

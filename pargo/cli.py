@@ -448,7 +448,8 @@ def score(
     with _given():
         record = score_files(name, inputs, parser, samples, partial=partial)
     if harness:
-        record["harness"] = harness_record(harness, inputs, record, partial=partial)
+        compared = harness_record(harness, inputs, record, partial=partial)
+        record = record.model_copy(update={"harness": compared})
     if output is not None:
         write_atomic(output, to_json(record))
     if json:
@@ -458,7 +459,7 @@ def score(
         if harness:
             from pargo.benchmarks.harnesses.show import show as show_harness
 
-            show_harness(record["harness"])
+            show_harness(compared)
 
 
 @app.command()

@@ -6,15 +6,16 @@ A run is one score file, a folder of one seed's score files, or a folder of `see
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pargo.benchmarks.score_file import ByImage, Record, ScoreFile, find_scores, read_score
+from pargo.benchmarks.score_file import ScoreFile, find_scores, read_score
+from pargo.benchmarks.score_record import ScoreRecord
 from pargo.benchmarks.summary import UNKNOWN
 from pargo.config.base import Settings
 from pargo.errors import PargoError
-from pargo.report.statistics import (
+from pargo.statistics import (
     DIGITS,
     bootstrap_difference,
     bootstrap_p,
@@ -26,6 +27,8 @@ from pargo.report.statistics import (
 
 FEW_IMAGES = 30  # of fewer a bootstrap interval is too narrow: where all answers are right it has no width at all
 ALPHA = 0.05
+
+ByImage = Mapping[str, Mapping[str, Sequence[float]]]  # task -> image -> numbers
 
 
 class McNemar(Settings):
@@ -53,7 +56,7 @@ class Row(Settings):
     value_b: float | None = None
     difference: float | None = None  # A - B
     interval: tuple[float, float] | None = None  # 95 %, paired bootstrap by image
-    p: float | None = None  # two-sided, from the same draws: `pargo.report.statistics.bootstrap_p`
+    p: float | None = None  # two-sided, from the same draws: `pargo.statistics.bootstrap_p`
     p_holm: float | None = None  # over all comparisons of the table
     mcnemar: McNemar | None = None
 
@@ -185,7 +188,7 @@ def _check_same_images(files: str, first: ByImage, other: ByImage) -> None:
                 )
 
 
-def _rows(name: str, side_a: Sequence[Record], side_b: Sequence[Record], samples: int) -> Iterator[Row]:
+def _rows(name: str, side_a: Sequence[ScoreRecord], side_b: Sequence[ScoreRecord], samples: int) -> Iterator[Row]:
     """The headline and the tasks of one benchmark; Holm's correction comes later (`_adjusted`)."""
     first = side_a[0]
     graded = all(record.is_graded for record in (*side_a, *side_b))
@@ -214,7 +217,7 @@ def _rows(name: str, side_a: Sequence[Record], side_b: Sequence[Record], samples
         yield row
 
 
-def _mcnemar(side_a: Record, side_b: Record, task: str | None) -> McNemar | None:
+def _mcnemar(side_a: ScoreRecord, side_b: ScoreRecord, task: str | None) -> McNemar | None:
     """None where answers have partial grades, are not marked one by one, or ask one question in several ways."""
     marks_a, marks_b = side_a.marks(task), side_b.marks(task)
     # POPE's splits share questions, which would count three times

@@ -11,6 +11,7 @@ from typing import Any
 
 from pargo.benchmarks import load
 from pargo.benchmarks.records import PREDICTIONS, Answered, read_predictions
+from pargo.benchmarks.score_record import Result, ScoreRecord
 from pargo.config.base import Positive, Settings
 from pargo.config.benchmarks import Benchmark
 from pargo.errors import PargoError
@@ -50,13 +51,13 @@ def run(settings: ScoreSettings, predictions: Path, output: Path, grades: Path |
         answers = load(benchmark.kind, "results").add_grades(answers, grades / GRADES)
     record = score_answers(benchmark.kind, answers, benchmark.parser, settings.bootstrap_samples)
     manifests = map(manifest_path, inputs)
-    record["inputs"] = {manifest.as_posix(): sha256_file(manifest) for manifest in manifests}
-    write_atomic(output, to_json(record))
+    hashes = {manifest.as_posix(): sha256_file(manifest) for manifest in manifests}
+    write_atomic(output, to_json(record.model_copy(update={"inputs": hashes})))
 
 
 def score_files(
     kind: str, inputs: Sequence[Path], parser: str | None = None, samples: int = SAMPLES, *, partial: bool = False
-) -> dict[str, Any]:
+) -> ScoreRecord:
     """The score of official result files, or of a predictions directory of ours.
 
     The record also has `notes`: sentences on what was taken of files that do not say all that they might.
@@ -87,37 +88,22 @@ def score_files(
         answers = load(kind, "results").read(inputs, parser=parser, partial=partial, notes=notes)
         files = [file for path in inputs for file in (sorted(path.glob("*")) if path.is_dir() else [path])]
     record = score_answers(kind, answers, parser, samples)
-    record["inputs"] = {path.as_posix(): sha256_file(path) for path in files if path.is_file()}
-    record["notes"] = notes
-    return record
+    hashes = {path.as_posix(): sha256_file(path) for path in files if path.is_file()}
+    return record.model_copy(update={"inputs": hashes, "notes": tuple(notes)})
 
 
-def score_answers(kind: str, answers: Sequence[Answered], parser: str, samples: int) -> dict[str, Any]:
-    """The score record of answers, without its `inputs` {file: sha256}.
-
-    Keys: `benchmark` (kind), `parser`, `parser_version`, `asked` {task: hash}: see `asked`,
-    `headline` {name, rule, value, interval, maximum, num_questions, num_images},
-    `tasks` {task: {score, accuracy, accuracy_plus, interval, num_questions, num_images, unparseable}},
-    `figures` {name: number, or names and numbers: whatever else the official tool prints}, `counts` {name: number},
-    `baselines` {name: {value, interval?, how}}, `correct` {task: {image: [0 to 1 for each question]}},
-    `values` {task: {image: [numerator, denominator]}}: a task's score is the ratio of their sums over images; the
-    headline is, by its `rule`, the `sum` or the `mean` of the tasks' scores, or the ratio over all tasks (`pooled`).
-    A benchmark that comes in several editions has `edition` {part: value, or `unknown`}.
-    Intervals hold 95 % and are a bootstrap by image. Where nothing is graded, value and interval are null.
+def score_answers(kind: str, answers: Sequence[Answered], parser: str, samples: int) -> ScoreRecord:
+    """The score record of answers, without its `inputs`.
 
     Raises:
         PargoError: unknown benchmark or parser, or answers that the benchmark cannot score.
     """
     scorer = load(kind, "score")
     check_parser(kind, parser)
-    record = scorer.score(answers, parser, samples)
-    return {
-        "benchmark": kind,
-        "parser": parser,
-        "parser_version": scorer.PARSERS[parser],
-        "asked": asked(answers),
-        **record,
-    }
+    result: Result = scorer.score(answers, parser, samples)
+    given = {name: getattr(result, name) for name in result.model_fields_set}  # what is not given is not written
+    version = scorer.PARSERS[parser]
+    return ScoreRecord(benchmark=kind, parser=parser, parser_version=version, asked=asked(answers), **given)
 
 
 def asked(answers: Sequence[Answered]) -> dict[str, str]:
@@ -142,6 +128,7 @@ def check_parser(kind: str, parser: str) -> None:
         raise PargoError(f"{kind} has no parser {parser!r}; choices: {', '.join(parsers)}")
 
 
-def to_json(record: Mapping[str, Any]) -> str:
-    """A record as text, the same for the same record."""
-    return json.dumps(record, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+def to_json(record: ScoreRecord | Mapping[str, Any]) -> str:
+    """A record as text, the same for the same record; of a score record the fields that were given."""
+    data = record.model_dump(exclude_unset=True) if isinstance(record, ScoreRecord) else record
+    return json.dumps(data, indent=1, ensure_ascii=False, allow_nan=False) + "\n"

@@ -1,92 +1,37 @@
-"""Score files of a run as objects, checked field by field."""
+"""Score files, read and checked field by field, and those of a run."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from pydantic import Field, ValidationError
+from pydantic import ValidationError
 
-from pargo.benchmarks.summary import Rule, groups_of
+from pargo.benchmarks.score_record import ScoreRecord
 from pargo.config.base import Settings
 from pargo.config.words import expected
 from pargo.errors import PargoError
-from pargo.report.statistics import Groups, total
+from pargo.statistics import total
 
 SEED_FOLDER = re.compile(r"seed-\d+")
-
-ByImage = Mapping[str, Mapping[str, Sequence[float]]]  # task -> image -> numbers
-
-
-class Part(Settings, extra="ignore", allow_inf_nan=False):
-    """What a comparison reads of a score record: see `pargo.benchmarks.score.score_answers`."""
-
-
-class Headline(Part):
-    """The score over all tasks; `value` is None where answers wait for a judge."""
-
-    name: str
-    rule: Rule
-    maximum: float
-    value: float | None
-    num_questions: int
-    num_images: int
-
-
-class Task(Part):
-    """One task."""
-
-    num_questions: int
-
-
-class Record(Part):
-    """One run's score on one benchmark."""
-
-    benchmark: str
-    parser: str
-    parser_version: int
-    edition: dict[str, str] = Field(default_factory=dict)  # empty in files of older versions
-    asked: dict[str, str]
-    judges: tuple[str, ...] = ()
-    headline: Headline
-    tasks: dict[str, Task]
-    values: dict[str, dict[str, tuple[float, float]]]
-    correct: dict[str, dict[str, tuple[float, ...]]]
-
-    @property
-    def is_graded(self) -> bool:
-        return self.headline.value is not None
-
-    def groups(self, task: str | None) -> Groups:
-        """What is bootstrapped: for the headline (None) or a task."""
-        return (
-            groups_of(self.values, self.headline.rule) if task is None else groups_of({task: self.values[task]}, "sum")
-        )
-
-    def num_questions(self, task: str | None) -> int:
-        return self.headline.num_questions if task is None else self.tasks[task].num_questions
-
-    def num_images(self, task: str | None) -> int:
-        return self.headline.num_images if task is None else len(self.values[task])
-
-    def marks(self, task: str | None) -> list[float]:
-        """1 for right and 0 for wrong of every question; the same place is the same question where `asked` is equal."""
-        tasks = sorted(self.correct) if task is None else [task] if task in self.correct else []
-        return [mark for name in tasks for image in sorted(self.correct[name]) for mark in self.correct[name][image]]
 
 
 class ScoreFile(Settings):
     """A score record, and the file it stands in."""
 
     path: Path
-    record: Record
+    record: ScoreRecord
 
 
 def read_score(path: Path) -> ScoreFile:
-    """A score file, whole enough to be compared; PargoError names the bad field otherwise."""
+    """A score file.
+
+    Raises:
+        PargoError: no file, or one that is no whole score record; names the bad field.
+    """
     try:
-        record = Record.model_validate_json(path.read_bytes())
+        # a field that this version does not know is of a later one, and changes nothing that it knows
+        record = ScoreRecord.model_validate_json(path.read_bytes(), extra="ignore")
     except OSError as error:
         raise PargoError(f"cannot read {path}: {error.strerror}") from error
     except ValidationError as error:
@@ -96,14 +41,26 @@ def read_score(path: Path) -> ScoreFile:
             f"{path} is not a score file of `pargo score`{f', {where}' if where else ''}: {expected(first)}"
             " (files of older versions must be scored again)"
         ) from None
+    _check(path, record)
+    return ScoreFile(path=path, record=record)
+
+
+def _check(path: Path, record: ScoreRecord) -> None:
+    """Raise PargoError unless the parts of a record fit together."""
+    wrong = f"{path} is not a score file of `pargo score`"
     if lost := sorted(record.values.keys() - record.tasks.keys()):
-        raise PargoError(f"{path} is not a score file of `pargo score`: `tasks` lacks {lost[0]!r} of `values`")
+        raise PargoError(f"{wrong}: `tasks` lacks {lost[0]!r} of `values`")
+    if not record.is_graded:
+        return
     try:
-        for task in (None, *record.values) if record.is_graded else ():
+        for task in (None, *record.values):
             total(record.groups(task))
     except (PargoError, OverflowError) as error:
         raise PargoError(f"{path}: {error}") from error
-    return ScoreFile(path=path, record=record)
+    if lost := sorted(record.tasks.keys() - record.values.keys()):
+        raise PargoError(f"{wrong}: `values` lacks {lost[0]!r} of `tasks`")
+    if lost := sorted(name for name, task in record.tasks.items() if task.score is None):
+        raise PargoError(f"{wrong}, tasks.{lost[0]}.score: null, though the headline is graded")
 
 
 def find_scores(run: Path) -> list[dict[str, Path]]:

@@ -11,6 +11,7 @@ from typing import NamedTuple
 from huggingface_hub import EvalResult, ModelCardData
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from pargo.benchmarks.score_file import read_score
 from pargo.data.versions import known_versions
 from pargo.export.settings import ORIGIN, ModelSettings
 from pargo.files import read_json, sha256_file
@@ -19,6 +20,8 @@ from pargo.machine import git_commit, versions
 from pargo.manifest import RUN_RECORD, read_provenance
 from pargo.report.provenance import follow
 from pargo.report.words import BENCHMARKS, in_words, projector_in_words, task
+
+NOT_GRADED = "not graded"
 
 
 class Agreement(NamedTuple):
@@ -30,7 +33,10 @@ class Agreement(NamedTuple):
 
 @dataclass(frozen=True)
 class Row:
-    """One number of the card; `file` leads to it, `sha256` is that file's."""
+    """One number of the card; `file` leads to it, `sha256` is that file's.
+
+    Where answers wait for a judge, `value` is `not graded` and `interval` is empty.
+    """
 
     benchmark: str
     measure: str
@@ -45,7 +51,7 @@ def rows_of(model: Path) -> list[Row]:
     """The numbers of a model directory: of all its score files, which must still lead back to its weights.
 
     Raises:
-        PargoError: a file behind a score is missing or has changed since.
+        PargoError: a file behind a score is missing or has changed since, or a score file is no whole one.
     """
     place = Layout.of_model(model)
     if place is None:
@@ -62,19 +68,22 @@ def rows_of(model: Path) -> list[Row]:
 
 
 def _rows(path: Path) -> Iterator[Row]:
-    score = read_json(path)
-    name = BENCHMARKS.get(score["benchmark"], in_words(score["benchmark"]))
-    if path.stem != score["benchmark"]:  # one of several of its kind
+    record, file, sha256 = read_score(path).record, path.as_posix(), sha256_file(path)
+    name = BENCHMARKS.get(record.benchmark, in_words(record.benchmark))
+    if path.stem != record.benchmark:  # one of several of its kind
         name = f"{name} ({in_words(path.stem)})"
-    headline = score["headline"]
-    percent = headline["maximum"] == 1
-    entries = [(headline["name"], headline["value"], headline["interval"], headline["num_images"])]
-    entries += [
-        (task(key), item["score"], item["interval"], item["num_images"]) for key, item in score["tasks"].items()
-    ]
-    for measure, value, (low, high), images in entries:
-        text = [f"{100 * number:.1f} %" if percent else f"{number:.1f}" for number in (value, low, high)]
-        yield Row(name, measure, text[0], f"[{text[1]}, {text[2]}]", images, path.as_posix(), sha256_file(path))
+    if not record.is_graded:
+        yield Row(name, record.headline.name, NOT_GRADED, "", record.num_images(None), file, sha256)
+        return
+    for key in (None, *record.tasks):
+        measure = record.headline.name if key is None else task(key)
+        value, interval = record.line(key)
+        text = [
+            f"{100 * number:.1f} %" if record.headline.maximum == 1 else f"{number:.1f}"
+            for number in (value, *(interval or ()))
+            if number is not None
+        ]
+        yield Row(name, measure, text[0], f"[{text[1]}, {text[2]}]", record.num_images(key), file, sha256)
 
 
 def write_card(
@@ -130,13 +139,14 @@ def write_card(
         hardware=read_provenance(model)["hardware"] if manifest_path(model).is_file() else None,
         limits=_limits(rows),
     )
+    results = _eval_results(rows)
     metadata = ModelCardData(
         license=_licence(settings),
         library_name="transformers",
         pipeline_tag="image-text-to-text",
         tags=["pargo", settings.projector.name, "vision-language"],
-        model_name=title if rows else None,
-        eval_results=_eval_results(rows) or None,
+        model_name=title if results else None,
+        eval_results=results or None,
     )
     (output / "README.md").write_text(f"---\n{metadata.to_yaml()}\n---\n{body}", encoding="utf-8")
     provenance = {
@@ -169,7 +179,7 @@ def _scale(place: ModelPlace | None) -> str | None:
 
 
 def _limits(rows: Sequence[Row]) -> str:
-    names = sorted({row.benchmark for row in rows})
+    names = sorted({row.benchmark for row in rows if row.value != NOT_GRADED})
     return f"What it can do beyond {' and '.join(names)} was not measured." if names else "Nothing was measured."
 
 
@@ -181,8 +191,8 @@ def _licence(settings: ModelSettings) -> str:
 
 
 def _eval_results(rows: Sequence[Row]) -> list[EvalResult]:
-    """The headlines, in the form hubs read."""
-    firsts = {row.benchmark: row for row in reversed(rows)}
+    """The graded headlines, in the form hubs read."""
+    firsts = {row.benchmark: row for row in reversed(rows) if row.value != NOT_GRADED}
     return [
         EvalResult(
             task_type="image-text-to-text",

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 
 from pargo.report import words
 from pargo.report.cells import Cell, Column, Row, Table
-from pargo.report.measure import difference, has_tasks, max_score, task_names
+from pargo.report.measure import difference
 from pargo.report.scores import Scores
 from pargo.report.settings import ReportSettings
 
@@ -95,7 +95,8 @@ def _headlines(settings: ReportSettings, scores: Scores, claim: str, other: str)
     for benchmark in settings.benchmarks:
         first, second = scores[ours, benchmark], scores[other, benchmark]
         name = words.benchmark(settings, benchmark)
-        title = f"{name} (of {max_score(first[0])})" if has_tasks(first[0]) else f"{name} (points of %)"
+        record = first[0].record
+        title = f"{name} (points of %)" if record.points_per_task is None else f"{name} (of {record.headline.maximum})"
         cell = difference(first, second, samples)
         key = headline_row(ours, other, benchmark)
         yield _row(key, claim, _pair(settings, other), title, settings.report.scale, cell, SCORES)
@@ -107,13 +108,14 @@ def headline_row(ours: str, other: str, benchmark: str) -> str:
 
 
 def _tasks(settings: ReportSettings, scores: Scores, benchmark: str) -> Iterable[Row]:
-    """Every task of a benchmark that has tasks: our arm minus the reference."""
+    """Every task of a benchmark whose tasks give points: our arm minus the reference."""
     ours, reference = settings.report.headline_arm, settings.report.reference_arm
     first, second = scores[ours, benchmark], scores[reference, benchmark]
-    if not has_tasks(first[0]):
+    points = first[0].record.points_per_task
+    if points is None:
         return
-    for task in task_names(first[0]):
-        title = f"{words.benchmark(settings, benchmark)} {words.task(task)} (of 200)"
+    for task in first[0].record.tasks:
+        title = f"{words.benchmark(settings, benchmark)} {words.task(task)} (of {points:g})"
         cell = difference(first, second, settings.report.bootstrap_samples, task)
         key = f"{headline_row(ours, reference, benchmark)}_{task}"
         yield _row(key, "detail", _pair(settings, reference), title, settings.report.scale, cell, SCORES)

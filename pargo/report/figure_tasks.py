@@ -15,19 +15,14 @@ from pargo.report import words
 from pargo.report.cells import Cell
 from pargo.report.measure import (
     baselines,
-    has_tasks,
     headline,
     headline_column,
     headline_title,
-    max_score,
-    task_names,
     task_score,
 )
 from pargo.report.scores import Scores
 from pargo.report.settings import ReportSettings
 from pargo.report.style import DASHES, GRAY, WIDTH, arm_colors, arm_markers
-
-MAX_TASK = 200
 
 
 @dataclass(frozen=True)
@@ -71,20 +66,20 @@ def _panels(settings: ReportSettings, scores: Scores) -> Iterable[Panel]:
         name, example = words.benchmark(settings, benchmark), next(iter(groups.values()))[0]
         total = {arm: headline(group, samples) for arm, group in groups.items()}
         without_image = baselines(example)
-        if any(cell.value is None for cell in total.values()):
+        if all(cell.value is None for cell in total.values()):
             continue  # not graded
-        if not has_tasks(example):
+        points, top = example.record.points_per_task, example.record.headline.maximum
+        if points is None:
             lines = {key: cells[headline_column(example)].known for key, cells in without_image.items()}
             yield Panel(name, headline_title(example), 100, 100, ("",), {"": total}, lines)
             continue
-        tasks = task_names(example)
         cells = {
-            words.task(task): {arm: task_score(group, task, samples) for arm, group in groups.items()} for task in tasks
+            words.task(task): {arm: task_score(group, task, samples) for arm, group in groups.items()}
+            for task in example.record.tasks
         }
-        lines = {key: row[tasks[0]].known for key, row in without_image.items()}
-        yield Panel(f"{name} by task", f"Score (0\N{EN DASH}{MAX_TASK})", MAX_TASK, 1, tuple(cells), cells, lines)
+        lines = {key: row[next(iter(example.record.tasks))].known for key, row in without_image.items()}
+        yield Panel(f"{name} by task", f"Score (0\N{EN DASH}{points:g})", points, 1, tuple(cells), cells, lines)
         lines = {key: row["total"].known for key, row in without_image.items()}
-        top = max_score(example)
         yield Panel(f"{name} total", f"Score (0\N{EN DASH}{top:,})", top, 1, ("",), {"": total}, lines)
 
 
@@ -97,6 +92,8 @@ def _draw(axis: Axes, panel: Panel, settings: ReportSettings, dashes: dict[str, 
     for i, position in enumerate(panel.positions):
         for arm, offset in zip(arms, offsets, strict=True):
             cell = panel.cells[position][arm]
+            if cell.value is None:
+                continue  # not graded
             value, (low, high) = cell.known, cell.interval or (cell.known, cell.known)
             error = [[max(value - low, 0) * panel.scale], [max(high - value, 0) * panel.scale]]
             axis.errorbar(

@@ -18,7 +18,7 @@ from pargo.files import read_json, write_atomic
 from pargo.report import words
 from pargo.report.cells import STATUSES
 from pargo.report.claims import headline_row
-from pargo.report.measure import has_tasks, headline_column, max_score
+from pargo.report.measure import headline_column
 from pargo.report.samples import file_uri, samples
 from pargo.report.scores import Score, Scores
 from pargo.report.settings import ReportSettings
@@ -98,9 +98,12 @@ def verdict(settings: ReportSettings, scores: Scores, records: dict[str, Any]) -
         first, second = (records["cells"][f"projectors/{arm}/{benchmark}.{column}"] for arm in (ours, reference))
         gain = records["cells"][f"claims/{headline_row(ours, reference, benchmark)}/difference"]
         if gain["interval"] is None:
-            sentences.append(f"{name}: not graded, since no judge has read the answers.")
+            waiting = [names[arm] for arm, cell in ((ours, first), (reference, second)) if cell["value"] is None]
+            which = "the answers" if len(waiting) == 2 else f"the answers of {waiting[0]}"
+            sentences.append(f"{name}: not graded, since no judge has read {which}.")
             continue
-        unit = f"of {max_score(score):,} points" if has_tasks(score) else f"% ({score.data['headline']['name']})"
+        line = score.record.headline
+        unit = f"% ({line.name})" if score.record.points_per_task is None else f"of {line.maximum:,} points"
         low, high = gain["interval"]
         if low > 0 or high < 0:
             better = names[ours] if low > 0 else names[reference]
@@ -117,18 +120,23 @@ def verdict(settings: ReportSettings, scores: Scores, records: dict[str, Any]) -
 
 def _beside_blind(settings: ReportSettings, score: Score, records: dict[str, Any], column: str) -> str:
     """Which projectors are not shown to beat the best score that needs no image."""
-    if not score.data["baselines"]:
+    if not score.record.baselines:
         return ""
-    name, baseline = max(score.data["baselines"].items(), key=lambda item: item[1]["value"])
-    best = baseline["value"]
-    shown = f"{best:.1f}" if has_tasks(score) else f"{100 * best:.1f} %"
+    name, baseline = max(score.record.baselines.items(), key=lambda item: item[1].value)
+    best = baseline.value
+    shown = f"{100 * best:.1f} %" if score.record.points_per_task is None else f"{best:.1f}"
     names = words.projectors(settings)
     cells = {names[arm]: records["cells"][f"projectors/{arm}/{column}"] for arm in settings.projectors}
     unseen = [
-        f"{arm} {cell['text']} {cell['interval_text']}" for arm, cell in cells.items() if cell["interval"][0] <= best
+        f"{arm} {cell['text']} {cell['interval_text']}".strip()
+        for arm, cell in cells.items()
+        if cell["interval"] is not None and cell["interval"][0] <= best
     ]
+    waiting = [arm for arm, cell in cells.items() if cell["interval"] is None]
     blind = f"the best score that needs no image ({words.in_words(name).lower()}, {shown})"
-    return f"Not shown to beat {blind}: {', '.join(unseen)}." if unseen else f"All projectors beat {blind}."
+    which = "All graded projectors" if waiting else "All projectors"
+    sentence = f"Not shown to beat {blind}: {', '.join(unseen)}." if unseen else f"{which} beat {blind}."
+    return sentence + (f" Not graded: {', '.join(waiting)}." if waiting else "")
 
 
 def reading(settings: ReportSettings, scores: Scores) -> list[str]:
@@ -141,16 +149,16 @@ def reading(settings: ReportSettings, scores: Scores) -> list[str]:
         "language model are the same in all.",
     ]
     for benchmark in settings.benchmarks:
-        score = scores[arm, benchmark][0]
-        name, baselines = words.benchmark(settings, benchmark), score.data["baselines"]
-        if has_tasks(score):
+        record = scores[arm, benchmark][0].record
+        name = words.benchmark(settings, benchmark)
+        if points := record.points_per_task:
             values = " and ".join(
-                f"{words.in_words(key).lower()} {entry['value']:.0f}" for key, entry in baselines.items()
+                f"{words.in_words(key).lower()} {entry.value:.0f}" for key, entry in record.baselines.items()
             )
             sentences.append(
                 f"{name} asks two questions about each image, one with the answer yes and one with no; a task gives "
-                f"100 x (share of right answers + share of images with both right), so at most 200, and without "
-                f"looking at the image the total of {max_score(score):,} would be: {values}."
+                f"100 x (share of right answers + share of images with both right), so at most {points:g}, and without "
+                f"looking at the image the total of {record.headline.maximum:,} would be: {values}."
             )
     sentences += [
         "Brackets are 95 % intervals from drawing the images anew: where the interval of a difference excludes zero, "

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pargo.benchmarks.score_file import read_score
 from pargo.config.base import canonical_json
 from pargo.errors import PargoError
 from pargo.files import read_json, sha256_file, sha256_text
@@ -73,9 +74,9 @@ def follow(score: Path) -> Chain:
     Paths in manifests are relative to the project root, so this runs there.
 
     Raises:
-        PargoError: a manifest is missing, or is no longer the one that was read when the score was made.
+        PargoError: no score file; or a manifest is missing, or not the one that was read when the score was made.
     """
-    recorded = read_json(score).get("inputs")
+    recorded = read_score(score).record.inputs
     if not recorded:
         raise PargoError(f"{score}: no inputs recorded, so nobody can tell which predictions were scored")
     todo = [(manifest, sha256, score.as_posix()) for manifest, sha256 in sorted(recorded.items())]

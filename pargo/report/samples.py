@@ -11,10 +11,10 @@ from pathlib import Path
 from PIL import Image
 
 from pargo.benchmarks.records import PREDICTIONS, Prediction, read_predictions
-from pargo.benchmarks.summary import is_graded
 from pargo.data.images import open_images
 from pargo.manifest import verify
 from pargo.report import words
+from pargo.report.measure import is_graded
 from pargo.report.provenance import follow
 from pargo.report.scores import Score, Scores
 from pargo.report.settings import ReportSettings
@@ -56,7 +56,7 @@ def samples(settings: ReportSettings, scores: Scores) -> list[Sample]:
 def _samples(settings: ReportSettings, scores: Scores, benchmark: str, arms: list[str]) -> Iterable[Sample]:
     names = words.projectors(settings)
     by_arm = {arm: scores[arm, benchmark][0] for arm in arms}
-    if not all(is_graded(score.data) for score in by_arm.values()):
+    if not is_graded(list(by_arm.values())):
         return
     answers = {arm: _answers(score) for arm, score in by_arm.items()}
     chosen = settings.benchmarks[benchmark]
@@ -85,8 +85,9 @@ def _answers(score: Score) -> dict[str, tuple[Prediction, bool]]:
     """Each question's prediction, and whether the score counts it as right."""
     directory = follow(score.path).predictions().directory
     verify(directory)  # the chain holds for manifests; the answers shown must be those that were scored
-    correct = score.data["correct"]
-    marks = {(task, image): iter(values) for task, images in correct.items() for image, values in images.items()}
+    marks = {
+        (task, image): iter(values) for task, images in score.record.correct.items() for image, values in images.items()
+    }
     return {
         prediction.id: (prediction, next(marks[prediction.task, prediction.image]) > HALF)
         for prediction in read_predictions(directory / PREDICTIONS)

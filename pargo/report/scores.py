@@ -5,22 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from pargo.benchmarks.score_file import read_score
+from pargo.benchmarks.score_record import ScoreRecord
 from pargo.errors import PargoError
-from pargo.files import read_json
 from pargo.report.settings import ReportSettings
 
 
 @dataclass(frozen=True)
 class Score:
-    """One score file: `path` is .../<arm>/seed-<n>/<benchmark>.json, `data` its content."""
+    """One score file: `path` is .../<arm>/seed-<n>/<benchmark>.json, `record` its content."""
 
     arm: str
     seed: int
     benchmark: str
     path: Path
-    data: dict[str, Any]
+    record: ScoreRecord
 
 
 class Scores:
@@ -30,7 +30,7 @@ class Scores:
         """Read the files.
 
         Raises:
-            PargoError: a score of the config is missing, is given twice, or is none of the config's.
+            PargoError: a score of the config is missing, is given twice, is none of the config's, or no whole file.
         """
         found: dict[tuple[str, int, str], Score] = {}
         for path in sorted(paths):
@@ -64,7 +64,7 @@ def _read(path: Path) -> Score:
     seed = path.parent.name.removeprefix("seed-")
     if not (path.parent.name.startswith("seed-") and seed.isdecimal()):
         raise PargoError(f"{path}: expected .../<arm>/seed-<n>/<benchmark>.json")
-    return Score(path.parent.parent.name, int(seed), path.stem, path, read_json(path))
+    return Score(path.parent.parent.name, int(seed), path.stem, path, read_score(path).record)
 
 
 def _words(key: tuple[str, int, str]) -> str:

@@ -8,7 +8,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from pargo.benchmarks.summary import edition_words
 from pargo.files import sha256_file, write_atomic
 from pargo.report import words
 from pargo.report.cells import Cell, Column, Row, Table
@@ -16,14 +15,10 @@ from pargo.report.claims import claims_table
 from pargo.report.cost import projector_cost
 from pargo.report.measure import (
     baselines,
-    has_tasks,
     headline,
     headline_column,
     headline_title,
-    max_score,
-    task_names,
     task_score,
-    unparseable,
 )
 from pargo.report.provenance import Chain, follow
 from pargo.report.scores import Score, Scores
@@ -86,9 +81,9 @@ def _columns(settings: ReportSettings, scores: Scores) -> Iterable[Column]:
     yield Column("flops", "FLOPs per image", "Cost", "FLOPs per image")
     for benchmark in settings.benchmarks:
         name, example = words.benchmark(settings, benchmark), _example(settings, scores, benchmark)
-        if has_tasks(example):
-            group, most = f"{name} (0-200 a task)", max_score(example)
-            for task in task_names(example):
+        if points := example.record.points_per_task:
+            group, most = f"{name} (0-{points:g} a task)", example.record.headline.maximum
+            for task in example.record.tasks:
                 yield Column(f"{benchmark}.{task}", f"{name} {words.task(task)}", group, words.task(task))
             yield Column(f"{benchmark}.total", f"{name} total (of {most})", group, f"Total (of {most})")
         else:
@@ -121,10 +116,10 @@ def _score_cells(settings: ReportSettings, arm: str, scores: Scores) -> dict[str
     lost, samples = 0, settings.report.bootstrap_samples
     for benchmark in settings.benchmarks:
         group = scores[arm, benchmark]
-        if has_tasks(group[0]):
-            cells |= {f"{benchmark}.{task}": task_score(group, task, samples) for task in task_names(group[0])}
+        if group[0].record.points_per_task is not None:
+            cells |= {f"{benchmark}.{task}": task_score(group, task, samples) for task in group[0].record.tasks}
         cells[f"{benchmark}.{headline_column(group[0])}"] = headline(group, samples)
-        lost += sum(unparseable(score) for score in group)
+        lost += sum(score.record.unparseable for score in group)
         files += tuple(score.path.as_posix() for score in group)
     return cells | {"unparseable": Cell(lost, "count", "measured", seeds=settings.seeds, files=files)}
 
@@ -139,16 +134,15 @@ def _baseline_rows(settings: ReportSettings, scores: Scores) -> list[Row]:
 
 def _notes(settings: ReportSettings, scores: Scores) -> Iterable[str]:
     for benchmark in settings.benchmarks:
-        score = _example(settings, scores, benchmark)
-        line = score.data["headline"]
+        record = _example(settings, scores, benchmark).record
         name = words.benchmark(settings, benchmark)
-        parser = words.in_words(score.data["parser"]).lower()
-        edition = f"{found}, " if (found := edition_words(score.data)) else ""
-        counts = f"{line['num_questions']:,} questions about {line['num_images']:,} images"
+        parser = words.in_words(record.parser).lower()
+        edition = f"{found}, " if (found := record.edition_words) else ""
+        counts = f"{record.num_questions(None):,} questions about {record.num_images(None):,} images"
         yield f"{name}: {edition}{counts}, {parser} parser."
         yield from _parser_notes(settings, scores, benchmark)
-        for baseline, entry in score.data["baselines"].items():
-            yield f"{words.in_words(baseline)} ({name}): {entry['how']}."
+        for baseline, entry in record.baselines.items():
+            yield f"{words.in_words(baseline)} ({name}): {entry.how}."
     yield seed_note(settings)
 
 
@@ -157,7 +151,7 @@ def _parser_notes(settings: ReportSettings, scores: Scores, benchmark: str) -> I
     names, name = words.projectors(settings), words.benchmark(settings, benchmark)
     for arm in settings.projectors:
         for score in scores[arm, benchmark]:
-            by_parser = score.data["figures"].get("parsers", {})
+            by_parser = score.record.numbers("parsers") if "parsers" in score.record.figures else {}
             if len(set(by_parser.values())) > 1:
                 values = (f"{words.in_words(parser).lower()} {_by_size(value)}" for parser, value in by_parser.items())
                 yield f"Parsers disagree for {names[arm]}, {name}, seed {score.seed}: {', '.join(values)}."

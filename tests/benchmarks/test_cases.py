@@ -31,20 +31,20 @@ MMBENCH = {
 def test_mmbench(name: str, version: str) -> None:
     (table,) = (CASES / name).glob("*.tsv")
     record = score_files("mmbench", [table], version, 5)
-    assert record["headline"]["value"] == record["figures"]["circular"] == MMBENCH[name][VERSIONS.index(version)]
-    assert tuple(record["figures"]["parsers"].values()) == MMBENCH[name]
-    assert (record["parser"], record["parser_version"]) == (version, 1)
+    assert record.headline.value == record.figures["circular"] == MMBENCH[name][VERSIONS.index(version)]
+    assert tuple(record.figures["parsers"].values()) == MMBENCH[name]
+    assert (record.parser, record.parser_version) == (version, 1)
 
 
 def test_mme_with_another_text_in_the_folder() -> None:
     """calculation.py of MME's eval_tool.zip."""
     folder = CASES / "mme_other_txt_in_folder" / "results"
     record = score_files("mme", [folder], samples=5, partial=True)
-    assert {name: record["figures"][name] for name in ("perception", "cognition")} == {
+    assert {name: record.figures[name] for name in ("perception", "cognition")} == {
         "perception": 2000.0,
         "cognition": 800.0,
     }
-    assert record["notes"] == [f"{folder}: left alone, as no task of MME has the name: score.txt"]
+    assert record.notes == (f"{folder}: left alone, as no task of MME has the name: score.txt",)
 
 
 POPE = {"tp": 3, "fp": 1, "tn": 3, "fn": 1, "accuracy": 0.75, "precision": 0.75, "recall": 0.75, "f1": 0.75}
@@ -54,8 +54,8 @@ def test_pope_with_ids_of_its_own() -> None:
     """RUCAIBox/POPE's evaluate.py (3df3ba1), which reads by order."""
     folder = CASES / "pope_own_question_ids"
     record = score_files("pope", [folder / "coco_pope_random.json", folder / "answers.json"], samples=5)
-    assert record["figures"] == {"random": POPE | {"yes_ratio": 0.5}}
-    assert len(record["notes"]) == 1
+    assert record.figures == {"random": POPE | {"yes_ratio": 0.5}}
+    assert len(record.notes) == 1
 
 
 @pytest.mark.parametrize("questions", [[], ["llava_pope_test.jsonl"]])
@@ -63,8 +63,8 @@ def test_pope_as_llava_writes_it(questions: list[str]) -> None:
     """LLaVA's eval_pope.py (c121f04)."""
     folder = CASES / "pope_llava_merged"
     record = score_files("pope", [folder / name for name in ("coco", *questions, "answers.jsonl")], samples=5)
-    assert record["figures"] == {split: POPE | {"yes_ratio": 0.5} for split in ("random", "popular", "adversarial")}
-    assert len(record["notes"]) == 1
+    assert record.figures == {split: POPE | {"yes_ratio": 0.5} for split in ("random", "popular", "adversarial")}
+    assert len(record.notes) == 1
 
 
 @pytest.mark.parametrize(("results", "notes"), [("results.jsonl", 0), ("llava.jsonl", 1)])
@@ -72,16 +72,16 @@ def test_seedbench(results: str, notes: int) -> None:
     """LLaVA's convert_seed_for_submission.py takes the bare letter alone; the headline is ours."""
     folder = CASES / "seed_ways_to_name_a_letter"
     record = score_files("seedbench", [folder / "SEED-Bench.json", folder / results], samples=5)
-    assert record["figures"]["bare_letter"]["accuracy"] == 0.125
-    assert record["headline"]["value"] == 0.25
-    assert len(record["notes"]) == notes
+    assert record.figures["bare_letter"]["accuracy"] == 0.125
+    assert record.headline.value == 0.25
+    assert len(record.notes) == notes
 
 
 def test_mmvet() -> None:
     """mm-vet_evaluator.py counts a question once in each table."""
     folder = CASES / "mmvet_single_capability"
     record = score_files("mmvet", [folder / "mm-vet.json", folder / "grades.json"], samples=5)
-    assert record["figures"]["official_capability"] == {
+    assert record.figures["official_capability"] == {
         **{"rec": 32.0, "ocr": 25.0, "gen": 0.0, "know": 0.0, "math": 30.0, "spat": 30.0},
         **{"total": 35.0, "std": 0.0},
     }

@@ -17,7 +17,7 @@ from pargo.benchmarks.compare_table import HEADS, render
 from pargo.benchmarks.score import score_answers, to_json
 from pargo.benchmarks.summary import headline_record, shares, task_record
 from pargo.errors import PargoError
-from pargo.report.statistics import holm
+from pargo.statistics import holm
 
 SAMPLES = 400
 
@@ -32,9 +32,10 @@ def record(correct: dict, *, rule: str = "pooled", values: dict | None = None, *
         "parser": "official",
         "parser_version": 1,
         "asked": dict.fromkeys(correct, "0"),
-        "headline": headline_record(values, rule, 20, name="accuracy", maximum=1, num_questions=total),
+        "headline": headline_record(values, rule, 20, name="accuracy", maximum=1, num_questions=total).model_dump(),
         "tasks": {
-            task: task_record(values[task], 20, num_questions=questions[task], unparseable=0) for task in correct
+            task: task_record(values[task], 20, num_questions=questions[task], unparseable=0).model_dump()
+            for task in correct
         },
         "figures": {},
         "counts": {},
@@ -504,7 +505,7 @@ def test_scores_of_the_benchmarks_themselves(tmp_path):
             )
             for i in range(120)
         ]
-        data = score_answers("easy_vqa", answers, "exact", 20) | {"inputs": {}}
+        data = score_answers("easy_vqa", answers, "exact", 20)
         write(tmp_path / run / "easy_vqa.json", data)
     (row,) = compare(tmp_path / "a", tmp_path / "b", SAMPLES).rows
     assert (row.num_images, row.num_questions, row.score) == (40, 120, "accuracy")

@@ -10,8 +10,9 @@ import pytest
 
 from pargo.benchmarks import PACKAGES, answer_modules, load, module, score_modules
 from pargo.benchmarks.records import PREDICTIONS, Prediction, read_predictions, write_predictions
-from pargo.benchmarks.score import ScoreSettings, run, score_files
-from pargo.benchmarks.summary import groups_of, headline_groups, task_groups
+from pargo.benchmarks.score import ScoreSettings, run, score_files, to_json
+from pargo.benchmarks.score_file import read_score
+from pargo.benchmarks.score_record import groups_of
 from pargo.code import import_closure
 from pargo.config.base import canonical_json
 from pargo.config.benchmarks import Benchmark
@@ -21,7 +22,7 @@ from pargo.errors import PargoError
 from pargo.files import sha256_file
 from pargo.layout import manifest_path
 from pargo.manifest import publish
-from pargo.report.statistics import difference, total
+from pargo.statistics import difference, total
 
 CONFIG = load_config("config/quick.yaml")
 
@@ -60,20 +61,20 @@ def test_writes_the_record_and_the_same_bytes_again(predictions, tmp_path):
     run(settings("mini_mme"), predictions, first)
     run(settings("mini_mme"), predictions, second)
     assert first.read_bytes() == second.read_bytes()
-    record = json.loads(first.read_text())
-    assert record["benchmark"] == "mini_mme"
-    assert record["headline"]["value"] == record["baselines"]["constant_answer"]["value"] == 50
+    record = read_score(first).record
+    assert record.benchmark == "mini_mme"
+    assert record.headline.value == record.baselines["constant_answer"].value == 50
     manifest = manifest_path(predictions)
-    assert record["inputs"] == {manifest.as_posix(): sha256_file(manifest)}
+    assert record.inputs == {manifest.as_posix(): sha256_file(manifest)}
 
 
 def test_records_can_be_compared(predictions, tmp_path):
     output = tmp_path / "score.json"
     run(settings("mini_mme"), predictions, output)
-    record = json.loads(output.read_text())
-    assert total(headline_groups(record)) == record["headline"]["value"]
-    assert total(task_groups(record, "count")) == record["tasks"]["count"]["score"]
-    assert difference([headline_groups(record)], [headline_groups(record)], 10).value == 0
+    record = read_score(output).record
+    assert total(record.groups(None)) == record.headline.value
+    assert total(record.groups("count")) == record.tasks["count"].score
+    assert difference([record.groups(None)], [record.groups(None)], 10).value == 0
 
 
 def test_changed_predictions_are_refused(predictions, tmp_path):
@@ -137,11 +138,13 @@ def test_a_predictions_directory_scores_like_the_stage(predictions, tmp_path):
     run(settings("mini_mme"), predictions, tmp_path / "score.json")
     record = score_files("mini_mme", [predictions], samples=CONFIG.report.bootstrap_samples)
     path = predictions / PREDICTIONS
-    assert record.pop("inputs") == {path.as_posix(): sha256_file(path)}
-    assert record.pop("notes") == []
+    assert record.inputs == {path.as_posix(): sha256_file(path)}
+    assert record.notes == ()
     stage = json.loads((tmp_path / "score.json").read_text())
     stage.pop("inputs")
-    assert json.loads(json.dumps(record)) == stage
+    found = json.loads(to_json(record))
+    assert (found.pop("inputs"), found.pop("notes")) == (record.inputs, [])
+    assert found == stage
 
 
 VALUES = {"a": {"1": [1.0, 2.0], "2": [0.0, 1.0]}, "b": {"1": [1.0, 1.0]}}

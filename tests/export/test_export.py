@@ -12,6 +12,10 @@ from huggingface_hub import ModelCard
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForImageTextToText
 
+from pargo.benchmarks.records import PREDICTIONS, Prediction, write_predictions
+from pargo.benchmarks.score import GRADES, ScoreSettings
+from pargo.benchmarks.score import run as run_score
+from pargo.config.benchmarks import MMVet
 from pargo.errors import PargoError
 from pargo.export.card import rows_of
 from pargo.export.load import load_exported
@@ -19,6 +23,7 @@ from pargo.export.run import export
 from pargo.export.settings import read_model_settings
 from pargo.files import sha256_file
 from pargo.layout import Layout, manifest_path
+from pargo.manifest import publish
 from pargo.serve import serve
 
 
@@ -103,6 +108,66 @@ def test_benchmarks_of_one_kind_have_names_of_their_own(inside):
     finally:
         other.unlink()
     assert names == {"mini-MME", "mini-MME (Mini mme asked otherwise)"}
+
+
+def _answers_and_scores(project, name: str, graded: bool) -> None:
+    """MM-Vet's answers of the model, made up, and their score by the stage, with a judge's grades or without."""
+    benchmark = MMVet(kind="mmvet", source=name)
+    fields = {"task": "ocr", "question": "What?", "label": "a", "prompt": "What?", "parsed": "a", "answer": "a"}
+    predictions = [
+        Prediction(**fields, id=f"v1_{n}", image=f"{n}.png", image_sha256="0" * 64, details={"capability": "ocr"})
+        for n in range(4)
+    ]
+    answers = project.layout.predictions("pargo", 0, name)
+    with publish(answers, settings={"benchmark": benchmark}, inputs=[project.model]) as folder:
+        write_predictions(folder / PREDICTIONS, predictions)
+    grades = None
+    if graded:
+        grades = Path("grades")
+        with publish(grades, settings={}, inputs=[answers]) as folder:
+            marks = {item.id: {"model": ["a judge"], "score": [0.25], "answer": item.answer} for item in predictions}
+            (folder / GRADES).write_text(json.dumps(marks))
+    settings = ScoreSettings(benchmark=benchmark, bootstrap_samples=20)
+    run_score(settings, answers, project.layout.score("pargo", 0, name), grades)
+
+
+@pytest.mark.parametrize("other", [False, True], ids=["beside other benchmarks", "and graded answers"])
+def test_a_benchmark_that_is_not_graded_is_on_the_card_as_such(inside, tmp_path, monkeypatch, other):
+    for part in ("artifacts", "reports"):
+        shutil.copytree(inside.root / part, tmp_path / part)
+    monkeypatch.chdir(tmp_path)
+    _answers_and_scores(inside, "mmvet", graded=False)
+    if other:
+        _answers_and_scores(inside, "mmvet_judged", graded=True)
+    export(inside.model, tmp_path / "out", dtype=torch.float32, compare=0)
+    card = ModelCard.load(tmp_path / "out" / "README.md")
+    file = inside.layout.score("pargo", 0, "mmvet").as_posix()
+    assert f"| MM-Vet | score | not graded |  | 4 | `{file}` |" in card.text
+    results = {result.dataset_name: result.metric_value for result in card.data.eval_results}
+    assert "MM-Vet" not in results
+    assert ("MM-Vet (Mmvet judged)" in results) == other
+    assert "mini-MME" in results
+    numbers = json.loads((tmp_path / "out/provenance.json").read_text())["numbers"]
+    assert [row["value"] for row in numbers if row["file"] == file] == ["not graded"]
+    (limits,) = [line for line in card.text.splitlines() if "was not measured." in line]
+    assert "mini-MME" in limits
+    assert "MM-Vet " not in limits.replace("MM-Vet (", "")
+    if other:
+        assert results["MM-Vet (Mmvet judged)"] == 25.0
+
+
+def test_a_model_of_which_nothing_is_graded_is_exported(inside, tmp_path, monkeypatch):
+    for part in ("artifacts", "reports"):
+        shutil.copytree(inside.root / part, tmp_path / part)
+    monkeypatch.chdir(tmp_path)
+    for path in inside.layout.score("pargo", 0, "any").parent.glob("*.json"):
+        path.unlink()
+    _answers_and_scores(inside, "mmvet", graded=False)
+    export(inside.model, tmp_path / "out", dtype=torch.float32, compare=0)
+    card = ModelCard.load(tmp_path / "out" / "README.md")
+    assert "| MM-Vet | score | not graded |" in card.text
+    assert card.data.eval_results is None
+    assert "Nothing was measured." in card.text
 
 
 def test_refusals_leave_nothing(inside, tmp_path):

@@ -161,11 +161,14 @@ def test_answers_that_were_changed_after_scoring_are_refused(project, tmp_path, 
 
 
 @pytest.mark.parametrize(("best", "words"), [(0.0, "All projectors beat"), (1e9, "Not shown to beat")])
-def test_verdict_names_projectors_that_may_be_blind(project, report, best, words):
-    scores = Scores(project.settings, project.scores)
+def test_verdict_names_projectors_that_may_be_blind(project, report, tmp_path, monkeypatch, best, words):
     records = json.loads((report.parent / "tables" / "cells.json").read_text())
-    score = scores["pargo", "mini_mme"][0]
-    score.data["baselines"] = {"coin_flip": {"value": best}}
+    shutil.copytree(Path.cwd(), tmp_path / "copy")
+    monkeypatch.chdir(tmp_path / "copy")
+    path = project.layout.score("pargo", 0, "mini_mme")
+    record = json.loads(path.read_text()) | {"baselines": {"coin_flip": {"value": best, "how": "a coin"}}}
+    path.write_text(json.dumps(record))
+    scores = Scores(project.settings, project.scores)
     sentence = page.verdict(project.settings, scores, records)[0]
     assert words in sentence
     assert "coin flip" in sentence

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from typing import Any
 
 from pargo.benchmarks.easy_vqa.answers import ANSWERS, TYPES, normalise
 from pargo.benchmarks.records import Answered
+from pargo.benchmarks.score_parts import Baseline, Task
+from pargo.benchmarks.score_record import Result
 from pargo.benchmarks.summary import headline_record, shares, task_record
 from pargo.errors import PargoError
 
@@ -16,20 +17,20 @@ PARSERS = {"exact": 1}
 Correct = dict[str, dict[str, list[int]]]
 
 
-def score(answers: Sequence[Answered], parser: str, samples: int) -> dict[str, Any]:
-    """The benchmark's part of a score record: see `pargo.benchmarks.score`. Scores are shares, at most 1."""
+def score(answers: Sequence[Answered], parser: str, samples: int) -> Result:
+    """The benchmark's part of a score record. Scores are shares, at most 1."""
     correct = mark(answers)
     values = shares(correct)
     tasks = {name: _task(name, values[name], answers, samples) for name in correct}
-    return {
-        "headline": headline_record(values, "pooled", samples, name="accuracy", maximum=1, num_questions=len(answers)),
-        "tasks": tasks,
-        "figures": {},
-        "counts": {"unparseable": sum(entry["unparseable"] for entry in tasks.values())},
-        "baselines": baselines(answers),
-        "correct": correct,
-        "values": values,
-    }
+    return Result(
+        headline=headline_record(values, "pooled", samples, name="accuracy", maximum=1, num_questions=len(answers)),
+        tasks=tasks,
+        figures={},
+        counts={"unparseable": sum(task.unparseable for task in tasks.values())},
+        baselines=baselines(answers),
+        correct=correct,
+        values=values,
+    )
 
 
 def mark(answers: Sequence[Answered]) -> Correct:
@@ -47,14 +48,14 @@ def mark(answers: Sequence[Answered]) -> Correct:
     return {task: dict(images) for task, images in correct.items() if images}
 
 
-def _task(name: str, values: dict[str, list[float]], answers: Sequence[Answered], samples: int) -> dict[str, Any]:
+def _task(name: str, values: dict[str, list[float]], answers: Sequence[Answered], samples: int) -> Task:
     own = [normalise(answer.answer) for answer in answers if answer.task == name]
     known = ANSWERS.keys() | {normalise(answer.label) for answer in answers}
     unparseable = sum(answer not in known for answer in own)
     return task_record(values, samples, num_questions=len(own), unparseable=unparseable)
 
 
-def baselines(answers: Sequence[Answered]) -> dict[str, dict[str, Any]]:
+def baselines(answers: Sequence[Answered]) -> dict[str, Baseline]:
     """Accuracy without looking: always the most common answer, and the most common answer to each question."""
     labels: dict[str, Counter[str]] = defaultdict(Counter)
     for answer in answers:
@@ -63,13 +64,13 @@ def baselines(answers: Sequence[Answered]) -> dict[str, dict[str, Any]]:
     common = min(overall, key=lambda label: (-overall[label], label))
     best = sum(max(counter.values()) for counter in labels.values())
     return {
-        "majority_answer": {
-            "value": overall[common] / len(answers),
-            "how": f"`{common}`, the most common answer of these questions, to every question",
-        },
-        "majority_answer_by_question": {
-            "value": best / len(answers),
-            "how": "the most common answer of each question text, from these very labels: no model that does not "
+        "majority_answer": Baseline(
+            value=overall[common] / len(answers),
+            how=f"`{common}`, the most common answer of these questions, to every question",
+        ),
+        "majority_answer_by_question": Baseline(
+            value=best / len(answers),
+            how="the most common answer of each question text, from these very labels: no model that does not "
             "see the image does better",
-        },
+        ),
     }

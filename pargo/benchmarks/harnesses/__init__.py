@@ -5,14 +5,15 @@ A module a harness; what they do is written anew, and compared with the real pac
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from pargo.benchmarks import load
 from pargo.benchmarks.harnesses import lmms_eval, vlmevalkit
 from pargo.benchmarks.harnesses.harness import Benchmark
 from pargo.benchmarks.records import PREDICTIONS, Answered, read_predictions
+from pargo.benchmarks.score_parts import HarnessFigure, HarnessRecord, Reading, Readings
+from pargo.benchmarks.score_record import ScoreRecord
 from pargo.errors import PargoError
 
 HARNESSES: dict[str, tuple[str, dict[str, Benchmark]]] = {
@@ -42,8 +43,8 @@ def check(harness: str, kind: str, parser: str | None = None) -> Benchmark:
 
 
 def harness_record(
-    harness: str, inputs: Sequence[Path], record: Mapping[str, Any], *, partial: bool = False
-) -> dict[str, Any]:
+    harness: str, inputs: Sequence[Path], record: ScoreRecord, *, partial: bool = False
+) -> HarnessRecord:
     """A harness's figures of the answers that a score record is of, as `compare` gives them.
 
     Args:
@@ -55,44 +56,40 @@ def harness_record(
     Raises:
         PargoError: as `check` and `compare`.
     """
-    kind = record["benchmark"]
-    check(harness, kind, record["parser"])
+    kind = record.benchmark
+    check(harness, kind, record.parser)
     answers: Sequence[Answered]
     if len(inputs) == 1 and (inputs[0] / PREDICTIONS).is_file():
         answers = read_predictions(inputs[0] / PREDICTIONS)
     else:
-        answers = load(kind, "results").read(inputs, parser=record["parser"], partial=partial)
+        answers = load(kind, "results").read(inputs, parser=record.parser, partial=partial)
     return compare(harness, answers, record)
 
 
-def compare(harness: str, answers: Sequence[Answered], record: Mapping[str, Any]) -> dict[str, Any]:
+def compare(harness: str, answers: Sequence[Answered], record: ScoreRecord) -> HarnessRecord:
     """Theirs beside ours.
-
-    Keys: `harness`, `tool` (with version), `figures` {name: {`theirs`, `ours` or None}}, by its own names and in its
-    own units; `read_otherwise` {`number`, `of`, `examples` [{id, label, answer, theirs, ours}]}, the answers that one
-    takes for right and the other for wrong, or None where a judge reads; `why`, sentences.
 
     Raises:
         PargoError: answers that no judge graded, or for which the tool itself fails.
     """
-    kind, parser = record["benchmark"], record["parser"]
+    kind, parser = record.benchmark, record.parser
     benchmark = check(harness, kind, parser)
-    if record["headline"]["value"] is None:
+    if not record.is_graded:
         raise PargoError(
             f"--as {harness}: {len(answers)} answers without grades, and its figures are means of a judge's grades; "
             "let `pargo judge` grade them and name its file in place of the answers"
         )
     theirs, ours = benchmark.figures(answers), benchmark.ours(record)
-    return {
-        "harness": harness,
-        "tool": HARNESSES[harness][0],
-        "figures": {name: {"theirs": value, "ours": ours.get(name)} for name, value in theirs.items()},
-        "read_otherwise": benchmark.read and _read_otherwise(benchmark, answers, kind, parser),
-        "why": list(benchmark.why),
-    }
+    return HarnessRecord(
+        harness=harness,
+        tool=HARNESSES[harness][0],
+        figures={name: HarnessFigure(theirs=value, ours=ours.get(name)) for name, value in theirs.items()},
+        read_otherwise=_read_otherwise(benchmark, answers, kind, parser) if benchmark.read else None,
+        why=benchmark.why,
+    )
 
 
-def _read_otherwise(benchmark: Benchmark, answers: Sequence[Answered], kind: str, parser: str) -> dict[str, Any]:
+def _read_otherwise(benchmark: Benchmark, answers: Sequence[Answered], kind: str, parser: str) -> Readings:
     assert benchmark.read
     parse = load(kind, "answers").parse
     found = []
@@ -101,8 +98,8 @@ def _read_otherwise(benchmark: Benchmark, answers: Sequence[Answered], kind: str
         if kind == "mme":
             label = label.lower()
         if (theirs == label) != (ours == label):
-            found.append({"id": answer.id, "label": label, "answer": answer.answer, "theirs": theirs, "ours": ours})
-    seen: dict[str, dict[str, str]] = {}
+            found.append(Reading(id=answer.id, label=label, answer=answer.answer, theirs=theirs, ours=ours))
+    seen: dict[str, Reading] = {}
     for item in found:  # one of each kind
-        seen.setdefault(item["answer"], item)
-    return {"number": len(found), "of": len(answers), "examples": list(seen.values())[:EXAMPLES]}
+        seen.setdefault(item.answer, item)
+    return Readings(number=len(found), of=len(answers), examples=tuple(seen.values())[:EXAMPLES])

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Literal, NamedTuple
 
 from pargo.benchmarks.records import Answered
+from pargo.benchmarks.score_record import ScoreRecord
 
 Figures = dict[str, float]
 CAPABILITIES = ("rec", "ocr", "know", "gen", "spat", "math")  # of MM-Vet
@@ -23,14 +24,19 @@ class Benchmark(NamedTuple):
     """
 
     figures: Callable[[Sequence[Answered]], Figures]
-    ours: Callable[[Mapping[str, Any]], Figures]
+    ours: Callable[[ScoreRecord], Figures]
     read: Callable[[Answered], str] | None
     why: tuple[str, ...]
 
 
-def by_path(record: Mapping[str, Any], part: str, key: str) -> Figures:
-    """Of each entry of a part of a record, the value under a key."""
-    return {name: entry[key] for name, entry in record[part].items() if isinstance(entry, Mapping) and key in entry}
+def tasks_of(record: ScoreRecord, part: Literal["score", "accuracy"]) -> Figures:
+    """Of each task of a graded record its score or its accuracy."""
+    return {name: value for name, task in record.tasks.items() if (value := getattr(task, part)) is not None}
+
+
+def splits_of(record: ScoreRecord) -> dict[str, Mapping[str, float]]:
+    """POPE's figures of each split."""
+    return {split: record.numbers(split) for split in record.tasks}
 
 
 def pooled(splits: Iterable[Mapping[str, float]]) -> Figures:

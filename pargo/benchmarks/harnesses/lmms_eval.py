@@ -5,19 +5,19 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from random import Random
-from typing import Any
 
 from pargo.benchmarks.harnesses.harness import (
     CAPABILITIES,
     Benchmark,
     Figures,
-    by_path,
     grade_of,
     mme_scores,
     pooled,
     precision_recall_f1,
+    splits_of,
+    tasks_of,
 )
 from pargo.benchmarks.harnesses.lmms_letters import first_reading, static_reading
 from pargo.benchmarks.mmbench.edition import edition
@@ -26,6 +26,7 @@ from pargo.benchmarks.mmbench.score import group
 from pargo.benchmarks.mme.answers import parse_prefix
 from pargo.benchmarks.mme.tasks import GROUPS
 from pargo.benchmarks.records import Answered
+from pargo.benchmarks.score_record import ScoreRecord
 
 TOOL = "lmms-eval 0.7.3"
 # of its command line; other tags, `<thinking>` among them, stay in the answer
@@ -165,8 +166,8 @@ def _percent(grades: Sequence[float]) -> float:
     return 100 * math.fsum(grades) / len(grades) if grades else 0.0
 
 
-def _ours_pope(record: Mapping[str, Any]) -> Figures:
-    splits = {split: values for split, values in record["figures"].items() if isinstance(values, Mapping)}
+def _ours_pope(record: ScoreRecord) -> Figures:
+    splits = splits_of(record)
     tasks = {"pope": pooled(splits.values())} | {
         _POPE_TASKS[split]: values for split, values in splits.items() if split in _POPE_TASKS
     }
@@ -176,22 +177,20 @@ def _ours_pope(record: Mapping[str, Any]) -> Figures:
     return {f"{task} / {name}": values[own] for task, values in tasks.items() for name, own in names.items()}
 
 
-def _ours_mmbench(record: Mapping[str, Any]) -> Figures:
-    figures = record["figures"]
-    ours = {"": figures["circular"]}
+def _ours_mmbench(record: ScoreRecord) -> Figures:
+    ours = {"": record.number("circular")}
     for name, key in (("category", "circular_by_category"), ("l2-category", "circular_by_l2_category")):
-        ours |= {f" / {name} / {part}": value for part, value in figures[key].items()}
+        ours |= {f" / {name} / {part}": value for part, value in record.numbers(key).items()}
     tasks = ("mmbench_cn_dev without a judge", "mmbench_en_dev without a judge", "mmbench_en_dev_static")
     return {f"{task}{part}": 100 * value for task in tasks for part, value in ours.items()}
 
 
-def _ours_mmvet(record: Mapping[str, Any]) -> Figures:
-    figures = record["figures"]
-    ours = {"gpt_eval_score": figures["total"]} | figures["capability"]
+def _ours_mmvet(record: ScoreRecord) -> Figures:
+    ours = {"gpt_eval_score": record.number("total")} | record.numbers("capability")
     ours |= {
-        f"set / {name}": figures["integration"][own]
+        f"set / {name}": record.numbers("integration")[own]
         for name in _SETS
-        if (own := "+".join(sorted(name.split("_")))) in figures["integration"]
+        if (own := "+".join(sorted(name.split("_")))) in record.numbers("integration")
     }
     return {name: 100 * value for name, value in ours.items()}
 
@@ -202,8 +201,8 @@ BENCHMARKS = {
     "mme": Benchmark(
         mme,
         lambda record: (
-            {f"mme_{name}_score": record["figures"][name] for name in GROUPS if name in record["figures"]}
-            | by_path(record, "tasks", "score")
+            {f"mme_{name}_score": record.number(name) for name in GROUPS if name in record.figures}
+            | tasks_of(record, "score")
         ),
         read_mme,
         (
@@ -225,7 +224,7 @@ BENCHMARKS = {
     ),
     "seedbench": Benchmark(
         seedbench,
-        lambda record: {"seed_image": record["headline"]["value"]},
+        lambda record: {"seed_image": record.headline.known},
         read_seedbench,
         (
             _CUT,

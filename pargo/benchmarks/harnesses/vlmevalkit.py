@@ -10,17 +10,17 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any
 
 from pargo.benchmarks.harnesses.harness import (
     CAPABILITIES,
     Benchmark,
     Figures,
-    by_path,
     grade_of,
     mme_scores,
     pooled,
     precision_recall_f1,
+    splits_of,
+    tasks_of,
 )
 from pargo.benchmarks.mmbench.answers import parse
 from pargo.benchmarks.mmbench.missing import MISSING
@@ -29,6 +29,7 @@ from pargo.benchmarks.mmbench.rows import L2_CATEGORY, NO_CATEGORY
 from pargo.benchmarks.mmbench.score import group
 from pargo.benchmarks.mme.tasks import GROUPS
 from pargo.benchmarks.records import Answered
+from pargo.benchmarks.score_record import ScoreRecord
 from pargo.errors import PargoError
 
 PACKAGE = "ms-vlmeval 0.0.20"
@@ -156,31 +157,29 @@ def _shares(marks: Mapping[str, Sequence[bool]]) -> Figures:
     return {name: sum(hits) / len(hits) for name, hits in marks.items()}
 
 
-def _ours_pope(record: Mapping[str, Any]) -> Figures:
-    splits = {split: values for split, values in record["figures"].items() if isinstance(values, Mapping)}
+def _ours_pope(record: ScoreRecord) -> Figures:
+    splits = splits_of(record)
     tasks = {"Overall": pooled(splits.values())} | splits
     names = {"Overall": "f1", "acc": "accuracy", "precision": "precision", "recall": "recall"}
     return {f"{task} / {name}": 100 * values[own] for task, values in tasks.items() for name, own in names.items()}
 
 
-def _ours_mmbench(record: Mapping[str, Any]) -> Figures:
-    figures = record["figures"]
-    splits = figures["circular_by_split"]
+def _ours_mmbench(record: ScoreRecord) -> Figures:
+    splits = record.numbers("circular_by_split")
     ours = {f"{split} / Overall": value for split, value in splits.items()}
     if len(splits) == 1:  # our categories are over all splits
-        parts = figures["circular_by_category"] | {
-            _ABILITIES.get(name, name): value for name, value in figures["circular_by_l2_category"].items()
+        parts = record.numbers("circular_by_category") | {
+            _ABILITIES.get(name, name): value for name, value in record.numbers("circular_by_l2_category").items()
         }
         ours |= {f"{split} / {name}": value for split in splits for name, value in parts.items()}
     return ours
 
 
-def _ours_mmvet(record: Mapping[str, Any]) -> Figures:
-    figures = record["figures"]
-    ours = {"Overall": figures["total"]} | {
-        "_".join(sorted(name.split("+"))): value for name, value in figures["integration"].items()
+def _ours_mmvet(record: ScoreRecord) -> Figures:
+    ours = {"Overall": record.number("total")} | {
+        "_".join(sorted(name.split("+"))): value for name, value in record.numbers("integration").items()
     }
-    return {name: 100 * value for name, value in (ours | figures["capability"]).items()}
+    return {name: 100 * value for name, value in (ours | record.numbers("capability")).items()}
 
 
 _YES_NO = (
@@ -204,8 +203,8 @@ def _benchmarks(*, newest: bool) -> dict[str, Benchmark]:
         "mme": Benchmark(
             partial(mme, newest=newest),
             lambda record: (
-                {name: record["figures"].get(own, 0.0) for name, own in _MME_SUMS.items()}
-                | by_path(record, "tasks", "score")
+                {name: record.number(own) if own in record.figures else 0.0 for name, own in _MME_SUMS.items()}
+                | tasks_of(record, "score")
             ),
             yes_no,
             (_YES_NO, *formulas, _JUDGE),
@@ -226,7 +225,7 @@ def _benchmarks(*, newest: bool) -> dict[str, Benchmark]:
         ),
         "seedbench": Benchmark(
             partial(seedbench, read=read),
-            lambda record: {"Overall": record["headline"]["value"]} | by_path(record, "tasks", "accuracy"),
+            lambda record: {"Overall": record.headline.known} | tasks_of(record, "accuracy"),
             read,
             (letters, missing, _CELLS, *formulas, _JUDGE),
         ),

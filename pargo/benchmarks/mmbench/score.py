@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
 
 from pargo.benchmarks.mmbench.answers import REFUSED, RULES, UNMATCHED, parse
 from pargo.benchmarks.mmbench.edition import edition
 from pargo.benchmarks.mmbench.missing import seen_options
 from pargo.benchmarks.mmbench.rows import L2_CATEGORY, NO_ANSWERS, NO_CATEGORY, ROTATION, group_of, number_of
 from pargo.benchmarks.records import Answered, check_ids
+from pargo.benchmarks.score_parts import Baseline, Figure
+from pargo.benchmarks.score_record import Result
 from pargo.benchmarks.summary import headline_record, task_record
 from pargo.errors import PargoError
 
@@ -21,8 +22,8 @@ PARSERS = dict.fromkeys(RULES, 1)
 Groups = dict[str, list[Answered]]  # id of the main row -> it and its rotations, main row first
 
 
-def score(answers: Sequence[Answered], parser: str, samples: int) -> dict[str, Any]:
-    """The benchmark's part of a score record: see `pargo.benchmarks.score`. Scores are shares, at most 1.
+def score(answers: Sequence[Answered], parser: str, samples: int) -> Result:
+    """The benchmark's part of a score record. Scores are shares, at most 1.
 
     The headline and the tasks are circular accuracies, whose unit is the group: a question with its rotations. Where a
     table does not say the image, a group's id stands for it, and intervals are by question. Plain accuracy is over all
@@ -43,9 +44,9 @@ def score(answers: Sequence[Answered], parser: str, samples: int) -> dict[str, A
     for key in sorted(groups, key=lambda key: (groups[key][0].task, int(key))):
         leaves[groups[key][0].task][key] = groups[key]
     values = {leaf: _by_image(keys, circular) for leaf, keys in leaves.items()}
-    return {
-        "edition": edition(answers, len(groups) + num_lost),
-        "headline": headline_record(
+    return Result(
+        edition=edition(answers, len(groups) + num_lost),
+        headline=headline_record(
             values,
             "pooled",
             samples,
@@ -53,7 +54,7 @@ def score(answers: Sequence[Answered], parser: str, samples: int) -> dict[str, A
             maximum=1,
             num_questions=sum(map(len, groups.values())),
         ),
-        "tasks": {
+        tasks={
             leaf: task_record(
                 values[leaf],
                 samples,
@@ -62,12 +63,12 @@ def score(answers: Sequence[Answered], parser: str, samples: int) -> dict[str, A
             )
             for leaf, keys in leaves.items()
         },
-        "figures": {
+        figures={
             **_figures("circular", [(rows[0], circular[key]) for key, rows in groups.items()]),
             **_figures("plain", [(answer, right[answer.id]) for answer in answers]),
             "parsers": {name: _mean(list(_circular(groups, name).values())) for name in PARSERS},
         },
-        "counts": {
+        counts={
             "rows": len(answers),
             "groups": len(groups),
             "groups_without_main_row": num_lost,
@@ -77,10 +78,10 @@ def score(answers: Sequence[Answered], parser: str, samples: int) -> dict[str, A
             # always wrong in the official tool, which reads such an option as missing
             "right_option_reads_missing": sum(answer.label not in seen_options(answer.options) for answer in answers),
         },
-        "baselines": {"chance": {"value": chance(groups), "how": "expected circular accuracy of random letters"}},
-        "correct": _correct(answers, right),
-        "values": values,
-    }
+        baselines={"chance": Baseline(value=chance(groups), how="expected circular accuracy of random letters")},
+        correct=_correct(answers, right),
+        values=values,
+    )
 
 
 def _lacks_rotations(rows: Sequence[Answered]) -> bool:
@@ -135,7 +136,7 @@ def _chance(row: Answered) -> float:
     return 1 / len(options) if row.label in options else 0.0
 
 
-def _figures(name: str, marks: Sequence[tuple[Answered, float]]) -> dict[str, Any]:
+def _figures(name: str, marks: Sequence[tuple[Answered, float]]) -> dict[str, Figure]:
     """The mean of the marks, overall and as the official tool divides it; a split without name is `none`."""
     return {
         name: _mean([mark for _, mark in marks]),

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from itertools import groupby
-from typing import Any
 
 import numpy as np
 
 from pargo.benchmarks.mme.answers import OTHER, PREFIX_LENGTHS, parse, parse_prefix
 from pargo.benchmarks.mme.tasks import GROUPS, TASKS
 from pargo.benchmarks.records import Answered
+from pargo.benchmarks.score_parts import Baseline, Task
+from pargo.benchmarks.score_record import Result
 from pargo.benchmarks.summary import headline_record, task_record
 from pargo.errors import PargoError
-from pargo.report.statistics import Estimate, Groups, percentile_interval, total
+from pargo.statistics import Estimate, Groups, percentile_interval, total
 
 Correct = dict[str, dict[str, list[int]]]
 COIN_FLIPS = 20_000
@@ -21,8 +22,8 @@ COIN_FLIPS = 20_000
 PARSERS = dict.fromkeys(PREFIX_LENGTHS, 1)
 
 
-def score(answers: Sequence[Answered], parser: str, samples: int) -> dict[str, Any]:
-    """The benchmark's part of a score record: see `pargo.benchmarks.score`.
+def score(answers: Sequence[Answered], parser: str, samples: int) -> Result:
+    """The benchmark's part of a score record.
 
     Raises:
         PargoError: answers that do not pair up by image (`mark`).
@@ -31,8 +32,8 @@ def score(answers: Sequence[Answered], parser: str, samples: int) -> dict[str, A
     values = image_values(correct)
     constant = [answer.model_copy(update={"answer": "yes"}) for answer in answers]
     coin = coin_flip({task: len(images) for task, images in correct.items()})
-    return {
-        "headline": headline_record(
+    return Result(
+        headline=headline_record(
             values,
             "sum",
             samples,
@@ -40,26 +41,26 @@ def score(answers: Sequence[Answered], parser: str, samples: int) -> dict[str, A
             maximum=200 * len(correct),
             num_questions=len(answers),
         ),
-        "tasks": {task: _task(task, correct, values, answers, parser, samples) for task in correct},
-        "figures": {
+        tasks={task: _task(task, correct, values, answers, parser, samples) for task in correct},
+        figures={
             **group_scores(values),
             "parsers": {name: total(image_values(mark(answers, name))) for name in PREFIX_LENGTHS},
         },
-        "counts": {"other": sum(parse(answer.answer, answer, parser) == OTHER for answer in answers)},
-        "baselines": {
-            "constant_answer": {
-                "value": total(image_values(mark(constant, parser))),
-                "how": "`yes` to every question, scored like a model",
-            },
-            "coin_flip": {
-                "value": coin.value,
-                "interval": list(coin.interval),
-                "how": f"expected score of fair coins; 95 % of {COIN_FLIPS} simulated runs lie in the interval",
-            },
+        counts={"other": sum(parse(answer.answer, answer, parser) == OTHER for answer in answers)},
+        baselines={
+            "constant_answer": Baseline(
+                value=total(image_values(mark(constant, parser))),
+                how="`yes` to every question, scored like a model",
+            ),
+            "coin_flip": Baseline(
+                value=coin.value,
+                interval=coin.interval,
+                how=f"expected score of fair coins; 95 % of {COIN_FLIPS} simulated runs lie in the interval",
+            ),
         },
-        "correct": correct,
-        "values": values,
-    }
+        correct=correct,
+        values=values,
+    )
 
 
 def mark(answers: Sequence[Answered], parser: str) -> Correct:
@@ -108,9 +109,7 @@ def group_scores(values: Groups) -> dict[str, float]:
     return {name: total(part) for name, part in parts.items() if part} | {"total": total(values)}
 
 
-def _task(
-    name: str, correct: Correct, values: Groups, answers: Sequence[Answered], parser: str, samples: int
-) -> dict[str, Any]:
+def _task(name: str, correct: Correct, values: Groups, answers: Sequence[Answered], parser: str, samples: int) -> Task:
     marks = list(correct[name].values())
     own = [answer for answer in answers if answer.task == name]
     return task_record(

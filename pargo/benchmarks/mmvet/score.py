@@ -11,6 +11,8 @@ import numpy as np
 
 from pargo.benchmarks.mmvet.answers import proxy_grade
 from pargo.benchmarks.records import Answered
+from pargo.benchmarks.score_parts import Headline, Task
+from pargo.benchmarks.score_record import Result
 from pargo.benchmarks.summary import headline_record, shares, task_record
 from pargo.errors import PargoError
 
@@ -19,8 +21,8 @@ PARSERS = {"judge": 1, "proxy": 1}
 DECIMALS = 1  # of the percentages that the official tool prints
 
 
-def score(answers: Sequence[Answered], parser: str, samples: int) -> dict[str, Any]:
-    """The benchmark's part of a score record: see `pargo.benchmarks.score`. Scores are shares, at most 1.
+def score(answers: Sequence[Answered], parser: str, samples: int) -> Result:
+    """The benchmark's part of a score record. Scores are shares, at most 1.
 
     Tasks are the exact sets of capabilities, so each question is in one; `figures` has `capability` (mean grade of the
     questions that need it), `integration` (by exact set) and `total` as shares, and what the official tool prints, in
@@ -63,47 +65,58 @@ def score(answers: Sequence[Answered], parser: str, samples: int) -> dict[str, A
         for task, images in correct.items()
     }
     capability = _capability_means(answers, runs)
-    integration = {task: entry["score"] for task, entry in tasks.items()}
-    return {
-        "headline": headline,
-        "tasks": tasks,
-        "figures": {
+    integration = {name: task.known for name, task in tasks.items()}
+    return Result(
+        headline=headline,
+        tasks=tasks,
+        figures={
             "capability": capability,
             "integration": integration,
-            "total": headline["value"],
+            "total": headline.known,
             **_official(answers, runs),
         },
-        "counts": {"graded": len(answers), "ungraded": 0, "runs": len(runs[0])},
-        "judges": sorted({name for answer in answers for name in answer.details.get("judges", "").split(",") if name}),
-        "baselines": {},
-        "correct": correct,
-        "values": values,
-    }
+        counts={"graded": len(answers), "ungraded": 0, "runs": len(runs[0])},
+        judges=tuple(sorted(_judges(answers))),
+        baselines={},
+        correct=correct,
+        values=values,
+    )
 
 
-def _not_graded(answers: Sequence[Answered]) -> dict[str, Any]:
-    nothing = {"score": None, "accuracy": None, "accuracy_plus": None, "interval": None}
+def _not_graded(answers: Sequence[Answered]) -> Result:
     tasks = {}
     for task in _by_size(answer.task for answer in answers):
         own = [answer.image for answer in answers if answer.task == task]
-        tasks[task] = {**nothing, "num_questions": len(own), "num_images": len(set(own)), "unparseable": 0}
-    return {
-        "headline": {
-            "name": "score",
-            "rule": "pooled",
-            "maximum": 1,
-            "value": None,
-            "interval": None,
-            "num_questions": len(answers),
-            "num_images": len({answer.image for answer in answers}),
-        },
-        "tasks": tasks,
-        "figures": {},
-        "counts": {"graded": 0, "ungraded": len(answers), "runs": 0},
-        "baselines": {},
-        "correct": {},
-        "values": {},
-    }
+        tasks[task] = Task(
+            score=None,
+            accuracy=None,
+            accuracy_plus=None,
+            interval=None,
+            num_questions=len(own),
+            num_images=len(set(own)),
+            unparseable=0,
+        )
+    return Result(
+        headline=Headline(
+            name="score",
+            rule="pooled",
+            maximum=1,
+            value=None,
+            interval=None,
+            num_questions=len(answers),
+            num_images=len({answer.image for answer in answers}),
+        ),
+        tasks=tasks,
+        figures={},
+        counts={"graded": 0, "ungraded": len(answers), "runs": 0},
+        baselines={},
+        correct={},
+        values={},
+    )
+
+
+def _judges(answers: Sequence[Answered]) -> set[str]:
+    return {name for answer in answers for name in answer.details.get("judges", "").split(",") if name}
 
 
 def capabilities(answer: Answered) -> list[str]:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from typing import Any
 
 from pargo.benchmarks.pope.answers import is_explicit, parse
 from pargo.benchmarks.pope.splits import SPLITS
 from pargo.benchmarks.records import Answered
-from pargo.benchmarks.summary import groups_of, headline_record, task_record
+from pargo.benchmarks.score_parts import Baseline, Figure
+from pargo.benchmarks.score_record import Result, groups_of
+from pargo.benchmarks.summary import headline_record, task_record
 from pargo.errors import PargoError
-from pargo.report.statistics import total
+from pargo.statistics import total
 
 # name -> version; a change of what a parser makes of an answer is a new version
 PARSERS = {"official": 1}
@@ -21,8 +22,8 @@ RANDOM_VERSIONS = (2910, 3000)
 Values = dict[str, dict[str, list[float]]]
 
 
-def score(answers: Sequence[Answered], parser: str, samples: int) -> dict[str, Any]:
-    """The benchmark's part of a score record: see `pargo.benchmarks.score`. Scores are F1, at most 1.
+def score(answers: Sequence[Answered], parser: str, samples: int) -> Result:
+    """The benchmark's part of a score record. Scores are F1, at most 1.
 
     `figures` hold, for each split, what the official tool prints; `random_version` is the number of questions of the
     random split where it is that of a published version. Where nothing is answered with yes, precision and F1 are 0.
@@ -40,13 +41,14 @@ def score(answers: Sequence[Answered], parser: str, samples: int) -> dict[str, A
     order = sorted(tasks, key=lambda task: (SPLITS.index(task) if task in SPLITS else len(SPLITS), task))
     guesses = {task: [parse(answer.answer, answer, parser) for answer in tasks[task]] for task in order}
     values = {task: f1_values(tasks[task], guesses[task]) for task in order}
-    figures: dict[str, Any] = {task: confusion(tasks[task], guesses[task]) for task in order}
+    confusions = {task: confusion(tasks[task], guesses[task]) for task in order}
+    figures: dict[str, Figure] = {**confusions}
     silent = {task: sum(not is_explicit(answer.answer) for answer in tasks[task]) for task in order}
     records = {
         task: task_record(
             values[task],
             samples,
-            accuracy=figures[task]["accuracy"],
+            accuracy=confusions[task]["accuracy"],
             num_questions=len(tasks[task]),
             unparseable=silent[task],
         )
@@ -54,20 +56,20 @@ def score(answers: Sequence[Answered], parser: str, samples: int) -> dict[str, A
     }
     if len(tasks.get("random", ())) in RANDOM_VERSIONS:
         figures["random_version"] = len(tasks["random"])
-    return {
-        "headline": headline_record(values, "mean", samples, name="mean F1", maximum=1, num_questions=len(answers)),
-        "tasks": records,
-        "figures": figures,
-        "counts": {"neither_yes_nor_no": sum(silent.values())},
-        "baselines": {
-            "constant_answer": {
-                "value": total(groups_of({t: f1_values(tasks[t], ["yes"] * len(tasks[t])) for t in order}, "mean")),
-                "how": "`yes` to every question, scored like a model",
-            }
+    return Result(
+        headline=headline_record(values, "mean", samples, name="mean F1", maximum=1, num_questions=len(answers)),
+        tasks=records,
+        figures=figures,
+        counts={"neither_yes_nor_no": sum(silent.values())},
+        baselines={
+            "constant_answer": Baseline(
+                value=total(groups_of({t: f1_values(tasks[t], ["yes"] * len(tasks[t])) for t in order}, "mean")),
+                how="`yes` to every question, scored like a model",
+            )
         },
-        "correct": {task: _correct(tasks[task], guesses[task]) for task in order},
-        "values": values,
-    }
+        correct={task: _correct(tasks[task], guesses[task]) for task in order},
+        values=values,
+    )
 
 
 def confusion(answers: Sequence[Answered], guesses: Sequence[str]) -> dict[str, float]:

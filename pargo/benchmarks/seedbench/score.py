@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from pargo.benchmarks.records import Answered, Prediction
+from pargo.benchmarks.score_parts import Baseline, Figure
+from pargo.benchmarks.score_record import Result
 from pargo.benchmarks.seedbench.answers import UNMATCHED, parse, rank
 from pargo.benchmarks.summary import headline_record, shares, task_record
 from pargo.errors import PargoError
@@ -17,8 +18,8 @@ PARSERS = {"letter": 1, "ranking_sum": 1, "ranking_mean": 1}
 Correct = dict[str, dict[str, list[int]]]
 
 
-def score(answers: Sequence[Answered], parser: str, samples: int) -> dict[str, Any]:
-    """The benchmark's part of a score record: see `pargo.benchmarks.score`. Scores are shares, at most 1.
+def score(answers: Sequence[Answered], parser: str, samples: int) -> Result:
+    """The benchmark's part of a score record. Scores are shares, at most 1.
 
     The headline is pooled over questions: it is not the mean of the dimensions. `figures` hold each dimension's
     accuracy and counts and, with parser `letter`, the accuracy of those who accept nothing but the bare letter.
@@ -37,9 +38,9 @@ def score(answers: Sequence[Answered], parser: str, samples: int) -> dict[str, A
         task: task_record(values[task], samples, num_questions=counts[task], unparseable=unmatched[task])
         for task in correct
     }
-    figures: dict[str, Any] = {
+    figures: dict[str, Figure] = {
         task: {
-            "accuracy": tasks[task]["accuracy"],
+            "accuracy": tasks[task].known,
             "correct": sum(map(sum, images.values())),
             "questions": counts[task],
         }
@@ -48,18 +49,18 @@ def score(answers: Sequence[Answered], parser: str, samples: int) -> dict[str, A
     if parser == "letter":
         exact = sum(answer.answer == answer.label for answer in answers)
         figures["bare_letter"] = {"accuracy": exact / len(answers), "correct": exact, "questions": len(answers)}
-    return {
-        "headline": headline_record(values, "pooled", samples, name="accuracy", maximum=1, num_questions=len(answers)),
-        "tasks": tasks,
-        "figures": figures,
-        "counts": {
+    return Result(
+        headline=headline_record(values, "pooled", samples, name="accuracy", maximum=1, num_questions=len(answers)),
+        tasks=tasks,
+        figures=figures,
+        counts={
             "unmatched": unmatched.total(),
             "repeated_questions": sum(int(answer.details.get("repeats", "0")) for answer in answers),
         },
-        "baselines": baselines(answers),
-        "correct": correct,
-        "values": values,
-    }
+        baselines=baselines(answers),
+        correct=correct,
+        values=values,
+    )
 
 
 def choose(answer: Answered, parser: str) -> str:
@@ -94,17 +95,17 @@ def mark(answers: Sequence[Answered], chosen: Sequence[str]) -> Correct:
     return {task: dict(images) for task, images in correct.items()}
 
 
-def baselines(answers: Sequence[Answered]) -> dict[str, dict[str, Any]]:
+def baselines(answers: Sequence[Answered]) -> dict[str, Baseline]:
     """Accuracy without looking: the best constant letter, and a guess among the options."""
     labels = Counter(answer.label for answer in answers)
     letter = min(labels, key=lambda label: (-labels[label], label))
     return {
-        "constant_answer": {
-            "value": labels[letter] / len(answers),
-            "how": f"`{letter}`, the most common label, to every question",
-        },
-        "random_choice": {
-            "value": sum(1 / len(answer.options) for answer in answers) / len(answers),
-            "how": "expected accuracy of an option drawn at random",
-        },
+        "constant_answer": Baseline(
+            value=labels[letter] / len(answers),
+            how=f"`{letter}`, the most common label, to every question",
+        ),
+        "random_choice": Baseline(
+            value=sum(1 / len(answer.options) for answer in answers) / len(answers),
+            how="expected accuracy of an option drawn at random",
+        ),
     }

@@ -1,7 +1,5 @@
 """easy-VQA: which questions are asked, exact match, and the baselines that do not look."""
 
-import json
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,6 +8,7 @@ from pargo.benchmarks.easy_vqa.answers import ANSWERS, answer_type, normalise, p
 from pargo.benchmarks.easy_vqa.dataset import read_questions
 from pargo.benchmarks.easy_vqa.score import mark, score
 from pargo.benchmarks.records import Prediction
+from pargo.benchmarks.score_record import Result
 from pargo.config.benchmarks import EasyVQA
 from pargo.data.scene_source import write_scenes
 from pargo.data.shards import ShardWriter
@@ -98,20 +97,19 @@ ROWS = [
 
 def test_record():
     record = score(predict(ROWS), "exact", 100)
-    assert record["headline"]["value"] == pytest.approx(3 / 6)
-    assert 0 <= record["headline"]["interval"][0] <= 0.5 <= record["headline"]["interval"][1] <= 1
-    assert (record["headline"]["num_questions"], record["headline"]["num_images"]) == (6, 3)
+    assert record.headline.value == pytest.approx(3 / 6)
+    assert 0 <= record.headline.interval[0] <= 0.5 <= record.headline.interval[1] <= 1
+    assert (record.headline.num_questions, record.headline.num_images) == (6, 3)
     found = {
-        task: (row["score"], row["num_questions"], row["num_images"], row["unparseable"])
-        for task, row in record["tasks"].items()
+        task: (row.score, row.num_questions, row.num_images, row.unparseable) for task, row in record.tasks.items()
     }
     assert found == {"yes_no": (pytest.approx(1 / 3), 3, 2, 1), "shape": (0.5, 2, 2, 0), "color": (1, 1, 1, 0)}
-    assert record["correct"] == {"yes_no": {"a": [0, 1], "b": [0]}, "shape": {"a": [1], "c": [0]}, "color": {"b": [1]}}
+    assert record.correct == {"yes_no": {"a": (0, 1), "b": (0,)}, "shape": {"a": (1,), "c": (0,)}, "color": {"b": (1,)}}
     # `no` twice of six; by question: no (2 of 3), red (1), circle (1 of 2)
-    assert record["baselines"]["majority_answer"]["value"] == pytest.approx(2 / 6)
-    assert record["baselines"]["majority_answer"]["how"].startswith("`no`")
-    assert record["baselines"]["majority_answer_by_question"]["value"] == pytest.approx(4 / 6)
-    json.dumps(record, allow_nan=False)
+    assert record.baselines["majority_answer"].value == pytest.approx(2 / 6)
+    assert record.baselines["majority_answer"].how.startswith("`no`")
+    assert record.baselines["majority_answer_by_question"].value == pytest.approx(4 / 6)
+    assert Result.model_validate_json(record.model_dump_json()) == record
 
 
 def test_answers_beyond_the_thirteen():
@@ -122,10 +120,10 @@ def test_answers_beyond_the_thirteen():
         ("b", "4?", "no", "six"),
     ]
     record = score(predict(rows), "exact", 10)
-    assert list(record["tasks"]) == ["yes_no", "open"]
-    assert record["tasks"]["open"]["score"] == 0.5
+    assert list(record.tasks) == ["yes_no", "open"]
+    assert record.tasks["open"].score == 0.5
     # `two` and `red` are answers of this benchmark, `six` is none
-    assert [record["tasks"][task]["unparseable"] for task in ("open", "yes_no")] == [0, 1]
+    assert [record.tasks[task].unparseable for task in ("open", "yes_no")] == [0, 1]
 
 
 def test_scenes_can_be_asked(tmp_path):
@@ -139,7 +137,7 @@ def test_scenes_can_be_asked(tmp_path):
 def test_ties_of_the_majority_go_by_the_alphabet():
     rows = [("a", "1?", "yes", ""), ("a", "2?", "no", ""), ("b", "3?", "red", "")]
     for order in (rows, rows[::-1]):
-        assert score(predict(order), "exact", 10)["baselines"]["majority_answer"]["how"].startswith("`no`")
+        assert score(predict(order), "exact", 10).baselines["majority_answer"].how.startswith("`no`")
 
 
 def test_unknown_type_of_answer():
@@ -155,6 +153,6 @@ def test_unknown_type_of_answer():
 )
 def test_accuracy_and_its_bounds(rows):
     record = score(predict(rows), "exact", 5)
-    assert record["headline"]["value"] == pytest.approx(sum(label == answer for *_, label, answer in rows) / len(rows))
-    majority, by_question = (record["baselines"][f"majority_answer{which}"]["value"] for which in ("", "_by_question"))
+    assert record.headline.value == pytest.approx(sum(label == answer for *_, label, answer in rows) / len(rows))
+    majority, by_question = (record.baselines[f"majority_answer{which}"].value for which in ("", "_by_question"))
     assert 1 / len(ANSWERS) <= majority <= by_question <= 1

@@ -39,7 +39,8 @@ def first_parser(kind: str) -> str:
 
 
 def compared(harness: str, kind: str, answers: Sequence[Answered], parser: str | None = None) -> dict[str, Any]:
-    return compare(harness, answers, score_answers(kind, answers, parser or first_parser(kind), samples=1))
+    record = score_answers(kind, answers, parser or first_parser(kind), samples=1)
+    return compare(harness, answers, record).model_dump(mode="json")
 
 
 def theirs(harness: str, kind: str, answers: Sequence[Answered]) -> dict[str, float]:
@@ -70,14 +71,14 @@ def test_every_figure_is_that_of_the_package(harness: str, name: str) -> None:
 @pytest.mark.parametrize("harness", ["vlmevalkit", "vlmevalkit-2026-08"])
 def test_questions_with_one_capability_count_twice_in_vlmevalkit(harness: str) -> None:
     real = json.loads((CASES / "mmvet_single_capability" / "case.json").read_text())["expected_by_real_tool"]
-    figures = harness_record(harness, MMVET, score_files("mmvet", MMVET))["figures"]
+    figures = harness_record(harness, MMVET, score_files("mmvet", MMVET)).model_dump()["figures"]
     for name, value in real["VLMEvalKit e8e78f05 MMVet_acc"].items():
         assert figures[name]["theirs"] == pytest.approx(value, abs=5e-5)
     assert (figures["rec"]["ours"], figures["Overall"]["ours"]) == (pytest.approx(32.0), pytest.approx(35.0))
 
 
 def test_lmms_eval_gives_the_official_figures_of_graded_answers() -> None:
-    figures = harness_record("lmms-eval", MMVET, score_files("mmvet", MMVET))["figures"]
+    figures = harness_record("lmms-eval", MMVET, score_files("mmvet", MMVET)).model_dump()["figures"]
     assert all(figure["ours"] in (None, pytest.approx(figure["theirs"])) for figure in figures.values())
     assert figures["gpt_eval_score"]["theirs"] == pytest.approx(35.0)
     assert figures["set / rec_know"] == {"theirs": 0.0, "ours": None}, "no question of it: lmms-eval logs 0"
@@ -88,9 +89,9 @@ def test_ways_to_name_a_letter(harness: str, figure: str) -> None:
     real = json.loads((CASES / "seed_ways_to_name_a_letter" / "case.json").read_text())
     expected = {name.split()[0].lower(): value for name, value in real["expected_by_real_tool"].items()}
     record = score_files("seedbench", SEED)
-    found = harness_record(harness, SEED, record)
+    found = harness_record(harness, SEED, record).model_dump()
     assert found["figures"][figure]["theirs"] == expected[harness.removesuffix("-2026-08")]
-    assert found["figures"][figure]["ours"] == record["headline"]["value"]
+    assert found["figures"][figure]["ours"] == record.headline.value
     read, key = check(harness, "seedbench").read, "lmms" if harness == "lmms-eval" else "vlmevalkit"
     lines = [json.loads(line) for line in SEED[1].read_text().splitlines()]
     options = {item["question_id"]: item for item in json.loads(SEED[0].read_text())["questions"]}
@@ -130,7 +131,7 @@ def test_letters_of_mmbench(answer: str, lmms: str, vlmevalkit: str, newest: str
 @pytest.mark.parametrize("harness", HARNESSES)
 def test_tables_without_categories_have_no_figures_by_category(harness: str) -> None:
     tables = [CASES / "mmbench_llava_upload" / "upload.tsv"]
-    figures = harness_record(harness, tables, score_files("mmbench", tables))["figures"]
+    figures = harness_record(harness, tables, score_files("mmbench", tables)).model_dump()["figures"]
     assert not [name for name in figures if "all" in name.split(" / ")]
     assert all(figure["ours"] is not None for figure in figures.values())
 

@@ -232,10 +232,10 @@ def test_predictions_survive_the_official_table(tmp_path, seed):
     first = score_answers("mmbench", made, "vlmevalkit_2024_08", 20)
     second = score_files("mmbench", [table], samples=20)
     for part in ("figures", "counts", "baselines"):
-        assert first[part] == second[part]
-    assert first["headline"]["value"] == second["headline"]["value"]
-    for task, entry in first["tasks"].items():  # the table has no images: its intervals are by question
-        assert entry["score"] == second["tasks"][task]["score"]
+        assert getattr(first, part) == getattr(second, part)
+    assert first.headline.value == second.headline.value
+    for task, entry in first.tasks.items():  # the table has no images: its intervals are by question
+        assert entry.score == second.tasks[task].score
 
 
 def test_intervals_are_by_image_where_images_are_known():
@@ -253,14 +253,14 @@ def test_intervals_are_by_image_where_images_are_known():
         )
         for number, image in ((number, f"{number % 3}.jpg") for number in range(30))
     ]
-    known = score_answers("mmbench", questions, "vlmevalkit_2024_08", 500)["headline"]
+    known = score_answers("mmbench", questions, "vlmevalkit_2024_08", 500).headline
     unknown = score_answers(
         "mmbench", [answer.model_copy(update={"image": ""}) for answer in questions], "vlmevalkit_2024_08", 500
-    )["headline"]
-    assert known["value"] == unknown["value"] == 20 / 30
-    assert (known["num_images"], unknown["num_images"]) == (3, 30)
-    assert known["interval"] == [0.0, 1.0]
-    assert 0.4 < unknown["interval"][0] < unknown["interval"][1] < 0.9
+    ).headline
+    assert known.value == unknown.value == 20 / 30
+    assert (known.num_images, unknown.num_images) == (3, 30)
+    assert known.interval == (0.0, 1.0)
+    assert 0.4 < unknown.interval[0] < unknown.interval[1] < 0.9
 
 
 def test_the_same_predictions_give_the_same_bytes(tmp_path):

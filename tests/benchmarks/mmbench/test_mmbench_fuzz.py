@@ -71,7 +71,7 @@ def test_score(tmp_path, name, cases):
         except PargoError:
             continue
         scored += 1
-        assert 0 <= record["headline"]["value"] <= 1
+        assert 0 <= record.headline.value <= 1
     assert 0 < scored < cases
 
 

@@ -1,7 +1,6 @@
 # ruff: noqa: RUF001 (Chinese punctuation)
 """MMBench's score equals the official rule, in every form of table, and a broken table is refused by file and line."""
 
-import json
 import random
 import re
 import time
@@ -21,6 +20,7 @@ from pargo.benchmarks.mmbench.score import PARSERS
 from pargo.benchmarks.mmbench.tables import read_table
 from pargo.benchmarks.records import Answered, Question
 from pargo.benchmarks.score import score_answers, score_files, to_json
+from pargo.benchmarks.score_record import ScoreRecord
 from pargo.config.benchmarks import MMBench
 from pargo.errors import PargoError
 from tests.helpers.mmbench_official import (
@@ -55,19 +55,17 @@ def right(rng: random.Random, options: dict[str, str], label: str) -> str:
     return label
 
 
-def check(record: dict, expected: dict) -> None:
-    figures = record["figures"]
-    assert record["headline"]["value"] == pytest.approx(expected["circular"][None])
+def check(record: ScoreRecord, expected: dict) -> None:
+    figures = record.figures
+    assert record.headline.value == pytest.approx(expected["circular"][None])
     for name in ("circular", "plain"):
         assert figures[name] == pytest.approx(expected[name][None])
         found = figures[f"{name}_by_l2_category"] | figures[f"{name}_by_category"] | {None: figures[name]}
         assert found == pytest.approx(expected[name])
         assert figures[f"{name}_by_split"] == pytest.approx({"dev": expected[name][None]})
-    assert {leaf: task["score"] for leaf, task in record["tasks"].items()} == pytest.approx(
-        figures["circular_by_category"]
-    )
-    assert record["counts"]["unmatched"] == expected["unmatched"]
-    assert record["counts"]["groups"] == record["headline"]["num_images"] == expected["groups"]
+    assert {leaf: task.score for leaf, task in record.tasks.items()} == pytest.approx(figures["circular_by_category"])
+    assert record.counts["unmatched"] == expected["unmatched"]
+    assert record.counts["groups"] == record.headline.num_images == expected["groups"]
 
 
 # Equality with the official rule --------------------------------------------------------------------------------------
@@ -88,15 +86,15 @@ def test_dev_split_of_v1_0_scores_as_in_the_official_tool(tmp_path, suffix):
     by_tool = {version: official_tool(rows, version) for version in VERSIONS}
     check(record, by_tool[VERSIONS[0]])
     by_version = {version: found["circular"][None] for version, found in by_tool.items()}
-    assert record["figures"]["parsers"] == pytest.approx(by_version)
+    assert record.figures["parsers"] == pytest.approx(by_version)
     assert len(set(by_version.values())) == 3
-    assert {leaf: task["num_images"] for leaf, task in record["tasks"].items()} == leaves
-    num_questions = sum(task["num_questions"] for task in record["tasks"].values())
-    assert num_questions == record["headline"]["num_questions"] == len(rows)
-    assert (record["counts"]["rows"], record["counts"]["groups_without_main_row"]) == (len(rows), 0)
-    assert record["counts"]["groups_with_missing_rotations"] == 0
-    assert 0.005 < record["headline"]["value"] < record["figures"]["plain"] < 1
-    json.dumps(record, allow_nan=False)
+    assert {leaf: task.num_images for leaf, task in record.tasks.items()} == leaves
+    num_questions = sum(task.num_questions for task in record.tasks.values())
+    assert num_questions == record.headline.num_questions == len(rows)
+    assert (record.counts["rows"], record.counts["groups_without_main_row"]) == (len(rows), 0)
+    assert record.counts["groups_with_missing_rotations"] == 0
+    assert 0.005 < record.headline.value < record.figures["plain"] < 1
+    to_json(record)
 
 
 @settings(max_examples=25, deadline=None, phases=(Phase.reuse, Phase.generate))  # shrinking takes minutes
@@ -263,35 +261,35 @@ def test_one_wrong_rotation_makes_the_group_wrong():
     rows = make_rows(random.Random(0), {"ocr": ("FP-S", 2)}, [4, 2], right, PLAIN)
     rows[1]["prediction"] = "Z"
     record = score_answers("mmbench", records(rows), "vlmevalkit_2024_08", 10)
-    assert record["headline"]["value"] == record["figures"]["circular"] == 0.5
-    assert record["figures"]["plain"] == pytest.approx(5 / 6)
-    assert (record["counts"]["unmatched"], record["counts"]["refused"]) == (1, 1)
-    assert record["tasks"]["ocr"]["unparseable"] == 1
+    assert record.headline.value == record.figures["circular"] == 0.5
+    assert record.figures["plain"] == pytest.approx(5 / 6)
+    assert (record.counts["unmatched"], record.counts["refused"]) == (1, 1)
+    assert record.tasks["ocr"].unparseable == 1
     key = rows[0]["index"]
-    assert record["values"]["ocr"] == {key: [0, 1], rows[4]["index"]: [1, 1]}
-    assert record["correct"]["ocr"][key] == [1, 0, 1, 1]
-    assert record["baselines"]["chance"]["value"] == pytest.approx((4**-4 + 2**-2) / 2)
+    assert record.values["ocr"] == {key: (0, 1), rows[4]["index"]: (1, 1)}
+    assert record.correct["ocr"][key] == (1, 0, 1, 1)
+    assert record.baselines["chance"].value == pytest.approx((4**-4 + 2**-2) / 2)
 
 
 def test_missing_rotations_do_not_matter_but_are_counted():
     rows = make_rows(random.Random(0), {"ocr": ("FP-S", 2)}, [4, 4], right, PLAIN)
     rows[2]["prediction"] = ""
     kept = [row for row in rows if row is not rows[2]]
-    assert score_answers("mmbench", records(rows), "vlmevalkit_2024_08", 10)["headline"]["value"] == 0.5
+    assert score_answers("mmbench", records(rows), "vlmevalkit_2024_08", 10).headline.value == 0.5
     record = score_answers("mmbench", records(kept), "vlmevalkit_2024_08", 10)
-    assert record["headline"]["value"] == 1
-    assert record["counts"]["groups_with_missing_rotations"] == 1
+    assert record.headline.value == 1
+    assert record.counts["groups_with_missing_rotations"] == 1
 
 
 def test_group_without_main_row_does_not_count():
     rows = make_rows(random.Random(0), {"ocr": ("FP-S", 2), "image_scene": ("CP", 1)}, [4, 4, 2], right)
     rows[5]["prediction"] = "Z"
     record = score_answers("mmbench", records([*rows[:4], *rows[5:8], *rows[9:]]), "vlmevalkit_2024_08", 10)
-    assert record["headline"]["value"] == 1
-    assert record["counts"]["groups_without_main_row"] == 2
-    assert list(record["tasks"]) == ["ocr"]
-    assert record["headline"]["num_questions"] == 4
-    assert record["figures"]["plain"] == pytest.approx(7 / 8)
+    assert record.headline.value == 1
+    assert record.counts["groups_without_main_row"] == 2
+    assert list(record.tasks) == ["ocr"]
+    assert record.headline.num_questions == 4
+    assert record.figures["plain"] == pytest.approx(7 / 8)
     with pytest.raises(PargoError, match="none of 3 rows is a main row"):
         score_answers("mmbench", records(rows[5:8]), "vlmevalkit_2024_08", 10)
 
@@ -301,9 +299,9 @@ def test_all_answers_unmatched_score_zero():
     for row in rows:
         row["prediction"] = "?"
     record = score_answers("mmbench", records(rows), "vlmevalkit_2024_08", 10)
-    assert record["headline"]["value"] == record["figures"]["plain"] == 0
-    assert record["headline"]["interval"] == [0, 0]
-    assert record["counts"]["unmatched"] == len(rows)
+    assert record.headline.value == record.figures["plain"] == 0
+    assert record.headline.interval == (0, 0)
+    assert record.counts["unmatched"] == len(rows)
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -312,7 +310,7 @@ def test_order_of_rows_does_not_matter(tmp_path, seed):
     first = score_files("mmbench", [write_table(rows, tmp_path / "a.tsv")], samples=50)
     random.Random(seed).shuffle(rows)
     second = score_files("mmbench", [write_table(rows, tmp_path / "b.tsv")], samples=50)
-    assert {**first, "inputs": None} == {**second, "inputs": None}
+    assert first.model_copy(update={"inputs": {}}) == second.model_copy(update={"inputs": {}})
 
 
 def test_forms_of_an_index_and_of_a_table_do_not_matter(tmp_path):
@@ -328,7 +326,8 @@ def test_forms_of_an_index_and_of_a_table_do_not_matter(tmp_path):
         score_files("mmbench", [write_table(table, tmp_path / name)], samples=50) for name, table in tables.items()
     ]
     check(found[0], official_tool(rows))
-    assert all({**record, "inputs": None} == {**found[0], "inputs": None} for record in found)
+    first, *others = (record.model_copy(update={"inputs": {}}) for record in found)
+    assert all(record == first for record in others)
 
 
 def test_byte_order_mark_crlf_and_names_of_columns(tmp_path):
@@ -336,12 +335,12 @@ def test_byte_order_mark_crlf_and_names_of_columns(tmp_path):
     expected = score_files("mmbench", [path], samples=20)
     text = path.read_bytes().decode().replace("l2-category", "L2-Category").replace("index", "Index", 1)
     path.write_bytes(b"\xef\xbb\xbf" + text.encode() + b"\n\n")
-    assert score_files("mmbench", [path], samples=20)["figures"] == expected["figures"]
+    assert score_files("mmbench", [path], samples=20).figures == expected.figures
     plain = make_rows(random.Random(4), SMALL, [2] * 7, right, PLAIN)
     plain = [{key: text.replace("\n", " ") for key, text in row.items()} for row in plain]
     path = write_table(plain, tmp_path / "b.tsv")
     path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
-    assert score_files("mmbench", [path], samples=20)["headline"]["value"] == 1
+    assert score_files("mmbench", [path], samples=20).headline.value == 1
 
 
 def test_missing_is_what_pandas_takes_for_it():
@@ -378,10 +377,10 @@ def test_options_that_read_as_missing_are_none(tmp_path, suffix, options, shown)
         score_files("mmbench", [path], samples=5),
         official_tool([row | {"prediction": "It is a banana"}]),
     )
-    assert record["headline"]["value"] == expected["circular"][None]
-    assert record["counts"]["unmatched"] == expected["unmatched"]
+    assert record.headline.value == expected["circular"][None]
+    assert record.counts["unmatched"] == expected["unmatched"]
     seen = [text for text in options if text not in MISSING]
-    assert record["baselines"]["chance"]["value"] == (1 / len(seen) if row[shown[0]] in seen else 0)
+    assert record.baselines["chance"].value == (1 / len(seen) if row[shown[0]] in seen else 0)
 
 
 def test_right_option_that_reads_none_is_shown_and_never_right(tmp_path):
@@ -392,11 +391,11 @@ def test_right_option_that_reads_none_is_shown_and_never_right(tmp_path):
     for lost in (False, True):  # in a table that pandas wrote again the cell is empty
         table = [{key: "" if lost and text == "None" else text for key, text in row.items()} for row in rows]
         record = score_files("mmbench", [write_table(table, tmp_path / f"{lost}.tsv")], samples=5)
-        assert record["headline"]["value"] == official_tool(table)["circular"][None] == 0
-        assert record["counts"]["right_option_reads_missing"] == record["counts"]["unmatched"] == 4
-        assert record["counts"]["groups_with_missing_rotations"] == 0
-        assert record["baselines"]["chance"]["value"] == 0
-        (note,) = record["notes"]
+        assert record.headline.value == official_tool(table)["circular"][None] == 0
+        assert record.counts["right_option_reads_missing"] == record.counts["unmatched"] == 4
+        assert record.counts["groups_with_missing_rotations"] == 0
+        assert record.baselines["chance"].value == 0
+        (note,) = record.notes
         assert "the right option of 4 row(s) is empty or reads as missing, e.g. index " in note
         assert note.endswith("such rows are wrong whatever the answer, as in the official tool")
 
@@ -407,7 +406,7 @@ def test_an_empty_answer_is_the_word_nan_to_the_official_tool(tmp_path):
         for row in rows:
             row |= {"prediction": text, "answer": next(letter for letter in "AB" if row[letter] == "an")}
         record = score_files("mmbench", [write_table(rows, tmp_path / f"{number}.tsv")], samples=5)
-        assert record["headline"]["value"] == official_tool(rows)["circular"][None] == 1
+        assert record.headline.value == official_tool(rows)["circular"][None] == 1
 
 
 @pytest.mark.parametrize(
@@ -421,20 +420,20 @@ def test_tables_without_categories(tmp_path, names, suffix):
         score_files("mmbench", [write_table(rows, tmp_path / f"t{suffix}")], samples=5),
         official_tool(rows),
     )
-    found = record["figures"]
+    found = record.figures
     assert {None: found["circular"]} | found["circular_by_category"] | found[
         "circular_by_l2_category"
     ] == pytest.approx(expected["circular"])
-    assert ("category" in names) == (list(record["tasks"]) == ["all"])
+    assert ("category" in names) == (list(record.tasks) == ["all"])
     lacking = " and no ".join(name for name in ("category", "l2-category") if name in names)
-    assert record["notes"][0] == f"{tmp_path / 't'}{suffix} has no {lacking}, so there are no figures by it"
+    assert record.notes[0] == f"{tmp_path / 't'}{suffix} has no {lacking}, so there are no figures by it"
 
 
 def test_two_splits_are_divided_as_the_official_tool_does():
     rows = make_rows(random.Random(0), {"ocr": ("FP-S", 2)}, [2, 2], right)
     for row in rows[2:]:
         row |= {"split": "test", "prediction": "Z"}
-    assert score_answers("mmbench", records(rows), "vlmevalkit_2024_08", 5)["figures"]["circular_by_split"] == {
+    assert score_answers("mmbench", records(rows), "vlmevalkit_2024_08", 5).figures["circular_by_split"] == {
         "dev": 1,
         "test": 0,
     }
@@ -507,21 +506,21 @@ def test_tab_and_line_break_in_quoted_answers_are_fine(tmp_path):
     path = tmp_path / "t.tsv"
     path.write_text("\n".join([HEADER, GOOD + "\tB", GOOD.replace("1", "2", 1)]).replace("CP\tA\tB", 'CP\t"A\tor\nB"'))
     record = score_files("mmbench", [path], samples=5)
-    assert (record["headline"]["value"], record["counts"]["unmatched"]) == (0.5, 1)
+    assert (record.headline.value, record.counts["unmatched"]) == (0.5, 1)
 
 
 def test_unknown_categories_are_the_tables_own(tmp_path):
     path = tmp_path / "t.tsv"
     path.write_text("\n".join([HEADER, GOOD.replace("ocr", "日历").replace("CP", "新")]))
     record = score_files("mmbench", [path], samples=5)
-    assert record["figures"]["circular_by_category"] == {"日历": 1}
-    assert record["figures"]["circular_by_l2_category"] == {"新": 1}
+    assert record.figures["circular_by_category"] == {"日历": 1}
+    assert record.figures["circular_by_l2_category"] == {"新": 1}
 
 
 def test_table_without_l2_categories(tmp_path):
     path = tmp_path / "t.tsv"
     path.write_text("\n".join([HEADER, GOOD.replace("CP", "")]))
-    assert score_files("mmbench", [path], samples=5)["figures"]["circular_by_l2_category"] == {}
+    assert score_files("mmbench", [path], samples=5).figures["circular_by_l2_category"] == {}
 
 
 @pytest.mark.parametrize(
@@ -557,7 +556,7 @@ def test_size_that_a_sheet_states_is_not_believed(tmp_path):
     with zipfile.ZipFile(path, "w") as archive:
         for name, data in files.items():
             archive.writestr(name, data)
-    assert score_files("mmbench", [path], samples=5)["headline"]["value"] == 1
+    assert score_files("mmbench", [path], samples=5).headline.value == 1
 
 
 def test_inputs_must_be_one_table(tmp_path):

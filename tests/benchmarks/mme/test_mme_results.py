@@ -14,24 +14,25 @@ from pargo.benchmarks.mme.score import coin_flip
 from pargo.benchmarks.mme.tasks import NUM_IMAGES, TASKS
 from pargo.benchmarks.records import Prediction, write_predictions
 from pargo.benchmarks.score import score_answers, score_files, to_json
+from pargo.benchmarks.score_record import ScoreRecord
 from pargo.errors import PargoError
 from tests.helpers.mme_official import NASTY, NUM_QUESTIONS, official_tool, predict, write_results
 
 PAIR = "a.png\tIs it red?\tYes\tyes\na.png\tIs it blue?\tNo\tno\n"
 
 
-def check_equal(record: dict, folder: Path) -> None:
+def check_equal(record: ScoreRecord, folder: Path) -> None:
     """All figures of the record are those of the official tool, with its prefix and with the release's."""
     by_parser = {parser: official_tool(folder, prefix) for parser, prefix in PREFIX_LENGTHS.items()}
-    official = by_parser[record["parser"]]
+    official = by_parser[record.parser]
     for name, key in (("tasks", "score"), ("acc", "accuracy"), ("acc_plus", "accuracy_plus"), ("other", "unparseable")):
-        assert {task: row[key] for task, row in record["tasks"].items()} == pytest.approx(official[name])
-    figures = record["figures"]
+        assert {task: getattr(row, key) for task, row in record.tasks.items()} == pytest.approx(official[name])
+    figures = record.figures
     assert {name: figures[name] for name in ("perception", "cognition") if name in figures} == pytest.approx(
         official["groups"]
     )
-    assert figures["total"] == record["headline"]["value"] == pytest.approx(sum(official["groups"].values()))
-    assert record["counts"]["other"] == sum(official["other"].values())
+    assert figures["total"] == record.headline.value == pytest.approx(sum(official["groups"].values()))
+    assert record.counts["other"] == sum(official["other"].values())
     for parser, found in by_parser.items():
         assert figures["parsers"][parser] == pytest.approx(sum(found["groups"].values()))
 
@@ -42,12 +43,12 @@ def test_whole_benchmark(tmp_path, parser, seed):
     write_results(tmp_path, random.Random(seed))
     record = score_files("mme", [tmp_path], parser, 20)
     check_equal(record, tmp_path)
-    assert (record["benchmark"], record["parser"], record["parser_version"]) == ("mme", parser, 1)
-    headline = record["headline"]
-    assert (headline["num_questions"], headline["num_images"], headline["maximum"]) == (2374, 1187, 2800)
-    assert {task: row["num_questions"] for task, row in record["tasks"].items()} == NUM_QUESTIONS
-    assert len(record["inputs"]) == 14
-    assert list(record["tasks"]) == list(NUM_IMAGES)
+    assert (record.benchmark, record.parser, record.parser_version) == ("mme", parser, 1)
+    headline = record.headline
+    assert (headline.num_questions, headline.num_images, headline.maximum) == (2374, 1187, 2800)
+    assert {task: row.num_questions for task, row in record.tasks.items()} == NUM_QUESTIONS
+    assert len(record.inputs) == 14
+    assert list(record.tasks) == list(NUM_IMAGES)
     to_json(record)
 
 
@@ -70,7 +71,7 @@ def test_predictions_of_a_part_are_refused_as_files_of_a_part_are(tmp_path):
     write_predictions(tmp_path / "predictions.jsonl", answers)
     with pytest.raises(PargoError, match=r"0 images, but MME's task existence has 30; --partial"):
         score_files("mme", [tmp_path])
-    assert score_files("mme", [tmp_path], samples=5, partial=True)["headline"]["value"] == 200
+    assert score_files("mme", [tmp_path], samples=5, partial=True).headline.value == 200
 
 
 def test_official_parser_is_the_default(tmp_path):
@@ -120,7 +121,7 @@ def test_line_ends_marks_and_case_do_not_matter(tmp_path, change):
     plain, changed = (score_files("mme", [tmp_path / name], samples=50, partial=True) for name in ("plain", "changed"))
     check_equal(changed, tmp_path / "changed")
     for key in ("headline", "tasks", "figures", "counts", "correct", "values"):
-        assert plain[key] == changed[key]
+        assert getattr(plain, key) == getattr(changed, key)
 
 
 def test_the_order_of_images_does_not_matter(tmp_path):
@@ -134,7 +135,7 @@ def test_the_order_of_images_does_not_matter(tmp_path):
         path.write_bytes(b"".join(line for pair in pairs for line in pair))
     after = score_files("mme", [tmp_path], samples=50)
     for key in ("headline", "tasks", "figures", "counts", "values"):
-        assert before[key] == after[key]
+        assert getattr(before, key) == getattr(after, key)
 
 
 def line(number: int, columns: int) -> str:
@@ -202,7 +203,7 @@ def test_missing_tasks_and_images_are_refused_unless_partial(tmp_path):
         score_files("mme", [tmp_path])
     record = score_files("mme", [tmp_path], samples=5, partial=True)
     check_equal(record, tmp_path)
-    assert record["headline"]["maximum"] == 2400
+    assert record.headline.maximum == 2400
 
     write_results(tmp_path, random.Random(4), NUM_QUESTIONS | {"posters": 292})
     with pytest.raises(PargoError, match=r"posters\.txt: 146 images, but MME's task posters has 147; --partial"):
@@ -213,14 +214,14 @@ def test_missing_tasks_and_images_are_refused_unless_partial(tmp_path):
 def test_unknown_files(tmp_path):
     write_results(tmp_path, random.Random(5), {"count": 4})
     (tmp_path / "scores.json").write_text("{}")  # not read by the official tool either
-    assert score_files("mme", [tmp_path], samples=5, partial=True)["headline"]["num_questions"] == 4
-    assert score_files("mme", [tmp_path], samples=5, partial=True)["notes"] == []
+    assert score_files("mme", [tmp_path], samples=5, partial=True).headline.num_questions == 4
+    assert score_files("mme", [tmp_path], samples=5, partial=True).notes == ()
     (tmp_path / "score.txt").write_text(PAIR)
     (tmp_path / "log.txt").write_bytes(b"\xff")
     record = score_files("mme", [tmp_path], samples=5, partial=True)
     check_equal(record, tmp_path)
-    assert record["headline"]["num_questions"] == 4
-    assert record["notes"] == [f"{tmp_path}: left alone, as no task of MME has the name: log.txt, score.txt"]
+    assert record.headline.num_questions == 4
+    assert record.notes == (f"{tmp_path}: left alone, as no task of MME has the name: log.txt, score.txt",)
     with pytest.raises(PargoError, match=r"lacks 13 of .*; --partial .*; log\.txt, score\.txt are no tasks of MME"):
         score_files("mme", [tmp_path])
     (tmp_path / "count.txt").rename(tmp_path / "Count.txt")
@@ -254,7 +255,7 @@ def test_files_almost_named_like_tasks_that_are_there_are_left_alone(tmp_path):
     for name in ("counts.txt", "ocr_errors.txt", "scene.json"):
         (tmp_path / name).write_text("x")
     record = score_files("mme", [tmp_path], samples=5, partial=True)
-    assert record["notes"] == [f"{tmp_path}: left alone, as no task of MME has the name: counts.txt, ocr_errors.txt"]
+    assert record.notes == (f"{tmp_path}: left alone, as no task of MME has the name: counts.txt, ocr_errors.txt",)
 
 
 def test_inputs_that_are_no_folder(tmp_path):

@@ -11,7 +11,7 @@ from pargo.benchmarks.mme.answers import PREFIX_LENGTHS, is_decided, parse, pars
 from pargo.benchmarks.mme.score import PARSERS, coin_flip, image_values, mark, score
 from pargo.benchmarks.mme.tasks import TASKS
 from pargo.errors import PargoError
-from pargo.report.statistics import total
+from pargo.statistics import total
 from tests.helpers.mme_official import predict
 
 QUESTION = predict({"count": [("", "")]})[0]
@@ -83,10 +83,10 @@ def test_only_the_prefix_counts_and_yes_wins(text, prefix):
     ],
 )
 def test_truth_table(pairs, accuracy, plus):
-    task = score(predict({"count": pairs}), "official", 10)["tasks"]["count"]
-    assert task["accuracy"] == pytest.approx(accuracy)
-    assert task["accuracy_plus"] == pytest.approx(plus)
-    assert task["score"] == pytest.approx(100 * (accuracy + plus))
+    task = score(predict({"count": pairs}), "official", 10).tasks["count"]
+    assert task.accuracy == pytest.approx(accuracy)
+    assert task.accuracy_plus == pytest.approx(plus)
+    assert task.score == pytest.approx(100 * (accuracy + plus))
 
 
 def test_all_marks_of_two_images():
@@ -115,31 +115,31 @@ def test_intervals_do_not_depend_on_the_order_of_tasks_or_images():
     rng.shuffle(pairs)
     first = score(predictions, "official", 200)
     second = score([prediction for pair in pairs for prediction in pair], "official", 200)
-    assert first["headline"] == second["headline"]
-    assert first["tasks"] == second["tasks"]
-    assert first["baselines"] == second["baselines"]
+    assert first.headline == second.headline
+    assert first.tasks == second.tasks
+    assert first.baselines == second.baselines
 
 
 def test_record():
     record = score(predict({"count": [("yes", "no"), ("I say yes", "no")], "OCR": [("", "no")]}), "official", 50)
-    assert record["figures"]["parsers"] == {"official": 125 + 50, "pargo_release": 200 + 50}
-    assert record["counts"] == {"other": 2}
-    assert record["headline"]["value"] == 175
-    assert record["headline"]["maximum"] == 400
-    assert (record["headline"]["num_questions"], record["headline"]["num_images"]) == (6, 3)
-    assert record["correct"] == {"count": {"count/0.png": [1, 1], "count/1.png": [0, 1]}, "OCR": {"OCR/0.png": [0, 1]}}
-    assert [record["tasks"][task]["unparseable"] for task in ("count", "OCR")] == [1, 1]
-    assert record["tasks"]["count"]["interval"][0] >= 50
-    assert record["baselines"]["constant_answer"]["value"] == 100
-    assert record["baselines"]["coin_flip"]["value"] == 150
+    assert record.figures["parsers"] == {"official": 125 + 50, "pargo_release": 200 + 50}
+    assert record.counts == {"other": 2}
+    assert record.headline.value == 175
+    assert record.headline.maximum == 400
+    assert (record.headline.num_questions, record.headline.num_images) == (6, 3)
+    assert record.correct == {"count": {"count/0.png": (1, 1), "count/1.png": (0, 1)}, "OCR": {"OCR/0.png": (0, 1)}}
+    assert [record.tasks[task].unparseable for task in ("count", "OCR")] == [1, 1]
+    assert record.tasks["count"].interval[0] >= 50
+    assert record.baselines["constant_answer"].value == 100
+    assert record.baselines["coin_flip"].value == 150
 
 
 def test_nothing_but_other_scores_zero():
     record = score(predict({"count": [("?", "?")] * 3}), "official", 50)
-    assert record["headline"]["value"] == 0
-    assert record["headline"]["interval"] == [0, 0]
-    assert record["tasks"]["count"]["unparseable"] == record["counts"]["other"] == 6
-    assert record["figures"] == {"perception": 0, "total": 0, "parsers": {"official": 0, "pargo_release": 0}}
+    assert record.headline.value == 0
+    assert record.headline.interval == (0, 0)
+    assert record.tasks["count"].unparseable == record.counts["other"] == 6
+    assert record.figures == {"perception": 0, "total": 0, "parsers": {"official": 0, "pargo_release": 0}}
 
 
 def test_lines_that_do_not_pair_up_are_refused():
@@ -165,13 +165,13 @@ def test_tasks_that_mme_does_not_have_are_refused():
 
 def test_perception_is_the_first_ten_tasks_and_cognition_the_last_four():
     for number, task in enumerate(TASKS):
-        figures = score(predict({task: [("yes", "no")]}), "official", 2)["figures"]
+        figures = score(predict({task: [("yes", "no")]}), "official", 2).figures
         assert figures == {
             "perception" if number < 10 else "cognition": 200,
             "total": 200,
             "parsers": dict.fromkeys(PARSERS, 200),
         }
-    figures = score(predict({task: [("yes", "no")] for task in TASKS}), "official", 2)["figures"]
+    figures = score(predict({task: [("yes", "no")] for task in TASKS}), "official", 2).figures
     assert (figures["perception"], figures["cognition"], figures["total"]) == (2000, 800, 2800)
 
 

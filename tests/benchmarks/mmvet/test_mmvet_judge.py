@@ -119,7 +119,7 @@ def test_grades_218_answers_through_every_kind_of_trouble(tmp_path, inputs, capf
     }
     record = score_files("mmvet", [meta, output], samples=10)
     expected = [number % 11 / 10 for number in range(218)]
-    assert record["headline"]["value"] == pytest.approx(sum(expected) / 218)
+    assert record.headline.value == pytest.approx(sum(expected) / 218)
     assert sorted(path.name for path in output.parent.iterdir()) == ["grades.json", "grades.json.log.jsonl"]
     assert no_key_in(tmp_path, *capfd.readouterr())
 
@@ -154,8 +154,8 @@ def test_several_runs(tmp_path, inputs):
     assert all(sorted(entry["score"]) == [0.1, 0.2, 0.3] for entry in grades.values())
     assert all(len(entry["model"]) == len(entry["content"]) == 3 for entry in grades.values())
     record = score_files("mmvet", [meta, tmp_path / "g.json"], samples=5)
-    assert record["headline"]["value"] == pytest.approx(0.2)
-    assert record["counts"]["runs"] == 3
+    assert record.headline.value == pytest.approx(0.2)
+    assert record.counts["runs"] == 3
 
 
 def test_what_stays_ungraded_is_named_never_0_and_asked_again(tmp_path, inputs):
@@ -179,12 +179,12 @@ def test_what_stays_ungraded_is_named_never_0_and_asked_again(tmp_path, inputs):
         assert not {"v1_4", "v1_7"} & json.loads(output.read_text()).keys()
         with pytest.raises(PargoError, match=r"g\.json: nothing for question 'v1_4' .*\(2 of 20 missing\)"):
             score_files("mmvet", [meta, output])
-        assert score_files("mmvet", [meta, output], samples=5, partial=True)["headline"]["num_questions"] == 18
+        assert score_files("mmvet", [meta, output], samples=5, partial=True).headline.num_questions == 18
         well.append(True)
         before = server.num_requests
         assert judge_files(meta, results, output, settings(server)) == Grading(20, {}, 2)
         assert server.num_requests == before + 2
-    assert score_files("mmvet", [meta, output], samples=5)["counts"]["graded"] == 20
+    assert score_files("mmvet", [meta, output], samples=5).counts["graded"] == 20
 
 
 def test_when_nothing_is_graded_no_file_is_written(tmp_path, inputs):

@@ -143,8 +143,8 @@ def test_grades_and_messages_are_those_of_the_notebook(tmp_path, inputs, seed):
     assert (grading.graded, grading.ungraded) == (40, {})
     assert grades["v1_0"]["answer"] == texts["v1_0"]
     record = score_files("mmvet", [meta, tmp_path / "g.json"], samples=5)
-    assert record["headline"]["value"] == pytest.approx(sum(score for score, _ in expected.values()) / 40)
-    assert record["judges"] == [f"judge-1 by prompt {grades['v1_0']['prompt'][0]}"]
+    assert record.headline.value == pytest.approx(sum(score for score, _ in expected.values()) / 40)
+    assert record.judges == (f"judge-1 by prompt {grades['v1_0']['prompt'][0]}",)
     assert grades["v1_0"]["prompt"][0].startswith("notebook-sha256-")
 
 

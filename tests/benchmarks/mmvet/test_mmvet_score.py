@@ -14,9 +14,8 @@ from hypothesis import strategies as st
 from pargo.benchmarks.mmvet.answers import parse, proxy_grade
 from pargo.benchmarks.records import Question
 from pargo.benchmarks.score import score_answers, score_files, to_json
-from pargo.benchmarks.summary import headline_groups, is_graded, task_groups
 from pargo.errors import PargoError
-from pargo.report.statistics import total
+from pargo.statistics import total
 from tests.helpers.mmvet_files import CAPABILITIES, NASTY, make_grades, make_meta, official_tool, write_json
 
 NOT_GRADED = {"score": None, "accuracy": None, "accuracy_plus": None, "interval": None}
@@ -33,7 +32,7 @@ def scored(folder: Path, meta, grades, **options):
 
 def assert_official(record, meta, grades, runs):
     first, second = official_tool(meta, grades, runs)
-    figures = record["figures"]
+    figures = record.figures
     each = list(figures["official_runs"].values())
     assert figures["official_capability"] | {"runs": each} == first
     assert figures["official_integration"] | {"runs": each} == second
@@ -46,7 +45,7 @@ def test_equals_the_official_tool(tmp_path, runs):
         grades = make_grades(meta, runs, seed)
         record = scored(tmp_path, meta, grades)
         assert_official(record, meta, grades, runs)
-        assert record["counts"] == {"graded": 218, "ungraded": 0, "runs": runs}
+        assert record.counts == {"graded": 218, "ungraded": 0, "runs": runs}
 
 
 @given(st.data(), st.integers(1, 3))
@@ -64,7 +63,7 @@ def test_equals_the_official_tool_on_anything_small(tmp_path, data, runs):
     record = scored(tmp_path, meta, grades)
     assert_official(record, meta, grades, runs)
     every = [sum(grade["score"]) / runs for grade in grades.values()]
-    assert record["headline"]["value"] == pytest.approx(sum(every) / len(every), abs=1e-12)
+    assert record.headline.value == pytest.approx(sum(every) / len(every), abs=1e-12)
 
 
 def test_rounds_as_the_official_tool(tmp_path):
@@ -85,46 +84,46 @@ def test_truth_table(tmp_path):
         "v1_3": {"imagename": "c.png", "question": "?", "answer": "a", "capability": ["rec"]},
     }
     record = scored(tmp_path, meta, {"v1_0": 1, "v1_1": 0.5, "v1_2": 0.0, "v1_3": 0.3})
-    assert record["headline"]["value"] == pytest.approx(0.45)
-    assert record["headline"]["rule"] == "pooled"
-    assert record["headline"]["maximum"] == 1
-    assert (record["headline"]["num_questions"], record["headline"]["num_images"]) == (4, 3)
+    assert record.headline.value == pytest.approx(0.45)
+    assert record.headline.rule == "pooled"
+    assert record.headline.maximum == 1
+    assert (record.headline.num_questions, record.headline.num_images) == (4, 3)
     # a question with one capability counts once in each table
-    assert record["figures"]["capability"] == {"ocr": 0.5, "spat": 0.75, "rec": 0.3}
-    assert record["figures"]["integration"] == {"ocr+spat": 0.75, "ocr": 0.0, "rec": 0.3}
-    assert record["figures"]["total"] == pytest.approx(0.45)
-    assert record["correct"] == {"ocr+spat": {"a.png": [1.0, 0.5]}, "ocr": {"b.png": [0.0]}, "rec": {"c.png": [0.3]}}
-    assert record["tasks"]["ocr+spat"]["score"] == 0.75
-    assert record["figures"]["official_capability"] == {"ocr": 50, "spat": 75, "rec": 30, "total": 45, "std": 0}
-    assert record["figures"]["official_runs"] == {"1": 45}
+    assert record.figures["capability"] == {"ocr": 0.5, "spat": 0.75, "rec": 0.3}
+    assert record.figures["integration"] == {"ocr+spat": 0.75, "ocr": 0.0, "rec": 0.3}
+    assert record.figures["total"] == pytest.approx(0.45)
+    assert record.correct == {"ocr+spat": {"a.png": (1.0, 0.5)}, "ocr": {"b.png": (0.0,)}, "rec": {"c.png": (0.3,)}}
+    assert record.tasks["ocr+spat"].score == 0.75
+    assert record.figures["official_capability"] == {"ocr": 50, "spat": 75, "rec": 30, "total": 45, "std": 0}
+    assert record.figures["official_runs"] == {"1": 45}
 
 
 def test_runs_of_the_judge_count_with_their_mean(tmp_path):
     meta = make_meta(3)
     record = scored(tmp_path, meta, {key: {"score": [0.2, 0.4]} for key in meta})
-    assert record["headline"]["value"] == pytest.approx(0.3)
-    assert record["figures"]["official_runs"] == {"1": 20, "2": 40}
-    assert record["figures"]["official_capability"]["std"] == 10
+    assert record.headline.value == pytest.approx(0.3)
+    assert record.figures["official_runs"] == {"1": 20, "2": 40}
+    assert record.figures["official_capability"]["std"] == 10
 
 
 def test_all_grades_alike(tmp_path):
     meta = make_meta()
     for value in (0, 1):
         record = scored(tmp_path, meta, dict.fromkeys(meta, value))
-        assert record["headline"]["value"] == value
-        assert record["headline"]["interval"] == [value, value]
+        assert record.headline.value == value
+        assert record.headline.interval == (value, value)
 
 
 def test_the_record_can_be_compared_and_partitions_the_questions(tmp_path):
     record = scored(tmp_path, meta := make_meta(), make_grades(meta, 2))
-    assert total(headline_groups(record)) == record["headline"]["value"]
-    for task, entry in record["tasks"].items():
-        assert total(task_groups(record, task)) == entry["score"] == record["figures"]["integration"][task]
-    assert sum(entry["num_questions"] for entry in record["tasks"].values()) == 218
-    assert is_graded(record)
-    low, high = record["headline"]["interval"]
-    assert 0 <= low <= record["headline"]["value"] <= high <= 1
-    sizes = [entry["num_questions"] for entry in record["tasks"].values()]
+    assert total(record.groups(None)) == record.headline.value
+    for task, entry in record.tasks.items():
+        assert total(record.groups(task)) == entry.score == record.figures["integration"][task]
+    assert sum(entry.num_questions for entry in record.tasks.values()) == 218
+    assert record.is_graded
+    low, high = record.headline.interval
+    assert 0 <= low <= record.headline.value <= high <= 1
+    sizes = [entry.num_questions for entry in record.tasks.values()]
     assert all(first >= second for first, second in pairwise(sizes))
     json.loads(to_json(record))
 
@@ -137,18 +136,18 @@ def test_row_order_does_not_matter(tmp_path):
     rng.shuffle(keys)
     second = scored(tmp_path, dict(reversed(meta.items())), {key: grades[key] for key in keys})
     for part in ("headline", "tasks", "counts", "correct", "values"):
-        assert json.dumps(first[part]) == json.dumps(second[part])
+        assert repr(getattr(first, part)) == repr(getattr(second, part))  # also the order
     for name in ("capability", "integration", "total"):
-        assert json.dumps(first["figures"][name]) == json.dumps(second["figures"][name])
+        assert json.dumps(first.figures[name]) == json.dumps(second.figures[name])
     # the official sums follow the file's order, so that a tie may be rounded either way, as in the official tool
     for name in ("official_capability", "official_integration", "official_runs"):
-        assert first["figures"][name] == pytest.approx(second["figures"][name], abs=0.1001)
+        assert first.figures[name] == pytest.approx(second.figures[name], abs=0.1001)
 
 
 def test_results_are_not_graded_never_0(tmp_path):
     meta, rng = make_meta(), random.Random(0)
     record = scored(tmp_path, meta, {key: rng.choice(NASTY) for key in meta})
-    assert record["headline"] == {
+    assert record.headline.model_dump() == {
         "name": "score",
         "rule": "pooled",
         "maximum": 1,
@@ -157,11 +156,11 @@ def test_results_are_not_graded_never_0(tmp_path):
         "num_questions": 218,
         "num_images": len({entry["imagename"] for entry in meta.values()}),
     }
-    assert record["counts"] == {"graded": 0, "ungraded": 218, "runs": 0}
-    assert all(entry | NOT_GRADED == entry for entry in record["tasks"].values())
-    assert sum(entry["num_questions"] for entry in record["tasks"].values()) == 218
-    assert (record["values"], record["correct"], record["figures"]) == ({}, {}, {})
-    assert not is_graded(record)
+    assert record.counts == {"graded": 0, "ungraded": 218, "runs": 0}
+    assert all(NOT_GRADED.items() <= entry.model_dump().items() for entry in record.tasks.values())
+    assert sum(entry.num_questions for entry in record.tasks.values()) == 218
+    assert (record.values, record.correct, record.figures) == ({}, {}, {})
+    assert not record.is_graded
     assert json.loads(to_json(record))["headline"]["value"] is None
 
 
@@ -189,7 +188,7 @@ def test_answers_that_cannot_be_scored(details, message):
 
 
 def test_parsers():
-    assert score_answers("mmvet", [answered(0, {"grade": "0.5"})], "judge", 5)["parser_version"] == 1
+    assert score_answers("mmvet", [answered(0, {"grade": "0.5"})], "judge", 5).parser_version == 1
     with pytest.raises(PargoError, match=r"mmvet has no parser 'gpt'; choices: judge, proxy"):
         score_answers("mmvet", [answered(0, {})], "gpt", 5)
 
@@ -229,9 +228,9 @@ def test_the_proxy_takes_any_text(label, answer):
 def test_the_proxy_scores_results_and_is_named(tmp_path):
     meta = {key: entry | {"answer": "red<AND>blue"} for key, entry in make_meta(4).items()}
     record = scored(tmp_path, meta, {key: "red" for key in meta}, parser="proxy")
-    assert record["headline"]["value"] == 0.5
-    assert record["parser"] == "proxy"
-    assert record["headline"]["name"] == "proxy score"
+    assert record.headline.value == 0.5
+    assert record.parser == "proxy"
+    assert record.headline.name == "proxy score"
     meta["v1_2"]["answer"] = " <AND> "
     with pytest.raises(PargoError, match=r"question v1_2: no right answer, which the proxy compares with"):
         scored(tmp_path, meta, {key: "red" for key in meta}, parser="proxy")
@@ -243,6 +242,6 @@ def test_intervals_are_by_image(tmp_path):
     # all questions are about one image: nothing to draw
     meta = {key: entry | {"imagename": "a.png"} for key, entry in make_meta(20).items()}
     record = scored(tmp_path, meta, make_grades(meta))
-    low, high = record["headline"]["interval"]
+    low, high = record.headline.interval
     assert math.isclose(low, high)
-    assert record["headline"]["num_images"] == 1
+    assert record.headline.num_images == 1

@@ -11,10 +11,9 @@ from hypothesis import strategies as st
 from pargo.benchmarks.pope.answers import is_decided, is_explicit, parse
 from pargo.benchmarks.pope.score import PARSERS
 from pargo.benchmarks.records import Answered, Question
-from pargo.benchmarks.score import score_answers, score_files
-from pargo.benchmarks.summary import headline_groups, task_groups
+from pargo.benchmarks.score import score_answers, score_files, to_json
 from pargo.errors import PargoError
-from pargo.report.statistics import total
+from pargo.statistics import total
 from tests.helpers.pope_files import SPLITS, label, write
 
 QUESTION = Question(id="random/1", task="random", image="i", question="?", label="yes")
@@ -70,16 +69,16 @@ def check(record: dict, files: dict[str, tuple[Path, Path]]) -> None:
         split: official_tool(*(path.read_text().removesuffix("\n").split("\n") for path in pair))
         for split, pair in files.items()
     }
-    assert list(record["tasks"]) == list(files)
+    assert list(record.tasks) == list(files)
     for split, numbers in expected.items():
-        assert record["figures"][split] == pytest.approx(numbers, abs=1e-12)
-        assert record["tasks"][split]["score"] == pytest.approx(numbers["f1"], abs=1e-12)
-        assert record["tasks"][split]["accuracy"] == numbers["accuracy"]
-        assert total(task_groups(record, split)) == record["tasks"][split]["score"]
+        assert record.figures[split] == pytest.approx(numbers, abs=1e-12)
+        assert record.tasks[split].score == pytest.approx(numbers["f1"], abs=1e-12)
+        assert record.tasks[split].accuracy == numbers["accuracy"]
+        assert total(record.groups(split)) == record.tasks[split].score
     mean = sum(numbers["f1"] for numbers in expected.values()) / len(expected)
-    assert record["headline"]["value"] == pytest.approx(mean, abs=1e-12)
-    assert total(headline_groups(record)) == pytest.approx(mean, abs=1e-12)
-    json.dumps(record, allow_nan=False)
+    assert record.headline.value == pytest.approx(mean, abs=1e-12)
+    assert total(record.groups(None)) == pytest.approx(mean, abs=1e-12)
+    to_json(record)
 
 
 @pytest.mark.parametrize("random_size", [3000, 2910])
@@ -96,7 +95,7 @@ def test_a_benchmark_of_full_size_is_scored_like_the_official_tool(tmp_path, ran
         )
     record = score_files("pope", [tmp_path / "labels", tmp_path / "answers"], samples=50)
     check(record, files)
-    assert record["headline"] | {"value": 0, "interval": []} == {
+    assert record.headline.model_dump() | {"value": 0, "interval": []} == {
         "name": "mean F1",
         "rule": "mean",
         "maximum": 1,
@@ -105,14 +104,14 @@ def test_a_benchmark_of_full_size_is_scored_like_the_official_tool(tmp_path, ran
         "num_questions": 6000 + random_size,
         "num_images": 500,
     }
-    low, high = record["headline"]["interval"]
-    assert low < record["headline"]["value"] < high
-    assert record["figures"]["random_version"] == random_size
-    assert record["baselines"]["constant_answer"]["value"] == pytest.approx(2 / 3, abs=0.02)
+    low, high = record.headline.interval
+    assert low < record.headline.value < high
+    assert record.figures["random_version"] == random_size
+    assert record.baselines["constant_answer"].value == pytest.approx(2 / 3, abs=0.02)
     for split in SPLITS:  # one split alone, as the official tool takes it
         alone = score_files("pope", files[split], samples=2)
         check(alone, {split: files[split]})
-    assert "random_version" not in alone["figures"]
+    assert "random_version" not in alone.figures
 
 
 @settings(max_examples=100, deadline=None)
@@ -183,23 +182,23 @@ def test_parts_of_a_record():
         ("random", "b", "no", "no"),
     ]
     record = score_answers("pope", answered(rows), "official", 5)
-    assert list(record["tasks"]) == ["random", "popular"]
-    assert record["values"] == {"random": {"a": [2.0, 3.0], "b": [0.0, 0.0]}, "popular": {"a": [0.0, 1.0]}}
-    assert record["correct"] == {"random": {"a": [1, 0], "b": [1]}, "popular": {"a": [0]}}
-    assert record["headline"]["value"] == pytest.approx((2 / 3 + 0) / 2)
-    assert record["counts"] == {"neither_yes_nor_no": 1}
-    assert record["baselines"]["constant_answer"]["value"] == pytest.approx((0.5 + 1) / 2)
+    assert list(record.tasks) == ["random", "popular"]
+    assert record.values == {"random": {"a": (2.0, 3.0), "b": (0.0, 0.0)}, "popular": {"a": (0.0, 1.0)}}
+    assert record.correct == {"random": {"a": (1, 0), "b": (1,)}, "popular": {"a": (0,)}}
+    assert record.headline.value == pytest.approx((2 / 3 + 0) / 2)
+    assert record.counts == {"neither_yes_nor_no": 1}
+    assert record.baselines["constant_answer"].value == pytest.approx((0.5 + 1) / 2)
 
 
 @pytest.mark.parametrize("truth", ["yes", "no"])
 def test_no_yes_at_all_is_zero(truth):
     rows = [("random", image, truth, "no") for image in "abc"] + [("popular", "a", "yes", "yes")]
     record = score_answers("pope", answered(rows), "official", 5)
-    figures = record["figures"]["random"]
+    figures = record.figures["random"]
     assert (figures["precision"], figures["recall"], figures["f1"]) == (0, 0, 0)
     assert figures["accuracy"] == (truth == "no")
-    assert record["tasks"]["random"]["score"] == 0
-    assert record["headline"]["value"] == 0.5
+    assert record.tasks["random"].score == 0
+    assert record.headline.value == 0.5
 
 
 def test_order_does_not_matter_where_answers_have_their_labels():
@@ -208,7 +207,7 @@ def test_order_does_not_matter_where_answers_have_their_labels():
     first = score_answers("pope", answered(rows), "official", 20)
     second = score_answers("pope", answered(rng.sample(rows, 90)), "official", 20)
     for key in ("headline", "tasks", "figures", "counts", "baselines", "values"):
-        assert first[key] == second[key]
+        assert getattr(first, key) == getattr(second, key)
 
 
 @pytest.mark.parametrize(

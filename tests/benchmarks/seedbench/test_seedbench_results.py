@@ -59,8 +59,8 @@ def ranked(number: int, **changes) -> list[dict]:
 
 def test_equal_in_every_spelling(tmp_path):
     expected = score(tmp_path, DOCUMENT, RESULTS)
-    expected.pop("inputs")
-    assert expected.pop("notes") == []
+    assert expected.notes == ()
+    expected = expected.model_dump(exclude={"inputs", "notes"})
     spellings = [
         (DOCUMENT, [line | {"question_id": int(line["question_id"])} for line in RESULTS]),
         (DOCUMENT, [{"question_id": int(line["question_id"]), "text": line["prediction"]} for line in RESULTS]),
@@ -83,9 +83,7 @@ def test_equal_in_every_spelling(tmp_path):
     ]
     for document, results in spellings:
         found = score(tmp_path, document, results)
-        found.pop("inputs")
-        found.pop("notes")
-        assert found == expected
+        assert found.model_dump(exclude={"inputs", "notes"}) == expected
 
 
 @pytest.mark.parametrize(
@@ -107,7 +105,7 @@ def test_equal_in_every_spelling(tmp_path):
     ],
 )
 def test_a_note_says_what_was_taken(tmp_path, results, note):
-    (found,) = score(tmp_path, DOCUMENT, results)["notes"]
+    (found,) = score(tmp_path, DOCUMENT, results).notes
     assert found.startswith(f"{tmp_path / 'results.jsonl'}: {note}")
 
 
@@ -121,15 +119,15 @@ def test_a_file_of_questions_is_no_result(tmp_path):
 def test_names_of_dimensions_are_those_of_the_file(tmp_path):
     types = {"Scene": 1, "Identity": 2, "Location": 3, "Attributes": 4, "E": 5, "F": 6, "G": 7, "H": 8, "I": 9}
     record = score(tmp_path, annotations(QUESTIONS, types), RESULTS)
-    assert list(record["tasks"]) == list(types)
+    assert list(record.tasks) == list(types)
 
 
 def test_repeated_questions_count_once(tmp_path):
     expected = score(tmp_path, DOCUMENT, RESULTS)
     record = score(tmp_path, annotations([*QUESTIONS, QUESTIONS[0], QUESTIONS[3], QUESTIONS[0]]), RESULTS)
-    assert record["counts"] == {"unmatched": 0, "repeated_questions": 3}
-    assert {key: record[key] for key in ("headline", "tasks", "correct")} == {
-        key: expected[key] for key in ("headline", "tasks", "correct")
+    assert record.counts == {"unmatched": 0, "repeated_questions": 3}
+    assert {key: getattr(record, key) for key in ("headline", "tasks", "correct")} == {
+        key: getattr(expected, key) for key in ("headline", "tasks", "correct")
     }
 
 
@@ -137,13 +135,13 @@ def test_merely_bad_answers_count_as_wrong(tmp_path):
     answers = ["", None, 3, ["A"], "\ud800", "Z", True, float("nan"), "a" * 10000, {"A": 1}, "\x00", "A\ud83d\ude00"]
     results = [line | {"prediction": answer} for line, answer in zip(RESULTS, answers, strict=True)]
     record = score(tmp_path, DOCUMENT, results)
-    assert record["headline"]["value"] == 0
-    assert record["counts"]["unmatched"] == 12
+    assert record.headline.value == 0
+    assert record.counts["unmatched"] == 12
 
 
 def test_partial_scores_what_is_there(tmp_path):
     record = score(tmp_path, DOCUMENT, RESULTS[:4], partial=True)
-    assert record["headline"]["num_questions"] == 4
+    assert record.headline.num_questions == 4
     with pytest.raises(PargoError, match=r"results.jsonl: 8 of 12 image questions have no answer, e.g. '1004'"):
         score(tmp_path, DOCUMENT, RESULTS[:4])
     with pytest.raises(PargoError, match=r"12 of 12 image questions have no answer"):
@@ -223,11 +221,11 @@ def test_losses_by_letter_and_without_token_counts(tmp_path):
     ]
     for parser in ("ranking_sum", "ranking_mean"):
         first, second = (score(tmp_path, DOCUMENT, results, parser) for results in (ranked(0), by_letter))
-        assert first["correct"] == second["correct"]
+        assert first.correct == second.correct
     # without counts the losses are what the parser says: the least of them wins in both
     bare = [{"question_id": line["question_id"], "losses": [4, 3, 1, 2]} for line in RESULTS]
     for parser in ("ranking_sum", "ranking_mean"):
-        assert score(tmp_path, DOCUMENT, bare, parser)["headline"]["value"] == 0.25
+        assert score(tmp_path, DOCUMENT, bare, parser).headline.value == 0.25
     with pytest.raises(PargoError, match=r"results.jsonl:1: no `prediction`"):
         score(tmp_path, DOCUMENT, bare)
 
@@ -269,7 +267,7 @@ def test_bad_annotations(tmp_path, document, message):
 
 def test_options_may_be_numbers_and_words_for_nothing(tmp_path):
     document = alter(0, choice_a=3, choice_b=2.5, choice_c="None", choice_d="NA")
-    assert score(tmp_path, document, change(0, prediction="None"))["counts"]["unmatched"] == 0
+    assert score(tmp_path, document, change(0, prediction="None")).counts["unmatched"] == 0
     options = read_annotations(tmp_path / "SEED-Bench.json").questions[0].options
     assert options == {"A": "3", "B": "2.5", "C": "None", "D": "NA"}
 
@@ -305,11 +303,11 @@ def test_predictions_survive_their_official_files(tmp_path, parser):
     write_predictions(tmp_path / PREDICTIONS, predictions)
     own = score_files("seedbench", [tmp_path], parser, 20)
     for key in ("headline", "tasks", "counts", "correct", "values"):
-        assert record[key] == own[key]
+        assert getattr(record, key) == getattr(own, key)
     if parser != "letter":  # the files' own predictions are those of their rule
         plain = score_files("seedbench", [path, tmp_path / "official" / f"results_{parser}.jsonl"], "letter", 2)
-        assert plain["correct"] == record["correct"]
-        assert score_answers("seedbench", predictions, parser, 2)["correct"] == record["correct"]
+        assert plain.correct == record.correct
+        assert score_answers("seedbench", predictions, parser, 2).correct == record.correct
 
 
 def mutate(rng: random.Random, data: bytes) -> bytes:

@@ -1,6 +1,5 @@
 """The official rule, against truth tables and an independent re-implementation of the official tools."""
 
-import json
 import random
 
 import pytest
@@ -8,12 +7,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pargo.benchmarks.records import Prediction, Question
-from pargo.benchmarks.score import score_answers, score_files
+from pargo.benchmarks.score import score_answers, score_files, to_json
+from pargo.benchmarks.score_record import ScoreRecord
 from pargo.benchmarks.seedbench.answers import is_decided, parse, rank
 from pargo.benchmarks.seedbench.score import PARSERS
-from pargo.benchmarks.summary import headline_groups, task_groups
 from pargo.errors import PargoError
-from pargo.report.statistics import total
+from pargo.statistics import total
 from tests.helpers.seedbench_files import COUNTS, TYPES, annotations, full_size, question, write
 
 OPTIONS = {"A": "One", "B": "Two", "C": "A red cat", "D": "A"}
@@ -73,23 +72,23 @@ def official_tool(document: dict, choices: dict[str, str]) -> tuple[dict[int, fl
     return by_type, total_correct / total_count
 
 
-def check(record: dict, document: dict, choices: dict[str, str]) -> None:
+def check(record: ScoreRecord, document: dict, choices: dict[str, str]) -> None:
     by_type, overall = official_tool(document, choices)
     names = {kind: name for name, kind in document["question_type"].items()}
-    assert record["headline"]["value"] == pytest.approx(overall, abs=1e-12)
-    assert {name: entry["score"] for name, entry in record["tasks"].items()} == pytest.approx(
+    assert record.headline.value == pytest.approx(overall, abs=1e-12)
+    assert {name: entry.score for name, entry in record.tasks.items()} == pytest.approx(
         {names[kind]: value for kind, value in by_type.items()}, abs=1e-12
     )
-    for name, entry in record["tasks"].items():
-        figures = record["figures"][name]
-        assert figures["accuracy"] == entry["accuracy"] == entry["score"]
-        assert figures["correct"] / figures["questions"] == pytest.approx(entry["score"])
+    for name, entry in record.tasks.items():
+        figures = record.figures[name]
+        assert figures["accuracy"] == entry.accuracy == entry.score
+        assert figures["correct"] / figures["questions"] == pytest.approx(entry.score)
     unmatched = sum(not choices[item["question_id"]] for item in document["questions"] if item["data_type"] == "image")
-    assert record["counts"]["unmatched"] == unmatched
-    assert record["headline"]["num_questions"] == sum(entry["num_questions"] for entry in record["tasks"].values())
-    assert total(headline_groups(record)) == pytest.approx(record["headline"]["value"])
-    assert all(total(task_groups(record, name)) == entry["score"] for name, entry in record["tasks"].items())
-    json.dumps(record, allow_nan=False)
+    assert record.counts["unmatched"] == unmatched
+    assert record.headline.num_questions == sum(entry.num_questions for entry in record.tasks.values())
+    assert total(record.groups(None)) == pytest.approx(record.headline.value)
+    assert all(total(record.groups(name)) == entry.score for name, entry in record.tasks.items())
+    to_json(record)
 
 
 def test_a_benchmark_of_full_size_is_scored_like_the_official_tools(tmp_path):
@@ -101,13 +100,13 @@ def test_a_benchmark_of_full_size_is_scored_like_the_official_tools(tmp_path):
     choices = {line["question_id"]: official_letter(line["prediction"], OPTIONS) for line in results}
     inputs = [write(tmp_path / "SEED-Bench.json", document), write(tmp_path / "results.jsonl", results)]
     record = score_files("seedbench", inputs, samples=50)
-    assert record["headline"]["num_questions"] == 14232
-    assert [entry["num_questions"] for entry in record["tasks"].values()] == list(COUNTS.values())
-    assert list(record["tasks"]) == list(TYPES)[:9]
+    assert record.headline.num_questions == 14232
+    assert [entry.num_questions for entry in record.tasks.values()] == list(COUNTS.values())
+    assert list(record.tasks) == list(TYPES)[:9]
     check(record, document, choices)
-    assert all(low < entry["score"] < high for entry in record["tasks"].values() for low, high in [entry["interval"]])
+    assert all(low < entry.score < high for entry in record.tasks.values() for low, high in [entry.interval])
     exact = {line["question_id"]: line["prediction"] for line in results}
-    assert record["figures"]["bare_letter"]["accuracy"] == pytest.approx(official_tool(document, exact)[1])
+    assert record.figures["bare_letter"]["accuracy"] == pytest.approx(official_tool(document, exact)[1])
 
 
 def test_losses_of_full_size_are_ranked_like_the_official_tool(tmp_path):
@@ -127,7 +126,7 @@ def test_losses_of_full_size_are_ranked_like_the_official_tool(tmp_path):
     inputs = [write(tmp_path / "SEED-Bench.json", document), write(tmp_path / "results.jsonl", results)]
     for parser, expected in choices.items():
         record = score_files("seedbench", inputs, parser, samples=20)
-        assert (record["parser"], record["parser_version"]) == (parser, PARSERS[parser])
+        assert (record.parser, record.parser_version) == (parser, PARSERS[parser])
         check(record, document, expected)
 
 
@@ -236,16 +235,16 @@ def predict(count: int = 6, **changes) -> list[Prediction]:
 
 def test_parts_of_a_record():
     record = score_answers("seedbench", predict(), "letter", 10)
-    assert list(record["tasks"]) == ["a", "b"]  # by number, 9 before 10
-    assert record["correct"] == {"a": {"0.png": [0], "1.png": [0, 0]}, "b": {"0.png": [1, 0], "1.png": [1]}}
-    assert record["headline"]["value"] == record["baselines"]["constant_answer"]["value"] == pytest.approx(2 / 6)
-    assert record["baselines"]["random_choice"]["value"] == 0.25
-    assert record["headline"]["num_images"] == 2
+    assert list(record.tasks) == ["a", "b"]  # by number, 9 before 10
+    assert record.correct == {"a": {"0.png": (0,), "1.png": (0, 0)}, "b": {"0.png": (1, 0), "1.png": (1,)}}
+    assert record.headline.value == record.baselines["constant_answer"].value == pytest.approx(2 / 6)
+    assert record.baselines["random_choice"].value == 0.25
+    assert record.headline.num_images == 2
     assert (
         "bare_letter"
         not in score_answers(
             "seedbench", predict(option_losses={letter: (1.0, 1) for letter in "ABCD"}), "ranking_sum", 2
-        )["figures"]
+        ).figures
     )
 
 
@@ -255,7 +254,7 @@ def test_order_does_not_matter():
     shuffled = random.Random(1).sample(answers, 60)
     second = score_answers("seedbench", shuffled, "letter", 20)
     for key in ("headline", "tasks", "figures", "counts", "baselines", "values"):
-        assert first[key] == second[key]
+        assert getattr(first, key) == getattr(second, key)
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pargo.errors import PargoError
-from pargo.report.statistics import (
+from pargo.statistics import (
     Estimate,
     bootstrap,
     bootstrap_difference,
@@ -106,7 +106,7 @@ def test_draws_are_distributed_as_those_of_a_plain_reimplementation(number):
 def test_large_groups_are_drawn_in_parts_with_the_same_result(monkeypatch):
     runs = [groups_of(1, 10)]
     whole = bootstrap(runs, 50)
-    monkeypatch.setattr("pargo.report.statistics.CHUNK", 70)  # 7 draws of 10 images a part
+    monkeypatch.setattr("pargo.statistics.CHUNK", 70)  # 7 draws of 10 images a part
     assert np.array_equal(bootstrap(runs, 50), whole)
 
 
