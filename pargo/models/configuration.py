@@ -32,8 +32,7 @@ class PargoConfig(PreTrainedConfig):
     Args:
         vision_config: of the tower.
         text_config: of any causal language model of transformers.
-        projector_config: settings of one of `pargo.models.projectors.PROJECTORS`, chosen by `name`; by default the
-            released checkpoint's.
+        projector_config: settings of a projector, which its `name` chooses; by default the released checkpoint's.
         image_token_id: id of the token that stands for one projector token in `input_ids`; it need not be in the
             language model's vocabulary, as its embedding is never read.
 
@@ -66,5 +65,5 @@ class PargoConfig(PreTrainedConfig):
             return _PROJECTOR.validate_json(TypeAdapter(dict).dump_json(self.projector_config))
         except ValidationError as error:
             problem = error.errors()[0]
-            field = ".".join(["projector_config", *map(str, problem["loc"][1:])])
+            field = ".".join(["projector_config", *map(str, problem["loc"])])
             raise InputError(f"{field}: {problem['input']!r} is not valid: {problem['msg']}") from None

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from pargo.models.projectors.attention import Attention, FeedForward
+from pargo.models.projectors.parts.attention import Attention, FeedForward
 from pargo.models.projectors.pargo import ParGo, ParGoLayer
 
 

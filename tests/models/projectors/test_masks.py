@@ -10,8 +10,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pargo.models.projectors.groups import PatchGroups, window_order
-from pargo.models.projectors.neighbours import Neighbours, neighbour_mask
+from pargo.models.projectors.parts.groups import PatchGroups, window_order
+from pargo.models.projectors.parts.neighbours import Neighbours, neighbour_mask
 from tests.models.builders import pargo_config, projector
 from tests.models.projectors.dense import cross_mask, self_mask
 

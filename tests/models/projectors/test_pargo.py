@@ -7,9 +7,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pargo.models.projectors.neighbours import Neighbours, neighbour_mask
+from pargo.models.projectors.parts.neighbours import Neighbours, neighbour_mask
 from pargo.models.projectors.pargo import ParGo
-from pargo.models.projectors.products import attend, attend_groups
+from pargo.models.projectors.parts.products import attend, attend_groups
 from tests.models.builders import FEATURE_SIZE, NUM_PATCHES, pargo_config, projector
 from tests.models.projectors.dense import DenseParGo, cross_mask, self_mask
 

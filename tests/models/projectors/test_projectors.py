@@ -19,7 +19,7 @@ from pargo.config.projectors import (
 )
 from pargo.errors import InputError
 from pargo.models.projectors import PROJECTORS, build_projector
-from pargo.models.projectors.recompute import keep_all
+from pargo.models.projectors.parts.recompute import keep_all
 from tests.models.builders import (
     FEATURE_SIZE,
     NUM_PATCHES,
