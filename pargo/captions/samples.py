@@ -76,8 +76,8 @@ Result = Caption | Failure
 Chosen = TypeVar("Chosen", bound=EngineSettings)
 
 
-class Engine(ABC, Generic[Chosen]):
-    """Makes captions; `Engine[OpenAIEngine]` says which settings it takes.
+class CaptionEngine(ABC, Generic[Chosen]):
+    """Makes captions; `CaptionEngine[OpenAIEngine]` says which settings it takes.
 
     Args:
         settings: of the engine, from the config.

@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import BeforeValidator, Field
 
 from pargo.config.base import Name, Settings
-from pargo.config.captions import Captions
+from pargo.config.captions import ENGINE, Captions
 from pargo.config.engines import ENGINES, EngineSettings, from_word
 from pargo.config.quality import Quality
 from pargo.config.selection import Selection
-
 
 if TYPE_CHECKING:
     AnyEngine = EngineSettings
@@ -22,7 +21,7 @@ else:
 class DatasetCaptions(Captions):
     """Captions of a dataset."""
 
-    engine: AnyEngine = Captions.model_fields["engine"]
+    engine: AnyEngine = ENGINE
 
 
 class Dataset(Settings):

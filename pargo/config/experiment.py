@@ -24,7 +24,6 @@ from pargo.config.words import expected
 from pargo.config.yaml_file import kind_of, read_yaml, written
 from pargo.errors import ConfigError, InputError, PargoError
 
-
 if TYPE_CHECKING:
     AnyProjector = ProjectorSettings
 else:

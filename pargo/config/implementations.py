@@ -46,7 +46,7 @@ class Implementations:
         Raises:
             PargoError: as of `modules`.
         """
-        settings, module = self.modules(name)
+        _, module = self.modules(name)
         return getattr(importlib.import_module(module), self._class(name))
 
     def _class(self, name: str) -> str:

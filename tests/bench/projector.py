@@ -22,10 +22,10 @@ import torch
 from rich.console import Console
 from torch import Tensor, nn
 
-from pargo.config.projectors import PargoProjector
+from pargo.config.projectors.pargo import PargoProjector
 from pargo.files import write_atomic
 from pargo.machine import hardware, versions
-from pargo.models.projectors import build_projector
+from pargo.models.projectors import ProjectorShape, build_projector
 from tests.bench.floor import floor_of
 from tests.bench.measure import Ratio, peak_bytes, timed
 from tests.models.projectors.dense import DenseParGo
@@ -119,7 +119,7 @@ def projector(layers: int, width: int, masks: str) -> nn.Module:
         intermediate_size=4 * width,
         self_attention=masks,
     )
-    return build_projector(config, num_patches=NUM_PATCHES, feature_size=FEATURE_SIZE, output_size=LANGUAGE_SIZE)
+    return build_projector(config, ProjectorShape(NUM_PATCHES, FEATURE_SIZE, LANGUAGE_SIZE))
 
 
 def bind(module: nn.Module, features: Tensor, work: str) -> Callable[[], None]:

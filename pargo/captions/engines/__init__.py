@@ -1,7 +1,7 @@
 """Caption engines: from samples to captions. Each is a module, found by the name of its settings.
 
-A module holds one class that derives from `pargo.captions.samples.Engine`. It is loaded by name, so that a change of
-one reruns the captions of that one alone.
+A module holds one class that derives from `CaptionEngine` of `pargo.captions.samples`. It is loaded by name, so that a
+change of one reruns the captions of that one alone.
 """
 
 from __future__ import annotations
@@ -12,16 +12,16 @@ from pargo.config.captions import Captions
 from pargo.config.engines import EngineSettings, engine_class, engine_modules
 
 if TYPE_CHECKING:
-    from pargo.captions.samples import Engine
+    from pargo.captions.samples import CaptionEngine
 
 
-def make_engine(captions: Captions) -> Engine[EngineSettings]:
+def make_engine(captions: Captions) -> CaptionEngine[EngineSettings]:
     """The engine that a config asks for; models and clients are loaded here.
 
     Raises:
         PargoError: a key, a model or the engine itself is not there.
     """
-    make: type[Engine[EngineSettings]] = engine_class(captions.engine.kind)
+    make: type[CaptionEngine[EngineSettings]] = engine_class(captions.engine.kind)
     return make(captions.engine)
 
 

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from pargo.captions import samples
-from pargo.captions.samples import Caption, Result, Sample
+from pargo.captions.samples import Caption, CaptionEngine, Result, Sample
 from pargo.config.engines.annotations import AnnotationsEngine
 
 NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 
 
-class Engine(samples.Engine[AnnotationsEngine]):
+class Engine(CaptionEngine[AnnotationsEngine]):
     """Puts annotations into words: `two shapes: red square top left, blue circle bottom right, word cat top right.`
 
     The form is the paper's for ParGoCap: a global sentence, then partial details. What the annotations do not say

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from pargo.captions import samples
-from pargo.captions.samples import Caption, Result, Sample
+from pargo.captions.samples import Caption, CaptionEngine, Result, Sample
 from pargo.config.engines.conversation import ConversationEngine
 
 
-class Engine(samples.Engine[ConversationEngine]):
+class Engine(CaptionEngine[ConversationEngine]):
     """An image without an answer gets an empty caption."""
 
     def caption(self, samples: Iterable[Sample]) -> Iterator[Result]:

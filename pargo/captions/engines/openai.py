@@ -12,10 +12,9 @@ from datetime import UTC, datetime
 
 from PIL import Image
 
-from pargo.captions import samples
 from pargo.captions.breaker import Breaker
 from pargo.captions.prompts import choose, fill
-from pargo.captions.samples import Caption, Failure, Result, Sample, failure, read_image
+from pargo.captions.samples import Caption, CaptionEngine, Failure, Result, Sample, failure, read_image
 from pargo.chat_client import ChatClient, Refused, Reply, Unavailable
 from pargo.config.engines.openai import OpenAIEngine, Picture
 from pargo.errors import PargoError
@@ -28,7 +27,7 @@ MAX_REFUSALS = 10  # in a row, before the plain picture is asked about again
 FIRST_WAIT = 0.5  # seconds before the second try; doubled each time, with as much again at random
 
 
-class Engine(samples.Engine[OpenAIEngine]):
+class Engine(CaptionEngine[OpenAIEngine]):
     """Many requests at a time; tries an image again when the server is busy, fails or says nothing of sense.
 
     Whether an image or the server is at fault, a plain picture of our own tells: it is asked about before the first

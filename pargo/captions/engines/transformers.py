@@ -8,14 +8,13 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from pargo.captions import samples
 from pargo.captions.prompts import choose, fill
-from pargo.captions.samples import Caption, Failure, Result, Sample, failure, read_image
+from pargo.captions.samples import Caption, CaptionEngine, Failure, Result, Sample, failure, read_image
 from pargo.config.engines.transformers import TransformersEngine
 from pargo.errors import PargoError
 
 
-class Engine(samples.Engine[TransformersEngine]):
+class Engine(CaptionEngine[TransformersEngine]):
     """Any model for images and text with a processor and a chat template.
 
     Raises:

@@ -49,7 +49,7 @@ class EngineSettings(Settings, hide_input_in_errors=True):
 
 
 ENGINES = Kind("pargo.config.engines", EngineSettings, tag="kind", word="caption engine")
-_CODE = Implementations(ENGINES, "pargo.captions.engines", "pargo.captions.samples.Engine")
+_CODE = Implementations(ENGINES, "pargo.captions.engines", "pargo.captions.samples.CaptionEngine")
 
 
 def engine_modules(kind: str) -> tuple[str, str]:
@@ -62,7 +62,7 @@ def engine_modules(kind: str) -> tuple[str, str]:
 
 
 def engine_class(kind: str) -> Any:
-    """The class of one engine, a subclass of `pargo.captions.samples.Engine`; imports it.
+    """The class of one engine, a subclass of `pargo.captions.samples.CaptionEngine`; imports it.
 
     Raises:
         PargoError: as of `engine_modules`.

@@ -26,7 +26,7 @@ class ProjectorSettings(Settings):
     def num_image_tokens(self, num_patches: int) -> int:
         """How many tokens stand for an image of so many patches."""
 
-    def check_patches(self, num_patches: int) -> None:  # noqa: B027 - by default any number will do
+    def check_patches(self, num_patches: int) -> None:
         """Raise InputError, naming the field and the choices, when this cannot be built on so many patches."""
 
     def in_words(self) -> str:

@@ -11,13 +11,13 @@ import torch
 from torch import Tensor, nn
 
 from pargo.config.projectors.pargo import PargoProjector
+from pargo.models.projectors.base import INITIALIZER_STD, Attentions, ProjectorBase, linear_flops
 from pargo.models.projectors.parts.attention import (
     LAYER_NORM_EPS,
     Attention,
     FeedForward,
     NeighbourAttention,
 )
-from pargo.models.projectors.base import INITIALIZER_STD, Attentions, ProjectorBase, linear_flops
 from pargo.models.projectors.parts.groups import PatchGroups
 from pargo.models.projectors.parts.products import attend, attend_groups, group_probabilities, probabilities
 from pargo.models.projectors.parts.recompute import Recomputed

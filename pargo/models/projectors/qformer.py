@@ -6,8 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from pargo.config.projectors.qformer import QFormerProjector
-from pargo.models.projectors.parts.attention import LAYER_NORM_EPS, Attention, FeedForward
 from pargo.models.projectors.base import INITIALIZER_STD, Attentions, ProjectorBase, linear_flops
+from pargo.models.projectors.parts.attention import LAYER_NORM_EPS, Attention, FeedForward
 from pargo.models.projectors.parts.recompute import Recomputed
 from pargo.models.projectors.shape import ProjectorShape
 
