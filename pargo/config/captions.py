@@ -12,8 +12,7 @@ from pargo.config.engines import Engine
 ENGINE: Any = Field(
     "annotations",
     validate_default=True,
-    description="annotations: put into words; conversation: the first answer of a source that has captions; or a "
-    "model, with a kind: openai (a server) or transformers (a local directory)",
+    description="what makes them, by its `kind`; an engine without further settings may be written as a bare word",
 )
 
 

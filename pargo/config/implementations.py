@@ -24,10 +24,11 @@ class Implementations:
         kind: their settings.
         package: dotted name of the package that holds a module for each.
         base: dotted name of the abstract class that the one class of each module derives from.
+        takes: what the class is made with, as positional arguments.
     """
 
-    def __init__(self, kind: Kind[Any], package: str, base: str) -> None:
-        self.kind, self.package = kind, package
+    def __init__(self, kind: Kind[Any], package: str, base: str, *, takes: tuple[str, ...]) -> None:
+        self.kind, self.package, self.takes = kind, package, takes
         self._base = tuple(base.rsplit(".", 1))
 
     def modules(self, name: str) -> tuple[str, str]:
@@ -67,6 +68,10 @@ class Implementations:
             )
         if lacking := _abstract(module, found[0]):
             raise PargoError(f"{where}: {found[0]} lacks {', '.join(lacking)}, which {base} asks for")
+        if not _can_take(len(self.takes), module, found[0]):
+            raise PargoError(
+                f"{where}: {found[0]} is made with ({', '.join(self.takes)}), but its __init__ takes others"
+            )
         return found[0]
 
 
@@ -82,6 +87,17 @@ def _abstract(module: str, name: str) -> list[str]:
                 for target in part.targets:
                     whole.setdefault(ast.unparse(target), True)
     return sorted(name for name, is_whole in whole.items() if not is_whole)
+
+
+def _can_take(number: int, module: str, name: str) -> bool:
+    """Whether a class's constructor takes so many positional arguments, and needs no other."""
+    parts = [part for _, node in _line(module, name) for part in node.body if isinstance(part, ast.FunctionDef)]
+    made = next((part.args for part in parts if part.name == "__init__"), None)
+    if made is None:
+        return number == 0
+    places = len(made.posonlyargs + made.args) - 1  # without self
+    keywords = None in made.kw_defaults  # None stands for a keyword without a default
+    return not keywords and places - len(made.defaults) <= number and (number <= places or made.vararg is not None)
 
 
 def _line(module: str, name: str) -> Iterator[tuple[tuple[str, str], ast.ClassDef]]:

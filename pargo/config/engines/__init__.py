@@ -49,7 +49,7 @@ class EngineSettings(Settings, hide_input_in_errors=True):
 
 
 ENGINES = Kind("pargo.config.engines", EngineSettings, tag="kind", word="caption engine")
-_CODE = Implementations(ENGINES, "pargo.captions.engines", "pargo.captions.samples.CaptionEngine")
+_CODE = Implementations(ENGINES, "pargo.captions.engines", "pargo.captions.samples.CaptionEngine", takes=("settings",))
 
 
 def engine_modules(kind: str) -> tuple[str, str]:

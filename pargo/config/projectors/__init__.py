@@ -34,8 +34,15 @@ class ProjectorSettings(Settings):
         return self.title or self.name.replace("_", " ").capitalize()
 
 
-PROJECTORS = Kind("pargo.config.projectors", ProjectorSettings, tag="name", word="projector")
-_CODE = Implementations(PROJECTORS, "pargo.models.projectors", "pargo.models.projectors.base.ProjectorBase")
+PROJECTORS = Kind(
+    "pargo.config.projectors",
+    ProjectorSettings,  # type: ignore[type-abstract]
+    tag="name",
+    word="projector",
+)
+_CODE = Implementations(
+    PROJECTORS, "pargo.models.projectors", "pargo.models.projectors.base.ProjectorBase", takes=("config", "shape")
+)
 
 if TYPE_CHECKING:
     Projector = ProjectorSettings

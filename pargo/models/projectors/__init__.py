@@ -5,6 +5,7 @@ A module holds one class that derives from `ProjectorBase`. What several of them
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from pargo.config.projectors import Projector, projector_class
@@ -27,5 +28,5 @@ def build_projector(config: Projector, shape: ProjectorShape) -> ProjectorBase:
         InputError: settings that do not fit the patches.
         PargoError: no such projector (the message lists the choices), or one that is incomplete.
     """
-    build: type[ProjectorBase] = projector_class(config.name)
+    build: Callable[[Projector, ProjectorShape], ProjectorBase] = projector_class(config.name)
     return build(config, shape)
