@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from pargo.config.base import Name, Settings
 from pargo.config.captions import ENGINE, Captions
-from pargo.config.engines import ENGINES, EngineSettings, from_word
+from pargo.config.engines import ENGINES, IMPLEMENTATIONS, EngineSettings, from_word
 from pargo.config.quality import Quality
 from pargo.config.selection import Selection
 
 if TYPE_CHECKING:
     AnyEngine = EngineSettings
 else:
-    AnyEngine = Annotated[ENGINES.union, BeforeValidator(from_word)]
+    AnyEngine = Annotated[ENGINES.union, BeforeValidator(from_word), AfterValidator(IMPLEMENTATIONS.checked)]
 
 
 class DatasetCaptions(Captions):

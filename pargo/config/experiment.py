@@ -7,14 +7,14 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import AfterValidator, Field, ValidationError, model_validator
 
 from pargo.config.base import Name, Settings
 from pargo.config.benchmarks import Benchmark
 from pargo.config.dataset import Dataset, DatasetCaptions
 from pargo.config.generation import Generation
 from pargo.config.models import Language, Vision
-from pargo.config.projectors import PROJECTORS, ProjectorSettings, projector_modules
+from pargo.config.projectors import IMPLEMENTATIONS, PROJECTORS, ProjectorSettings
 from pargo.config.quality import Quality
 from pargo.config.report import Report
 from pargo.config.selection import Selection
@@ -22,12 +22,12 @@ from pargo.config.sources import Source
 from pargo.config.training import Finetune, Pretrain
 from pargo.config.words import expected
 from pargo.config.yaml_file import kind_of, read_yaml, written
-from pargo.errors import ConfigError, InputError, PargoError
+from pargo.errors import ConfigError, InputError
 
 if TYPE_CHECKING:
     AnyProjector = ProjectorSettings
 else:
-    AnyProjector = PROJECTORS.union
+    AnyProjector = Annotated[PROJECTORS.union, AfterValidator(IMPLEMENTATIONS.checked)]
 
 
 class Experiment(Settings):
@@ -111,12 +111,9 @@ class Config(Settings):
 
     def _check_projector(self, where: str, projector: AnyProjector) -> None:
         try:
-            projector_modules(projector.name)
             projector.check_patches(self.vision.num_patches)
         except InputError as error:
             raise ValueError(f"{where}.{error}") from None
-        except PargoError as error:
-            raise ValueError(f"{where}: {error}") from None
 
     def _references(self) -> None:
         _known("vision.source", self.vision.source, self.sources)

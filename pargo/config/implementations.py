@@ -41,6 +41,18 @@ class Implementations:
         self._class(name)
         return settings, f"{self.package}.{name}"
 
+    def checked(self, settings: Any) -> Any:
+        """Settings of a plug-in that is there; for the whole config, where pydantic says which field holds them.
+
+        Raises:
+            ValueError: the implementation is missing or lacks something.
+        """
+        try:
+            self.modules(getattr(settings, self.kind.tag))
+        except PargoError as error:
+            raise ValueError(str(error)) from None
+        return settings
+
     def load(self, name: str) -> Any:
         """The class; its module is imported here.
 
@@ -69,9 +81,8 @@ class Implementations:
         if lacking := _abstract(module, found[0]):
             raise PargoError(f"{where}: {found[0]} lacks {', '.join(lacking)}, which {base} asks for")
         if not _can_take(len(self.takes), module, found[0]):
-            raise PargoError(
-                f"{where}: {found[0]} is made with ({', '.join(self.takes)}), but its __init__ takes others"
-            )
+            takes = ", ".join(self.takes)
+            raise PargoError(f"{where}: {found[0]} is made with ({takes}), but its __init__ takes others")
         return found[0]
 
 

@@ -49,7 +49,9 @@ class EngineSettings(Settings, hide_input_in_errors=True):
 
 
 ENGINES = Kind("pargo.config.engines", EngineSettings, tag="kind", word="caption engine")
-_CODE = Implementations(ENGINES, "pargo.captions.engines", "pargo.captions.samples.CaptionEngine", takes=("settings",))
+IMPLEMENTATIONS = Implementations(
+    ENGINES, "pargo.captions.engines", "pargo.captions.samples.CaptionEngine", takes=("settings",)
+)
 
 
 def engine_modules(kind: str) -> tuple[str, str]:
@@ -58,7 +60,7 @@ def engine_modules(kind: str) -> tuple[str, str]:
     Raises:
         PargoError: no such engine, or an implementation that is missing or incomplete.
     """
-    return _CODE.modules(kind)
+    return IMPLEMENTATIONS.modules(kind)
 
 
 def engine_class(kind: str) -> Any:
@@ -67,7 +69,7 @@ def engine_class(kind: str) -> Any:
     Raises:
         PargoError: as of `engine_modules`.
     """
-    return _CODE.load(kind)
+    return IMPLEMENTATIONS.load(kind)
 
 
 def from_word(value: Any) -> Any:

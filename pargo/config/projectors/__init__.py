@@ -40,7 +40,7 @@ PROJECTORS = Kind(
     tag="name",
     word="projector",
 )
-_CODE = Implementations(
+IMPLEMENTATIONS = Implementations(
     PROJECTORS, "pargo.models.projectors", "pargo.models.projectors.base.ProjectorBase", takes=("config", "shape")
 )
 
@@ -56,7 +56,7 @@ def projector_modules(name: str) -> tuple[str, str]:
     Raises:
         PargoError: no such projector, or an implementation that is missing or incomplete.
     """
-    return _CODE.modules(name)
+    return IMPLEMENTATIONS.modules(name)
 
 
 def projector_class(name: str) -> Any:
@@ -65,4 +65,4 @@ def projector_class(name: str) -> Any:
     Raises:
         PargoError: as of `projector_modules`.
     """
-    return _CODE.load(name)
+    return IMPLEMENTATIONS.load(name)
