@@ -262,7 +262,7 @@ def _written_at(location: list[str], arms: dict) -> list[str]:
     if location[:1] != ["arms"] or len(location) < 3:
         return location
     node: Any = arms.get(location[1])
-    if location[2] == "projector" and len(location) > 3:
+    if location[2] == "projector":
         own = node.get("projector") if isinstance(node, dict) else None
         named = own if own is not None else arms["base"].get("projector")
         if isinstance(named, str):
