@@ -13,6 +13,7 @@ from pargo.captions.engines import caption_modules
 from pargo.code import import_closure
 from pargo.config import stages
 from pargo.config.base import canonical_json
+from pargo.config.engines import engine_modules
 from pargo.config.experiment import parse_config
 from pargo.config.projectors import projector_modules
 from pargo.config.sources import files as source_files
@@ -137,6 +138,12 @@ def caption_code(wildcards):
     """Source files of a captioning: those of its own engine alone."""
     chosen = experiment.datasets[wildcards.dataset].captions or experiment.captions
     return code(*caption_modules(chosen.engine.kind))
+
+
+def caption_report_code(wildcards):
+    """Source files of a caption report: what it says of the engine is in the engine's settings."""
+    chosen = experiment.datasets[wildcards.dataset].captions or experiment.captions
+    return code("pargo.report.captions", *engine_modules(chosen.engine.kind)[:1])
 
 
 def captioned_from(dataset):

@@ -71,7 +71,7 @@ rule report_figures:
 
 rule report_captions:
     input:
-        code=code("pargo.report.captions"),
+        code=caption_report_code,
         templates=templates(),
         manifests=lambda wildcards: [manifest(path) for path in reported_captions(wildcards.dataset)],
         directories=lambda wildcards: [contents(path) for path in reported_captions(wildcards.dataset)],
