@@ -186,7 +186,9 @@ def tower_directories(stage, arm):
 
 def training_code(stage):
     """Source files of a training: those of its own projector alone."""
-    return lambda wildcards: code(f"pargo.train.{stage}", *projector_modules(experiment.arms[wildcards.arm].projector.name))
+    return lambda wildcards: code(
+        f"pargo.train.{stage}", *projector_modules(experiment.arms[wildcards.arm].projector.name)
+    )
 
 
 def report_code(module):
