@@ -47,18 +47,12 @@ class Kind(Generic[Base]):
         Raises:
             PargoError: a file and a folder have the same name, of which Python would see the folder alone.
         """
-        folders = [Path(folder) for folder in importlib.import_module(self.package).__path__]
-        found = {module.name for module in pkgutil.iter_modules(map(str, folders)) if not module.name.startswith("_")}
+        (folder,) = importlib.import_module(self.package).__path__
+        found = {module.name for module in pkgutil.iter_modules([folder]) if not module.name.startswith("_")}
         for name in sorted(found):
-            if (
-                len(
-                    both := [
-                        path for folder in folders for path in (folder / f"{name}.py", folder / name) if path.exists()
-                    ]
-                )
-                > 1
-            ):
-                raise PargoError(f"{self.word} {name!r} is claimed twice: {both[0]} and {both[1]}")
+            file, package = Path(folder) / f"{name}.py", Path(folder) / name / "__init__.py"
+            if file.is_file() and package.is_file():
+                raise PargoError(f"{self.word} {name!r} is claimed twice: {file} and {package}")
         return tuple(sorted(found))
 
     def module(self, name: str) -> str:
@@ -119,9 +113,8 @@ class Kind(Generic[Base]):
         except PargoError as error:
             raise ValueError(str(error)) from None
         # strict settings take a list for a tuple where the value comes from JSON, and only there
-        return (
-            settings.model_validate_json(json.dumps(value)) if info.mode == "json" else settings.model_validate(value)
-        )
+        read = settings.model_validate_json
+        return read(json.dumps(value)) if info.mode == "json" else settings.model_validate(value)
 
     @property
     def chosen(self) -> Any:

@@ -119,3 +119,34 @@ def test_the_line_of_tests_tests_the_projector(project, touched):
 def test_the_engine_makes_captions(project, touched):
     done = project.run(sys.executable, "-c", CAPTION)
     assert done.stdout.splitlines() == ["['a cat', '']", "['a cat', 'a picture']"]
+
+
+BROKEN = {
+    "no settings": ("pargo/config/projectors/average.py", "", "expected one subclass of ProjectorSettings"),
+    "of another name": ("pargo/config/projectors/second.py", None, "is 'average'; expected 'second', the name of the"),
+    "no implementation": ("pargo/models/projectors/average.py", None, "projectors.average: projector 'average' has"),
+    "half an engine": ("pargo/captions/engines/alt_text.py", "class Engine: ...", "captions.engine: pargo/captions/"),
+}
+
+
+@pytest.mark.parametrize("case", BROKEN)
+def test_a_broken_one_is_one_line_at_the_start(project, touched, with_both, case):
+    path, text, says = BROKEN[case]
+    file, average = project.root / path, project.root / "pargo/config/projectors/average.py"
+    before = file.read_text() if file.exists() else None
+    try:
+        if case == "of another name":
+            file.write_text(average.read_text())
+        elif text is None:
+            file.unlink()
+        else:
+            file.write_text(text)
+        done = project.pargo("config", "check", with_both, check=False)
+    finally:
+        if before is None:
+            file.unlink()
+        else:
+            file.write_text(before)
+    assert done.returncode in (1, 2)
+    assert says in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1, done.stderr
