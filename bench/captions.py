@@ -26,7 +26,8 @@ from pargo.captions.build import CaptionSettings, run
 from pargo.captions.engines.openai import data_url
 from pargo.captions.prompts import PROMPTS
 from pargo.captions.samples import Sample, read_image
-from pargo.config.captions import Captions, OpenAIEngine, Picture
+from pargo.config.captions import Captions
+from pargo.config.engines.openai import OpenAIEngine, Picture
 from pargo.data.scenes import draw_scene, encode_png, render
 from pargo.data.shards import Shards, ShardWriter
 from pargo.files import write_atomic

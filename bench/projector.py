@@ -24,10 +24,10 @@ from torch import Tensor, nn
 
 from bench.floor import floor_of
 from bench.measure import Ratio, peak_bytes, timed
-from pargo.config.projectors import PargoProjector
+from pargo.config.projectors.pargo import PargoProjector
 from pargo.files import write_atomic
 from pargo.machine import hardware, versions
-from pargo.models.projectors import build_projector
+from pargo.models.projectors import ProjectorShape, build_projector
 from tests.helpers.dense_pargo import DenseParGo
 
 OUTPUT = Path("reports/bench")
@@ -119,7 +119,7 @@ def projector(layers: int, width: int, masks: str) -> nn.Module:
         intermediate_size=4 * width,
         self_attention=masks,
     )
-    return build_projector(config, num_patches=NUM_PATCHES, feature_size=FEATURE_SIZE, output_size=LANGUAGE_SIZE)
+    return build_projector(config, ProjectorShape(NUM_PATCHES, FEATURE_SIZE, LANGUAGE_SIZE))
 
 
 def bind(module: nn.Module, features: Tensor, work: str) -> Callable[[], None]:

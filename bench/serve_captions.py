@@ -23,7 +23,9 @@ from rich.console import Console
 from pargo.captions.build import CaptionSettings, run
 from pargo.captions.filter import FilterSettings
 from pargo.captions.filter import run as run_filter
-from pargo.config.captions import Captions, OpenAIEngine, Sampling
+from pargo.config.captions import Captions
+from pargo.config.engines._model import Sampling
+from pargo.config.engines.openai import OpenAIEngine
 from pargo.config.quality import Quality
 from pargo.data.shards import Shards
 from pargo.files import read_json, write_atomic

@@ -32,7 +32,7 @@ from pargo.files import write_atomic
 from pargo.machine import hardware, versions
 from pargo.models.configuration import RELEASED_PROJECTOR, PargoConfig
 from pargo.models.language import add_lora, resolve_precision
-from pargo.models.projectors import build_projector
+from pargo.models.projectors import ProjectorShape, build_projector
 from pargo.models.vision import PargoVisionConfig, VisionTower
 from pargo.models.vlm import PargoForConditionalGeneration, PargoModel, Parts
 from pargo.train.attention import choose_attention
@@ -154,7 +154,7 @@ def random_model(kind: type[PargoModel], language: str, lora: Adapter | None, de
     with torch.device(device):
         model = LlamaForCausalLM._from_config(text, dtype=torch.bfloat16).requires_grad_(False)
         config = PargoConfig(vision_config=TOWER, text_config=text, projector_config=RELEASED_PROJECTOR)
-        projector = build_projector(config.projector, num_patches=576, feature_size=1024, output_size=text.hidden_size)
+        projector = build_projector(config.projector, ProjectorShape(576, 1024, text.hidden_size))
     if lora is not None:
         add_lora(model, lora, seed=0)
     return kind(config, Parts(model, projector)).to(device).train()

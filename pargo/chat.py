@@ -90,7 +90,7 @@ def save_attention(talk: Conversation, name: str, output: Path) -> None:
     )
     with style():
         output.parent.mkdir(parents=True, exist_ok=True)
-        attention_figure(maps, projector.num_patches).savefig(output)
+        attention_figure(maps, projector.shape.num_patches).savefig(output)
 
 
 def _typed() -> Iterator[str]:

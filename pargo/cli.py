@@ -232,6 +232,14 @@ def _part(settings: str, name: str, *fields: str) -> dict[str, Any]:
     return part
 
 
+def _projector(settings: str, arguments: dict[str, Any]) -> tuple[str, str]:
+    """Modules of the projector of a stage's settings, which the stage loads by name."""
+    _check(settings, arguments)
+    from pargo.config.projectors import projector_modules
+
+    return projector_modules(_part(settings, "projector", "name")["name"])
+
+
 def _parse(stage: Any, settings: str) -> Any:
     """Settings of the type that the stage's `run` declares."""
     from pydantic import ValidationError
@@ -358,7 +366,8 @@ def pretrain(
     if vision is not None:
         datasets |= {"images": _named(images or []), "vision": vision}
     paths = {"language": language, "output": output, "run_directory": run_directory}
-    _launch("pretrain", "pargo.train.pretrain", settings, datasets | paths, run_directory, executor)
+    modules = _projector(settings, datasets | paths)
+    _launch("pretrain", "pargo.train.pretrain", settings, datasets | paths, run_directory, executor, modules)
 
 
 @app.command()
@@ -378,7 +387,8 @@ def finetune(
     if vision is not None:
         datasets |= {"vision": vision}
     paths = {"language": language, "pretrained": pretrained, "output": output, "run_directory": run_directory}
-    _launch("finetune", "pargo.train.finetune", settings, datasets | paths, run_directory, executor)
+    modules = _projector(settings, datasets | paths)
+    _launch("finetune", "pargo.train.finetune", settings, datasets | paths, run_directory, executor, modules)
 
 
 @app.command()
@@ -398,7 +408,7 @@ def evaluate(
     modules = answer_modules(_part(settings, "benchmark", "kind")["kind"])
     number = _part(settings, "generation", "num_shards")["num_shards"]
     paths: dict[str, Any] = {"language": language, "model": model, "source": source, "features": features}
-    _check(settings, paths)
+    modules = (*modules, *_projector(settings, paths))
     from pargo.benchmarks.evaluate import ANSWERS
 
     shards = _launch_shards(

@@ -21,7 +21,7 @@ from pargo.config.base import Settings, canonical_json
 from pargo.config.benchmarks import Benchmark
 from pargo.config.generation import Generation
 from pargo.config.models import Adapter, Language, Vision
-from pargo.config.projectors import Projector
+from pargo.config.projectors import Projector, projector_modules
 from pargo.data.feature_store import FeatureStore
 from pargo.data.images import open_images
 from pargo.errors import PargoError
@@ -83,8 +83,7 @@ def run(
     if missing := [question.id for question in questions if question.id not in found]:
         raise PargoError(f"{len(missing)} questions have no answer, e.g. {missing[0]!r}: are all shards given?")
     predictions = _predictions(settings, source, questions, found)
-    code = import_closure(*answer_modules(kind))
-    with publish(output, settings=settings, inputs=inputs, code=code) as directory:
+    with publish(output, settings=settings, inputs=inputs, code=_code(settings)) as directory:
         write_predictions(directory / PREDICTIONS, predictions)
         load(kind, "results").write(predictions, directory)
 
@@ -107,6 +106,11 @@ def answer(
     _answer(settings, inputs, questions, run_directory / ANSWERS, shard=shard, num_shards=number)
 
 
+def _code(settings: EvaluateSettings) -> list[Path]:
+    """Source files of this evaluation: those of its own benchmark and projector alone."""
+    return import_closure(*answer_modules(settings.benchmark.kind), *projector_modules(settings.projector.name))
+
+
 def _spec(settings: EvaluateSettings, inputs: Sequence[Path]) -> str:
     """Hash of all that the answers depend on."""
     return sha256_text(
@@ -114,7 +118,7 @@ def _spec(settings: EvaluateSettings, inputs: Sequence[Path]) -> str:
             {
                 "settings": settings,
                 "inputs": [sha256_file(manifest_path(path)) for path in inputs],
-                "code": code_hash(import_closure(*answer_modules(settings.benchmark.kind))),
+                "code": code_hash(_code(settings)),
             }
         )
     )

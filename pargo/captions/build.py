@@ -14,12 +14,13 @@ from typing import Any, Literal
 
 import pyarrow.parquet as pq
 
-from pargo.captions.engines import MODULES, caption_modules, make_engine
+from pargo.captions.engines import caption_modules, make_engine
 from pargo.captions.records import KEY, RecordFile, read_rows
 from pargo.captions.samples import Failure, read_samples
 from pargo.code import import_closure
 from pargo.config.base import Settings, canonical_json
-from pargo.config.captions import Captions, OpenAIEngine
+from pargo.config.captions import Captions
+from pargo.config.engines import engine_modules
 from pargo.data.shards import Shards
 from pargo.errors import PargoError
 from pargo.files import sha256_file, sha256_text
@@ -29,8 +30,6 @@ from pargo.progress import track
 
 RECORDS = "records.jsonl"
 SELECTED = "selected.parquet"
-# how a server is asked, not what: a change of these makes no other captions
-_HOW = {"base_url", "api_key_environment", "timeout", "num_threads", "max_tries", "max_wait", "max_outage"}
 
 
 class CaptionSettings(Settings, hide_input_in_errors=True):
@@ -67,7 +66,7 @@ def run(
         shards = [run_directory]
     places = [{name: (place, size) for name, place, size in read_rows(shard / RECORDS)} for shard in shards]
     counts: Counter[str] = Counter()
-    inputs, code = [source, selection], import_closure(*caption_modules(settings.captions.engine_kind))
+    inputs, code = [source, selection], import_closure(*caption_modules(settings.captions.engine.kind))
     with publish(output, settings=settings, inputs=inputs, code=code) as directory:
         with (
             (directory / "captions.jsonl").open("w", encoding="utf-8") as captions,
@@ -139,7 +138,7 @@ def _caption(settings: CaptionSettings, source: Path, ids: Sequence[str], run_di
 def _key(settings: CaptionSettings, images: Shards, name: str) -> str:
     """Hash of an image and of the text that a model is shown with it."""
     engine, record = settings.captions.engine, images.record(name)  # read in any case: a damaged one is found here
-    text = record.get("alt_text") if not isinstance(engine, str) and engine.prompts.hint else None
+    text = record.get("alt_text") if engine.shows_text else None
     return sha256_text(canonical_json([images.sha256(name).hex(), text]))[:32]
 
 
@@ -166,11 +165,11 @@ def _spec(settings: CaptionSettings, source: Path) -> str:
     for a comment. So the file stays when the artifact is made. An engine without a model reads the whole records.
     """
     engine = settings.captions.engine
-    if isinstance(engine, str):
-        images = sha256_file(manifest_path(source))
-        return sha256_text(canonical_json([engine, settings.split, images, code_hash(import_closure(MODULES[engine]))]))
-    asked = engine.model_dump(exclude=_HOW if isinstance(engine, OpenAIEngine) else None)
-    weights = None if isinstance(engine, OpenAIEngine) else describe_files(Path(engine.directory))
+    if not engine.has_model:
+        images, code = sha256_file(manifest_path(source)), code_hash(import_closure(*engine_modules(engine.kind)))
+        return sha256_text(canonical_json([engine, settings.split, images, code]))
+    asked = engine.model_dump(exclude=set(engine.how))
+    weights = None if engine.weights is None else describe_files(engine.weights)
     return sha256_text(canonical_json([asked, settings.split, weights]))
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import io
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Generic, Literal, TypeVar
 
 from PIL import Image
 
+from pargo.config.engines import EngineSettings
 from pargo.data.images import ImageSet
 from pargo.data.rgb import open_rgb
 from pargo.data.shards import Shards
@@ -71,9 +73,20 @@ class Failure:
 Result = Caption | Failure
 
 
-class Engine(Protocol):
-    """Makes captions."""
+Chosen = TypeVar("Chosen", bound=EngineSettings)
 
+
+class CaptionEngine(ABC, Generic[Chosen]):
+    """Makes captions; `CaptionEngine[OpenAIEngine]` says which settings it takes.
+
+    Args:
+        settings: of the engine, from the config.
+    """
+
+    def __init__(self, settings: Chosen) -> None:
+        self.settings = settings
+
+    @abstractmethod
     def caption(self, samples: Iterable[Sample]) -> Iterator[Result]:
         """One result for each sample, in any order, as they come.
 

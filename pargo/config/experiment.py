@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import AfterValidator, Field, ValidationError, model_validator
 
 from pargo.config.base import Name, Settings
 from pargo.config.benchmarks import Benchmark
-from pargo.config.captions import Captions
-from pargo.config.dataset import Dataset
+from pargo.config.dataset import Dataset, DatasetCaptions
 from pargo.config.generation import Generation
 from pargo.config.models import Language, Vision
-from pargo.config.projectors import Projector, image_tokens
+from pargo.config.projectors import IMPLEMENTATIONS, PROJECTORS, ProjectorSettings
 from pargo.config.quality import Quality
 from pargo.config.report import Report
 from pargo.config.schema import field_names
@@ -25,11 +24,16 @@ from pargo.config.words import explain, place
 from pargo.config.yaml_file import kind_of, read_yaml, written
 from pargo.errors import ConfigError, InputError
 
+if TYPE_CHECKING:
+    AnyProjector = ProjectorSettings
+else:
+    AnyProjector = Annotated[PROJECTORS.union, AfterValidator(IMPLEMENTATIONS.checked)]
+
 
 class Experiment(Settings):
     """One arm: what is trained, how, and how it answers."""
 
-    projector: Projector
+    projector: AnyProjector
     pretrain: Pretrain
     finetune: Finetune
     generation: Generation = Generation()
@@ -43,10 +47,10 @@ class Config(Settings):
     sources: dict[Name, Source]
     vision: Vision
     language: Language
-    projectors: dict[Name, Projector] = Field({}, description="an arm may name one of these as its projector")
+    projectors: dict[Name, AnyProjector] = Field({}, description="an arm may name one of these as its projector")
     datasets: dict[Name, Dataset]
     selection: Selection = Selection()
-    captions: Captions = Captions()
+    captions: DatasetCaptions = DatasetCaptions()
     quality: Quality = Quality()
     benchmarks: Annotated[dict[Name, Benchmark], Field(min_length=1)]
     arms: dict[Name, Experiment] = Field(min_length=1, description="in the file: named differences from `base`")
@@ -61,7 +65,7 @@ class Config(Settings):
             self._check_projector(f"projectors.{name}", projector)
         for name, arm in self.arms.items():
             self._check_projector(f"arms.{name}.projector", arm.projector)
-            taken = image_tokens(arm.projector, self.vision.num_patches)
+            taken = arm.projector.num_image_tokens(self.vision.num_patches)
             for stage, train in (("pretrain", arm.pretrain), ("finetune", arm.finetune)):
                 if train.max_length is not None and train.max_length <= taken:
                     raise ValueError(
@@ -105,7 +109,7 @@ class Config(Settings):
         parts = [*(self.datasets[name] for name in datasets), *self.benchmarks.values()]
         return {self.vision.source, self.language.source, *(part.source for part in parts)}
 
-    def _check_projector(self, where: str, projector: Projector) -> None:
+    def _check_projector(self, where: str, projector: AnyProjector) -> None:
         try:
             projector.check_patches(self.vision.num_patches)
         except InputError as error:
@@ -220,7 +224,7 @@ def _written_at(location: list[str], arms: dict) -> list[str]:
     if location[:1] != ["arms"] or len(location) < 3:
         return location
     node: Any = arms.get(location[1])
-    if location[2] == "projector" and len(location) > 3:
+    if location[2] == "projector":
         own = node.get("projector") if isinstance(node, dict) else None
         named = own if own is not None else arms["base"].get("projector")
         if isinstance(named, str):

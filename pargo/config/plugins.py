@@ -11,14 +11,18 @@ is made for a whole `Config` alone.
 from __future__ import annotations
 
 import importlib
+import inspect
+import json
 import pkgutil
 from functools import cached_property
+from pathlib import Path
 from typing import Annotated, Any, Generic, TypeVar, Union, get_args
 
-from pydantic import BeforeValidator, Field, SerializeAsAny
+from pydantic import BeforeValidator, Field, SerializeAsAny, ValidationInfo
+from pydantic_core import PydanticKnownError
 
 from pargo.config.base import Settings
-from pargo.errors import PargoError
+from pargo.errors import InputError, PargoError
 
 Base = TypeVar("Base", bound=Settings)
 
@@ -38,21 +42,30 @@ class Kind(Generic[Base]):
 
     @cached_property
     def names(self) -> tuple[str, ...]:
-        """Names of all plug-ins, sorted."""
-        found = pkgutil.iter_modules(importlib.import_module(self.package).__path__)
-        return tuple(sorted(module.name for module in found if not module.name.startswith("_")))
+        """Names of all plug-ins, sorted.
+
+        Raises:
+            PargoError: a file and a folder have the same name, of which Python would see the folder alone.
+        """
+        (folder,) = importlib.import_module(self.package).__path__
+        found = {module.name for module in pkgutil.iter_modules([folder]) if not module.name.startswith("_")}
+        for name in sorted(found):
+            file, package = Path(folder) / f"{name}.py", Path(folder) / name / "__init__.py"
+            if file.is_file() and package.is_file():
+                raise PargoError(f"{self.word} {name!r} is claimed twice: {file} and {package}")
+        return tuple(sorted(found))
 
     def module(self, name: str) -> str:
-        """Dotted name of the module of a plug-in's settings; PargoError lists the choices."""
+        """Dotted name of the module of a plug-in's settings; InputError lists the choices."""
         if name not in self.names:
-            raise PargoError(f"unknown {self.word} {name!r}; choices: {', '.join(self.names)}")
+            raise InputError(f"unknown {self.word} {name!r}; choices: {', '.join(self.names)}")
         return f"{self.package}.{name}"
 
     def settings(self, name: str) -> type[Base]:
         """The settings class of a plug-in.
 
         Raises:
-            PargoError: no such plug-in, or its module does not hold exactly one class that carries its name.
+            PargoError: no such plug-in, or its module does not hold exactly one whole class that carries its name.
         """
         module = importlib.import_module(self.module(name))
         own = [
@@ -71,23 +84,37 @@ class Kind(Generic[Base]):
                 f"{module.__name__}: {classes[0].__name__}.{self.tag} is {', '.join(map(repr, tags))}; "
                 f"expected {name!r}, the name of the file"
             )
+        if inspect.isabstract(classes[0]):
+            lacking = ", ".join(sorted(classes[0].__abstractmethods__))
+            raise PargoError(f"{module.__name__}: {classes[0].__name__} lacks {lacking}, see {self.base.__name__}")
         return classes[0]
 
     def _tags(self, settings: type[Settings]) -> tuple[Any, ...]:
         return get_args(settings.model_fields[self.tag].annotation)
 
-    def parse(self, value: Any) -> Any:
+    def parse(self, value: Any, info: ValidationInfo) -> Any:
         """A mapping as the settings of the plug-in that it names; anything else as it is, for pydantic to judge.
 
         Raises:
-            ValueError: no such plug-in, or not its settings.
+            ValueError: no such plug-in, or not its settings; the error's places and kinds are those of the union.
         """
-        if not isinstance(value, dict) or not isinstance(value.get(self.tag), str):
+        if not isinstance(value, dict):
             return value
+        name, field = value.get(self.tag), repr(self.tag)
+        if name is None:
+            raise PydanticKnownError("union_tag_not_found", {"discriminator": field})
+        if name not in self.names:
+            choices = ", ".join(map(repr, self.names))
+            raise PydanticKnownError(
+                "union_tag_invalid", {"discriminator": field, "tag": str(name), "expected_tags": choices}
+            )
         try:
-            return self.settings(value[self.tag]).model_validate(value)
+            settings = self.settings(name)
         except PargoError as error:
             raise ValueError(str(error)) from None
+        # strict settings take a list for a tuple where the value comes from JSON, and only there
+        read = settings.model_validate_json
+        return read(json.dumps(value)) if info.mode == "json" else settings.model_validate(value)
 
     @property
     def chosen(self) -> Any:

@@ -19,7 +19,7 @@ from pargo.layout import Layout, ModelPlace, manifest_path
 from pargo.machine import git_commit, versions
 from pargo.manifest import RUN_RECORD, read_provenance
 from pargo.report.provenance import follow
-from pargo.report.words import BENCHMARKS, in_words, projector_in_words, task
+from pargo.report.words import BENCHMARKS, in_words, task
 
 NOT_GRADED = "not graded"
 
@@ -117,7 +117,7 @@ def write_card(
     run = None if place is None else {"config": place.layout.config, "arm": place.arm, "seed": place.seed}
     record = model / RUN_RECORD
     commit = read_json(record)["commit"] if record.is_file() else None
-    words = projector_in_words(settings.projector)
+    words = settings.projector.in_words()
     title = f"{words}, {settings.vision.architecture}, {settings.language.source}"
     template = Environment(  # noqa: S701 - Markdown of our own files, no page
         loader=PackageLoader("pargo.export"), undefined=StrictUndefined, trim_blocks=True, keep_trailing_newline=True

@@ -19,13 +19,13 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from pargo.config.models import Adapter, Language, Vision
-from pargo.config.projectors import PargoProjector
+from pargo.config.projectors.pargo import PargoProjector
 from pargo.data.importers.internlm2 import split_rows
 from pargo.errors import InputError
 from pargo.export.settings import CONFIG, ORIGIN, ModelSettings
 from pargo.files import new_directory, sha256_file
 from pargo.models.build import WEIGHTS
-from pargo.models.projectors import build_projector
+from pargo.models.projectors import ProjectorShape, build_projector
 from pargo.models.weights import check_names_and_shapes, refuse
 
 # what the release's evaluation config says of the parts that are not in the checkpoint
@@ -314,7 +314,7 @@ def _names(state: Mapping[str, Tensor]) -> list[str]:
         self_attention="release",
     )
     with torch.device("meta"):
-        return list(build_projector(config, num_patches=1, feature_size=8, output_size=8).state_dict())
+        return list(build_projector(config, ProjectorShape(1, 8, 8)).state_dict())
 
 
 def _num_layers(state: Mapping[str, Tensor]) -> int:
@@ -326,12 +326,7 @@ def _expected(
 ) -> dict[str, torch.Size]:
     """Names and shapes of all that the model must have."""
     with torch.device("meta"):
-        projector = build_projector(
-            settings.projector,
-            num_patches=settings.vision.num_patches,
-            feature_size=settings.vision.feature_size,
-            output_size=language_size,
-        )
+        projector = build_projector(settings.projector, ProjectorShape.between(settings.vision, language_size))
     shapes = {f"projector.{name}": tensor.shape for name, tensor in projector.state_dict().items()}
     head_size, rank = language_size // num_attention_heads, settings.lora.rank
     sizes = {"q_proj": num_attention_heads, "k_proj": num_key_value_heads, "v_proj": num_key_value_heads}

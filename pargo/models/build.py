@@ -17,7 +17,7 @@ from pargo.config.models import Adapter, Language, Vision
 from pargo.config.projectors import Projector
 from pargo.models.configuration import PargoConfig
 from pargo.models.language import add_lora, load_language_model
-from pargo.models.projectors import build_projector
+from pargo.models.projectors import ProjectorShape, build_projector
 from pargo.models.vision import load_vision_tower, vision_config
 from pargo.models.vlm import PargoModel, Parts
 from pargo.models.weights import check_names_and_shapes, read_weights
@@ -55,12 +55,7 @@ def build_model(
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         embeddings = language_model.get_input_embeddings()
-        built = build_projector(
-            projector,
-            num_patches=vision.num_patches,
-            feature_size=vision.feature_size,
-            output_size=embeddings.embedding_dim,
-        )
+        built = build_projector(projector, ProjectorShape.between(vision, embeddings.embedding_dim))
         built.scale_output(embeddings.weight.float().square().mean().sqrt().item())
     if adapter is not None:
         add_lora(language_model, adapter, seed)

@@ -33,8 +33,7 @@ class PargoConfig(PreTrainedConfig):
     Args:
         vision_config: of the tower.
         text_config: of any causal language model of transformers.
-        projector_config: settings of one of `pargo.models.projectors.PROJECTORS`, chosen by `name`; by default the
-            released checkpoint's.
+        projector_config: settings of a projector, which its `name` chooses; by default the released checkpoint's.
         image_token_id: id of the token that stands for one projector token in `input_ids`; it need not be in the
             language model's vocabulary, as its embedding is never read.
 

@@ -19,7 +19,8 @@ from transformers.utils import can_return_tuple
 
 from pargo.errors import InputError
 from pargo.models.configuration import PargoConfig
-from pargo.models.projectors import ProjectorBase, build_projector
+from pargo.models.projectors import ProjectorShape, build_projector
+from pargo.models.projectors.base import ProjectorBase
 from pargo.models.vision import VisionTower
 from pargo.models.weights import check_loading_info
 
@@ -37,12 +38,8 @@ class Parts(NamedTuple):
     def random(cls, config: PargoConfig) -> Parts:
         """New parts with random weights."""
         language_model = AutoModelForCausalLM.from_config(config.text_config)
-        projector = build_projector(
-            config.projector,
-            num_patches=config.vision_config.num_patches,
-            feature_size=config.vision_config.feature_size,
-            output_size=language_model.get_input_embeddings().embedding_dim,
-        )
+        width = language_model.get_input_embeddings().embedding_dim
+        projector = build_projector(config.projector, ProjectorShape.between(config.vision_config, width))
         return cls(language_model, projector, VisionTower(config.vision_config))
 
 

@@ -11,7 +11,7 @@ from pargo.config.models import Adapter, Vision
 from pargo.config.projectors import Projector
 from pargo.config.sources import LanguageShape
 from pargo.errors import InputError
-from pargo.models.projectors import build_projector
+from pargo.models.projectors import ProjectorShape, build_projector
 from pargo.models.projectors.base import ProjectorBase
 from pargo.models.vision import VisionTower, vision_config
 
@@ -33,9 +33,7 @@ def tower_flops(vision: Vision) -> int:
 def make_projector(projector: Projector, vision: Vision, output_size: int) -> ProjectorBase:
     """The projector without memory, for its counts."""
     with torch.device("meta"):
-        return build_projector(
-            projector, num_patches=vision.num_patches, feature_size=vision.feature_size, output_size=output_size
-        )
+        return build_projector(projector, ProjectorShape.between(vision, output_size))
 
 
 class LanguageCost:

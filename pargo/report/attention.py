@@ -16,13 +16,14 @@ from safetensors.torch import save_file
 from pargo.code import import_closure
 from pargo.config.base import Positive, Settings
 from pargo.config.models import Vision
-from pargo.config.projectors import PargoProjector
+from pargo.config.projectors.pargo import PargoProjector
 from pargo.data.feature_store import FeatureStore
 from pargo.data.images import open_images
 from pargo.errors import PargoError
 from pargo.manifest import publish
 from pargo.models.image_processor import as_seen
-from pargo.models.projectors import build_projector
+from pargo.models.projectors.pargo import ParGo
+from pargo.models.projectors.shape import ProjectorShape
 from pargo.report.attention_files import INDEX, MAPS
 from pargo.report.cost import OUTPUT, PREFIX, projector_shapes
 
@@ -91,12 +92,7 @@ def load_projector(settings: AttentionSettings, weights: Path) -> torch.nn.Modul
         PargoError: tensors are missing, unexpected or of another shape than the settings give.
     """
     shapes = projector_shapes(weights)
-    projector = build_projector(
-        settings.projector,
-        num_patches=settings.vision.num_patches,
-        feature_size=settings.vision.feature_size,
-        output_size=shapes[OUTPUT][0],
-    )
+    projector = ParGo(settings.projector, ProjectorShape.between(settings.vision, shapes[OUTPUT][0]))
     expected = {PREFIX + name: tuple(tensor.shape) for name, tensor in projector.state_dict().items()}
     if bad := sorted(name for name in expected.keys() | shapes.keys() if expected.get(name) != shapes.get(name)):
         raise PargoError(f"{weights} is not of this projector: {', '.join(bad[:5])} missing, unexpected or mis-shaped")

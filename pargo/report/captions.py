@@ -70,10 +70,10 @@ def card(
         counts: of the import of the source, where it has some.
     """
     engine = settings.captions.engine
-    made = f"engine `{settings.captions.engine_kind}`"
-    if not isinstance(engine, str):
+    made = f"engine `{engine.kind}`"
+    if engine.has_model:
         made += f", model {_names(numbers['model'])}, revision {_names(numbers['revision'])}; prompts "
-        made += f"{_names(numbers['prompt'])}; sampling {engine.sampling.model_dump(exclude_none=True)}"
+        made += "; ".join(filter(None, (_names(numbers["prompt"]), engine.in_words())))
     lines = [
         f"# Captions of {settings.dataset}",
         "",

@@ -12,7 +12,7 @@ from safetensors import safe_open
 from pargo.config.models import Vision
 from pargo.config.projectors import Projector
 from pargo.errors import PargoError
-from pargo.models.projectors import build_projector
+from pargo.models.projectors import ProjectorShape, build_projector
 
 PREFIX = "projector."
 OUTPUT = "projector.output.weight"  # [language model's width, hidden], in every projector
@@ -44,11 +44,6 @@ def projector_cost(projector: Projector, vision: Vision, weights: Path) -> Cost:
     """Cost of a trained projector; nothing is run, and no weights are read but their shapes."""
     shapes = projector_shapes(weights)
     with torch.device("meta"):
-        model = build_projector(
-            projector,
-            num_patches=vision.num_patches,
-            feature_size=vision.feature_size,
-            output_size=shapes[OUTPUT][0],
-        )
+        model = build_projector(projector, ProjectorShape.between(vision, shapes[OUTPUT][0]))
     counted = {PREFIX + name for name, _ in model.named_parameters() if not name.startswith("input_norm.")}
     return Cost(model.num_tokens, sum(prod(shape) for name, shape in shapes.items() if name in counted), model.flops())

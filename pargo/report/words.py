@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 
-from pargo.config.projectors import PargoProjector, Projector
 from pargo.report.settings import ReportSettings
 
 TASKS = {
@@ -24,7 +23,6 @@ BENCHMARKS = {
     "pope": "POPE",
     "easy_vqa": "easy-VQA",
 }
-PROJECTORS = {"qformer": "Q-Former", "resampler": "Perceiver Resampler", "c_abstractor": "C-Abstractor"}
 
 
 def in_words(name: str) -> str:
@@ -46,26 +44,6 @@ def benchmark(settings: ReportSettings, name: str) -> str:
 
 def projectors(settings: ReportSettings) -> dict[str, str]:
     """The projector of each arm in words, with the arm's name in brackets where two arms would look the same."""
-    words = {arm: projector_in_words(projector) for arm, projector in settings.projectors.items()}
+    words = {arm: projector.in_words() for arm, projector in settings.projectors.items()}
     seen = Counter(words.values())
     return {arm: text if seen[text] == 1 else f"{text} ({in_words(arm).lower()})" for arm, text in words.items()}
-
-
-def projector_in_words(projector: Projector) -> str:
-    """`Q-Former`, `MLP on 4 patches`, `ParGo without cascade`."""
-    if projector.name == "pargo":
-        return _pargo(projector)
-    if projector.name in ("linear", "mlp"):
-        name = {"linear": "Linear", "mlp": "MLP"}[projector.name]
-        return name if projector.adjacent_patches == 1 else f"{name} on {projector.adjacent_patches} patches"
-    return PROJECTORS.get(projector.name, in_words(projector.name))
-
-
-def _pargo(projector: PargoProjector) -> str:
-    if not projector.num_global_tokens:
-        return "ParGo, partial tokens only"
-    if not projector.num_partial_tokens:
-        return "ParGo, global tokens only"
-    if projector.self_attention == "release":
-        return "ParGo, masks of the release"
-    return "ParGo without cascade" if projector.cascade == "full" else "ParGo"

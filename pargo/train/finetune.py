@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pargo.config.base import Name, Settings
 from pargo.config.models import Language, Vision
-from pargo.config.projectors import Projector, image_tokens
+from pargo.config.projectors import Projector, projector_modules
 from pargo.config.training import Finetune
 from pargo.models.build import build_model, load_own_weights
 from pargo.models.language import load_tokenizer
@@ -72,7 +72,7 @@ def run(
         shown = {name: (path, settings.splits[name]) for name, path in sources.items()}
         stores = image_stores(train, settings.vision, features, shown, vision)
         data = TrainingData(seed, train.mixture, texts, stores, skip_bad=train.on_bad_sample == "skip")
-        check_room(data, train, image_tokens(settings.projector, settings.vision.num_patches))
+        check_room(data, train, settings.projector.num_image_tokens(settings.vision.num_patches))
         model = build_model(
             PargoModel,
             settings.vision,
@@ -93,7 +93,7 @@ def run(
         settings.language,
         prepare,
         seed=settings.seed,
-        module="pargo.train.finetune",
+        modules=("pargo.train.finetune", *projector_modules(settings.projector.name)),
         inputs=[
             language,
             pretrained,

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pargo.config.base import Name, Settings
 from pargo.config.models import Language, Vision
-from pargo.config.projectors import Projector, image_tokens
+from pargo.config.projectors import Projector, projector_modules
 from pargo.config.training import Pretrain
 from pargo.models.build import build_model
 from pargo.models.language import load_tokenizer
@@ -61,7 +61,7 @@ def run(
         stores = image_stores(train, settings.vision, features, shown, vision)
         order = seed_of(settings.seed, "pretrain")
         data = TrainingData(order, train.mixture, texts, stores, skip_bad=train.on_bad_sample == "skip")
-        check_room(data, train, image_tokens(settings.projector, settings.vision.num_patches))
+        check_room(data, train, settings.projector.num_image_tokens(settings.vision.num_patches))
         adapter = None if train.lora is None else train.lora.adapter
         model = build_model(
             PargoModel, settings.vision, computed, settings.projector, adapter, language, settings.seed, vision
@@ -75,7 +75,7 @@ def run(
         settings.language,
         prepare,
         seed=settings.seed,
-        module="pargo.train.pretrain",
+        modules=("pargo.train.pretrain", *projector_modules(settings.projector.name)),
         inputs=[
             language,
             *captions.values(),

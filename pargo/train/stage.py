@@ -41,7 +41,7 @@ def run_training(
     prepare: Callable[[Language], tuple[PargoModel, TrainingData]],
     *,
     seed: int,
-    module: str,
+    modules: Sequence[str],
     inputs: Sequence[Path],
     output: Path,
     run_directory: Path,
@@ -54,7 +54,7 @@ def run_training(
         prepare: makes the model and the data, with the number of threads already set; a training that goes on, maybe on
             another machine, computes its language model as it began, whatever would be fastest there.
         seed: of the run.
-        module: the stage's module name; its import closure is the code of the artifact.
+        modules: of the stage, and of what it loads by name; their import closure is the code of the artifact.
         inputs: artifact directories that are read.
         output: where to publish.
         run_directory: checkpoints and timings; the checkpoints go when the artifact is published.
@@ -62,7 +62,7 @@ def run_training(
     Raises:
         PargoError: an input does not exist, or the training failed.
     """
-    code = import_closure(module)
+    code = import_closure(*modules)
     spec = sha256_text(
         canonical_json(
             {

@@ -7,8 +7,8 @@ import time
 
 import pytest
 
-from pargo.captions.engines import breaker as module
-from pargo.captions.engines.breaker import Breaker
+from pargo.captions import breaker as module
+from pargo.captions.breaker import Breaker
 from pargo.errors import PargoError
 
 

@@ -17,7 +17,10 @@ from pargo.captions.engines.openai import Engine, data_url
 from pargo.captions.prompts import PROMPTS, choose, fill
 from pargo.captions.samples import Caption, Sample, read_image, read_samples
 from pargo.chat_client import Reply
-from pargo.config.captions import Captions, OpenAIEngine, Picture, Prompts, Sampling, TransformersEngine
+from pargo.config.captions import Captions
+from pargo.config.engines._model import Prompts, Sampling
+from pargo.config.engines.openai import OpenAIEngine, Picture
+from pargo.config.engines.transformers import TransformersEngine
 from pargo.data.shards import Shards
 from pargo.errors import PargoError
 from pargo.files import sha256_text
@@ -58,7 +61,7 @@ def test_conversation(tmp_path):
 
 
 def test_the_settings_of_an_engine():
-    assert Captions().engine_kind == "annotations"
+    assert Captions().engine.kind == "annotations"
     fields = {"kind": "openai", "base_url": "http://x/v1", "model": "m"}
     captions = Captions(engine=fields)
     assert Captions.model_validate_json(captions.model_dump_json()) == captions

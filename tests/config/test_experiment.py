@@ -82,8 +82,8 @@ def test_every_config_is_valid_and_named_like_its_file(path: Path) -> None:
         (
             "projectors/pargo/name",
             "perceiver",
-            "projectors.pargo.name: 'perceiver' is not valid; choices: pargo, qformer, resampler, linear, mlp, "
-            "c_abstractor",
+            "projectors.pargo.name: 'perceiver' is not valid; choices: c_abstractor, linear, mlp, pargo, "
+            "qformer, resampler",
         ),
         ("sources/scenes/kind", "wheels", "sources.scenes.kind: 'wheels' is not valid; choices: wheel, scenes"),
         (

@@ -15,7 +15,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from pargo.captions.build import CaptionSettings, run
-from pargo.config.captions import Captions, OpenAIEngine, Sampling, TransformersEngine
+from pargo.config.captions import Captions
+from pargo.config.engines._model import Sampling
+from pargo.config.engines.openai import OpenAIEngine
+from pargo.config.engines.transformers import TransformersEngine
 from pargo.data.scenes import draw_scene, encode_png, render
 from pargo.data.shards import ShardWriter
 from pargo.errors import PargoError

@@ -12,7 +12,7 @@ from PIL import Image
 from safetensors.torch import load_file
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from pargo.config.projectors import PargoProjector
+from pargo.config.projectors.pargo import PargoProjector
 from pargo.data.importers.internlm2 import split_rows
 from pargo.data.importers.language import save_language_model
 from pargo.data.importers.vision import save_vision_tower
@@ -24,6 +24,7 @@ from pargo.export.run import export
 from pargo.export.settings import read_model_settings
 from pargo.files import sha256_file
 from pargo.models.projectors.pargo import ParGo
+from pargo.models.projectors.shape import ProjectorShape
 
 PARITY = Path(__file__).parent / "parity"
 META = json.loads((PARITY / "release.json").read_text(encoding="utf-8"))
@@ -39,7 +40,7 @@ def oracle(name: str) -> tuple[ParGo, dict[str, torch.Tensor], dict[str, torch.T
         self_attention="release",
         **{key: meta[key] for key in ("hidden_size", "num_layers", "num_heads", "intermediate_size")},
     )
-    model = ParGo(config, num_patches=meta["num_patches"], feature_size=meta["encoder_width"], output_size=8)
+    model = ParGo(config, ProjectorShape(meta["num_patches"], meta["encoder_width"], 8))
     weights = {key.removeprefix("weights."): value for key, value in tensors.items() if key.startswith("weights.")}
     return model, weights | {"query_tokens": tensors["query_tokens"]}, tensors
 
@@ -135,12 +136,7 @@ def test_every_released_name_has_a_place(tmp_path, how):
     assert (settings.lora.rank, settings.lora.alpha, settings.template) == (RANK, 2 * RANK, "release")
     converted = load_file(tmp_path / "out" / "model.safetensors")
     own = {name.removeprefix("projector."): t for name, t in converted.items() if name.startswith("projector.")}
-    projector = ParGo(
-        settings.projector,
-        num_patches=settings.vision.num_patches,
-        feature_size=settings.vision.feature_size,
-        output_size=WIDTH,
-    )
+    projector = ParGo(settings.projector, ProjectorShape.between(settings.vision, WIDTH))
     projector.load_state_dict(own)
     tensors = load_file(PARITY / "release_quads.safetensors")
     tokens = projector.output(projector.encode(tensors["features"])[0])

@@ -8,7 +8,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pargo.captions.build import CaptionSettings
-from pargo.config.captions import Captions, OpenAIEngine
+from pargo.config.captions import Captions
+from pargo.config.engines.openai import OpenAIEngine
 from pargo.data.scenes import draw_scene, encode_png, render
 from pargo.data.shards import ShardWriter
 from pargo.manifest import publish

@@ -12,8 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from pargo.models.projectors.attention import Attention, FeedForward
 from pargo.models.projectors.pargo import ParGo, ParGoLayer
+from pargo.models.projectors.parts.attention import Attention, FeedForward
 
 
 def cross_mask(num_patches: int, num_partial: int, num_global: int, order: Tensor | None = None) -> Tensor:
@@ -57,7 +57,7 @@ class DenseParGo(nn.Module):
         like = projector.query_tokens
         self.is_global = (torch.arange(sum(sizes), device=like.device) >= sizes[0]).unsqueeze(1)
         self.self_masks = [_additive(mask, like) for mask in masks]
-        self.cross_mask = _additive(cross_mask(projector.num_patches, *sizes, projector.groups.order), like)
+        self.cross_mask = _additive(cross_mask(projector.shape.num_patches, *sizes, projector.groups.order), like)
         self.self_attentions = nn.ModuleList(_with_scores(layer, config.hidden_size) for layer in projector.layers)
 
     def forward(self, features: Tensor, record: list[Tensor] | None = None) -> Tensor:

@@ -5,15 +5,14 @@ from __future__ import annotations
 import torch
 
 from pargo.config.models import Vision
-from pargo.config.projectors import (
-    CAbstractorProjector,
-    LinearProjector,
-    MLPProjector,
-    PargoProjector,
-    QFormerProjector,
-    ResamplerProjector,
-)
-from pargo.models.projectors import ProjectorBase, build_projector
+from pargo.config.projectors.c_abstractor import CAbstractorProjector
+from pargo.config.projectors.linear import LinearProjector
+from pargo.config.projectors.mlp import MLPProjector
+from pargo.config.projectors.pargo import PargoProjector
+from pargo.config.projectors.qformer import QFormerProjector
+from pargo.config.projectors.resampler import ResamplerProjector
+from pargo.models.projectors import ProjectorShape, build_projector
+from pargo.models.projectors.base import ProjectorBase
 
 NUM_PATCHES, FEATURE_SIZE, OUTPUT_SIZE = 16, 12, 24
 
@@ -60,7 +59,7 @@ def projector(
 ) -> ProjectorBase:
     """A projector with seeded weights, large enough that attention is far from uniform."""
     torch.manual_seed(seed)
-    built = build_projector(config, num_patches=num_patches, feature_size=feature_size, output_size=OUTPUT_SIZE)
+    built = build_projector(config, ProjectorShape(num_patches, feature_size, OUTPUT_SIZE))
     for parameter in built.parameters():
         if parameter.requires_grad:
             torch.nn.init.normal_(parameter, std=std)

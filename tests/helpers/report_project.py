@@ -17,14 +17,16 @@ from pargo.benchmarks.score import ScoreSettings
 from pargo.benchmarks.score import run as score
 from pargo.config.benchmarks import EasyVQA, MiniMME
 from pargo.config.models import Language, Vision
-from pargo.config.projectors import MLPProjector, PargoProjector, QFormerProjector
+from pargo.config.projectors.mlp import MLPProjector
+from pargo.config.projectors.pargo import PargoProjector
+from pargo.config.projectors.qformer import QFormerProjector
 from pargo.config.report import Report
 from pargo.data.feature_store import write_features
 from pargo.data.mini_mme import write_mini_mme
 from pargo.data.shards import ShardWriter
 from pargo.layout import Layout
 from pargo.manifest import publish
-from pargo.models.projectors import build_projector
+from pargo.models.projectors import ProjectorShape, build_projector
 from pargo.report import attention
 from pargo.report.settings import ReportSettings
 
@@ -98,12 +100,8 @@ class Project:
 
     def _models(self, arm: str, seed: int, num_steps: int) -> None:
         torch.manual_seed(seed)
-        projector = build_projector(
-            self.settings.projectors[arm],
-            num_patches=self.settings.vision.num_patches,
-            feature_size=self.settings.vision.feature_size,
-            output_size=48,
-        )
+        shape = ProjectorShape.between(self.settings.vision, 48)
+        projector = build_projector(self.settings.projectors[arm], shape)
         weights = {f"projector.{name}": tensor for name, tensor in projector.state_dict().items()}
         for stage, inputs in (("pretrain", []), ("finetune", [self.layout.model(arm, seed, "pretrain")])):
             with publish(

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from pargo.captions.statistics import Statistics
-from pargo.config.captions import Captions, OpenAIEngine
+from pargo.config.captions import Captions
+from pargo.config.engines.openai import OpenAIEngine
 from pargo.data.scenes import draw_scene, encode_png, render
 from pargo.data.select import RULES
 from pargo.data.shards import ShardWriter

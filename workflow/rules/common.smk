@@ -13,7 +13,9 @@ from pargo.captions.engines import caption_modules
 from pargo.code import import_closure
 from pargo.config import stages
 from pargo.config.base import canonical_json
+from pargo.config.engines import engine_modules
 from pargo.config.experiment import parse_config
+from pargo.config.projectors import projector_modules
 from pargo.config.sources import files as source_files
 from pargo.data.download import listing
 from pargo.data.download import modules as download_modules
@@ -135,7 +137,13 @@ def fingerprints(dataset):
 def caption_code(wildcards):
     """Source files of a captioning: those of its own engine alone."""
     chosen = experiment.datasets[wildcards.dataset].captions or experiment.captions
-    return code(*caption_modules(chosen.engine_kind))
+    return code(*caption_modules(chosen.engine.kind))
+
+
+def caption_report_code(wildcards):
+    """Source files of a caption report: what it says of the engine is in the engine's settings."""
+    chosen = experiment.datasets[wildcards.dataset].captions or experiment.captions
+    return code("pargo.report.captions", *engine_modules(chosen.engine.kind)[:1])
 
 
 def captioned_from(dataset):
@@ -176,9 +184,23 @@ def tower_directories(stage, arm):
     return [] if stores_features(stage, arm) else [layout.source(experiment.vision.source)]
 
 
+def training_code(stage):
+    """Source files of a training: those of its own projector alone."""
+    return lambda wildcards: code(
+        f"pargo.train.{stage}", *projector_modules(experiment.arms[wildcards.arm].projector.name)
+    )
+
+
+def report_code(module):
+    """Source files of a part of the report: those of the projectors of the config's arms."""
+    names = sorted({arm.projector.name for arm in experiment.arms.values()})
+    return code(module, *(path for name in names for path in projector_modules(name)))
+
+
 def answer_code(wildcards):
-    """Source files of an evaluation: those of its own benchmark alone."""
-    return code(*answer_modules(experiment.benchmarks[wildcards.benchmark].kind))
+    """Source files of an evaluation: those of its own benchmark and projector alone."""
+    projector = projector_modules(experiment.arms[wildcards.arm].projector.name)
+    return code(*answer_modules(experiment.benchmarks[wildcards.benchmark].kind), *projector)
 
 
 def score_code(wildcards):

@@ -4,7 +4,7 @@
 # `settings` is all that a stage reads of the config; the other parameters only spell the input directories as options.
 rule pretrain:
     input:
-        code=code("pargo.train.pretrain"),
+        code=training_code("pretrain"),
         manifests=lambda wildcards: [
             manifest(path)
             for path in (
@@ -45,7 +45,7 @@ rule pretrain:
 
 rule finetune:
     input:
-        code=code("pargo.train.finetune"),
+        code=training_code("finetune"),
         manifests=lambda wildcards: [
             manifest(path)
             for path in (

@@ -1,30 +1,30 @@
-"""Caption engines: from samples to captions. Add one: a module with a class `Engine`, a line here, and its settings in
-`pargo.config.captions`.
+"""Caption engines: from samples to captions. Each is a module, found by the name of its settings.
 
-They are loaded by name, so that a change of one reruns the captions of that one alone.
+A module holds one class that derives from `CaptionEngine` of `pargo.captions.samples`. It is loaded by name, so that a
+change of one reruns the captions of that one alone.
 """
 
 from __future__ import annotations
 
-import importlib
 from typing import TYPE_CHECKING
 
+from pargo.config.captions import Captions
+from pargo.config.engines import EngineSettings, engine_class, engine_modules
+
 if TYPE_CHECKING:
-    from pargo.captions.samples import Engine
-    from pargo.config.captions import Captions
-
-MODULES = {kind: f"pargo.captions.engines.{kind}" for kind in ("annotations", "conversation", "openai", "transformers")}
+    from pargo.captions.samples import CaptionEngine
 
 
-def make_engine(captions: Captions) -> Engine:
+def make_engine(captions: Captions) -> CaptionEngine[EngineSettings]:
     """The engine that a config asks for; models and clients are loaded here.
 
     Raises:
-        PargoError: a key or a model is not there.
+        PargoError: a key, a model or the engine itself is not there.
     """
-    return importlib.import_module(MODULES[captions.engine_kind]).Engine(captions.engine)
+    make: type[CaptionEngine[EngineSettings]] = engine_class(captions.engine.kind)
+    return make(captions.engine)
 
 
-def caption_modules(kind: str) -> tuple[str, str]:
+def caption_modules(kind: str) -> tuple[str, ...]:
     """Modules whose source decides what the captions of an engine are."""
-    return "pargo.captions.build", MODULES[kind]
+    return "pargo.captions.build", *engine_modules(kind)

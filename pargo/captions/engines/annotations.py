@@ -5,20 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from pargo.captions.samples import Caption, Result, Sample
+from pargo.captions.samples import Caption, CaptionEngine, Result, Sample
+from pargo.config.engines.annotations import AnnotationsEngine
 
 NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 
 
-class Engine:
+class Engine(CaptionEngine[AnnotationsEngine]):
     """Puts annotations into words: `two shapes: red square top left, blue circle bottom right, word cat top right.`
 
     The form is the paper's for ParGoCap: a global sentence, then partial details. What the annotations do not say
     (null) is left out.
     """
-
-    def __init__(self, settings: str) -> None:
-        """There is nothing to set."""
 
     def caption(self, samples: Iterable[Sample]) -> Iterator[Result]:
         for sample in samples:

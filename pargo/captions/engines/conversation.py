@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from pargo.captions.samples import Caption, Result, Sample
+from pargo.captions.samples import Caption, CaptionEngine, Result, Sample
+from pargo.config.engines.conversation import ConversationEngine
 
 
-class Engine:
+class Engine(CaptionEngine[ConversationEngine]):
     """An image without an answer gets an empty caption."""
-
-    def __init__(self, settings: str) -> None:
-        """There is nothing to set."""
 
     def caption(self, samples: Iterable[Sample]) -> Iterator[Result]:
         for sample in samples:

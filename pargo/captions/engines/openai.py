@@ -12,12 +12,11 @@ from datetime import UTC, datetime
 
 from PIL import Image
 
-from pargo.captions.engines.breaker import Breaker
+from pargo.captions.breaker import Breaker
 from pargo.captions.prompts import choose, fill
-from pargo.captions.samples import Caption, Failure, Result, Sample, failure, read_image
+from pargo.captions.samples import Caption, CaptionEngine, Failure, Result, Sample, failure, read_image
 from pargo.chat_client import ChatClient, Refused, Reply, Unavailable
-from pargo.config import captions as config
-from pargo.config.captions import Picture
+from pargo.config.engines.openai import OpenAIEngine, Picture
 from pargo.errors import PargoError
 from pargo.threads import in_threads
 
@@ -28,7 +27,7 @@ MAX_REFUSALS = 10  # in a row, before the plain picture is asked about again
 FIRST_WAIT = 0.5  # seconds before the second try; doubled each time, with as much again at random
 
 
-class Engine:
+class Engine(CaptionEngine[OpenAIEngine]):
     """Many requests at a time; tries an image again when the server is busy, fails or says nothing of sense.
 
     Whether an image or the server is at fault, a plain picture of our own tells: it is asked about before the first
@@ -38,8 +37,8 @@ class Engine:
         PargoError: no key in the environment, or a prompt that is not known.
     """
 
-    def __init__(self, settings: config.OpenAIEngine) -> None:
-        self._settings = settings
+    def __init__(self, settings: OpenAIEngine) -> None:
+        super().__init__(settings)
         choose(settings.prompts.variants, "")
         self._client = ChatClient(settings, "caption server")
         self._asking = threading.Lock()
@@ -47,10 +46,10 @@ class Engine:
         self._breaker = Breaker(max(20, 2 * settings.num_threads), settings.max_wait, settings.max_outage)
 
     def caption(self, samples: Iterable[Sample]) -> Iterator[Result]:
-        return in_threads(self._one, samples, self._settings.num_threads)
+        return in_threads(self._one, samples, self.settings.num_threads)
 
     def _one(self, sample: Sample) -> Result:
-        settings = self._settings
+        settings = self.settings
         prompt = choose(settings.prompts.variants, sample.id)
         hint = sample.record.get("alt_text") if settings.prompts.hint else None
         try:
@@ -82,7 +81,7 @@ class Engine:
 
     def _ask(self, url: str, text: str) -> Reply:
         parts = [{"type": "image_url", "image_url": {"url": url}}, {"type": "text", "text": text}]
-        return self._client.ask([{"role": "user", "content": parts}], **self._settings.sampling.model_dump())
+        return self._client.ask([{"role": "user", "content": parts}], **self.settings.sampling.model_dump())
 
     def _is_the_images_own(self, prompt: str) -> bool:
         """Whether a refusal is, not the server's; False when nobody knows."""
@@ -99,7 +98,7 @@ class Engine:
             PargoError: it refuses that as well, so it would refuse everything.
         """
         try:
-            self._ask(data_url(PLAIN, self._settings.picture), fill(prompt, None))
+            self._ask(data_url(PLAIN, self.settings.picture), fill(prompt, None))
         except Unavailable:
             self._breaker.failed(probe=True)
             return False
@@ -114,8 +113,8 @@ class Engine:
 
     def _wait(self, tries: int, retry_after: float | None) -> float:
         if retry_after is not None:  # the server knows best
-            return min(retry_after * random.uniform(1, 1.2), self._settings.max_outage)
-        return min(FIRST_WAIT * 2 ** (tries - 1) * random.uniform(1, 2), self._settings.max_wait)
+            return min(retry_after * random.uniform(1, 1.2), self.settings.max_outage)
+        return min(FIRST_WAIT * 2 ** (tries - 1) * random.uniform(1, 2), self.settings.max_wait)
 
     def _result(self, sample: Sample, prompt: str, reply: Reply) -> Result:
         text = reply.content.strip()
@@ -128,9 +127,9 @@ class Engine:
             id=sample.id,
             caption=text,
             model=reply.model,
-            revision=self._settings.revision or None,
+            revision=self.settings.revision or None,
             prompt=prompt,
-            sampling=self._settings.sampling.model_dump(exclude_none=True),
+            sampling=self.settings.sampling.model_dump(exclude_none=True),
             finish_reason=reply.finish_reason,
             usage=reply.usage,
             time=datetime.now(UTC).isoformat(timespec="seconds"),

@@ -9,25 +9,25 @@ from pathlib import Path
 from typing import Any
 
 from pargo.captions.prompts import choose, fill
-from pargo.captions.samples import Caption, Failure, Result, Sample, failure, read_image
-from pargo.config import captions as config
+from pargo.captions.samples import Caption, CaptionEngine, Failure, Result, Sample, failure, read_image
+from pargo.config.engines.transformers import TransformersEngine
 from pargo.errors import PargoError
 
 
-class Engine:
+class Engine(CaptionEngine[TransformersEngine]):
     """Any model for images and text with a processor and a chat template.
 
     Raises:
         PargoError: the directory holds no such model, or needs code of its own, which is never run.
     """
 
-    def __init__(self, settings: config.TransformersEngine) -> None:
+    def __init__(self, settings: TransformersEngine) -> None:
         import torch
         from transformers import AutoModelForImageTextToText, AutoProcessor
 
         import pargo.models.auto  # noqa: F401 - registers our own models
 
-        self._settings = settings
+        super().__init__(settings)
         choose(settings.prompts.variants, "")
         directory = Path(settings.directory)
         if not (directory / "config.json").is_file():
@@ -44,7 +44,7 @@ class Engine:
 
     def caption(self, samples: Iterable[Sample]) -> Iterator[Result]:
         samples = iter(samples)
-        while batch := list(islice(samples, self._settings.batch_size)):
+        while batch := list(islice(samples, self.settings.batch_size)):
             readable = []
             for sample in batch:
                 try:
@@ -57,7 +57,7 @@ class Engine:
     def _batch(self, batch: list[tuple[Sample, Any]]) -> Iterator[Result]:
         import torch
 
-        settings, tokenizer = self._settings, self._processor.tokenizer
+        settings, tokenizer = self.settings, self._processor.tokenizer
         prompts = [choose(settings.prompts.variants, sample.id) for sample, _ in batch]
         texts = []
         for prompt, (sample, _) in zip(prompts, batch, strict=True):

@@ -1,42 +1,32 @@
-"""Projectors: from visual features to language model tokens. A new one is a file here and a line in `PROJECTORS`."""
+"""Projectors: from visual features to language model tokens. Each is a module, found by the name of its settings.
+
+A module holds one class that derives from `ProjectorBase`. What several of them share is in `parts`.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-from pargo.config.projectors import Projector
-from pargo.errors import InputError
-from pargo.models.projectors.adjacent import MLP, LinearOnPatches
-from pargo.models.projectors.base import Attentions, ProjectorBase
-from pargo.models.projectors.c_abstractor import CAbstractor
-from pargo.models.projectors.pargo import ParGo
-from pargo.models.projectors.qformer import QFormer
-from pargo.models.projectors.resampler import Resampler
+from pargo.config.projectors import Projector, projector_class
+from pargo.models.projectors.shape import ProjectorShape
 
-__all__ = ["PROJECTORS", "Attentions", "ProjectorBase", "build_projector"]
+if TYPE_CHECKING:
+    from pargo.models.projectors.base import ProjectorBase
 
-PROJECTORS: dict[str, Callable[..., ProjectorBase]] = {
-    "c_abstractor": CAbstractor,
-    "linear": LinearOnPatches,
-    "mlp": MLP,
-    "pargo": ParGo,
-    "qformer": QFormer,
-    "resampler": Resampler,
-}
+__all__ = ["ProjectorShape", "build_projector"]
 
 
-def build_projector(config: Projector, *, num_patches: int, feature_size: int, output_size: int) -> ProjectorBase:
+def build_projector(config: Projector, shape: ProjectorShape) -> ProjectorBase:
     """The projector that a config names, with random weights in float32.
 
     Args:
-        config: its settings; `config.name` chooses the class.
-        num_patches: N, patches of one image.
-        feature_size: Dv, channels of a patch.
-        output_size: D, width of the language model's embeddings.
+        config: its settings; `config.name` chooses the module.
+        shape: what it stands between.
 
     Raises:
-        InputError: unknown name (the message lists the choices), or settings that do not fit the patches.
+        InputError: settings that do not fit the patches.
+        PargoError: no such projector (the message lists the choices), or one that is incomplete.
     """
-    if config.name not in PROJECTORS:
-        raise InputError(f"projector {config.name!r} is not known; choices: {', '.join(sorted(PROJECTORS))}")
-    return PROJECTORS[config.name](config, num_patches=num_patches, feature_size=feature_size, output_size=output_size)
+    build: Callable[[Projector, ProjectorShape], ProjectorBase] = projector_class(config.name)
+    return build(config, shape)

@@ -16,8 +16,9 @@ from torch.utils.checkpoint import checkpoint
 
 from pargo.config.projectors import Projector
 from pargo.errors import InputError
-from pargo.models.projectors.linear import GeluLinear, Linear
-from pargo.models.projectors.recompute import keep_all
+from pargo.models.projectors.parts.kernels import GeluLinear, Linear
+from pargo.models.projectors.parts.recompute import keep_all
+from pargo.models.projectors.shape import ProjectorShape
 
 INITIALIZER_STD = 0.02
 
@@ -49,37 +50,26 @@ class ProjectorBase(nn.Module, ABC):
     Set `gradient_checkpointing` to recompute each attention layer in the backward pass instead of keeping its
     activations; projectors without attention are small and keep theirs.
 
+    A subclass is made with `config` and `shape` alone, and passes `hidden_size` on.
+
     Args:
         config: settings of the projector.
-        num_patches: N, patches of one image.
-        feature_size: Dv, channels of a patch.
+        shape: what it stands between: N patches of Dv channels, and a language model of width D.
         hidden_size: width of what `encode` returns.
-        output_size: D, width of the language model's embeddings.
-        num_tokens: T, tokens per image.
 
     Raises:
         InputError: the settings cannot be built on so many patches.
     """
 
-    def __init__(
-        self,
-        config: Projector,
-        *,
-        num_patches: int,
-        feature_size: int,
-        hidden_size: int,
-        output_size: int,
-        num_tokens: int,
-    ) -> None:
+    def __init__(self, config: Projector, shape: ProjectorShape, *, hidden_size: int) -> None:
         super().__init__()
-        config.check_patches(num_patches)
+        config.check_patches(shape.num_patches)
         self.config = config
-        self.num_patches = num_patches
-        self.feature_size = feature_size
-        self.num_tokens = num_tokens
+        self.shape = shape
+        self.num_tokens = config.num_image_tokens(shape.num_patches)
         self.gradient_checkpointing = False
-        self.input_norm = nn.LayerNorm(feature_size).requires_grad_(False)
-        self.output = Linear(hidden_size, output_size)
+        self.input_norm = nn.LayerNorm(shape.feature_size).requires_grad_(False)
+        self.output = Linear(hidden_size, shape.output_size)
         nn.init.normal_(self.output.weight, std=INITIALIZER_STD)
         nn.init.zeros_(self.output.bias)
 
@@ -114,9 +104,10 @@ class ProjectorBase(nn.Module, ABC):
         return (tokens, attentions) if output_attentions else tokens
 
     def _check(self, features: Tensor) -> None:
-        if features.shape[1:] != (self.num_patches, self.feature_size):
+        expected = self.shape.num_patches, self.shape.feature_size
+        if features.shape[1:] != expected:
             raise InputError(
-                f"projector expects features [batch, {self.num_patches}, {self.feature_size}], "
+                f"projector expects features [batch, {expected[0]}, {expected[1]}], "
                 f"got {list(features.shape)}: they were made with another vision tower or image size"
             )
         if not len(features):
@@ -147,7 +138,7 @@ class ProjectorBase(nn.Module, ABC):
         Image tokens several times larger than the text's embeddings give a frozen language model exploding gradients
         in the first steps, from which training recovers late. This initialisation is this project's choice.
         """
-        features = torch.randn(16, self.num_patches, self.feature_size)  # the same numbers on every device
+        features = torch.randn(16, self.shape.num_patches, self.shape.feature_size)  # the same numbers on every device
         tokens = self(features.to(self.output.weight.device))
         self.output.weight *= token_rms / tokens.square().mean().sqrt()
 

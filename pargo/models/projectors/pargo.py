@@ -10,17 +10,18 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from pargo.config.projectors import PargoProjector
-from pargo.models.projectors.attention import (
+from pargo.config.projectors.pargo import PargoProjector
+from pargo.models.projectors.base import INITIALIZER_STD, Attentions, ProjectorBase, linear_flops
+from pargo.models.projectors.parts.attention import (
     LAYER_NORM_EPS,
     Attention,
     FeedForward,
     NeighbourAttention,
 )
-from pargo.models.projectors.base import INITIALIZER_STD, Attentions, ProjectorBase, linear_flops
-from pargo.models.projectors.groups import PatchGroups
-from pargo.models.projectors.products import attend, attend_groups, group_probabilities, probabilities
-from pargo.models.projectors.recompute import Recomputed
+from pargo.models.projectors.parts.groups import PatchGroups
+from pargo.models.projectors.parts.products import attend, attend_groups, group_probabilities, probabilities
+from pargo.models.projectors.parts.recompute import Recomputed
+from pargo.models.projectors.shape import ProjectorShape
 
 
 class ParGoLayer(nn.Module):
@@ -125,21 +126,14 @@ def _spread(weights: Tensor) -> Tensor:
 class ParGo(ProjectorBase):
     """Partial and global query tokens, in this order, through post-LN layers with cross-attention in every one."""
 
-    def __init__(self, config: PargoProjector, *, num_patches: int, feature_size: int, output_size: int) -> None:
-        super().__init__(
-            config,
-            num_patches=num_patches,
-            feature_size=feature_size,
-            hidden_size=config.hidden_size,
-            output_size=output_size,
-            num_tokens=config.num_tokens,
-        )
-        shape = (config.num_tokens, config.hidden_size)
-        self.query_tokens = nn.Parameter(torch.randn(shape) * INITIALIZER_STD)
-        self.position_embeddings = nn.Parameter(torch.randn(shape) * INITIALIZER_STD)
+    def __init__(self, config: PargoProjector, shape: ProjectorShape) -> None:
+        super().__init__(config, shape, hidden_size=config.hidden_size)
+        tokens = config.num_tokens, config.hidden_size
+        self.query_tokens = nn.Parameter(torch.randn(tokens) * INITIALIZER_STD)
+        self.position_embeddings = nn.Parameter(torch.randn(tokens) * INITIALIZER_STD)
         self.norm = nn.LayerNorm(config.hidden_size, eps=LAYER_NORM_EPS)
-        self.layers = nn.ModuleList(ParGoLayer(config, feature_size, span) for span in config.cascade_spans)
-        self.groups = PatchGroups(config, num_patches, config.num_partial_tokens)
+        self.layers = nn.ModuleList(ParGoLayer(config, shape.feature_size, span) for span in config.cascade_spans)
+        self.groups = PatchGroups(config, shape.num_patches, config.num_partial_tokens)
 
     def encode(self, features: Tensor, output_attentions: bool = False) -> tuple[Tensor, Attentions | None]:
         features = self.groups(features)
@@ -162,6 +156,6 @@ class ParGo(ProjectorBase):
 
     def flops(self, batch: int = 1) -> int:
         layers = sum(
-            layer.flops(batch, 1 if i == 0 else batch, self.num_patches) for i, layer in enumerate(self.layers)
+            layer.flops(batch, 1 if i == 0 else batch, self.shape.num_patches) for i, layer in enumerate(self.layers)
         )
         return layers + self.output_flops(batch)

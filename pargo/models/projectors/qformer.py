@@ -5,10 +5,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from pargo.config.projectors import QFormerProjector
-from pargo.models.projectors.attention import LAYER_NORM_EPS, Attention, FeedForward
+from pargo.config.projectors.qformer import QFormerProjector
 from pargo.models.projectors.base import INITIALIZER_STD, Attentions, ProjectorBase, linear_flops
-from pargo.models.projectors.recompute import Recomputed
+from pargo.models.projectors.parts.attention import LAYER_NORM_EPS, Attention, FeedForward
+from pargo.models.projectors.parts.recompute import Recomputed
+from pargo.models.projectors.shape import ProjectorShape
 
 
 class QFormerLayer(nn.Module):
@@ -47,19 +48,12 @@ class QFormerLayer(nn.Module):
 class QFormer(ProjectorBase):
     """Learnable queries without position embeddings; layers 0, n, 2n, ... have cross-attention (BLIP-2: n = 2)."""
 
-    def __init__(self, config: QFormerProjector, *, num_patches: int, feature_size: int, output_size: int) -> None:
-        super().__init__(
-            config,
-            num_patches=num_patches,
-            feature_size=feature_size,
-            hidden_size=config.hidden_size,
-            output_size=output_size,
-            num_tokens=config.num_tokens,
-        )
+    def __init__(self, config: QFormerProjector, shape: ProjectorShape) -> None:
+        super().__init__(config, shape, hidden_size=config.hidden_size)
         self.query_tokens = nn.Parameter(torch.randn(config.num_tokens, config.hidden_size) * INITIALIZER_STD)
         self.norm = nn.LayerNorm(config.hidden_size, eps=LAYER_NORM_EPS)
         self.layers = nn.ModuleList(
-            QFormerLayer(config, feature_size, has_cross_attention=index % config.cross_attention_interval == 0)
+            QFormerLayer(config, shape.feature_size, has_cross_attention=index % config.cross_attention_interval == 0)
             for index in range(config.num_layers)
         )
 
@@ -77,7 +71,7 @@ class QFormer(ProjectorBase):
 
     def flops(self, batch: int = 1) -> int:
         layers = sum(
-            layer.flops(batch, batch if index else 1, self.num_tokens, self.num_patches)
+            layer.flops(batch, batch if index else 1, self.num_tokens, self.shape.num_patches)
             for index, layer in enumerate(self.layers)
         )
         return layers + self.output_flops(batch)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from pargo.config.projectors import ResamplerProjector
+from pargo.config.projectors.resampler import ResamplerProjector
 from pargo.models.projectors.base import Attentions, ProjectorBase, linear_flops
-from pargo.models.projectors.products import attend, probabilities
+from pargo.models.projectors.parts.products import attend, probabilities
+from pargo.models.projectors.shape import ProjectorShape
 
 EXPANSION = 4  # of the feed-forward block
 
@@ -56,18 +57,11 @@ class ResamplerLayer(nn.Module):
 class Resampler(ProjectorBase):
     """Latents drawn from N(0, 1), as wide as the patches, through `num_layers` layers and a final LayerNorm."""
 
-    def __init__(self, config: ResamplerProjector, *, num_patches: int, feature_size: int, output_size: int) -> None:
-        super().__init__(
-            config,
-            num_patches=num_patches,
-            feature_size=feature_size,
-            hidden_size=feature_size,
-            output_size=output_size,
-            num_tokens=config.num_tokens,
-        )
-        self.latents = nn.Parameter(torch.randn(config.num_tokens, feature_size))
-        self.layers = nn.ModuleList(ResamplerLayer(config, feature_size) for _ in range(config.num_layers))
-        self.norm = nn.LayerNorm(feature_size)
+    def __init__(self, config: ResamplerProjector, shape: ProjectorShape) -> None:
+        super().__init__(config, shape, hidden_size=shape.feature_size)
+        self.latents = nn.Parameter(torch.randn(config.num_tokens, shape.feature_size))
+        self.layers = nn.ModuleList(ResamplerLayer(config, shape.feature_size) for _ in range(config.num_layers))
+        self.norm = nn.LayerNorm(shape.feature_size)
 
     def encode(self, features: Tensor, output_attentions: bool = False) -> tuple[Tensor, Attentions | None]:
         latents = self.latents.expand(len(features), -1, -1)
@@ -79,9 +73,11 @@ class Resampler(ProjectorBase):
 
     def _attentions(self, layers: list[Tensor]) -> Attentions:
         """Of the one softmax over patches and latents, the part on the latents and the part on the patches."""
-        cross, own = zip(*(weights.split([self.num_patches, self.num_tokens], 3) for weights in layers), strict=True)
+        cross, own = zip(
+            *(weights.split([self.shape.num_patches, self.num_tokens], 3) for weights in layers), strict=True
+        )
         return Attentions(own, cross)
 
     def flops(self, batch: int = 1) -> int:
-        layers = sum(layer.flops(batch, self.num_tokens, self.num_patches) for layer in self.layers)
+        layers = sum(layer.flops(batch, self.num_tokens, self.shape.num_patches) for layer in self.layers)
         return layers + self.output_flops(batch)

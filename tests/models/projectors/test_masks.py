@@ -10,8 +10,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pargo.models.projectors.groups import PatchGroups, window_order
-from pargo.models.projectors.neighbours import Neighbours, neighbour_mask
+from pargo.models.projectors.parts.groups import PatchGroups, window_order
+from pargo.models.projectors.parts.neighbours import Neighbours, neighbour_mask
 from tests.helpers.dense_pargo import cross_mask, self_mask
 from tests.helpers.model_builders import pargo_config, projector
 
@@ -110,7 +110,7 @@ def test_probabilities_are_positive_just_where_allowed(
 ):
     config = pargo_config(num_partial, num_global, num_layers, self_attention=variant, group_shape=group_shape)
     model = projector(config, num_patches=num_patches)
-    _, attentions = model(torch.randn(2, num_patches, model.feature_size), output_attentions=True)
+    _, attentions = model(torch.randn(2, num_patches, model.shape.feature_size), output_attentions=True)
     allowed = cross_mask(num_patches, num_partial, num_global, model.groups.order)
     assert allowed[:num_partial].sum() == (num_patches if num_partial else 0)
     for span, own, cross in zip(
@@ -127,6 +127,6 @@ def test_probabilities_are_positive_just_where_allowed(
 
 def test_windows_are_squares_of_the_image():
     model = projector(pargo_config(4, 0, 1, group_shape="window"), num_patches=36)
-    _, attentions = model(torch.randn(1, 36, model.feature_size), output_attentions=True)
+    _, attentions = model(torch.randn(1, 36, model.shape.feature_size), output_attentions=True)
     maps = (attentions.cross_attention[0][0, 0] > 0).view(4, isqrt(36), isqrt(36))
     assert maps[1].nonzero().tolist() == [[row, column] for row in range(3) for column in range(3, 6)]

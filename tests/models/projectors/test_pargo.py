@@ -7,9 +7,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pargo.models.projectors.neighbours import Neighbours, neighbour_mask
 from pargo.models.projectors.pargo import ParGo
-from pargo.models.projectors.products import attend, attend_groups
+from pargo.models.projectors.parts.neighbours import Neighbours, neighbour_mask
+from pargo.models.projectors.parts.products import attend, attend_groups
 from tests.helpers.dense_pargo import DenseParGo, cross_mask, self_mask
 from tests.helpers.model_builders import FEATURE_SIZE, NUM_PATCHES, pargo_config, projector
 
@@ -133,7 +133,7 @@ def test_attentions_equal_dense(variant):
 
 def changed_tokens(model: ParGo, patch: int) -> list[int]:
     model.double()  # so that no change is too small to see
-    features = torch.randn(1, model.num_patches, FEATURE_SIZE).double()
+    features = torch.randn(1, model.shape.num_patches, FEATURE_SIZE).double()
     other = features.clone()
     other[0, patch] = torch.randn(FEATURE_SIZE)
     with torch.no_grad():
@@ -144,7 +144,7 @@ def entitled_tokens(model: ParGo, patch: int) -> list[int]:
     """By the masks alone: who sees the patch, or later someone who saw it."""
     config = model.config
     num_partial = config.num_partial_tokens
-    sees = cross_mask(model.num_patches, num_partial, config.num_global_tokens, model.groups.order)[:, patch]
+    sees = cross_mask(model.shape.num_patches, num_partial, config.num_global_tokens, model.groups.order)[:, patch]
     knows = torch.zeros_like(sees)
     for layer, span in enumerate(config.cascade_spans[: len(model.layers)]):
         mask = self_mask(span, num_partial, config.num_global_tokens)

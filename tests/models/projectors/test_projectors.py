@@ -9,17 +9,16 @@ import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from pargo.config.projectors import (
-    CAbstractorProjector,
-    LinearProjector,
-    MLPProjector,
-    PargoProjector,
-    QFormerProjector,
-    ResamplerProjector,
-)
+from pargo.config.projectors import PROJECTORS
+from pargo.config.projectors.c_abstractor import CAbstractorProjector
+from pargo.config.projectors.linear import LinearProjector
+from pargo.config.projectors.mlp import MLPProjector
+from pargo.config.projectors.pargo import PargoProjector
+from pargo.config.projectors.qformer import QFormerProjector
+from pargo.config.projectors.resampler import ResamplerProjector
 from pargo.errors import InputError
-from pargo.models.projectors import PROJECTORS, build_projector
-from pargo.models.projectors.recompute import keep_all
+from pargo.models.projectors import ProjectorShape, build_projector
+from pargo.models.projectors.parts.recompute import keep_all
 from tests.helpers.model_builders import (
     FEATURE_SIZE,
     NUM_PATCHES,
@@ -32,29 +31,15 @@ from tests.helpers.model_builders import (
     qformer_config,
     resampler_config,
 )
+from tests.helpers.projector_cases import CASES, first_of_each
 
-CONFIGS = {
-    "pargo-cascade": (pargo_config(), 11),
-    "pargo-release": (pargo_config(self_attention="release"), 11),
-    "pargo-window": (pargo_config(4, 3, group_shape="window"), 7),
-    "pargo-partial-only": (pargo_config(4, 0), 4),
-    "pargo-global-only": (pargo_config(0, 4), 4),
-    "pargo-no-cascade": (pargo_config(cascade="full"), 11),
-    "qformer": (qformer_config(), 11),
-    "qformer-every-layer": (qformer_config(cross_attention_interval=1), 11),
-    "resampler": (resampler_config(), 7),
-    "linear": (linear_config(), 16),
-    "linear-window": (linear_config(adjacent_patches=4, group_shape="window"), 4),
-    "mlp": (mlp_config(), 4),
-    "mlp-window": (mlp_config(group_shape="window", window=(4, 1)), 4),
-    "c_abstractor": (c_abstractor_config(), 4),
-}
-SHAPE = {"num_patches": NUM_PATCHES, "feature_size": FEATURE_SIZE, "output_size": OUTPUT_SIZE}
+SHAPE = ProjectorShape(NUM_PATCHES, FEATURE_SIZE, OUTPUT_SIZE)
+PAPER = ProjectorShape(num_patches=576, feature_size=1024, output_size=4096)
 
 
-@pytest.fixture(params=CONFIGS)
+@pytest.fixture(params=CASES)
 def case(request):
-    return CONFIGS[request.param]
+    return CASES[request.param]
 
 
 def features(batch: int = 3) -> torch.Tensor:
@@ -62,7 +47,7 @@ def features(batch: int = 3) -> torch.Tensor:
 
 
 def test_every_projector_is_here():
-    assert {config.name for config, _ in CONFIGS.values()} == set(PROJECTORS)
+    assert {config.name for config, _ in CASES.values()} == set(PROJECTORS.names)
 
 
 def test_shape_and_token_count(case):
@@ -143,7 +128,7 @@ POSITIONS = 576 * 1024
 )
 def test_parameter_counts_at_the_papers_size(config, parameters, millions, tokens):
     with torch.device("meta"):
-        model = build_projector(config, num_patches=576, feature_size=1024, output_size=4096)
+        model = build_projector(config, PAPER)
     assert model.num_parameters == parameters
     assert model.num_tokens == tokens
     if millions is not None:
@@ -166,7 +151,7 @@ def test_pargo_at_the_size_of_the_release():
         self_attention="release",
     )
     with torch.device("meta"):
-        model = build_projector(config, num_patches=576, feature_size=1024, output_size=4096)
+        model = build_projector(config, PAPER)
     attention = 2 * (512 * 512 + 512) + 2 * 512
     layer = attention + 2 * (512 * 512 + 512) + attention + 2 * (1024 * 512 + 512)
     layer += 2 * 512 * 2048 + 2048 + 512 + 2 * 512
@@ -197,7 +182,7 @@ def test_half_features_and_bf16_parameters(case):
 
 
 def test_every_parameter_gets_a_gradient_and_starts_in_float32(case):
-    model = build_projector(case[0], **SHAPE)
+    model = build_projector(case[0], SHAPE)
     model(features()).square().sum().backward()
     for name, parameter in model.named_parameters():
         assert parameter.dtype == torch.float32
@@ -257,13 +242,13 @@ def test_backward_twice(case):
         torch.testing.assert_close(parameter.grad, 2 * gradient)
 
 
-COMPILED = ["pargo-cascade", "pargo-release", "pargo-window", "qformer", "resampler", "mlp", "c_abstractor"]
+COMPILED = sorted({*first_of_each().values(), "pargo-release", "pargo-window"})
 
 
 @pytest.mark.parametrize("name", COMPILED)
 def test_compiles_as_one_graph_in_bfloat16(name):
     torch._dynamo.reset()
-    model = projector(CONFIGS[name][0]).bfloat16()
+    model = projector(CASES[name][0]).bfloat16()
     batch = features().bfloat16()
     compiled = torch.compile(model, backend="aot_eager", fullgraph=True)
     torch.testing.assert_close(compiled(batch), model(batch), atol=0.05, rtol=0.05)
@@ -271,7 +256,7 @@ def test_compiles_as_one_graph_in_bfloat16(name):
 
 def test_compiles_as_one_graph_with_checkpointing():
     torch._dynamo.reset()
-    model = projector(CONFIGS["pargo-cascade"][0])
+    model = projector(CASES["pargo-cascade"][0])
     model.gradient_checkpointing = True
     compiled, batch = torch.compile(model, backend="aot_eager", fullgraph=True), features()
     for ours, reference in zip(gradients(model, batch, compiled), gradients(model, batch), strict=True):
@@ -281,7 +266,7 @@ def test_compiles_as_one_graph_with_checkpointing():
 @pytest.mark.parametrize("name", COMPILED)
 def test_compiles_as_one_graph(name):
     torch._dynamo.reset()
-    model = projector(CONFIGS[name][0])
+    model = projector(CASES[name][0])
     batch = features()
     # "aot_eager" traces forward and backward without a C++ compiler
     compiled = torch.compile(model, backend="aot_eager", fullgraph=True)
@@ -292,7 +277,7 @@ def test_compiles_as_one_graph(name):
 
 
 def test_initialisation(case):
-    model = build_projector(case[0], num_patches=NUM_PATCHES, feature_size=FEATURE_SIZE, output_size=512)
+    model = build_projector(case[0], ProjectorShape(NUM_PATCHES, FEATURE_SIZE, 512))
     assert abs(model.output.weight.std().item() - 0.02) < 0.002
     assert (model.output.bias == 0).all()
     if hasattr(model, "query_tokens"):
@@ -378,8 +363,8 @@ def test_large_half_features_are_taken(case):
 
 
 def test_unknown_name_lists_the_choices():
-    with pytest.raises(ValueError, match="'conv' is not known; choices: " + ", ".join(sorted(PROJECTORS))):
-        build_projector(SimpleNamespace(name="conv"), **SHAPE)
+    with pytest.raises(ValueError, match="unknown projector 'conv'; choices: " + ", ".join(PROJECTORS.names)):
+        build_projector(SimpleNamespace(name="conv"), SHAPE)
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from pargo.models.projectors.linear import GeluLinear, Linear
+from pargo.models.projectors.parts.kernels import GeluLinear, Linear
 
 ROUNDING = {"rtol": 2**-6, "atol": 2**-8}  # of bfloat16: strided inputs are added up in another order
 KINDS = {Linear: lambda x: x, GeluLinear: F.gelu}

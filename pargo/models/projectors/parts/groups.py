@@ -7,7 +7,7 @@ from math import isqrt
 import torch
 from torch import Tensor, nn
 
-from pargo.config.projectors import Grouping
+from pargo.config.projectors._grouping import Grouping
 
 
 def window_order(num_patches: int, window: tuple[int, int]) -> Tensor:

@@ -6,10 +6,10 @@ import torch
 from torch import Tensor, nn
 
 from pargo.models.projectors.base import linear_flops
-from pargo.models.projectors.linear import GeluLinear, Linear
-from pargo.models.projectors.neighbours import Neighbours, neighbour_mask
-from pargo.models.projectors.products import attend, probabilities
-from pargo.models.projectors.recompute import Recomputed
+from pargo.models.projectors.parts.kernels import GeluLinear, Linear
+from pargo.models.projectors.parts.neighbours import Neighbours, neighbour_mask
+from pargo.models.projectors.parts.products import attend, probabilities
+from pargo.models.projectors.parts.recompute import Recomputed
 
 LAYER_NORM_EPS = 1e-12
 

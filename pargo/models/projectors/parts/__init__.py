@@ -1,0 +1,1 @@
+"""What projectors are built of, and share."""
