@@ -5,12 +5,12 @@ from __future__ import annotations
 import difflib
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field, ValidationError, model_validator
 
 from pargo.config.base import Name, Settings
-from pargo.config.benchmarks import Benchmark
+from pargo.config.benchmarks import BENCHMARKS, BenchmarkSettings
 from pargo.config.captions import Captions
 from pargo.config.dataset import Dataset
 from pargo.config.generation import Generation
@@ -19,11 +19,19 @@ from pargo.config.projectors import Projector, image_tokens
 from pargo.config.quality import Quality
 from pargo.config.report import Report
 from pargo.config.selection import Selection
-from pargo.config.sources import Source
+from pargo.config.sources import SOURCES, SourceSettings
+from pargo.config.sources.mini_mme import MiniMMESource
+from pargo.config.sources.official import OfficialSource
+from pargo.config.sources.scenes import ScenesSource
 from pargo.config.training import Finetune, Pretrain
 from pargo.config.words import expected
 from pargo.config.yaml_file import kind_of, read_yaml, written
 from pargo.errors import ConfigError, InputError
+
+if TYPE_CHECKING:
+    AnyBenchmark, AnySource = BenchmarkSettings, SourceSettings
+else:
+    AnyBenchmark, AnySource = BENCHMARKS.union, SOURCES.union
 
 
 class Experiment(Settings):
@@ -40,7 +48,7 @@ class Config(Settings):
 
     name: Name
     seeds: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)] = (0,)
-    sources: dict[Name, Source]
+    sources: dict[Name, AnySource]
     vision: Vision
     language: Language
     projectors: dict[Name, Projector] = Field({}, description="an arm may name one of these as its projector")
@@ -48,7 +56,7 @@ class Config(Settings):
     selection: Selection = Selection()
     captions: Captions = Captions()
     quality: Quality = Quality()
-    benchmarks: Annotated[dict[Name, Benchmark], Field(min_length=1)]
+    benchmarks: Annotated[dict[Name, AnyBenchmark], Field(min_length=1)]
     arms: dict[Name, Experiment] = Field(min_length=1, description="in the file: named differences from `base`")
     report: Report
 
@@ -76,7 +84,7 @@ class Config(Settings):
                 )
         for name, benchmark in self.benchmarks.items():
             source = self.sources[benchmark.source]
-            if source.kind == "official" and source.benchmark != benchmark.kind:
+            if isinstance(source, OfficialSource) and source.benchmark != benchmark.kind:
                 raise ValueError(
                     f"benchmarks.{name}.source: {benchmark.source!r} holds {source.benchmark}, not {benchmark.kind}"
                 )
@@ -87,10 +95,10 @@ class Config(Settings):
                         "too: the benchmark would hold training images"
                     )
         for source in self.sources.values():
-            if source.kind != "mini_mme":
+            if not isinstance(source, MiniMMESource):
                 continue
             for other in self.sources.values():
-                if other.kind == "scenes" and other.seed == source.seed:
+                if isinstance(other, ScenesSource) and other.seed == source.seed:
                     raise ValueError(
                         f"sources: seed {source.seed} is shared by a scenes and a mini_mme source: the benchmark "
                         "would hold training images; give it another seed"

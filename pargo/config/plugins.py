@@ -11,11 +11,14 @@ is made for a whole `Config` alone.
 from __future__ import annotations
 
 import importlib
+import json
 import pkgutil
+from collections import Counter
 from functools import cached_property
+from pathlib import Path
 from typing import Annotated, Any, Generic, TypeVar, Union, get_args
 
-from pydantic import BeforeValidator, Field, SerializeAsAny
+from pydantic import BeforeValidator, Field, SerializeAsAny, ValidationInfo
 
 from pargo.config.base import Settings
 from pargo.errors import PargoError
@@ -38,9 +41,18 @@ class Kind(Generic[Base]):
 
     @cached_property
     def names(self) -> tuple[str, ...]:
-        """Names of all plug-ins, sorted."""
-        found = pkgutil.iter_modules(importlib.import_module(self.package).__path__)
-        return tuple(sorted(module.name for module in found if not module.name.startswith("_")))
+        """Names of all plug-ins, sorted.
+
+        Raises:
+            PargoError: two files claim one name, `x.py` and `x/__init__.py`, of which Python sees one alone.
+        """
+        folders = importlib.import_module(self.package).__path__
+        files = [path for folder in folders for path in (*Path(folder).glob("*.py"), *Path(folder).glob("*/__init__.py"))]
+        claims = Counter(path.parent.name if path.stem == "__init__" else path.stem for path in files)
+        names = {module.name for module in pkgutil.iter_modules(folders) if not module.name.startswith("_")}
+        if twice := sorted(name for name in names if claims[name] > 1):
+            raise PargoError(f"{self.package}: two plug-ins claim the name {twice[0]!r}, a file and a folder; remove one")
+        return tuple(sorted(names))
 
     def module(self, name: str) -> str:
         """Dotted name of the module of a plug-in's settings; PargoError lists the choices."""
@@ -76,7 +88,7 @@ class Kind(Generic[Base]):
     def _tags(self, settings: type[Settings]) -> tuple[Any, ...]:
         return get_args(settings.model_fields[self.tag].annotation)
 
-    def parse(self, value: Any) -> Any:
+    def parse(self, value: Any, info: ValidationInfo) -> Any:
         """A mapping as the settings of the plug-in that it names; anything else as it is, for pydantic to judge.
 
         Raises:
@@ -85,9 +97,12 @@ class Kind(Generic[Base]):
         if not isinstance(value, dict) or not isinstance(value.get(self.tag), str):
             return value
         try:
-            return self.settings(value[self.tag]).model_validate(value)
+            settings = self.settings(value[self.tag])
         except PargoError as error:
             raise ValueError(str(error)) from None
+        if info.mode == "json":  # whose lists are tuples, also to strict settings
+            return settings.model_validate_json(json.dumps(value))
+        return settings.model_validate(value)
 
     @property
     def chosen(self) -> Any:

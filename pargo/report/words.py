@@ -15,15 +15,6 @@ TASKS = {
     "OCR": "OCR",
     "yes_no": "Yes or no",
 }
-BENCHMARKS = {
-    "mme": "MME",
-    "mini_mme": "mini-MME",
-    "mmbench": "MMBench",
-    "seedbench": "SEED-Bench",
-    "mmvet": "MM-Vet",
-    "pope": "POPE",
-    "easy_vqa": "easy-VQA",
-}
 PROJECTORS = {"qformer": "Q-Former", "resampler": "Perceiver Resampler", "c_abstractor": "C-Abstractor"}
 
 
@@ -39,9 +30,9 @@ def task(name: str) -> str:
 
 def benchmark(settings: ReportSettings, name: str) -> str:
     """`mini-MME`, and with its own name in brackets where a config has several of a kind."""
-    kind = settings.benchmarks[name].kind
-    same = sum(other.kind == kind for other in settings.benchmarks.values())
-    return BENCHMARKS.get(kind, in_words(kind)) + (f" ({in_words(name)})" if same > 1 else "")
+    own = settings.benchmarks[name]
+    same = sum(other.kind == own.kind for other in settings.benchmarks.values())
+    return own.title + (f" ({in_words(name)})" if same > 1 else "")
 
 
 def projectors(settings: ReportSettings) -> dict[str, str]:

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 from test_shards import png
 
-from pargo.config.sources import ConversationsSource
+from pargo.config.sources.conversations import ConversationsSource
 from pargo.data.importers.conversations import import_conversations
 from pargo.data.shards import Shards
 

@@ -13,10 +13,11 @@ from pargo.captions.engines import caption_modules
 from pargo.code import import_closure
 from pargo.config import stages
 from pargo.config.base import canonical_json
+from pargo.config.benchmarks import BENCHMARKS
 from pargo.config.experiment import parse_config
 from pargo.config.sources import files as source_files
 from pargo.data.download import listing
-from pargo.data.download import modules as download_modules
+from pargo.data.download import source_modules
 from pargo.data.versions import not_fetched
 from pargo.errors import ConfigError
 from pargo.files import sha256_text
@@ -174,6 +175,18 @@ def image_directories(stage, arm):
 def tower_directories(stage, arm):
     """The vision tower's weights, likewise."""
     return [] if stores_features(stage, arm) else [layout.source(experiment.vision.source)]
+
+
+def download_code(wildcards):
+    """Source files of a download: those of its own kind of source alone."""
+    chosen = stages.download(experiment, wildcards.source)
+    return code(*source_modules(chosen["source"], chosen["pin"]))
+
+
+def report_code(module):
+    """Source files of a stage of the report: of benchmarks the settings of those that it shows, with their titles."""
+    kinds = sorted({benchmark.kind for benchmark in experiment.benchmarks.values()})
+    return code(module, *(BENCHMARKS.module(kind) for kind in kinds))
 
 
 def answer_code(wildcards):

@@ -26,7 +26,7 @@ rule attention:
 
 rule report_tables:
     input:
-        code=code("pargo.report.tables"),
+        code=report_code("pargo.report.tables"),
         manifests=[manifest(path) for path in model_directories()],
         models=[contents(path) for path in model_directories()],
         scores=score_files(),
@@ -47,7 +47,7 @@ rule report_tables:
 
 rule report_figures:
     input:
-        code=code("pargo.report.figures"),
+        code=report_code("pargo.report.figures"),
         manifests=[manifest(path) for path in (*model_directories(), *attention_directories())],
         models=[contents(path) for path in model_directories()],
         attention=[contents(path) for path in attention_directories()],
@@ -95,7 +95,7 @@ rule report_captions:
 
 rule report_page:
     input:
-        code=code("pargo.report.page"),
+        code=report_code("pargo.report.page"),
         templates=templates(),
         manifests=[manifest(path) for path in sample_directories()],
         samples=[contents(path) for path in sample_directories()],

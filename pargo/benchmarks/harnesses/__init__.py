@@ -9,9 +9,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pargo.benchmarks import load
 from pargo.benchmarks.harnesses import lmms_eval, vlmevalkit
 from pargo.benchmarks.harnesses.harness import Benchmark
+from pargo.benchmarks.parts import load_answers, load_results
 from pargo.benchmarks.records import PREDICTIONS, Answered, read_predictions
 from pargo.errors import PargoError
 
@@ -61,7 +61,7 @@ def harness_record(
     if len(inputs) == 1 and (inputs[0] / PREDICTIONS).is_file():
         answers = read_predictions(inputs[0] / PREDICTIONS)
     else:
-        answers = load(kind, "results").read(inputs, parser=record["parser"], partial=partial)
+        answers = load_results(kind).read(inputs, parser=record["parser"], partial=partial)
     return compare(harness, answers, record)
 
 
@@ -94,7 +94,7 @@ def compare(harness: str, answers: Sequence[Answered], record: Mapping[str, Any]
 
 def _read_otherwise(benchmark: Benchmark, answers: Sequence[Answered], kind: str, parser: str) -> dict[str, Any]:
     assert benchmark.read
-    parse = load(kind, "answers").parse
+    parse = load_answers(kind).parse
     found = []
     for answer in answers:
         theirs, ours, label = benchmark.read(answer), parse(answer.answer, answer, parser), answer.label

@@ -16,7 +16,7 @@ from typing import Any
 
 from PIL import Image
 
-from pargo.config.sources import ConversationsSource
+from pargo.config.sources.conversations import ConversationsSource
 from pargo.data.importers.entries import EntryError, read_entries, short
 from pargo.data.importers.references import EXTENSIONS, Reference
 from pargo.data.importers.samples import is_known, normalise

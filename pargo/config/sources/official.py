@@ -1,0 +1,49 @@
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field, field_validator
+
+from pargo.config.benchmarks import BENCHMARKS, part
+from pargo.config.parts import defined_in
+from pargo.config.sources import LocalSource, Paths
+from pargo.errors import PargoError
+
+IMPORT = "import_files"  # of a benchmark's `dataset`
+
+
+class OfficialSource(LocalSource):
+    """Official files of a benchmark, as its owner or the hub lays them out."""
+
+    kind: Literal["official"]
+    benchmark: str = Field(description="kind of a benchmark that has official files")
+    files: Paths = Field(
+        description="files, zips or folders; relative to the project"
+    )
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        return self.files
+
+    @property
+    def known_images(self) -> int | None:
+        size = BENCHMARKS.settings(self.benchmark).size
+        return size.images if size else super().known_images
+
+    def modules(self, pin: Any = None) -> tuple[str, ...]:
+        return *super().modules(), part(self.benchmark, "dataset")
+
+    @field_validator("benchmark")
+    @classmethod
+    def _has_official_files(cls, benchmark: str) -> str:
+        if benchmark not in BENCHMARKS.names or not has_official_files(benchmark):
+            choices = ", ".join(name for name in BENCHMARKS.names if has_official_files(name))
+            raise ValueError(f"{benchmark!r} is not valid; choices: {choices}")
+        return benchmark
+
+
+def has_official_files(benchmark: str) -> bool:
+    """Whether a benchmark can be imported from files as its owner lays them out."""
+    settings = BENCHMARKS.settings(benchmark)
+    shared = settings.package not in ("", benchmark)  # another benchmark's files
+    return not shared and IMPORT in (defined_in(part(benchmark, "dataset")) or ())
