@@ -8,8 +8,8 @@
 | `results.py` | official result files, written from predictions (`write`) and read (`read`) |
 | `score.py` | the official rule as pure functions |
 
-`parts.py` has a protocol for each. They are loaded by name, and a job's source files are those of its own benchmark: a change of one benchmark reruns that
-one alone, and a change of a score does not make the models answer again.
+`parts.py` has a protocol for each. They are loaded by name, and a job's source files are those of its own benchmark: a
+change of one benchmark reruns that one alone, and a change of a score does not make the models answer again.
 """
 
 from __future__ import annotations

@@ -29,9 +29,11 @@ from pargo.config.yaml_file import kind_of, read_yaml, written
 from pargo.errors import ConfigError, InputError
 
 if TYPE_CHECKING:
-    AnyBenchmark, AnySource = BenchmarkSettings, SourceSettings
+    AnyBenchmark = BenchmarkSettings
+    AnySource = SourceSettings
 else:
-    AnyBenchmark, AnySource = BENCHMARKS.union, SOURCES.union
+    AnyBenchmark = BENCHMARKS.union
+    AnySource = SOURCES.union
 
 
 class Experiment(Settings):
@@ -110,8 +112,11 @@ class Config(Settings):
         """What some job reads: not a source that merely stands by."""
         stages = [train for arm in self.arms.values() for train in (arm.pretrain, arm.finetune)]
         datasets = {name for train in stages for name in train.mixture}
-        parts = [*(self.datasets[name] for name in datasets), *self.benchmarks.values()]
-        return {self.vision.source, self.language.source, *(part.source for part in parts)}
+        images = [
+            *(self.datasets[name].source for name in datasets),
+            *(part.source for part in self.benchmarks.values()),
+        ]
+        return {self.vision.source, self.language.source, *images}
 
     def _check_projector(self, where: str, projector: Projector) -> None:
         try:

@@ -46,12 +46,12 @@ class Kind(Generic[Base]):
         Raises:
             PargoError: two files claim one name, `x.py` and `x/__init__.py`, of which Python sees one alone.
         """
-        folders = importlib.import_module(self.package).__path__
-        files = [path for folder in folders for path in (*Path(folder).glob("*.py"), *Path(folder).glob("*/__init__.py"))]
-        claims = Counter(path.parent.name if path.stem == "__init__" else path.stem for path in files)
-        names = {module.name for module in pkgutil.iter_modules(folders) if not module.name.startswith("_")}
+        folders = [Path(folder) for folder in importlib.import_module(self.package).__path__]
+        found = [path for folder in folders for path in (*folder.glob("*.py"), *folder.glob("*/__init__.py"))]
+        claims = Counter(path.parent.name if path.stem == "__init__" else path.stem for path in found)
+        names = {module.name for module in pkgutil.iter_modules(map(str, folders)) if not module.name.startswith("_")}
         if twice := sorted(name for name in names if claims[name] > 1):
-            raise PargoError(f"{self.package}: two plug-ins claim the name {twice[0]!r}, a file and a folder; remove one")
+            raise PargoError(f"{self.package}: a file and a folder both claim the name {twice[0]!r}")
         return tuple(sorted(names))
 
     def module(self, name: str) -> str:

@@ -75,7 +75,7 @@ class Wheel(Version):
     version: str
     sha256: Sha256
     size: Positive
-    importer: str = Field(description="module of `pargo.data.importers` with `import_wheel`")
+    importer: str = Field(description="a module of `pargo.data.wheels`")
     # no setting of the import, which reads them in the files: changes of it repeat nothing
     shape: LanguageShape | None = Field(None, exclude=True, description="of a language model, for `pargo plan`")
 

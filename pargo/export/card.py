@@ -18,7 +18,7 @@ from pargo.layout import Layout, ModelPlace, manifest_path
 from pargo.machine import git_commit, versions
 from pargo.manifest import RUN_RECORD, read_provenance
 from pargo.report.provenance import follow
-from pargo.report.words import BENCHMARKS, in_words, projector_in_words, task
+from pargo.report.words import benchmark_title, in_words, projector_in_words, task
 
 
 class Agreement(NamedTuple):
@@ -63,7 +63,7 @@ def rows_of(model: Path) -> list[Row]:
 
 def _rows(path: Path) -> Iterator[Row]:
     score = read_json(path)
-    name = BENCHMARKS.get(score["benchmark"], in_words(score["benchmark"]))
+    name = benchmark_title(score["benchmark"])
     if path.stem != score["benchmark"]:  # one of several of its kind
         name = f"{name} ({in_words(path.stem)})"
     headline = score["headline"]

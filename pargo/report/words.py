@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
+from pargo.config.benchmarks import BENCHMARKS
 from pargo.config.projectors import PargoProjector, Projector
 from pargo.report.settings import ReportSettings
 
@@ -26,6 +27,11 @@ def in_words(name: str) -> str:
 
 def task(name: str) -> str:
     return TASKS.get(name, in_words(name))
+
+
+def benchmark_title(kind: str) -> str:
+    """`mini-MME` of `mini_mme`."""
+    return BENCHMARKS.settings(kind).title
 
 
 def benchmark(settings: ReportSettings, name: str) -> str:

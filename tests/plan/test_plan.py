@@ -17,8 +17,8 @@ from pargo.code import ROOT
 from pargo.config.base import canonical_json
 from pargo.config.experiment import load_config
 from pargo.config.jobs import Jobs, load_jobs
+from pargo.config.language_shape import LanguageShape
 from pargo.config.models import Adapter, Vision
-from pargo.config.sources import LanguageShape
 from pargo.config.stages import download, finetune
 from pargo.data.random_models import write_random_language
 from pargo.data.versions import wheel
@@ -27,7 +27,7 @@ from pargo.layout import Layout
 from pargo.models.language import add_lora
 from pargo.models.vision import VisionTower, vision_config
 from pargo.plan.flops import LanguageCost, make_projector, tower_flops
-from pargo.plan.jobs import BENCHMARKS, Assumptions, Row, plan
+from pargo.plan.jobs import Assumptions, Row, plan
 from pargo.plan.show import render
 from pargo.plan.sizes import language_sizes
 
@@ -119,7 +119,7 @@ def test_the_papers_plan_has_every_stage_of_every_arm():
     evaluation = by_name["evaluate", "pargo"]
     assert evaluation.jobs == 3 * len(config.benchmarks)
     assert evaluation.work == f"{2 * 2374 + 2 * 4329 + 14232 + 218 + 9000:,} questions"
-    assert by_name["features", "seedbench test"].storage == BENCHMARKS["seedbench"][1] * 576 * 1024 * 2
+    assert by_name["features", "seedbench test"].storage == config.benchmarks["seedbench"].size.images * 576 * 1024 * 2
     unknown = "not stated: ocr_vqa_images"
     assert {row.basis for row in rows} == {"stated", "about", unknown, "not reckoned", "assumed"}
 

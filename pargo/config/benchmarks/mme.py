@@ -9,7 +9,7 @@ from pargo.config.benchmarks import BenchmarkSettings, Size
 
 class MME(BenchmarkSettings):
     title: ClassVar = "MME"
-    size: ClassVar[Size | None] = Size(questions=2374, images=1187, asked_tokens=40, answered_tokens=2)  # numbers: published
+    size: ClassVar[Size | None] = Size(questions=2374, images=1187, asked_tokens=40, answered_tokens=2)  # published
     needs: ClassVar = {"results": ("check_complete",)}
     leads: ClassVar = True
     whole: ClassVar = True

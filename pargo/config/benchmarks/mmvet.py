@@ -10,7 +10,7 @@ from pargo.config.judge import Judge
 
 class MMVet(BenchmarkSettings):
     title: ClassVar = "MM-Vet"
-    size: ClassVar = Size(questions=218, images=200, asked_tokens=30, answered_tokens=120)  # numbers: published
+    size: ClassVar = Size(questions=218, images=200, asked_tokens=30, answered_tokens=120)  # published
     needs: ClassVar = {"results": ("add_grades",)}
 
     kind: Literal["mmvet"]

@@ -7,7 +7,7 @@ from pargo.config.benchmarks import BenchmarkSettings, Size
 
 class POPE(BenchmarkSettings):
     title: ClassVar = "POPE"
-    size: ClassVar = Size(questions=9000, images=500, asked_tokens=25, answered_tokens=2)  # numbers: published
+    size: ClassVar = Size(questions=9000, images=500, asked_tokens=25, answered_tokens=2)  # published
 
     kind: Literal["pope"]
     split: Literal["test"] = "test"

@@ -7,7 +7,6 @@ from pydantic import Field, field_validator
 from pargo.config.benchmarks import BENCHMARKS, part
 from pargo.config.parts import defined_in
 from pargo.config.sources import LocalSource, Paths
-from pargo.errors import PargoError
 
 IMPORT = "import_files"  # of a benchmark's `dataset`
 
@@ -17,9 +16,7 @@ class OfficialSource(LocalSource):
 
     kind: Literal["official"]
     benchmark: str = Field(description="kind of a benchmark that has official files")
-    files: Paths = Field(
-        description="files, zips or folders; relative to the project"
-    )
+    files: Paths = Field(description="files, zips or folders; relative to the project")
 
     @property
     def inputs(self) -> tuple[str, ...]:

@@ -20,4 +20,4 @@ class WheelSource(SourceSettings):
 
 def importer(name: str) -> str:
     """Dotted name of the module with the importer that a row of the version table names."""
-    return f"pargo.data.importers.{name}"
+    return f"pargo.data.wheels.{name}"

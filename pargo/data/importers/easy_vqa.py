@@ -11,18 +11,12 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
-from pargo.config.sources.wheel import WheelSource
 from pargo.data.shards import ShardWriter
 from pargo.errors import PargoError
 from pargo.progress import track
 
 SHAPES = ("circle", "rectangle", "triangle")
 COLORS = ("black", "blue", "brown", "gray", "green", "red", "teal", "yellow")
-
-
-def import_wheel(source: WheelSource, files: Path, directory: Path) -> None:
-    """As `import_easy_vqa`."""
-    import_easy_vqa(files, directory, source.max_images)
 
 
 def import_easy_vqa(files: Path, output: Path, max_images: int | None = None) -> None:

@@ -26,16 +26,10 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
-from pargo.config.sources.wheel import WheelSource
 from pargo.data.importers.gguf_settings import ROPE_TENSORS, carry_over, check_settings
 from pargo.data.importers.language import save_language_model
 from pargo.errors import InputError, PargoError
 from pargo.models.weights import check_loading_info
-
-
-def import_wheel(source: WheelSource, files: Path, directory: Path) -> None:
-    """As `import_gguf`; a wheel's settings say nothing about a language model."""
-    import_gguf(files, directory)
 
 
 def import_gguf(files: Path, output: Path) -> None:

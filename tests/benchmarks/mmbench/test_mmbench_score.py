@@ -32,7 +32,7 @@ from pargo.benchmarks.mmbench.score import PARSERS
 from pargo.benchmarks.mmbench.tables import read_table
 from pargo.benchmarks.records import Answered, Question
 from pargo.benchmarks.score import score_answers, score_files, to_json
-from pargo.config.benchmarks import MMBench
+from pargo.config.benchmarks.mmbench import MMBench
 from pargo.errors import PargoError
 
 SMALL = {"ocr": ("FP-S", 4), "image_scene": ("CP", 3)}

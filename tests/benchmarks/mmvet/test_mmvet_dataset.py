@@ -12,7 +12,7 @@ from mmvet_files import make_meta, write_json
 from PIL import Image
 
 from pargo.benchmarks.mmvet.dataset import import_files, read_questions
-from pargo.config.benchmarks import MMVet
+from pargo.config.benchmarks.mmvet import MMVet
 from pargo.data.images import open_images
 from pargo.errors import PargoError
 

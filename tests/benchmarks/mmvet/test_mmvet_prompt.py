@@ -10,7 +10,7 @@ from tiny_tokenizers import family, spell
 from pargo.benchmarks.mmvet.judge_prompt import PROMPT, PROMPT_VERSION, Prompt, parse_grade, read_prompt
 from pargo.benchmarks.mmvet.prompt import PRESETS
 from pargo.benchmarks.records import Question
-from pargo.config.benchmarks import MMVet
+from pargo.config.benchmarks.mmvet import MMVet
 from pargo.errors import PargoError
 from pargo.files import sha256_text
 

@@ -14,7 +14,7 @@ from pargo.benchmarks.records import Question
 from pargo.benchmarks.seedbench import dataset
 from pargo.benchmarks.seedbench.dataset import HUB_DIMENSIONS, import_files, read_questions
 from pargo.benchmarks.seedbench.prompt import PRESETS
-from pargo.config.benchmarks import SEEDBench
+from pargo.config.benchmarks.seedbench import SEEDBench
 from pargo.data.images import open_images
 from pargo.errors import PargoError
 

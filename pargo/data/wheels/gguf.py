@@ -1,0 +1,8 @@
+from pathlib import Path
+
+from pargo.config.sources.wheel import WheelSource
+from pargo.data.importers.gguf import import_gguf
+
+
+def import_wheel(source: WheelSource, files: Path, directory: Path) -> None:
+    import_gguf(files, directory)
