@@ -85,7 +85,11 @@ def test_every_config_is_valid_and_named_like_its_file(path: Path) -> None:
             "projectors.pargo.name: 'perceiver' is not valid; choices: pargo, qformer, resampler, linear, mlp, "
             "c_abstractor",
         ),
-        ("sources/scenes/kind", "wheels", "sources.scenes.kind: 'wheels' is not valid; choices: wheel, scenes"),
+        (
+            "sources/scenes/kind",
+            "wheels",
+            "sources.scenes.kind: 'wheels' is not valid; choices: conversations, image_shards",
+        ),
         (
             "datasets/leak",
             {"source": "mini_mme", "split": "test"},

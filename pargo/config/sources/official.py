@@ -33,14 +33,17 @@ class OfficialSource(LocalSource):
     @field_validator("benchmark")
     @classmethod
     def _has_official_files(cls, benchmark: str) -> str:
-        if benchmark not in BENCHMARKS.names or not has_official_files(benchmark):
-            choices = ", ".join(name for name in BENCHMARKS.names if has_official_files(name))
-            raise ValueError(f"{benchmark!r} is not valid; choices: {choices}")
+        if benchmark not in (choices := official_benchmarks()):
+            raise ValueError(f"{benchmark!r} is not valid; choices: {', '.join(choices)}")
         return benchmark
 
 
-def has_official_files(benchmark: str) -> bool:
-    """Whether a benchmark can be imported from files as its owner lays them out."""
-    settings = BENCHMARKS.settings(benchmark)
-    shared = settings.package not in ("", benchmark)  # another benchmark's files
-    return not shared and IMPORT in (defined_in(part(benchmark, "dataset")) or ())
+def official_benchmarks() -> tuple[str, ...]:
+    """Benchmarks that can be imported from files as their owners lay them out."""
+    return tuple(name for name in BENCHMARKS.names if _has_import(name))
+
+
+def _has_import(benchmark: str) -> bool:
+    if BENCHMARKS.settings(benchmark).package not in ("", benchmark):
+        return False  # the files are another benchmark's
+    return IMPORT in (defined_in(part(benchmark, "dataset")) or ())
