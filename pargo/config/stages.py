@@ -33,9 +33,9 @@ def source_downloads(source: Source) -> dict[str, AnyDownload]:
 
 
 def check_sources(config: Config) -> None:
-    """Raise ConfigError when a source names a row that the version table does not have."""
-    for source in config.sources:
-        download(config, source)
+    """Raise ConfigError when a source names a row that the version table does not have, or an importer that is not."""
+    for name, source in config.sources.items():
+        source.modules(download(config, name)["pin"])
 
 
 def missing_files(config: Config, done: Callable[[str], bool]) -> dict[str, list[str]]:

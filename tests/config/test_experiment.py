@@ -88,7 +88,17 @@ def test_every_config_is_valid_and_named_like_its_file(path: Path) -> None:
         (
             "sources/scenes/kind",
             "wheels",
-            "sources.scenes.kind: 'wheels' is not valid; choices: conversations, image_shards",
+            "sources.scenes.kind: 'wheels' is not valid; choices: conversations, image_shards, language_model",
+        ),
+        (
+            "benchmarks/mini_mme/kind",
+            "mmme",
+            "benchmarks.mini_mme.kind: 'mmme' is not valid; choices: easy_vqa, mini_mme",
+        ),
+        (
+            "sources/files",
+            {"kind": "official", "benchmark": "easy_vqa", "files": ["x"]},
+            "sources.files.benchmark: 'easy_vqa' is not valid; choices: mmbench, mme, mmvet, pope, seedbench",
         ),
         (
             "datasets/leak",

@@ -10,11 +10,11 @@ from test_wheel import index, make_pin, make_wheel  # noqa: F401 - a fixture
 
 from pargo.config.base import canonical_json
 from pargo.config.experiment import load_config
+from pargo.config.sources.wheel import importers
 from pargo.config.stages import download as download_settings
 from pargo.data.download import DownloadSettings, run
 from pargo.data.shards import Shards
 from pargo.data.versions import Wheel, known_versions, wheel
-from pargo.data.wheels import importers
 from pargo.errors import PargoError
 from pargo.layout import manifest_path
 from pargo.manifest import verify

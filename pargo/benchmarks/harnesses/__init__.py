@@ -1,6 +1,7 @@
 """Figures that other harnesses would print for the same answers: `pargo score ... --as lmms-eval`.
 
-A module a harness; a benchmark that a harness has not is in no table here, and `check` says so. What they do is written anew, and compared with the real packages by `make bench-harnesses`.
+A module a harness; a benchmark that a harness has not is in no table here, and `check` says so. What they do is written
+anew, and compared with the real packages by `make bench-harnesses`.
 """
 
 from __future__ import annotations

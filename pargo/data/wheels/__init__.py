@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import importlib
-import pkgutil
 from pathlib import Path
 from typing import Protocol, cast
 
 from pargo.config.sources.wheel import WheelSource, importer
-from pargo.errors import PargoError
 
 
 class Importer(Protocol):
@@ -22,13 +20,6 @@ class Importer(Protocol):
         """
 
 
-def importers() -> list[str]:
-    """Names that a row of the version table may give as its `importer`."""
-    return sorted(module.name for module in pkgutil.iter_modules(__path__))
-
-
 def load_importer(name: str) -> Importer:
-    """The importer of this name; PargoError lists the choices."""
-    if name not in importers():
-        raise PargoError(f"unknown importer {name!r}; choices: {', '.join(importers())}")
+    """The importer of this name; ConfigError lists the choices."""
     return cast(Importer, importlib.import_module(importer(name)))
