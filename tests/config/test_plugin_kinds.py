@@ -34,7 +34,7 @@ PROTOCOLS = {
 NO_BENCHMARKS = {"harnesses"}  # packages beside the benchmarks'
 
 
-# All that are registered -------------------------------------------------------------------------------------------------
+# All that are registered ----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("kind", BENCHMARKS.names)
