@@ -121,6 +121,24 @@ def test_both_are_used_by_their_names_alone(copy: Path, config: Path) -> None:
         assert {Path(path).stem for path in own} <= {"__init__", plugin, "official"}
 
 
+def test_a_faulty_settings_file_stops_no_job_of_others(copy: Path, config: Path) -> None:
+    file = copy / "pargo/config/benchmarks/toy.py"
+    text = file.read_text()
+    file.write_text("this is no Python\n")
+    code = """
+from pargo.benchmarks.score import ScoreSettings
+from pargo.data.download import DownloadSettings
+source = '{"kind": "official", "benchmark": "pope", "files": ["x"]}'
+DownloadSettings.model_validate_json('{"id": "x", "source": %s}' % source)
+ScoreSettings.model_validate_json('{"benchmark": {"kind": "mme", "source": "x"}, "bootstrap_samples": 5}')
+"""
+    try:
+        done = run(copy, "-c", code)
+    finally:
+        file.write_text(text)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_the_command_line_takes_the_new_benchmark(copy: Path, config: Path) -> None:
     done = run(copy, "-m", "pargo", "config", "check", str(config))
     assert (done.returncode, done.stderr) == (0, "")
@@ -151,6 +169,18 @@ def test_the_command_line_takes_the_new_benchmark(copy: Path, config: Path) -> N
             "pargo.config.benchmarks.toy: Toy lacks `title`, what readers call the benchmark",
         ),
         (
+            "pargo/benchmarks/toy/results.py",
+            "",
+            "",
+            "benchmarks.toy: benchmark 'toy' has settings, but no module pargo.benchmarks.toy.results; expected it to",
+        ),
+        (
+            "pargo/data/makers/stripes.py",
+            "",
+            "",
+            "sources.stripes: source kind 'stripes' has settings, but no module pargo.data.makers.stripes; expected",
+        ),
+        (
             "pargo/data/makers/stripes.py",
             "def make(",
             "def made(",
@@ -164,7 +194,10 @@ def test_a_faulty_plugin_is_one_error_at_the_start(
     file = copy / path
     text = file.read_text()
     assert old in text
-    file.write_text(text.replace(old, new))
+    if old:
+        file.write_text(text.replace(old, new))
+    else:
+        file.unlink()
     try:
         done = run(copy, "-m", "pargo", "config", "check", str(config))
     finally:

@@ -23,11 +23,6 @@ from pargo.config.benchmarks import BENCHMARKS, part
 Part = Literal["answers", "dataset", "prompt", "results", "score"]
 
 
-def module(kind: str, name: Part) -> str:
-    """Name of a part's module, e.g. `pargo.benchmarks.mme.score`; PargoError lists the benchmarks."""
-    return part(kind, name)
-
-
 def answer_modules(kind: str) -> tuple[str, ...]:
     """Modules whose source decides how models answer a benchmark."""
     parts = (part(kind, name) for name in ("answers", "dataset", "prompt", "results"))
@@ -41,4 +36,4 @@ def score_modules(kind: str) -> tuple[str, ...]:
 
 def load(kind: str, name: Part) -> ModuleType:
     """The part of a benchmark as a module; `pargo.benchmarks.parts` has it typed."""
-    return importlib.import_module(module(kind, name))
+    return importlib.import_module(part(kind, name))

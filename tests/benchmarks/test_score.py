@@ -8,13 +8,13 @@ from typing import get_args
 
 import pytest
 
-from pargo.benchmarks import answer_modules, load, module, score_modules
+from pargo.benchmarks import answer_modules, load, score_modules
 from pargo.benchmarks.records import PREDICTIONS, Prediction, read_predictions, write_predictions
 from pargo.benchmarks.score import ScoreSettings, run, score_files
 from pargo.benchmarks.summary import groups_of, headline_groups, task_groups
 from pargo.code import import_closure
 from pargo.config.base import canonical_json
-from pargo.config.benchmarks import BENCHMARKS
+from pargo.config.benchmarks import BENCHMARKS, part
 from pargo.config.experiment import load_config
 from pargo.config.stages import score as stage_settings
 from pargo.errors import PargoError
@@ -152,7 +152,7 @@ def test_a_headline_is_the_sum_or_mean_of_tasks_or_pools_them(rule, expected):
 @pytest.mark.parametrize("kind", BENCHMARKS.names)
 def test_imports_neither_torch_nor_pandas_nor_images(kind):
     heavy = ("torch", "pandas", "pyarrow", "transformers", "matplotlib", "scipy", "openpyxl", "openai", "PIL")
-    parts = ", ".join([*score_modules(kind), module(kind, "results")])
+    parts = ", ".join([*score_modules(kind), part(kind, "results")])
     code = f"import sys, {parts}; print([name for name in {heavy} if name in sys.modules])"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "[]"

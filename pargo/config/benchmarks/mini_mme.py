@@ -1,3 +1,5 @@
+"""What a config can say of mini-MME."""
+
 from __future__ import annotations
 
 from typing import ClassVar, Literal

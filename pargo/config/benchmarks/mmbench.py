@@ -1,3 +1,5 @@
+"""What a config can say of MMBench."""
+
 from __future__ import annotations
 
 from typing import ClassVar, Literal

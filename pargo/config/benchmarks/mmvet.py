@@ -1,3 +1,5 @@
+"""What a config can say of MM-Vet."""
+
 from __future__ import annotations
 
 from typing import ClassVar, Literal

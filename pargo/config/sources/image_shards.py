@@ -1,3 +1,5 @@
+"""What a config can say of images in tar files."""
+
 from __future__ import annotations
 
 from typing import Annotated, ClassVar, Literal

@@ -1,3 +1,5 @@
+"""What a config can say of a language model."""
+
 from __future__ import annotations
 
 from typing import Literal

@@ -1,3 +1,5 @@
+"""What a config can say of the small benchmark of scenes."""
+
 from __future__ import annotations
 
 from typing import Literal

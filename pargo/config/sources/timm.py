@@ -1,3 +1,5 @@
+"""What a config can say of a vision tower."""
+
 from __future__ import annotations
 
 from typing import Literal

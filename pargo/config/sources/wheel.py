@@ -1,3 +1,5 @@
+"""What a config can say of a package of the Python index."""
+
 from __future__ import annotations
 
 from importlib.util import find_spec

@@ -1,3 +1,5 @@
+"""Makes `conversations`: shards from images and annotations."""
+
 from pargo.config.sources.conversations import ConversationsSource
 from pargo.data.importers.conversations import import_conversations
 from pargo.data.makers import Job

@@ -1,3 +1,5 @@
+"""Makes `image_shards`: an index of images in tar files, which stay where they are."""
+
 import tempfile
 from pathlib import Path
 

@@ -1,3 +1,5 @@
+"""Makes `language_model`: a transformers directory from a model in one of several forms."""
+
 from pathlib import Path
 
 from pargo.config.sources.language_model import LanguageModelSource

@@ -1,3 +1,5 @@
+"""Makes `mini_mme`: scenes in the official MME folder layout."""
+
 from pargo.config.sources.mini_mme import MiniMMESource
 from pargo.data.makers import Job
 from pargo.data.mini_mme import write_mini_mme

@@ -1,3 +1,5 @@
+"""Makes `official`: a benchmark from files as its owner lays them out, by the benchmark's own `dataset`."""
+
 from pathlib import Path
 
 from pargo.benchmarks.parts import load_official_files

@@ -1,3 +1,5 @@
+"""Makes `random_vision`: a small tower for tests."""
+
 from pargo.config.sources.random_vision import RandomVisionSource
 from pargo.data.makers import Job
 from pargo.data.random_models import write_random_vision

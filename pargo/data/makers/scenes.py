@@ -1,3 +1,5 @@
+"""Makes `scenes`: rendered scenes with annotations, as shards."""
+
 from pargo.config.sources.scenes import ScenesSource
 from pargo.data.makers import Job
 from pargo.data.scene_source import write_scenes

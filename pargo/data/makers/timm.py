@@ -1,3 +1,5 @@
+"""Makes `timm`: a vision tower from weights that timm publishes."""
+
 from pathlib import Path
 
 from pargo.config.sources.timm import TimmSource

@@ -1,3 +1,5 @@
+"""The wheel `easy-vqa`: its images and questions become shards."""
+
 from pathlib import Path
 
 from pargo.config.sources.wheel import WheelSource

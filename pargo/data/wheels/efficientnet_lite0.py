@@ -1,3 +1,5 @@
+"""A wheel with EfficientNet-Lite0: it becomes a vision tower."""
+
 from pathlib import Path
 
 from pargo.config.sources.wheel import WheelSource

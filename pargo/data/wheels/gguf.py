@@ -1,3 +1,5 @@
+"""A wheel with a `.gguf` file: it becomes a transformers directory."""
+
 from pathlib import Path
 
 from pargo.config.sources.wheel import WheelSource
