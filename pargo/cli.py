@@ -439,9 +439,9 @@ def score(
             raise UsageError("`score predictions` takes one directory, --settings and --output")
         _run("pargo.benchmarks.score", settings, predictions=inputs[0], output=output, grades=grades)
         return
-    from pargo.benchmarks import PACKAGES
+    from pargo.config.benchmarks import BENCHMARKS
 
-    choice("NAME", name, [*PACKAGES, "predictions"])
+    choice("NAME", name, [*BENCHMARKS.names, "predictions"])
     for path in inputs:
         existing("INPUT", path)
     if output is not None:

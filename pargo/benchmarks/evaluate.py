@@ -11,9 +11,10 @@ from pathlib import Path
 
 import torch
 
-from pargo.benchmarks import answer_modules, load
+from pargo.benchmarks import answer_modules
 from pargo.benchmarks.answering import answer_questions
-from pargo.benchmarks.prompts import find_preset
+from pargo.benchmarks.parts import is_decided, load_answers, load_dataset, load_ranking, load_results
+from pargo.benchmarks.prompts import find_preset, load_prompt
 from pargo.benchmarks.records import PREDICTIONS, Prediction, Question, write_predictions
 from pargo.benchmarks.saved import Answer, SavedAnswers
 from pargo.code import import_closure
@@ -72,7 +73,7 @@ def run(
         PargoError: a broken benchmark, features of other images, weights that do not fit, or a shard is missing.
     """
     benchmark, kind = settings.benchmark, settings.benchmark.kind
-    questions = load(kind, "dataset").read_questions(source, benchmark)
+    questions = load_dataset(kind).read_questions(source, benchmark)
     inputs = [language, model, source, features]
     if answers:
         found: dict[str, Answer] = {}
@@ -85,7 +86,7 @@ def run(
     predictions = _predictions(settings, source, questions, found)
     with publish(output, settings=settings, inputs=inputs, code=_code(settings)) as directory:
         write_predictions(directory / PREDICTIONS, predictions)
-        load(kind, "results").write(predictions, directory)
+        load_results(kind).write(predictions, directory)
 
 
 def answer(
@@ -101,7 +102,7 @@ def answer(
 
     Arguments and errors as of `run`.
     """
-    questions = load(settings.benchmark.kind, "dataset").read_questions(source, settings.benchmark)
+    questions = load_dataset(settings.benchmark.kind).read_questions(source, settings.benchmark)
     inputs, number = [language, model, source, features], settings.generation.num_shards
     _answer(settings, inputs, questions, run_directory / ANSWERS, shard=shard, num_shards=number)
 
@@ -167,11 +168,11 @@ def _answer(
             load_tokenizer(language),
             store,
             questions,
-            find_preset(load(benchmark.kind, "prompt").PRESETS, benchmark.prompt),
+            find_preset(load_prompt(benchmark.kind).PRESETS, benchmark.prompt),
             generation,
             saved,
-            is_decided=getattr(load(benchmark.kind, "answers"), "is_decided", None),
-            rank=benchmark.parser.startswith("ranking"),
+            is_decided=is_decided(benchmark.kind),
+            rank=benchmark.ranks,
             shard=shard,
             num_shards=num_shards,
         )
@@ -182,8 +183,8 @@ def _predictions(
     settings: EvaluateSettings, source: Path, questions: Sequence[Question], answers: Mapping[str, Answer]
 ) -> list[Prediction]:
     benchmark = settings.benchmark
-    parts = load(benchmark.kind, "answers")
-    preset = find_preset(load(benchmark.kind, "prompt").PRESETS, benchmark.prompt)
+    kind = benchmark.kind
+    preset = find_preset(load_prompt(benchmark.kind).PRESETS, benchmark.prompt)
     images = open_images(source, benchmark.split)
     hashes = {
         image: hashlib.sha256(images.read(image)).hexdigest() for image in {question.image for question in questions}
@@ -192,8 +193,8 @@ def _predictions(
     def parsed(question: Question) -> str:
         answer = answers[question.id]
         if answer.option_losses:
-            return parts.rank(answer.option_losses, benchmark.parser, f"question {question.id}")
-        return parts.parse(answer.text, question, benchmark.parser)
+            return load_ranking(kind).rank(answer.option_losses, benchmark.parser, f"question {question.id}")
+        return load_answers(kind).parse(answer.text, question, benchmark.parser)
 
     return [
         Prediction(

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, Protocol, cast
 
+from pargo.benchmarks import load
 from pargo.benchmarks.records import Question
 from pargo.data.pieces import IMAGE_PIECE, OPENING, Piece, opening_token, piece_ids
 from pargo.data.template import IMAGE, encode_prompt, stop_ids
@@ -70,6 +71,17 @@ class Preset:
         if self.template == "compact":
             return stop_ids(tokenizer)
         return [] if tokenizer.eos_token_id is None else [tokenizer.eos_token_id]
+
+
+class PromptPart(Protocol):
+    """The part `prompt` of a benchmark; see `pargo.benchmarks.parts` for the others."""
+
+    PRESETS: dict[str, Preset]
+
+
+def load_prompt(kind: str) -> PromptPart:
+    """The presets of a benchmark."""
+    return cast(PromptPart, load(kind, "prompt"))
 
 
 def options_block(question: Question) -> str:

@@ -9,11 +9,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pargo.benchmarks import load
+from pargo.benchmarks.parts import load_graded_results, load_results, load_score, load_whole_results
 from pargo.benchmarks.records import PREDICTIONS, Answered, read_predictions
 from pargo.benchmarks.score_record import Result, ScoreRecord
 from pargo.config.base import Positive, Settings
-from pargo.config.benchmarks import Benchmark
+from pargo.config.benchmarks import BENCHMARKS, Benchmark
 from pargo.errors import PargoError
 from pargo.files import sha256_file, write_atomic
 from pargo.layout import manifest_path
@@ -48,7 +48,7 @@ def run(settings: ScoreSettings, predictions: Path, output: Path, grades: Path |
     benchmark = settings.benchmark
     answers: Sequence[Answered] = read_predictions(predictions / PREDICTIONS)
     if grades:
-        answers = load(benchmark.kind, "results").add_grades(answers, grades / GRADES)
+        answers = load_graded_results(benchmark.kind).add_grades(answers, grades / GRADES)
     record = score_answers(benchmark.kind, answers, benchmark.parser, settings.bootstrap_samples)
     manifests = map(manifest_path, inputs)
     hashes = {manifest.as_posix(): sha256_file(manifest) for manifest in manifests}
@@ -72,20 +72,20 @@ def score_files(
     Raises:
         PargoError: unknown benchmark or parser, or files that cannot be scored; names file and line.
     """
-    scorer = load(kind, "score")
+    scorer = load_score(kind)
     parser = parser or next(iter(scorer.PARSERS))
     check_parser(kind, parser)
     notes: list[str] = []
     if len(inputs) == 1 and (inputs[0] / PREDICTIONS).is_file():
         files = [inputs[0] / PREDICTIONS]
         answers: Sequence[Answered] = read_predictions(files[0])
-        if kind == "mme" and not partial:
-            load(kind, "results").check_complete(answers, str(files[0]))
+        if BENCHMARKS.settings(kind).whole and not partial:
+            load_whole_results(kind).check_complete(answers, str(files[0]))
     else:
         for path in inputs:
             if not path.exists():
                 raise PargoError(f"{path} does not exist")
-        answers = load(kind, "results").read(inputs, parser=parser, partial=partial, notes=notes)
+        answers = load_results(kind).read(inputs, parser=parser, partial=partial, notes=notes)
         files = [file for path in inputs for file in (sorted(path.glob("*")) if path.is_dir() else [path])]
     record = score_answers(kind, answers, parser, samples)
     hashes = {path.as_posix(): sha256_file(path) for path in files if path.is_file()}
@@ -98,7 +98,7 @@ def score_answers(kind: str, answers: Sequence[Answered], parser: str, samples: 
     Raises:
         PargoError: unknown benchmark or parser, or answers that the benchmark cannot score.
     """
-    scorer = load(kind, "score")
+    scorer = load_score(kind)
     check_parser(kind, parser)
     result: Result = scorer.score(answers, parser, samples)
     given = {name: getattr(result, name) for name in result.model_fields_set}  # what is not given is not written
@@ -123,7 +123,7 @@ def asked(answers: Sequence[Answered]) -> dict[str, str]:
 
 def check_parser(kind: str, parser: str) -> None:
     """Raise PargoError when the benchmark has no parser of this name."""
-    parsers = load(kind, "score").PARSERS
+    parsers = load_score(kind).PARSERS
     if parser not in parsers:
         raise PargoError(f"{kind} has no parser {parser!r}; choices: {', '.join(parsers)}")
 

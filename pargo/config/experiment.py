@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import AfterValidator, Field, ValidationError, model_validator
 
 from pargo.config.base import Name, Settings
-from pargo.config.benchmarks import Benchmark
+from pargo.config.benchmarks import BENCHMARKS, BenchmarkSettings
 from pargo.config.dataset import Dataset, DatasetCaptions
 from pargo.config.generation import Generation
 from pargo.config.models import Language, Vision
@@ -18,16 +18,23 @@ from pargo.config.quality import Quality
 from pargo.config.report import Report
 from pargo.config.schema import field_names
 from pargo.config.selection import Selection
-from pargo.config.sources import Source
+from pargo.config.sources import SOURCES, SourceSettings
+from pargo.config.sources.mini_mme import MiniMMESource
+from pargo.config.sources.official import OfficialSource
+from pargo.config.sources.scenes import ScenesSource
 from pargo.config.training import Finetune, Pretrain
 from pargo.config.words import explain, place
 from pargo.config.yaml_file import kind_of, read_yaml, written
 from pargo.errors import ConfigError, InputError
 
 if TYPE_CHECKING:
+    AnyBenchmark = BenchmarkSettings
     AnyProjector = ProjectorSettings
+    AnySource = SourceSettings
 else:
+    AnyBenchmark = BENCHMARKS.union
     AnyProjector = Annotated[PROJECTORS.union, AfterValidator(IMPLEMENTATIONS.checked)]
+    AnySource = SOURCES.union
 
 
 class Experiment(Settings):
@@ -44,7 +51,7 @@ class Config(Settings):
 
     name: Name
     seeds: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)] = (0,)
-    sources: dict[Name, Source]
+    sources: dict[Name, AnySource]
     vision: Vision
     language: Language
     projectors: dict[Name, AnyProjector] = Field({}, description="an arm may name one of these as its projector")
@@ -52,7 +59,7 @@ class Config(Settings):
     selection: Selection = Selection()
     captions: DatasetCaptions = DatasetCaptions()
     quality: Quality = Quality()
-    benchmarks: Annotated[dict[Name, Benchmark], Field(min_length=1)]
+    benchmarks: Annotated[dict[Name, AnyBenchmark], Field(min_length=1)]
     arms: dict[Name, Experiment] = Field(min_length=1, description="in the file: named differences from `base`")
     report: Report
 
@@ -80,7 +87,7 @@ class Config(Settings):
                 )
         for name, benchmark in self.benchmarks.items():
             source = self.sources[benchmark.source]
-            if source.kind == "official" and source.benchmark != benchmark.kind:
+            if isinstance(source, OfficialSource) and source.benchmark != benchmark.kind:
                 raise ValueError(
                     f"benchmarks.{name}.source: {benchmark.source!r} holds {source.benchmark}, not {benchmark.kind}"
                 )
@@ -91,10 +98,10 @@ class Config(Settings):
                         "too: the benchmark would hold training images"
                     )
         for source in self.sources.values():
-            if source.kind != "mini_mme":
+            if not isinstance(source, MiniMMESource):
                 continue
             for other in self.sources.values():
-                if other.kind == "scenes" and other.seed == source.seed:
+                if isinstance(other, ScenesSource) and other.seed == source.seed:
                     raise ValueError(
                         f"sources: seed {source.seed} is shared by a scenes and a mini_mme source: the benchmark "
                         "would hold training images; give it another seed"
@@ -106,8 +113,11 @@ class Config(Settings):
         """What some job reads: not a source that merely stands by."""
         stages = [train for arm in self.arms.values() for train in (arm.pretrain, arm.finetune)]
         datasets = {name for train in stages for name in train.mixture}
-        parts = [*(self.datasets[name] for name in datasets), *self.benchmarks.values()]
-        return {self.vision.source, self.language.source, *(part.source for part in parts)}
+        images = [
+            *(self.datasets[name].source for name in datasets),
+            *(part.source for part in self.benchmarks.values()),
+        ]
+        return {self.vision.source, self.language.source, *images}
 
     def _check_projector(self, where: str, projector: AnyProjector) -> None:
         try:

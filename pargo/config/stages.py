@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from pargo.config.experiment import Config
-from pargo.config.sources import LocalSource, Source, files
+from pargo.config.sources import LocalSource, Source
 from pargo.config.training import Train
 from pargo.data.versions import DATA, AnyDownload, Folder, not_fetched, wheel, without_remarks
 from pargo.data.versions import download as version
@@ -33,9 +33,9 @@ def source_downloads(source: Source) -> dict[str, AnyDownload]:
 
 
 def check_sources(config: Config) -> None:
-    """Raise ConfigError when a source names a row that the version table does not have."""
-    for source in config.sources:
-        download(config, source)
+    """Raise ConfigError when a source names a row that the version table does not have, or an importer that is not."""
+    for name, source in config.sources.items():
+        source.modules(download(config, name)["pin"])
 
 
 def missing_files(config: Config, done: Callable[[str], bool]) -> dict[str, list[str]]:
@@ -53,9 +53,8 @@ def by_hand(config: Config, name: str) -> list[str]:
     """What somebody has to put there for a source, whether it is there or not."""
     source = config.sources[name]
     rows = source_downloads(source).values()
-    images = [source.images] if source.kind == "conversations" else []
     folders = [(DATA / row.folder).as_posix() for row in rows if isinstance(row, Folder)]
-    return [*not_fetched([*files(source), *images], rows), *folders]
+    return [*not_fetched(source.by_hand, rows), *folders]
 
 
 def fingerprint(config: Config, split: str) -> dict[str, Any]:
@@ -93,18 +92,18 @@ def finetune(config: Config, arm: str, seed: int) -> dict[str, Any]:
 def evaluate(config: Config, arm: str, benchmark: str) -> dict[str, Any]:
     experiment = config.arms[arm]
     return _model(config, arm) | {
-        "benchmark": _ungraded(config, benchmark),
+        "benchmark": config.benchmarks[benchmark].ungraded,
         "lora": experiment.finetune.lora.adapter,
         "generation": experiment.generation,
     }
 
 
 def score(config: Config, benchmark: str) -> dict[str, Any]:
-    return {"benchmark": _ungraded(config, benchmark), "bootstrap_samples": config.report.bootstrap_samples}
+    return {"benchmark": config.benchmarks[benchmark].ungraded, "bootstrap_samples": config.report.bootstrap_samples}
 
 
 def grade(config: Config, benchmark: str) -> dict[str, Any]:
-    return {"judge": getattr(config.benchmarks[benchmark], "judge", None)}
+    return {"judge": config.benchmarks[benchmark].grader}
 
 
 def attention(config: Config, arm: str) -> dict[str, Any]:
@@ -131,12 +130,6 @@ def report(config: Config) -> dict[str, Any]:
         "benchmarks": config.benchmarks,
         "report": config.report,
     }
-
-
-def _ungraded(config: Config, benchmark: str) -> Any:
-    """A benchmark without its judge, who reads answers and does not change them."""
-    chosen = config.benchmarks[benchmark]
-    return chosen.model_copy(update={"judge": None}) if getattr(chosen, "judge", None) else chosen
 
 
 def _training(config: Config, train: Train, seed: int) -> dict[str, Any]:

@@ -196,7 +196,7 @@ def check(config: Config, layout: Layout) -> Iterator[tuple[str, str | None]]:
         if manifest_path(layout.source(name)).exists() and layout.source(name).exists():
             try:
                 verify(layout.source(name))
-                if config.sources[name].kind == "image_shards":  # whose images are elsewhere
+                if config.sources[name].in_place:  # whose images are elsewhere
                     Shards(layout.source(name) / "train").verify()
             except (PargoError, OSError) as error:
                 yield name, str(error)

@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal, Self, TypeVar
 from pydantic import Field, TypeAdapter, ValidationError, field_validator, model_validator
 
 from pargo.config.base import Name, Positive, Settings
-from pargo.config.sources import LanguageShape
+from pargo.config.language_shape import LanguageShape
 from pargo.config.words import explain_all
 from pargo.config.yaml_file import read_yaml
 from pargo.data.archives import leads_out
@@ -76,7 +76,7 @@ class Wheel(Version):
     version: str
     sha256: Sha256
     size: Positive
-    importer: str = Field(description="of `pargo.data.download`")
+    importer: str = Field(description="a module of `pargo.data.wheels`")
     # no setting of the import, which reads them in the files: changes of it repeat nothing
     shape: LanguageShape | None = Field(None, exclude=True, description="of a language model, for `pargo plan`")
 

@@ -19,7 +19,7 @@ from pargo.layout import Layout, ModelPlace, manifest_path
 from pargo.machine import git_commit, versions
 from pargo.manifest import RUN_RECORD, read_provenance
 from pargo.report.provenance import follow
-from pargo.report.words import BENCHMARKS, in_words, task
+from pargo.report.words import benchmark_title, in_words, task
 
 NOT_GRADED = "not graded"
 
@@ -69,7 +69,7 @@ def rows_of(model: Path) -> list[Row]:
 
 def _rows(path: Path) -> Iterator[Row]:
     record, file, sha256 = read_score(path).record, path.as_posix(), sha256_file(path)
-    name = BENCHMARKS.get(record.benchmark, in_words(record.benchmark))
+    name = benchmark_title(record.benchmark)
     if path.stem != record.benchmark:  # one of several of its kind
         name = f"{name} ({in_words(path.stem)})"
     if not record.is_graded:

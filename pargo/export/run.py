@@ -8,8 +8,8 @@ from typing import Any
 
 import torch
 
-from pargo.benchmarks import load
-from pargo.benchmarks.prompts import find_preset
+from pargo.benchmarks.parts import is_decided
+from pargo.benchmarks.prompts import find_preset, load_prompt
 from pargo.benchmarks.records import PREDICTIONS, Prediction, read_predictions
 from pargo.data.images import ImageSet, open_images
 from pargo.errors import PargoError
@@ -121,7 +121,7 @@ def _compare(exported: Path, model: Path, tokenizer: Any, count: int) -> Agreeme
         made = read_provenance(folder)["settings"]
         benchmark = made["benchmark"]
         images = open_images(layout.source(benchmark["source"]), benchmark["split"])
-        preset = find_preset(load(benchmark["kind"], "prompt").PRESETS, benchmark["prompt"])
+        preset = find_preset(load_prompt(benchmark["kind"]).PRESETS, benchmark["prompt"])
         if preset.template != "compact":  # the only one that the exported chat template knows
             continue
         predictions = read_predictions(folder / PREDICTIONS)
@@ -138,7 +138,7 @@ def _compare(exported: Path, model: Path, tokenizer: Any, count: int) -> Agreeme
             num_beams=beams,
         )
         ended_early = made["generation"]["early_stop"] and beams == 1  # beams are never ended early
-        early = getattr(load(benchmark["kind"], "answers"), "is_decided", None) if ended_early else None
+        early = is_decided(benchmark["kind"]) if ended_early else None
         equal += sum(_is_same(answer, item, early) for answer, item in zip(answers, chosen, strict=True))
         asked += len(chosen)
     return Agreement(equal, asked) if asked else None

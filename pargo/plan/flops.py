@@ -7,9 +7,9 @@ from functools import cache
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from pargo.config.language_shape import LanguageShape
 from pargo.config.models import Adapter, Vision
 from pargo.config.projectors import Projector
-from pargo.config.sources import LanguageShape
 from pargo.errors import InputError
 from pargo.models.projectors import ProjectorShape, build_projector
 from pargo.models.projectors.base import ProjectorBase

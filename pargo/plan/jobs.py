@@ -7,12 +7,11 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from pargo.benchmarks import load
-from pargo.benchmarks.prompts import SHORT_ANSWER, find_preset
+from pargo.benchmarks.prompts import SHORT_ANSWER, find_preset, load_prompt
 from pargo.config.base import canonical_json
 from pargo.config.experiment import Config
 from pargo.config.jobs import Jobs
-from pargo.config.sources import Estimate, Source
+from pargo.config.sources import LocalSource
 from pargo.config.stages import check_sources, finetune, pretrain
 from pargo.config.training import Train
 from pargo.data.overview import to_fetch
@@ -22,14 +21,6 @@ from pargo.layout import Layout
 from pargo.plan.flops import LanguageCost, make_projector, tower_flops
 from pargo.plan.sizes import language_sizes
 
-# questions and images of the official benchmarks [published], and tokens that are assumed for a question and an answer
-BENCHMARKS = {
-    "mme": (2374, 1187, 40, 2),
-    "mmbench": (4329, 1164, 90, 2),  # v1.0 dev: rotations of a question share its image
-    "seedbench": (14232, 14232, 70, 2),  # images: at most
-    "mmvet": (218, 200, 30, 120),
-    "pope": (9000, 500, 25, 2),
-}
 ASSUMED_TEXT = (40, 60)  # tokens asked and answered where a source does not say
 BYTES_PER_ANSWER = 400  # of predictions.jsonl
 GPUS = re.compile(r"; (\d+) x ")  # in `pargo.machine.hardware`
@@ -99,7 +90,7 @@ class _Planner:
     def rows(self) -> Iterator[Row]:
         for name, found in to_fetch(self.config).items():
             if name in self.config.used_sources:  # others stand by, to be named in a mixture
-                imported = 0.0 if self.config.sources[name].kind == "image_shards" else found.size  # indexed in place
+                imported = 0.0 if self.config.sources[name].in_place else found.size
                 yield Row("download", name, download=found.size, storage=imported, basis=found.basis)
         for name in sorted({name for arm in self.config.arms.values() for name in arm.pretrain.mixture}):
             dataset = self.config.datasets[name]
@@ -176,13 +167,13 @@ class _Planner:
         slower = self.assumptions.utilisation / self.assumptions.decoding
         counts, flops, times, unknown = [], [], [], []
         for name, benchmark in self.config.benchmarks.items():
-            if benchmark.kind not in BENCHMARKS:
+            if benchmark.size is None:
                 unknown.append(name)
                 continue
-            count, images, asked, answered = BENCHMARKS[benchmark.kind]
+            count, images, asked, answered = benchmark.size
             reading = float(images * projector.flops())
             reading += count * self.language.forward(projector.num_tokens + asked, 1, adapter)
-            preset = find_preset(load(benchmark.kind, "prompt").PRESETS, benchmark.prompt)
+            preset = find_preset(load_prompt(benchmark.kind).PRESETS, benchmark.prompt)
             beams = experiment.generation.num_beams or preset.num_beams
             if beams > 1:  # then nothing ends an answer early, and a short one may run on
                 answered = experiment.generation.max_new_tokens or min(preset.max_new_tokens, SHORT_ANSWER)
@@ -222,18 +213,15 @@ class _Planner:
         sums, total = [0.0, 0.0], sum(train.mixture.values())
         for name, weight in train.mixture.items():
             source = self.config.sources[self.config.datasets[name].source]
-            estimate, (asked, answered) = _estimate(source), ASSUMED_TEXT
-            if estimate:
+            asked, answered = ASSUMED_TEXT
+            if isinstance(source, LocalSource) and (estimate := source.estimate):
                 asked, answered = estimate.asked_tokens or asked, estimate.answered_tokens or answered
             text = asked, answered
             sums = [old + weight / total * tokens for old, tokens in zip(sums, text, strict=True)]
         return round(sums[0]), round(sums[1])
 
     def _num_images(self, name: str) -> int | None:
-        source, estimate = self.config.sources[name], _estimate(self.config.sources[name])
-        if source.kind == "official":
-            return BENCHMARKS[source.benchmark][1]
-        return estimate.num_images if estimate else getattr(source, "num_images", None)
+        return self.config.sources[name].known_images
 
     def _measured(self, stage: str, arm: str, seed: int) -> tuple[float, str] | None:
         """Seconds of a training with these very settings that is there, and on what hardware it ran."""
@@ -250,7 +238,3 @@ class _Planner:
         if set(range(1, num_steps + 1)) - set(steps):
             return None
         return sum(steps[step] for step in range(1, num_steps + 1)), provenance["hardware"]
-
-
-def _estimate(source: Source) -> Estimate | None:
-    return getattr(source, "estimate", None)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from pargo.config.experiment import Config
-from pargo.config.sources import LanguageModelSource, LanguageShape, RandomLanguageSource
+from pargo.config.language_shape import LanguageShape
+from pargo.config.sources.language_model import LanguageModelSource
+from pargo.config.sources.random_language import RandomLanguageSource
 from pargo.data.versions import TABLE, wheel
 from pargo.errors import InputError
 from pargo.files import read_json

@@ -42,7 +42,7 @@ class ReportSettings(Settings):
         if missing := [arm for arm in first if arm not in self.projectors]:
             raise ValueError(f"projectors: no arm {missing[0]!r}, which the report compares")
         arms = dict.fromkeys([*first, *sorted(self.projectors)])
-        names = sorted(self.benchmarks, key=lambda name: (self.benchmarks[name].kind not in ("mme", "mini_mme"), name))
+        names = sorted(self.benchmarks, key=lambda name: (not self.benchmarks[name].leads, name))
         # frozen for everyone but this validator
         object.__setattr__(self, "projectors", {arm: self.projectors[arm] for arm in arms})
         object.__setattr__(self, "benchmarks", {name: self.benchmarks[name] for name in names})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
+from pargo.config.benchmarks import BENCHMARKS
 from pargo.report.settings import ReportSettings
 
 TASKS = {
@@ -13,15 +14,6 @@ TASKS = {
     "color": "Color",
     "OCR": "OCR",
     "yes_no": "Yes or no",
-}
-BENCHMARKS = {
-    "mme": "MME",
-    "mini_mme": "mini-MME",
-    "mmbench": "MMBench",
-    "seedbench": "SEED-Bench",
-    "mmvet": "MM-Vet",
-    "pope": "POPE",
-    "easy_vqa": "easy-VQA",
 }
 
 
@@ -35,11 +27,16 @@ def task(name: str) -> str:
     return TASKS.get(name, in_words(name))
 
 
+def benchmark_title(kind: str) -> str:
+    """`mini-MME` of `mini_mme`."""
+    return BENCHMARKS.settings(kind).title
+
+
 def benchmark(settings: ReportSettings, name: str) -> str:
     """`mini-MME`, and with its own name in brackets where a config has several of a kind."""
-    kind = settings.benchmarks[name].kind
-    same = sum(other.kind == kind for other in settings.benchmarks.values())
-    return BENCHMARKS.get(kind, in_words(kind)) + (f" ({in_words(name)})" if same > 1 else "")
+    own = settings.benchmarks[name]
+    same = sum(other.kind == own.kind for other in settings.benchmarks.values())
+    return own.title + (f" ({in_words(name)})" if same > 1 else "")
 
 
 def projectors(settings: ReportSettings) -> dict[str, str]:

@@ -10,13 +10,15 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from pargo.benchmarks import load, official
+from pargo.benchmarks import official
 from pargo.benchmarks.official import Entry, open_files
 from pargo.benchmarks.parquet import parquet_rows
+from pargo.benchmarks.parts import load_official_files
 from pargo.benchmarks.questions import check_image, image_extension
+from pargo.config.sources.official import official_benchmarks
 from pargo.errors import PargoError
 
-KINDS = ("mme", "mmbench", "seedbench", "pope", "mmvet")
+KINDS = official_benchmarks()
 
 
 def member(name: str, mode: int = stat.S_IFREG | 0o644) -> zipfile.ZipInfo:
@@ -47,7 +49,7 @@ BAD_MEMBERS = [
 def test_no_benchmark_takes_such_a_zip(tmp_path, kind, info, message):
     path = write_zip(tmp_path / "z.zip", member("x/b.txt"), info)
     with pytest.raises(PargoError, match=message):
-        load(kind, "dataset").import_files([path], tmp_path / "source" / "test")
+        load_official_files(kind).import_files([path], tmp_path / "source" / "test")
     assert [file.name for file in tmp_path.iterdir()] == ["z.zip"]
 
 
@@ -55,7 +57,7 @@ def test_no_benchmark_takes_such_a_zip(tmp_path, kind, info, message):
 def test_no_benchmark_takes_a_zip_that_is_encrypted_or_too_large(tmp_path, kind, monkeypatch):
     def refuse(message: str) -> None:
         with pytest.raises(PargoError, match=message):
-            load(kind, "dataset").import_files([path], tmp_path / "source" / "test")
+            load_official_files(kind).import_files([path], tmp_path / "source" / "test")
 
     path = write_zip(tmp_path / "z.zip", member("a.txt"), member("b.txt"))
     good = path.read_bytes()

@@ -6,16 +6,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pargo.benchmarks import PACKAGES, load
+from pargo.benchmarks import load
 from pargo.benchmarks.mme.answers import PREFIX_LENGTHS, parse_prefix
 from pargo.benchmarks.records import Question
+from pargo.config.benchmarks import BENCHMARKS
 
 QUESTION = Question(id="0", task="t", image="i", question="?", label="A", options={"A": "red", "B": "a long red box"})
 # LLaVA-1.5's scripts: model_vqa_loader for MME, POPE and SEED-Bench, model_vqa_mmbench, model_vqa
 LLAVA = {"mme": 128, "mini_mme": 128, "pope": 128, "seedbench": 128, "mmbench": 1024, "mmvet": 1024}
 
 
-@pytest.mark.parametrize("kind", sorted(PACKAGES))
+@pytest.mark.parametrize("kind", BENCHMARKS.names)
 def test_presets_of_other_evaluations_have_their_limits(kind):
     presets = load(kind, "prompt").PRESETS
     assert presets["llava"].max_new_tokens == LLAVA[kind] if kind in LLAVA else "llava" not in presets

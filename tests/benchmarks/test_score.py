@@ -4,18 +4,18 @@ import json
 import subprocess
 import sys
 from pathlib import Path
-from typing import get_args, get_type_hints
+from typing import get_args
 
 import pytest
 
-from pargo.benchmarks import PACKAGES, answer_modules, load, module, score_modules
+from pargo.benchmarks import answer_modules, load, score_modules
 from pargo.benchmarks.records import PREDICTIONS, Prediction, read_predictions, write_predictions
 from pargo.benchmarks.score import ScoreSettings, run, score_files, to_json
 from pargo.benchmarks.score_file import read_score
 from pargo.benchmarks.score_record import groups_of
 from pargo.code import import_closure
 from pargo.config.base import canonical_json
-from pargo.config.benchmarks import Benchmark
+from pargo.config.benchmarks import BENCHMARKS, part
 from pargo.config.experiment import load_config
 from pargo.config.stages import score as stage_settings
 from pargo.errors import PargoError
@@ -117,14 +117,11 @@ def test_no_predictions(tmp_path):
         read_predictions(path)
 
 
-def test_every_benchmark_of_a_config_has_all_parts():
-    kinds = {get_args(get_type_hints(kind)["kind"])[0]: kind for kind in get_args(get_args(Benchmark)[0])}
-    assert kinds.keys() == PACKAGES.keys()
-    for kind, settings in kinds.items():
-        assert get_args(settings.model_fields["parser"].annotation) == tuple(load(kind, "score").PARSERS), kind
-        assert set(get_args(settings.model_fields["prompt"].annotation)) <= load(kind, "prompt").PRESETS.keys(), kind
-        for part, names in {"dataset": ["read_questions"], "answers": ["parse"], "results": ["read", "write"]}.items():
-            assert all(callable(getattr(load(kind, part), name)) for name in names), (kind, part)
+@pytest.mark.parametrize("kind", BENCHMARKS.names)
+def test_settings_name_the_parsers_and_presets_that_are_there(kind):
+    fields = BENCHMARKS.settings(kind).model_fields
+    assert get_args(fields["parser"].annotation) == tuple(load(kind, "score").PARSERS)
+    assert set(get_args(fields["prompt"].annotation)) <= load(kind, "prompt").PRESETS.keys()
 
 
 def test_unknown_benchmark_and_parser(predictions):
@@ -155,10 +152,10 @@ def test_a_headline_is_the_sum_or_mean_of_tasks_or_pools_them(rule, expected):
     assert total(groups_of(VALUES, rule)) == pytest.approx(expected)
 
 
-@pytest.mark.parametrize("kind", sorted(PACKAGES))
+@pytest.mark.parametrize("kind", BENCHMARKS.names)
 def test_imports_neither_torch_nor_pandas_nor_images(kind):
     heavy = ("torch", "pandas", "pyarrow", "transformers", "matplotlib", "scipy", "openpyxl", "openai", "PIL")
-    parts = ", ".join([*score_modules(kind), module(kind, "results")])
+    parts = ", ".join([*score_modules(kind), part(kind, "results")])
     code = f"import sys, {parts}; print([name for name in {heavy} if name in sys.modules])"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "[]"
@@ -167,8 +164,9 @@ def test_imports_neither_torch_nor_pandas_nor_images(kind):
 def test_a_score_is_no_part_of_evaluation_and_knows_no_model():
     evaluate = {path.as_posix() for path in import_closure(*answer_modules("mini_mme"))}
     assert not {path for path in evaluate if path.startswith("pargo/report/") or path.endswith("score.py")}
-    for kind, package in PACKAGES.items():
+    packages = {kind: BENCHMARKS.settings(kind).package or kind for kind in BENCHMARKS.names}
+    for kind, package in packages.items():
         score = {path.as_posix() for path in import_closure(*score_modules(kind))}
         assert not {path for path in score if path.startswith("pargo/models/")}
-        others = set(PACKAGES.values()) - {package}
+        others = set(packages.values()) - {package}
         assert not {path for path in score if path.startswith("pargo/benchmarks/") and path.split("/")[2] in others}

@@ -85,7 +85,21 @@ def test_every_config_is_valid_and_named_like_its_file(path: Path) -> None:
             "projectors.pargo.name: 'perceiver' is not valid; choices: c_abstractor, linear, mlp, pargo, "
             "qformer, resampler",
         ),
-        ("sources/scenes/kind", "wheels", "sources.scenes.kind: 'wheels' is not valid; choices: wheel, scenes"),
+        (
+            "sources/scenes/kind",
+            "wheels",
+            "sources.scenes.kind: 'wheels' is not valid; choices: conversations, image_shards, language_model",
+        ),
+        (
+            "benchmarks/mini_mme/kind",
+            "mmme",
+            "benchmarks.mini_mme.kind: 'mmme' is not valid; choices: easy_vqa, mini_mme",
+        ),
+        (
+            "sources/files",
+            {"kind": "official", "benchmark": "easy_vqa", "files": ["x"]},
+            "sources.files.benchmark: 'easy_vqa' is not valid; choices: mmbench, mme, mmvet, pope, seedbench",
+        ),
         (
             "datasets/leak",
             {"source": "mini_mme", "split": "test"},

@@ -7,7 +7,7 @@ import sys
 from typing import Any
 
 import pytest
-from tests.workflow.workflow_project import Project, copy_project
+from tests.helpers.workflow_project import Project, copy_project
 
 from tests import recipes
 
@@ -70,7 +70,7 @@ def test_places_to_touch(touched):
     files = {name: [path for path in paths if path.startswith("pargo/")] for name, paths in touched.items()}
     assert {name: len(paths) for name, paths in files.items()} == {"projector": 2, "caption engine": 2}
     tests = {path: lines for path, lines in touched["projector"].items() if path.startswith("tests/")}
-    assert tests == {"tests/models/projectors/cases.py": 1}
+    assert tests == {"tests/helpers/projector_cases.py": 1}
     assert set(touched["caption engine"]) == set(files["caption engine"])
 
 

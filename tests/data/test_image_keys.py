@@ -16,7 +16,7 @@ from pargo.captions import build, filter
 from pargo.config.captions import Captions
 from pargo.config.quality import Quality
 from pargo.config.selection import Selection
-from pargo.config.sources import ImageShardsSource
+from pargo.config.sources.image_shards import ImageShardsSource
 from pargo.data import download, fingerprint, select
 from pargo.data.importers import image_shards, left_out
 from pargo.data.importers.image_key import escape, split_name, unescape

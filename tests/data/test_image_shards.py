@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from pargo.config.sources import ImageShardsSource
+from pargo.config.sources.image_shards import ImageShardsSource
 from pargo.data import download
 from pargo.data.importers import image_shards, image_tar
 from pargo.data.importers.image_shards import import_image_shards
@@ -364,7 +364,7 @@ def test_an_import_goes_on_where_it_was_killed(tmp_path, monkeypatch):
 KILLED = """
 import os, sys
 from pathlib import Path
-from pargo.config.sources import ImageShardsSource
+from pargo.config.sources.image_shards import ImageShardsSource
 from pargo.data import download
 from pargo.data.importers import image_shards, image_tar
 index_tar, count = image_shards.index_tar, int(sys.argv[1])
@@ -434,7 +434,7 @@ def test_without_a_run_directory_nothing_is_left_of_an_import_that_failed(tmp_pa
 SLOW = """
 import os, sys, time
 from pathlib import Path
-from pargo.config.sources import ImageShardsSource
+from pargo.config.sources.image_shards import ImageShardsSource
 from pargo.data.importers import image_shards, image_tar
 def slow(tar, work):
     (work / str(os.getpid())).touch()

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from pargo.config.sources import ImageShardsSource
+from pargo.config.sources.image_shards import ImageShardsSource
 from pargo.data.downloads import fetch_download
 from pargo.data.importers.image_shards import import_image_shards
 from pargo.data.versions import Img2dataset

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pargo.config.sources import ConversationsSource
+from pargo.config.sources.conversations import ConversationsSource
 from pargo.data.importers.conversations import import_conversations
 from pargo.data.shards import Shards
 from tests.data.test_shards import png

@@ -9,6 +9,8 @@ from pathlib import Path
 
 from PIL import Image
 
+from pargo.config.sources.official import official_benchmarks
+
 COLORS = ("red", "blue", "green", "gray")
 
 
@@ -129,10 +131,5 @@ def write_pope(root: Path) -> list[Path]:
     return [*paths, folder]
 
 
-WRITERS = {
-    "mme": write_mme,
-    "mmbench": write_mmbench,
-    "seedbench": write_seedbench,
-    "mmvet": write_mmvet,
-    "pope": write_pope,
-}
+# by benchmark; a new one needs a function here
+WRITERS = {kind: globals()[f"write_{kind}"] for kind in official_benchmarks()}

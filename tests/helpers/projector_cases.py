@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.models.builders import (
+from tests.helpers.model_builders import (
     c_abstractor_config,
     linear_config,
     mlp_config,

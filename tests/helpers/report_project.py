@@ -15,7 +15,8 @@ from pargo.benchmarks import load
 from pargo.benchmarks.records import PREDICTIONS, Prediction, write_predictions
 from pargo.benchmarks.score import ScoreSettings
 from pargo.benchmarks.score import run as score
-from pargo.config.benchmarks import EasyVQA, MiniMME
+from pargo.config.benchmarks.easy_vqa import EasyVQA
+from pargo.config.benchmarks.mini_mme import MiniMME
 from pargo.config.models import Language, Vision
 from pargo.config.projectors.mlp import MLPProjector
 from pargo.config.projectors.pargo import PargoProjector

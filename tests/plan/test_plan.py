@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+import yaml
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import LlamaConfig, LlamaForCausalLM
@@ -15,10 +16,12 @@ from typer.testing import CliRunner
 from pargo.cli import app
 from pargo.code import ROOT
 from pargo.config.base import canonical_json
-from pargo.config.experiment import load_config
+from pargo.config.benchmarks import BENCHMARKS
+from pargo.config.experiment import load_config, parse_config
 from pargo.config.jobs import Jobs, load_jobs
+from pargo.config.language_shape import LanguageShape
 from pargo.config.models import Adapter, Vision
-from pargo.config.sources import LanguageShape
+from pargo.config.sources.official import official_benchmarks
 from pargo.config.stages import download, finetune
 from pargo.data.random_models import write_random_language
 from pargo.data.versions import wheel
@@ -27,7 +30,7 @@ from pargo.layout import Layout
 from pargo.models.language import add_lora
 from pargo.models.vision import VisionTower, vision_config
 from pargo.plan.flops import LanguageCost, make_projector, tower_flops
-from pargo.plan.jobs import BENCHMARKS, Assumptions, Row, plan
+from pargo.plan.jobs import Assumptions, Row, plan
 from pargo.plan.show import render
 from pargo.plan.sizes import language_sizes
 
@@ -119,9 +122,28 @@ def test_the_papers_plan_has_every_stage_of_every_arm():
     evaluation = by_name["evaluate", "pargo"]
     assert evaluation.jobs == 3 * len(config.benchmarks)
     assert evaluation.work == f"{2 * 2374 + 2 * 4329 + 14232 + 218 + 9000:,} questions"
-    assert by_name["features", "seedbench test"].storage == BENCHMARKS["seedbench"][1] * 576 * 1024 * 2
+    assert by_name["features", "seedbench test"].storage == config.benchmarks["seedbench"].size.images * 576 * 1024 * 2
     unknown = "not stated: ocr_vqa_images"
     assert {row.basis for row in rows} == {"stated", "about", unknown, "not reckoned", "assumed"}
+
+
+def test_every_registered_benchmark_is_planned():
+    data = yaml.safe_load((ROOT / "config/micro.yaml").read_text())
+    data["benchmarks"] = {}
+    for kind in BENCHMARKS.names:
+        source = "mini_mme"
+        if kind in official_benchmarks():
+            source = f"{kind}_files"
+            data["sources"][source] = {"kind": "official", "benchmark": kind, "files": ["data/x"]}
+        data["benchmarks"][f"b_{kind}"] = {"kind": kind, "source": source}
+    rows = plan(parse_config(data), load_jobs(PAPER_JOBS), ASSUMED)
+    sizes = {kind: BENCHMARKS.settings(kind).size for kind in BENCHMARKS.names}
+    total = sum(size.questions for size in sizes.values() if size)
+    unknown = ", ".join(f"b_{kind}" for kind, size in sizes.items() if size is None)
+    assert {row.work for row in rows if row.stage == "evaluate"} == {f"{total:,} questions; not counted: {unknown}"}
+    features = {row.what: row.work for row in rows if row.stage == "features"}
+    for kind in official_benchmarks():
+        assert features[f"{kind}_files test"] == f"{sizes[kind].images:,} images"
 
 
 def test_checkpoints_and_models_take_the_space_of_what_is_trained():

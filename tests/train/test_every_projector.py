@@ -18,9 +18,9 @@ from pargo.data.feature_store import write_features
 from pargo.data.random_models import write_random_language
 from pargo.manifest import publish
 from tests.helpers.model_builders import FEATURE_SIZE, NUM_PATCHES
+from tests.helpers.projector_cases import CASES, first_of_each
 from tests.helpers.training_processes import train
 from tests.helpers.training_world import NUM_IMAGES, World
-from tests.helpers.projector_cases import CASES, first_of_each
 
 CONFIGS = {path.stem: yaml.safe_load(path.read_text()) for path in sorted(Path("config").glob("*.yaml"))}
 QUICK = CONFIGS["quick"]

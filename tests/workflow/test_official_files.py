@@ -82,6 +82,10 @@ def official(project: Project, judge: str, tmp_path_factory: pytest.TempPathFact
     return copy
 
 
+def test_every_benchmark_is_scored_again() -> None:
+    assert {command[0] for command in EXPORTS.values()} == set(WRITERS)
+
+
 def test_micro_itself_did_not_run_again(official: Project, project: Project) -> None:
     for stage in ("pretrain", "finetune"):
         path = f"artifacts/micro/models/pargo/seed-0/{stage}/run.json"

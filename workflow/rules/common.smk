@@ -13,12 +13,13 @@ from pargo.captions.engines import caption_modules
 from pargo.code import import_closure
 from pargo.config import stages
 from pargo.config.base import canonical_json
+from pargo.config.benchmarks import BENCHMARKS
 from pargo.config.engines import engine_modules
 from pargo.config.experiment import parse_config
 from pargo.config.projectors import projector_modules
 from pargo.config.sources import files as source_files
 from pargo.data.download import listing
-from pargo.data.download import modules as download_modules
+from pargo.data.download import source_modules
 from pargo.data.versions import not_fetched
 from pargo.errors import ConfigError
 from pargo.files import sha256_text
@@ -184,6 +185,12 @@ def tower_directories(stage, arm):
     return [] if stores_features(stage, arm) else [layout.source(experiment.vision.source)]
 
 
+def download_code(wildcards):
+    """Source files of a download: those of its own kind of source alone."""
+    chosen = stages.download(experiment, wildcards.source)
+    return code(*source_modules(chosen["source"], chosen["pin"]))
+
+
 def training_code(stage):
     """Source files of a training: those of its own projector alone."""
     return lambda wildcards: code(
@@ -192,9 +199,11 @@ def training_code(stage):
 
 
 def report_code(module):
-    """Source files of a part of the report: those of the projectors of the config's arms."""
+    """Source files of a part of the report: those of the projectors and benchmarks that it shows."""
     names = sorted({arm.projector.name for arm in experiment.arms.values()})
-    return code(module, *(path for name in names for path in projector_modules(name)))
+    kinds = sorted({benchmark.kind for benchmark in experiment.benchmarks.values()})
+    projectors = [path for name in names for path in projector_modules(name)]
+    return code(module, *projectors, *(BENCHMARKS.module(kind) for kind in kinds))
 
 
 def answer_code(wildcards):

@@ -3,7 +3,7 @@
 
 rule download:
     input:
-        code=lambda wildcards: code(*download_modules(experiment.sources[wildcards.source])),
+        code=download_code,
     output:
         directory=directory(str(layout.source("{source}"))),
         manifest=manifest(layout.source("{source}")),

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pargo.benchmarks.easy_vqa.answers import answer_type, normalise
 from pargo.benchmarks.records import Question
-from pargo.config.benchmarks import EasyVQA
+from pargo.config.benchmarks.easy_vqa import EasyVQA
 from pargo.data.shards import Shards
 from pargo.errors import PargoError
 

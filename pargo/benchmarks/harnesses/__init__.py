@@ -1,6 +1,7 @@
 """Figures that other harnesses would print for the same answers: `pargo score ... --as lmms-eval`.
 
-A module a harness; what they do is written anew, and compared with the real packages by `make bench-harnesses`.
+A module a harness; a benchmark that a harness has not is in no table here, and `check` says so. What they do is written
+anew, and compared with the real packages by `make bench-harnesses`.
 """
 
 from __future__ import annotations
@@ -8,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from pargo.benchmarks import load
 from pargo.benchmarks.harnesses import lmms_eval, vlmevalkit
 from pargo.benchmarks.harnesses.harness import Benchmark
+from pargo.benchmarks.parts import load_answers, load_results
 from pargo.benchmarks.records import PREDICTIONS, Answered, read_predictions
 from pargo.benchmarks.score_parts import HarnessFigure, HarnessRecord, Reading, Readings
 from pargo.benchmarks.score_record import ScoreRecord
@@ -62,7 +63,7 @@ def harness_record(
     if len(inputs) == 1 and (inputs[0] / PREDICTIONS).is_file():
         answers = read_predictions(inputs[0] / PREDICTIONS)
     else:
-        answers = load(kind, "results").read(inputs, parser=record.parser, partial=partial)
+        answers = load_results(kind).read(inputs, parser=record.parser, partial=partial)
     return compare(harness, answers, record)
 
 
@@ -91,7 +92,7 @@ def compare(harness: str, answers: Sequence[Answered], record: ScoreRecord) -> H
 
 def _read_otherwise(benchmark: Benchmark, answers: Sequence[Answered], kind: str, parser: str) -> Readings:
     assert benchmark.read
-    parse = load(kind, "answers").parse
+    parse = load_answers(kind).parse
     found = []
     for answer in answers:
         theirs, ours, label = benchmark.read(answer), parse(answer.answer, answer, parser), answer.label

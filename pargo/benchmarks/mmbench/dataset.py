@@ -14,7 +14,7 @@ from pargo.benchmarks.official import Entry, open_files
 from pargo.benchmarks.questions import image_extension, read_source, write_source
 from pargo.benchmarks.records import Question
 from pargo.benchmarks.rows import Row
-from pargo.config.benchmarks import MMBench
+from pargo.config.benchmarks.mmbench import MMBench
 from pargo.errors import PargoError
 
 COLUMNS = ("index", "question", *LETTERS, CATEGORY, "image")

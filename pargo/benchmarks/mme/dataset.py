@@ -13,7 +13,7 @@ from pargo.benchmarks.mme.tasks import NUM_IMAGES, TASKS
 from pargo.benchmarks.official import open_files
 from pargo.benchmarks.questions import check_image
 from pargo.benchmarks.records import Question
-from pargo.config.benchmarks import MME
+from pargo.config.benchmarks.mme import MME
 from pargo.errors import PargoError
 
 

@@ -11,7 +11,7 @@ from pargo.benchmarks.official import Files, open_files
 from pargo.benchmarks.questions import image_extension, read_source, write_source
 from pargo.benchmarks.records import Question
 from pargo.benchmarks.rows import decode, read_bytes
-from pargo.config.benchmarks import MMVet
+from pargo.config.benchmarks.mmvet import MMVet
 from pargo.data.image_names import BENCHMARK, is_image_name
 from pargo.errors import PargoError
 

@@ -11,7 +11,7 @@ from pargo.benchmarks.pope.splits import SPLITS, SUFFIXES, label_of, split_of
 from pargo.benchmarks.questions import UniqueImages, read_source, write_source
 from pargo.benchmarks.records import Question
 from pargo.benchmarks.rows import Row, json_lines, shorten
-from pargo.config.benchmarks import POPE
+from pargo.config.benchmarks.pope import POPE
 from pargo.data.image_names import BENCHMARK, is_image_name
 from pargo.errors import PargoError
 

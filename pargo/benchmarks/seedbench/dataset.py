@@ -12,7 +12,7 @@ from pargo.benchmarks.questions import UniqueImages, read_source, write_source
 from pargo.benchmarks.records import Question
 from pargo.benchmarks.rows import Row
 from pargo.benchmarks.seedbench.annotations import Collection, parse_json
-from pargo.config.benchmarks import SEEDBench
+from pargo.config.benchmarks.seedbench import SEEDBench
 from pargo.data.image_names import BENCHMARK
 from pargo.errors import PargoError
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from PIL import Image
 
-from pargo.config.sources import ConversationsSource
+from pargo.config.sources.conversations import ConversationsSource
 from pargo.data.image_names import CONVERSATION, EXTENSION, is_image_name, usual_extension
 from pargo.data.importers.entries import EntryError, read_entries, short
 from pargo.data.importers.references import Reference

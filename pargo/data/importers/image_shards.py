@@ -21,7 +21,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pargo.code import import_closure
-from pargo.config.sources import ImageShardsSource
+from pargo.config.sources.image_shards import ImageShardsSource
 from pargo.data.importers import left_out
 from pargo.data.importers.image_tar import Tar, index_tar, read_part
 from pargo.data.shard_index import write_index

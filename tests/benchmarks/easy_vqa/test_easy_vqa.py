@@ -9,7 +9,7 @@ from pargo.benchmarks.easy_vqa.dataset import read_questions
 from pargo.benchmarks.easy_vqa.score import mark, score
 from pargo.benchmarks.records import Prediction
 from pargo.benchmarks.score_record import Result
-from pargo.config.benchmarks import EasyVQA
+from pargo.config.benchmarks.easy_vqa import EasyVQA
 from pargo.data.scene_source import write_scenes
 from pargo.data.shards import ShardWriter
 from pargo.errors import PargoError

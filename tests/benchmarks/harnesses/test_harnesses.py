@@ -27,7 +27,7 @@ from tests.benchmarks.test_commands import pargo
 FOLDER = Path(__file__).parent
 CASES = FOLDER.parent / "cases"
 RECORDED = json.loads((FOLDER / "cases.json").read_text(encoding="utf-8"))
-BENCHMARKS = ("mme", "pope", "seedbench", "mmbench", "mmvet")
+BENCHMARKS = sorted({kind for _, benchmarks in HARNESSES.values() for kind in benchmarks})
 MMVET = [CASES / "mmvet_single_capability" / name for name in ("mm-vet.json", "grades.json")]
 SEED = [CASES / "seed_ways_to_name_a_letter" / name for name in ("SEED-Bench.json", "results.jsonl")]
 

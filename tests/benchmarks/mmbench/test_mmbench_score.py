@@ -21,7 +21,7 @@ from pargo.benchmarks.mmbench.tables import read_table
 from pargo.benchmarks.records import Answered, Question
 from pargo.benchmarks.score import score_answers, score_files, to_json
 from pargo.benchmarks.score_record import ScoreRecord
-from pargo.config.benchmarks import MMBench
+from pargo.config.benchmarks.mmbench import MMBench
 from pargo.errors import PargoError
 from tests.helpers.mmbench_official import (
     LEAVES,

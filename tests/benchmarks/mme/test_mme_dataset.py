@@ -10,7 +10,8 @@ from pargo.benchmarks.mme.dataset import read_questions
 from pargo.benchmarks.mme.prompt import PRESETS
 from pargo.benchmarks.mme.tasks import GROUPS, NUM_IMAGES, TASKS
 from pargo.benchmarks.prompts import SYSTEM
-from pargo.config.benchmarks import MME, MiniMME
+from pargo.config.benchmarks.mini_mme import MiniMME
+from pargo.config.benchmarks.mme import MME
 from pargo.data.images import open_images
 from pargo.data.mini_mme import write_mini_mme
 from pargo.errors import PargoError

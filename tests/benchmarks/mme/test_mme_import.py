@@ -14,7 +14,7 @@ from PIL import Image
 
 from pargo.benchmarks.mme.dataset import import_files, read_questions
 from pargo.benchmarks.mme.tasks import NUM_IMAGES, TASKS
-from pargo.config.benchmarks import MME
+from pargo.config.benchmarks.mme import MME
 from pargo.errors import PargoError
 
 BENCHMARK = MME(kind="mme", source="mme", partial=True)

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from pargo.benchmarks.mmvet.dataset import import_files, read_questions
-from pargo.config.benchmarks import MMVet
+from pargo.config.benchmarks.mmvet import MMVet
 from pargo.data.images import open_images
 from pargo.errors import PargoError
 from tests.helpers.mmvet_files import make_meta, write_json

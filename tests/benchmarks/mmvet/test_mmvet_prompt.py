@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from pargo.benchmarks.mmvet.judge_prompt import PROMPT, PROMPT_VERSION, Prompt, parse_grade, read_prompt
 from pargo.benchmarks.mmvet.prompt import PRESETS
 from pargo.benchmarks.records import Question
-from pargo.config.benchmarks import MMVet
+from pargo.config.benchmarks.mmvet import MMVet
 from pargo.errors import PargoError
 from pargo.files import sha256_text
 from tests.helpers.tiny_tokenizers import family, spell

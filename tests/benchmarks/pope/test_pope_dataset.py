@@ -10,7 +10,7 @@ import pytest
 from pargo.benchmarks.pope.dataset import import_files, read_questions
 from pargo.benchmarks.pope.prompt import PRESETS
 from pargo.benchmarks.records import Question
-from pargo.config.benchmarks import POPE
+from pargo.config.benchmarks.pope import POPE
 from pargo.data.images import open_images
 from pargo.errors import PargoError
 from tests.helpers.pope_files import SPLITS, image_bytes, label, write

@@ -13,7 +13,7 @@ from pargo.benchmarks.records import Question
 from pargo.benchmarks.seedbench import dataset
 from pargo.benchmarks.seedbench.dataset import HUB_DIMENSIONS, import_files, read_questions
 from pargo.benchmarks.seedbench.prompt import PRESETS
-from pargo.config.benchmarks import SEEDBench
+from pargo.config.benchmarks.seedbench import SEEDBench
 from pargo.data.images import open_images
 from pargo.errors import PargoError
 from tests.helpers.seedbench_files import TYPES, annotations, image_bytes, question, video, write

@@ -1,0 +1,19 @@
+"""What a config can say of the small benchmark of scenes."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from pargo.config.base import Positive
+from pargo.config.sources import SourceSettings
+
+
+class MiniMMESource(SourceSettings):
+    """A small benchmark of scenes in the official MME folder layout."""
+
+    kind: Literal["mini_mme"]
+    images_per_task: Positive
+    image_size: Positive = 160
+    seed: int = Field(1, description="must differ from the seed of any training scenes")
