@@ -866,6 +866,15 @@ def versions_record(config: ConfigFile = None) -> None:
     dvc.record(file)
 
 
+@versions_app.command("write")
+def versions_write(config: ConfigFile = None) -> None:
+    """Write dvc.yaml and dvc-params.json as config and code are now, for `dvc status`; record nothing."""
+    file, _ = _read(go_to_project(own_code=True), config)
+    from pargo.versioning import dvc
+
+    dvc.write(file)
+
+
 @versions_app.command("restore")
 def versions_restore(config: ConfigFile = None) -> None:
     """Bring back the artifacts of the checked-out commit, so that nothing of a config has to be rerun."""

@@ -89,7 +89,12 @@ def _json(value: Any) -> str:
 
 def code_hash(code: Iterable[Path]) -> str:
     """One hash of the names and contents of source files."""
-    return sha256_text(canonical_json({path.as_posix(): sha256_file(ROOT / path) for path in sorted(code)}))
+    return hash_of_files({path.as_posix(): sha256_file(ROOT / path) for path in code})
+
+
+def hash_of_files(files: Mapping[str, str]) -> str:
+    """The same of files whose sha256 are known, by path."""
+    return sha256_text(canonical_json(files))
 
 
 def read_manifest(directory: Path) -> dict[str, Any]:

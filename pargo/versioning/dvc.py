@@ -13,7 +13,9 @@ from pargo.config.experiment import load_config
 from pargo.errors import PargoError
 from pargo.files import write_atomic
 from pargo.versioning import stages
+from pargo.versioning.changes import describe_changes
 from pargo.versioning.graph import Job, list_jobs, touch
+from pargo.versioning.recorded_code import RecordedCode
 
 STAGES_FILE = ROOT / "dvc.yaml"
 PARAMS_FILE = ROOT / stages.PARAMS_FILE
@@ -29,6 +31,19 @@ def generate(config: str, jobs: Sequence[Job]) -> dict[Path, str]:
         LOCK_FILE: stages.render_lock,
     }
     return {path: render(config, jobs, _text(path)) for path, render in renderers.items()}
+
+
+def write(config_file: Path) -> None:
+    """Write dvc.yaml and dvc-params.json as config and code are now, and record nothing.
+
+    From then on plain `dvc status` says what differs from the recorded run too.
+
+    Raises:
+        PargoError: the workflow cannot be built.
+    """
+    files = generate(load_config(config_file).name, list_jobs(config_file))
+    for path in (STAGES_FILE, PARAMS_FILE):
+        write_atomic(path, files[path])
 
 
 def record(config_file: Path) -> bool:
@@ -73,11 +88,12 @@ def status(config_file: Path) -> list[str]:
     name = load_config(config_file).name
     jobs = list_jobs(config_file)
     lines = [f"{job.name}: would run: {job.reason}" for job in jobs if job.reason]
+    lines += _changes(name, jobs)
     stale = [path.name for path, text in generate(name, jobs).items() if _text(path) != text]
-    lines += [f"{path}: differs from the graph: record again" for path in stale]
+    lines += [f"{path}: not what config and code give: `pargo versions write` writes it" for path in stale]
     if STAGES_FILE.name in stale:
         return lines
-    return lines + _status(name)
+    return lines + _status(name, hashes=False)
 
 
 def restore(config_file: Path) -> None:
@@ -90,11 +106,9 @@ def restore(config_file: Path) -> None:
     name = load_config(config_file).name
     jobs = list_jobs(config_file)
     files = generate(name, jobs)
-    if different := [path.name for path, text in files.items() if _text(path) != text]:
-        raise PargoError(
-            f"{', '.join(different)}: not what the graph of {config_file} gives: the config, a rule or the code "
-            "differs from what was recorded; check out the commit that recorded it"
-        )
+    different = [path.name for path, text in files.items() if _text(path) != text]
+    if changes := _changes(name, jobs) or [f"{path}: not what config and code give" for path in different]:
+        raise PargoError(f"{config_file}: recorded otherwise: {_some(changes)}: check out the commit that recorded it")
     # what `dvc pull` does for each of its targets, without reading dvc.yaml and dvc.lock anew for every one
     with _stages(name) as recorded:
         repo = recorded[0].repo
@@ -124,14 +138,26 @@ def _text(path: Path) -> str:
     return path.read_text(encoding="utf-8") if path.exists() else ""
 
 
-def _status(config: str) -> list[str]:
-    """What DVC sees changed in the stages of a config: a line for each kind of change of each."""
+def _changes(config: str, jobs: Sequence[Job]) -> list[str]:
+    """Whose code or settings differ from the recorded run."""
+    return describe_changes(config, jobs, _text(LOCK_FILE), _text(PARAMS_FILE), RecordedCode(ROOT).changed_files)
+
+
+def _status(config: str, *, hashes: bool = True) -> list[str]:
+    """What DVC sees changed in the stages of a config: a line for each kind of change of each.
+
+    Args:
+        config: name of the config.
+        hashes: with the hashes of dvc-params.json, which DVC compares as the file has them.
+    """
     lines = []
     with _stages(config) as recorded:
         for stage in recorded:
             for entry in stage.status().get(stage.addressing, []):
                 for what, paths in entry.items() if isinstance(entry, dict) else [(entry, {})]:
-                    states = [f"{path}: {state}" for path, state in paths.items()]
+                    states = [f"{path}: {state}" for path, state in paths.items() if hashes or path != PARAMS_FILE.name]
+                    if paths and not states:
+                        continue
                     lines.append(": ".join([stage.name, what, *([_some(states)] if states else [])]))
     return lines
 

@@ -7,11 +7,13 @@ import io
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
-from pargo.code import ROOT
+from pargo.code import PACKAGE, ROOT
 from pargo.errors import PargoError
+from pargo.manifest import code_hash
 
 SNAKEFILE = ROOT / "Snakefile"
 DEFAULT_PROFILE = ROOT / "workflow" / "profiles" / "default"
@@ -23,7 +25,9 @@ class Job:
 
     rule: str
     wildcards: dict[str, str]
-    inputs: tuple[str, ...]
+    inputs: tuple[str, ...]  # what earlier jobs made
+    code_files: tuple[str, ...]  # files of this package that it runs or fills in (templates)
+    code: str  # `pargo.manifest.code_hash` of them
     outputs: tuple[str, ...]
     directories: frozenset[str]  # the outputs that are directories
     settings: str  # canonical JSON, the rule's `settings` parameter
@@ -77,7 +81,8 @@ def list_jobs(config: Path, *, until: Sequence[str] = ()) -> list[Job]:
             api.print_exception(error)
             raise PargoError(f"the workflow cannot be built:\n{records.errors() or error}") from error
         levels = [sorted(level, key=lambda job: str(sorted(job.output))) for level in workflow.dag.toposorted()]
-        return [_job(workflow.dag, job) for level in levels for job in level if not job.rule.norun]
+        hash_code = cache(code_hash)  # many jobs run the same files
+        return [_job(workflow.dag, job, hash_code) for level in levels for job in level if not job.rule.norun]
 
 
 def call_snakemake(
@@ -126,12 +131,16 @@ def _parse(config: Path, profile: Path, *arguments: str) -> Any:
         return parse_args([*files, *arguments])
 
 
-def _job(dag: Any, job: Any) -> Job:
+def _job(dag: Any, job: Any, hash_code: Callable[[tuple[Path, ...]], str]) -> Job:
     log = str(job.log[0]) if job.log else ""
+    paths = sorted({str(path) for path in job.input})
+    code = tuple(path for path in paths if Path(path).parts[0] == PACKAGE)
     return Job(
         rule=job.rule.name,
         wildcards=dict(job.wildcards_dict),
-        inputs=tuple(sorted({str(path) for path in job.input})),
+        inputs=tuple(path for path in paths if path not in code),
+        code_files=code,
+        code=hash_code(tuple(map(Path, code))),
         outputs=tuple(str(path) for path in job.output),
         directories=frozenset(str(path) for path in job.output if path.is_directory),
         settings=str(job.params.settings),

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from pargo.code import ROOT
+from pargo.code import ROOT, import_closure
 from pargo.errors import PargoError
+from pargo.manifest import code_hash
 from pargo.versioning.graph import Job, list_jobs
 
 MICRO = ROOT / "config/micro.yaml"
@@ -47,15 +48,25 @@ def test_job_holds_what_dvc_needs(jobs: list[Job]) -> None:
     )
     assert job.directories == {job.outputs[0]}
     assert "artifacts/micro/captions/scenes.manifest.json" in job.inputs
-    assert "pargo/train/pretrain.py" in job.inputs
+    assert set(job.code_files) == {path.as_posix() for path in import_closure("pargo.train.pretrain")}
+    assert job.code == code_hash(import_closure("pargo.train.pretrain"))  # as provenance and training specs have it
     assert json.loads(job.settings)["projector"]["name"] == "qformer"
     assert job.command.endswith("--executor local")
     assert job.log == "runs/micro/logs/pretrain-qformer-seed-0.log"
 
 
+def test_code_is_no_input_and_inputs_are_no_code(jobs: list[Job]) -> None:
+    for job in jobs:
+        assert not [path for path in job.inputs if path.startswith("pargo/")]
+        assert job.code_files
+        assert not [path for path in job.code_files if not path.startswith("pargo/")]
+    page = next(job for job in jobs if job.rule == "report_page")
+    assert "pargo/report/templates/index.html.j2" in page.code_files
+
+
 def test_nothing_names_a_place_on_this_machine(jobs: list[Job]) -> None:
     for job in jobs:
-        assert not [path for path in (*job.inputs, *job.outputs) if Path(path).is_absolute()]
+        assert not [path for path in (*job.inputs, *job.code_files, *job.outputs) if Path(path).is_absolute()]
         assert str(ROOT) not in job.command + job.settings
 
 
@@ -72,6 +83,7 @@ def test_until_stops_after_a_rule() -> None:
 
 def test_names_are_unique(jobs: list[Job]) -> None:
     assert len({job.name for job in jobs}) == len(jobs)
+    assert not [job.name for job in jobs if "." in job.name]  # DVC reads a dot in a key of dvc-params.json as a level
 
 
 def test_bad_config_is_told_in_words(tmp_path: Path) -> None:

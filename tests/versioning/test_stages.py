@@ -1,11 +1,16 @@
 """DVC's files are a pure function of the job list, and configs do not touch each other's stages."""
 
+import hashlib
+import json
+import shlex
 from typing import Any
 
+import pytest
 import yaml
 
+from pargo.errors import PargoError
 from pargo.versioning.graph import Job
-from pargo.versioning.stages import render_lock, render_params, render_stages, single_spaced
+from pargo.versioning.stages import render_lock, render_params, render_stages, single_spaced, stage_definition
 
 
 def make_job(rule: str = "score", **changes: Any) -> Job:
@@ -13,10 +18,12 @@ def make_job(rule: str = "score", **changes: Any) -> Job:
         "rule": rule,
         "wildcards": {"arm": "pargo", "seed": "0"},
         "inputs": ("b.manifest.json", "a"),
+        "code_files": ("pargo/score.py",),
+        "code": "c0de",
         "outputs": ("artifacts/x/d", "artifacts/x/d.manifest.json"),
         "directories": frozenset({"artifacts/x/d"}),
         "settings": '{"learning_rate":0.001}',
-        "command": "python -m pargo score --output artifacts/x/d",
+        "command": """python -m pargo score --settings '{"learning_rate":0.001}' --grades  --output artifacts/x/d""",
         "log": "runs/x/logs/score.log",
         "reason": "",
     }
@@ -36,18 +43,46 @@ def test_stage_of_a_job() -> None:
     stages = yaml.safe_load(render_stages("micro", [make_job()], ""))["stages"]
     assert stages == {
         "micro-score-pargo-seed-0": {
-            "cmd": "python -m pargo score --output artifacts/x/d",
+            "cmd": "python -m pargo score --settings dvc-params.json:micro-score-pargo-seed-0 "
+            "--grades --output artifacts/x/d",
             "deps": ["a", "b.manifest.json"],
-            "params": [{"dvc-params.json": ["micro-score-pargo-seed-0"]}],
+            "params": [
+                {"dvc-params.json": ["micro-score-pargo-seed-0.code", "micro-score-pargo-seed-0.settings_sha256"]}
+            ],
             "outs": ["artifacts/x/d", {"artifacts/x/d.manifest.json": {"cache": False}}],
         }
     }
 
 
-def test_params_are_the_settings() -> None:
-    assert yaml.safe_load(render_params("micro", [make_job()], "")) == {
-        "micro-score-pargo-seed-0": {"learning_rate": 0.001}
+def test_params_are_two_hashes_and_the_settings() -> None:
+    assert json.loads(render_params("micro", [make_job()], "")) == {
+        "micro-score-pargo-seed-0": {
+            "code": "c0de",
+            "settings_sha256": hashlib.sha256(b'{"learning_rate":0.001}').hexdigest(),
+            "settings": {"learning_rate": 0.001},
+        }
     }
+
+
+def test_settings_with_an_apostrophe_leave_the_command_too() -> None:
+    settings = """{"note":"it's  here"}"""
+    job = make_job(settings=settings, command=f"python -m pargo score --settings {shlex.quote(settings)} x")
+    assert stage_definition("micro", job)["cmd"] == (
+        "python -m pargo score --settings dvc-params.json:micro-score-pargo-seed-0 x"
+    )
+
+
+def test_rule_that_gives_its_settings_otherwise_is_refused() -> None:
+    with pytest.raises(PargoError, match="rule score: its command does not hold `--settings"):
+        stage_definition("micro", make_job(command="python -m pargo score"))
+
+
+def test_other_source_files_of_the_same_hash_change_no_file() -> None:
+    """Which files a stage's code is stands nowhere; a hash tells."""
+    jobs = [make_job(code_files=("pargo/a.py", "pargo/b.py"))]
+    for render in (render_stages, render_params):
+        assert render("micro", jobs, "") == render("micro", [make_job()], "")
+    assert "pargo/" not in render_stages("micro", jobs, "") + render_params("micro", jobs, "")
 
 
 def test_other_configs_keep_their_stages() -> None:
