@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 import yaml
-from added_plugins import add_benchmark, add_source, copy_package
 
 from pargo.code import ROOT
+from tests.helpers.added_plugins import add_benchmark, add_source, copy_package
 
 CONFIGS = [str(ROOT / "config" / f"{name}.yaml") for name in ("micro", "quick", "paper")]
 
@@ -24,7 +24,7 @@ def run(root: Path, *command: str) -> subprocess.CompletedProcess[str]:
 
 
 def snapshot(root: Path) -> dict[str, dict[str, str]]:
-    done = run(root, str(ROOT / "tests/stage_snapshot.py"), *CONFIGS)
+    done = run(root, str(ROOT / "tests/helpers/stage_snapshot.py"), *CONFIGS)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 

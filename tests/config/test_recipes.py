@@ -7,9 +7,9 @@ import sys
 from typing import Any
 
 import pytest
-from tests.helpers.workflow_project import Project, copy_project
 
 from tests import recipes
+from tests.helpers.workflow_project import Project, copy_project
 
 JOBS = """
 import json, sys

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from pargo.config.projectors import PROJECTORS, ProjectorSettings
 from tests.helpers.model_builders import (
     c_abstractor_config,
     linear_config,
@@ -12,8 +13,6 @@ from tests.helpers.model_builders import (
     qformer_config,
     resampler_config,
 )
-
-from pargo.config.projectors import PROJECTORS, ProjectorSettings
 
 
 def settings(name: str, **fields: Any) -> ProjectorSettings:
