@@ -23,7 +23,8 @@ from pargo.captions.records import RecordFile
 from pargo.captions.samples import Caption
 from pargo.errors import PargoError
 from pargo.jobs.record import Attempts
-from pargo.journal import Journal, append_note, read_journal, read_notes
+from pargo.journal import Journal, read_journal
+from pargo.notes import append_note, read_notes
 
 VALUES = st.text(max_size=9) | st.integers() | st.none()
 ROWS = st.lists(st.dictionaries(st.text(max_size=3), VALUES, max_size=2), max_size=4)

@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[1]
 ORDER = """
 errors
 arguments files layout machine progress threads
-code journal
+code journal notes
 project
 config display
 chat_client manifest profiles

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pargo.files import write_atomic
-from pargo.journal import append_note, read_notes
+from pargo.notes import append_note, read_notes
 
 RECORD, ATTEMPTS = "job.json", "attempts.jsonl"
 

@@ -16,8 +16,8 @@ from pargo.config.stages import check_sources, finetune, pretrain
 from pargo.config.training import Train
 from pargo.data.overview import to_fetch
 from pargo.files import read_json
-from pargo.journal import read_notes
 from pargo.layout import Layout
+from pargo.notes import read_notes
 from pargo.plan.flops import LanguageCost, make_projector, tower_flops
 from pargo.plan.sizes import language_sizes
 

@@ -114,7 +114,7 @@ def test_hub_with_names_of_a_json(tmp_path):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"3_77": None}, r"questions\[6\]: no file named 3_77 or 3_77.jpg or .* in .*official"),
+        ({"3_77": None}, r"questions\[6\]: no file named 3_77 or 3_77.png or .* in .*official"),
         ({"3_77.png": b"x"}, r"questions\[6\]: 2 files, e.g. .*3_77 and .*3_77.png, named 3_77 or "),
         ({"3_77": b"junk"}, r"questions\[6\]: image '3_77': not an image"),
         ({"3_77": image_bytes(3, "GIF")}, r"questions\[6\]: image '3_77': image format GIF, expected one of JPEG, PNG"),
