@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests import recipes
+from tests.helpers import recipes
 from tests.helpers.workflow_project import Project, copy_project
 
 JOBS = """
