@@ -13,6 +13,7 @@ import typer
 
 from pargo.cli import app
 from pargo.code import ROOT
+from pargo.config.jobs import Jobs, Resources
 from tests.helpers.documents import DOCUMENTS, parse, project_files, read
 
 ROOMS = ("pargo/", "tests/", "bench/", "config/", "docs/", "workflow/", "reports/", "findings/", ".ci/")
@@ -118,6 +119,11 @@ def test_every_command_for_people_is_in_the_list_of_commands():
     stages = read("docs/versions.md").blocks[0][1]  # download -> ... -> report
     for name in set(commands) - ({"attention", *re.findall(r"[a-z]+", stages)} - {"score"}):
         assert re.search(rf"\b{name}\b", written), name
+
+
+def test_every_field_of_a_jobs_file_is_told():
+    written = {word for text in read("docs/cluster.md").code for word in text.split()}
+    assert {*Resources.model_fields, *Jobs.model_fields} <= written
 
 
 def test_contents_lists_are_complete_and_in_order():

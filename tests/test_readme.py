@@ -11,6 +11,8 @@ import pytest
 import torch
 
 from pargo.code import ROOT
+from pargo.config.experiment import load_config
+from pargo.models.projectors import PROJECTORS, build_projector
 from tests.helpers.documents import read
 
 TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -58,6 +60,19 @@ def test_the_projector_in_a_model_of_ones_own(document):
         exec(blocks[1], names)  # noqa: S102
         scaled = names["projector"](names["features"]).square().mean().sqrt().item()
         assert scaled == pytest.approx(0.02, rel=0.5)
+
+
+def test_tokens_and_parameters_of_the_six():
+    """As `docs/projectors.md` has them, counted without memory for their weights."""
+    text = (ROOT / "docs/projectors.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `(\w+)` \| `(\w+)` \|.*\| (\d+) \| ([\d.]+) \|$", text, flags=re.M)
+    found = set()
+    for name, config in load_config(ROOT / "config/paper.yaml").projectors.items():
+        with torch.device("meta"):
+            built = build_projector(config, num_patches=576, feature_size=1024, output_size=4096)
+        found.add((name, type(config).__name__, str(built.num_tokens), f"{built.num_parameters / 1e6:.1f}"))
+    assert set(rows) == found
+    assert len(rows) == len(PROJECTORS)
 
 
 def cell(row: dict[str, str], column: str, digits: int) -> str:

@@ -31,7 +31,7 @@ class Document:
 
     @property
     def anchors(self) -> list[str]:
-        """One for each heading, as GitHub makes them: lower case, no signs, hyphens for spaces, numbered if repeated."""
+        """One for each heading, as on GitHub: lower case, no signs, hyphens for spaces, a number at a repeated one."""
         seen: Counter[str] = Counter()
         found = []
         for _, title in self.headings:
