@@ -13,7 +13,7 @@ import typer
 
 from pargo.cli import app
 from pargo.code import ROOT
-from pargo.config.jobs import Jobs, Resources
+from pargo.config.jobs import Jobs, Resources, load_jobs
 from tests.helpers.documents import DOCUMENTS, parse, project_files, read
 
 ROOMS = ("pargo/", "tests/", "bench/", "config/", "docs/", "workflow/", "reports/", "findings/", ".ci/")
@@ -121,9 +121,13 @@ def test_every_command_for_people_is_in_the_list_of_commands():
         assert re.search(rf"\b{name}\b", written), name
 
 
-def test_every_field_of_a_jobs_file_is_told():
-    written = {word for text in read("docs/cluster.md").code for word in text.split()}
+def test_every_field_of_a_jobs_file_is_told_and_the_example_is_one(tmp_path):
+    written = {*read("docs/cluster.md").code}
     assert {*Resources.model_fields, *Jobs.model_fields} <= written
+    [example] = [text for language, text in read("docs/cluster.md").blocks if language == "yaml"]
+    (tmp_path / "jobs.yaml").write_text(example)
+    jobs = load_jobs(tmp_path / "jobs.yaml")
+    assert (jobs.of("finetune").gpus_per_node, jobs.of("pretrain").gpus_per_node) == (8, 1)
 
 
 def test_contents_lists_are_complete_and_in_order():
