@@ -6,9 +6,11 @@ import csv
 import io
 import re
 import subprocess
+import tomllib
 
 import pytest
 import torch
+import yaml
 
 from pargo.code import ROOT
 from pargo.config.experiment import load_config
@@ -117,3 +119,15 @@ def test_tasks_at_chance_are_the_recorded_ones():
     assert chance == {"ParGo": {"mini_mme.position", "mini_mme.OCR"}, "Q-Former": {"mini_mme.position"}}
     said = "two are at chance for ParGo (position, reading words), one for the Q-Former (position)"
     assert said in " ".join(TEXT.split())
+
+
+def test_citations_agree():
+    cited = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    paper = cited["preferred-citation"]
+    fields = dict(re.findall(r"^  (\w+) += \{(.*?)\},?$", TEXT, flags=re.M | re.S))
+    names = " and ".join(f"{author['family-names']}, {author['given-names']}" for author in paper["authors"])
+    assert " ".join(fields["author"].split()) == names
+    assert (fields["title"], fields["doi"], fields["year"]) == (paper["title"], paper["doi"], str(paper["year"]))
+    assert fields["pages"] == f"{paper['start']}--{paper['end']}"
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert (cited["version"], cited["license"]) == (project["version"], project["license"])
