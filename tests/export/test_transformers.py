@@ -22,7 +22,9 @@ from pargo.data.template import encode_conversation
 from pargo.errors import InputError
 from pargo.export.chat_templates import CHAT_TEMPLATES
 from pargo.export.load import load_exported
+from pargo.models.projectors import ProjectorBase
 from tests.helpers.command_line import call
+from tests.helpers.documents import read
 
 QUESTIONS = ["Is there a circle?", "How many shapes?", "What is at the top left of this?", "Red?"]
 
@@ -36,6 +38,13 @@ def exported(project):
 def images(project) -> list[Image.Image]:
     found = open_images(project.root / "artifacts/micro/sources/mini_mme", "test")
     return [found.load(found.ids[index]) for index in (0, 3, 5, 8)]
+
+
+def test_the_trained_projector_alone_as_documented(project):
+    [block] = [text for _, text in read("docs/projectors.md").blocks if "from_pretrained" in text]
+    names: dict = {}
+    exec(block.replace('"my-model"', repr(str(project.root / "exported"))), names)  # noqa: S102 - what a reader copies
+    assert isinstance(names["trained"], ProjectorBase)
 
 
 def messages(question: str, image: bool = True) -> list[dict]:

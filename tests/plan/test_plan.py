@@ -283,15 +283,15 @@ def test_the_command_says_what_is_assumed(monkeypatch):
         assert text in shown.output.replace("\n", " ")
 
 
-def test_the_figures_of_the_readme(monkeypatch):
+def test_the_figures_of_the_docs(monkeypatch):
     monkeypatch.chdir(ROOT)
     monkeypatch.setenv("COLUMNS", "160")
     shown = CliRunner().invoke(app, ["plan", "--config", "config/paper.yaml"]).output
-    readme = " ".join((ROOT / "README.md").read_text().split())
+    written = " ".join((ROOT / "docs/paper.md").read_text().split())
     pairs = {" 822 ": "822 GPU-hours", "1.5 TB": "1.5 TB to fetch", "Disk: 2.0 TB": "2.0 TB of disk"}
     for planned, said in pairs.items():
         assert planned in shown
-        assert said in readme
+        assert said in written
 
 
 def test_a_pool_is_indexed_where_it_lies():

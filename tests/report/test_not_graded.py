@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
-from report_project import Project, make_settings
 
 from pargo.benchmarks.compare import compare
 from pargo.benchmarks.compare_table import render
@@ -26,6 +25,7 @@ from pargo.report import page, tables
 from pargo.report.figure_tasks import tasks_figure
 from pargo.report.samples import samples
 from pargo.report.scores import Scores
+from tests.helpers.report_project import Project, make_settings
 
 ARMS, SEEDS = ("pargo", "qformer", "mlp"), (0, 1)
 ALL = frozenset((arm, seed) for arm in ARMS for seed in SEEDS)

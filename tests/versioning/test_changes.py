@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 import yaml
-from test_stages import make_job
 
 from pargo.versioning.changes import describe_changes
 from pargo.versioning.graph import Job
 from pargo.versioning.stages import render_params, stage_name, stage_params
+from tests.helpers.dvc_jobs import make_job
 
 NAME = "micro-score-pargo-seed-0"
 

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 import yaml
 from dvc.repo import Repo
-from test_stages import make_job
 
 from pargo.versioning.stages import render_params, render_stages
+from tests.helpers.dvc_jobs import make_job
 
 NAME = "micro-score-pargo-seed-0-mini_mme"  # hyphens and an underscore
 

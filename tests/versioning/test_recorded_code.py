@@ -4,11 +4,11 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from test_stages import make_job
 
 from pargo.files import sha256_file
 from pargo.manifest import hash_of_files
 from pargo.versioning.recorded_code import RecordedCode
+from tests.helpers.dvc_jobs import make_job
 
 FILES = ("pargo/a.py", "pargo/a file.py", "pargo/empty.py")
 JOB = make_job(code_files=FILES)

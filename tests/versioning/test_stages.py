@@ -3,31 +3,13 @@
 import hashlib
 import json
 import shlex
-from typing import Any
 
 import pytest
 import yaml
 
 from pargo.errors import PargoError
-from pargo.versioning.graph import Job
 from pargo.versioning.stages import render_lock, render_params, render_stages, single_spaced, stage_definition
-
-
-def make_job(rule: str = "score", **changes: Any) -> Job:
-    values: dict[str, Any] = {
-        "rule": rule,
-        "wildcards": {"arm": "pargo", "seed": "0"},
-        "inputs": ("b.manifest.json", "a"),
-        "code_files": ("pargo/score.py",),
-        "code": "c0de",
-        "outputs": ("artifacts/x/d", "artifacts/x/d.manifest.json"),
-        "directories": frozenset({"artifacts/x/d"}),
-        "settings": '{"learning_rate":0.001}',
-        "command": """python -m pargo score --settings '{"learning_rate":0.001}' --grades  --output artifacts/x/d""",
-        "log": "runs/x/logs/score.log",
-        "reason": "",
-    }
-    return Job(**(values | changes))
+from tests.helpers.dvc_jobs import make_job
 
 
 def test_an_empty_option_leaves_no_gap() -> None:

@@ -6,7 +6,8 @@ from typing import Any
 
 import yaml
 from dvc.utils.serialize import dump_yaml
-from workflow_project import Project
+
+from tests.helpers.workflow_project import Project
 
 MICRO = ("--config", "config/micro.yaml")
 OLD_FORM = "in the form of an older ParGo-Repro"
