@@ -14,7 +14,8 @@ import yaml
 
 from pargo.code import ROOT
 from pargo.config.experiment import load_config
-from pargo.models.projectors import PROJECTORS, build_projector
+from pargo.config.projectors import PROJECTORS
+from pargo.models.projectors import ProjectorShape, build_projector
 from tests.helpers.documents import read
 
 TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -74,7 +75,7 @@ def test_tokens_and_parameters_of_the_six():
             built = build_projector(config, ProjectorShape(576, 1024, 4096))
         found.add((name, type(config).__name__, str(built.num_tokens), f"{built.num_parameters / 1e6:.1f}"))
     assert set(rows) == found
-    assert len(rows) == len(PROJECTORS)
+    assert len(rows) == len(PROJECTORS.names)
 
 
 def cell(row: dict[str, str], column: str, digits: int) -> str:
