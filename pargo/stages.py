@@ -1,21 +1,19 @@
 """The stages of the graph, each once: the rules (workflow/rules/), the commands `pargo <stage>` and the jobs read this.
 
 A stage is a function `run(settings, <inputs>, output, ...)` of a module. What it reads of the config is in
-`pargo.config.stages`, its paths are in `workflow/rules/common.smk`. Light, because the command line reads it first.
+`pargo.config.stages`, its paths are in `workflow/rules/common.smk`. Light, as the command line reads it first.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from importlib import import_module
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from pargo.errors import UsageError
 
 
-@dataclass(frozen=True)
-class Input:
+class Input(NamedTuple):
     """What a stage reads: an argument of its `run`, an option of its command, inputs of its rule.
 
     Args:
@@ -31,8 +29,7 @@ class Input:
     positional: bool = False
 
 
-@dataclass(frozen=True)
-class Plugin:
+class Plugin(NamedTuple):
     """Modules that a stage loads by name, and whose source decides what it does, as its own does.
 
     Args:
@@ -49,8 +46,7 @@ class Plugin:
         return tuple(getattr(import_module(module), name)(*(field(settings, path) for path in self.fields)))
 
 
-@dataclass(frozen=True)
-class Shards:
+class Shards(NamedTuple):
     """How several jobs share a stage's work: each does a part, and `run` then puts the parts together.
 
     Args:
@@ -66,8 +62,7 @@ class Shards:
     file: str = ""
 
 
-@dataclass(frozen=True)
-class Stage:
+class Stage(NamedTuple):
     """A stage of the graph.
 
     Args:
@@ -75,8 +70,8 @@ class Stage:
         module: whose `run` does it.
         help: one sentence.
         inputs: in the order of its command's options.
-        settings: function of `pargo.config.stages` that gives its settings; by default the one with its name.
-        command: of the command line; by default its name, with a space for `_`.
+        settings_of: function of `pargo.config.stages` that gives its settings, where it has another name.
+        words: of its command, where they are not its name with a space for `_`.
         heavy: a job does it (`--executor`), where light ones run in the process of their command.
         keeps: `run` keeps something in its run directory.
         shards: where several jobs may share it.
@@ -87,16 +82,22 @@ class Stage:
     module: str
     help: str
     inputs: tuple[Input, ...]
-    settings: str = ""
-    command: str = ""
+    settings_of: str = ""
+    words: str = ""
     heavy: bool = False
     keeps: bool = False
     shards: Shards | None = None
     plugins: tuple[Plugin, ...] = ()
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "settings", self.settings or self.name)
-        object.__setattr__(self, "command", self.command or self.name.replace("_", " "))
+    @property
+    def settings(self) -> str:
+        """Name of the function of `pargo.config.stages` that gives its settings."""
+        return self.settings_of or self.name
+
+    @property
+    def command(self) -> str:
+        """Of the command line, e.g. `report tables`."""
+        return self.words or self.name.replace("_", " ")
 
     def modules(self, settings: Any) -> tuple[str, ...]:
         """Modules whose source decides what the stage does, its own first.
@@ -175,7 +176,7 @@ STAGES = {
             "pargo.captions.filter",
             "Keep the captions of one dataset that are good enough, and count the others by reason.",
             (Input("source"), Input("captions")),
-            settings="filter_captions",
+            settings_of="filter_captions",
             heavy=True,
         ),
         Stage(
@@ -223,7 +224,7 @@ STAGES = {
             "pargo.benchmarks.score",
             "Score the saved answers to one benchmark.",
             (Input("predictions", positional=True), Input("grades", optional=True)),
-            command="score predictions",
+            words="score predictions",
             plugins=(Plugin("pargo.benchmarks:score_modules", ("benchmark.kind",)),),
         ),
         Stage(
@@ -232,20 +233,20 @@ STAGES = {
             "Store where the tokens of one model look, for the attention figure.",
             (Input("model"), Input("source"), Input("features")),
         ),
-        Stage("report_tables", "pargo.report.tables", "Write the tables.", (SCORES,), settings="report"),
+        Stage("report_tables", "pargo.report.tables", "Write the tables.", (SCORES,), settings_of="report"),
         Stage(
             "report_figures",
             "pargo.report.figures",
             "Draw the figures.",
             (SCORES, Input("models", "several"), Input("attention", "several", optional=True)),
-            settings="report",
+            settings_of="report",
         ),
         Stage(
             "report_page",
             "pargo.report.page",
             "Write the page for readers.",
             (SCORES, Input("tables"), Input("figures")),
-            settings="report",
+            settings_of="report",
         ),
         Stage(
             "report_captions",

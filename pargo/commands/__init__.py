@@ -1,4 +1,4 @@
-"""The commands: a module for each topic, and one for the stages; each is imported when one of its commands is called."""
+"""The commands: a module for each topic and one for the stages, imported when one of its commands is called."""
 
 from __future__ import annotations
 

@@ -27,7 +27,9 @@ DEFAULT_JOBS = Path("workflow/profiles/paper/jobs.yaml")
     help="What Ctrl-C does with jobs that are running.",
 )
 @click.option("--until", metavar="STAGE", help="Stop after this stage.")
-def reproduce(config: Path | None, profile: Path | None, cores: int | None, on_interrupt: Any, until: str | None) -> None:
+def reproduce(
+    config: Path | None, profile: Path | None, cores: int | None, on_interrupt: Any, until: str | None
+) -> None:
     """Run everything a config needs, record it with DVC and show the headline table."""
     if until is not None:
         from pargo.groups import STAGES

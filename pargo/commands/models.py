@@ -47,9 +47,7 @@ def export(
 @click.argument("directory", metavar="DIR", type=PATH)
 @click.argument("image", metavar="IMAGE", type=PATH)
 @click.option("--question", multiple=True, help="Ask this and stop; may be repeated.")
-@click.option(
-    "--save-attention", type=PATH, metavar="FILE", help="PNG or SVG of where partial and global tokens look."
-)
+@click.option("--save-attention", type=PATH, metavar="FILE", help="PNG or SVG of where partial and global tokens look.")
 def chat(directory: Path, image: Path, question: tuple[str, ...], save_attention: Path | None) -> None:
     """Ask an exported model, in DIR, about an image; an empty line ends the conversation."""
     from pargo.export.arguments import check_chat

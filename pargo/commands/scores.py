@@ -112,9 +112,7 @@ def compare(run_a: Path, run_b: Path, json: bool, samples: int) -> None:
 @click.option("--model", required=True, help="Name of the judge model.")
 @click.option("--runs", type=Number(int, 1), default=1, show_default=True, help="Grades of each answer.")
 @click.option("--prompt", type=PATH, help="File with another prompt than ours.")
-@click.option(
-    "--notebook", is_flag=True, help="Grade as MM-Vet's notebook does; --prompt is the text of its `prompt`."
-)
+@click.option("--notebook", is_flag=True, help="Grade as MM-Vet's notebook does; --prompt is the text of its `prompt`.")
 @click.option(
     "--api-key-environment", default="OPENAI_API_KEY", show_default=True, help="Environment variable of the key."
 )
