@@ -10,9 +10,9 @@ import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import LlamaConfig, LlamaForCausalLM
-from typer.testing import CliRunner
+from click.testing import CliRunner
 
-from pargo.cli import app
+from pargo.commands import app
 from pargo.code import ROOT
 from pargo.config.base import canonical_json
 from pargo.config.experiment import load_config

@@ -54,7 +54,7 @@ def contents(directory):
 
 
 def followed(paths):
-    """What Snakemake watches of paths that a rule reads: of an artifact its manifest and directory, else the files."""
+    """What Snakemake watches of the paths: of an artifact its manifest and its directory, of others the files."""
     artifacts = [path for path in map(Path, paths) if path.is_relative_to(layout.artifacts)]
     files = [str(path) for path in paths if Path(path) not in artifacts]
     return [*map(manifest, artifacts), *map(contents, artifacts), *files]
