@@ -74,7 +74,7 @@ def _run_shards(
 ) -> list[Path]:
     """Run the parts of a stage as an array of jobs; what each left, nothing where one job does all."""
     assert stage.shards is not None
-    if not isinstance(number, int) or number < 1:
+    if type(number) is not int or number < 1:
         raise UsageError(f"--settings: {stage.shards.number}: {number!r} is not valid: expected at least 1")
     if number == 1:
         return []

@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 
 import pytest
-from rich.console import Console
 from click.testing import CliRunner
+from rich.console import Console
 
 from pargo.commands import app
 from pargo.config.experiment import load_config

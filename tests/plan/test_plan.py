@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 import torch
+from click.testing import CliRunner
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import LlamaConfig, LlamaForCausalLM
-from click.testing import CliRunner
 
-from pargo.commands import app
 from pargo.code import ROOT
+from pargo.commands import app
 from pargo.config.base import canonical_json
 from pargo.config.experiment import load_config
 from pargo.config.jobs import Jobs, load_jobs
