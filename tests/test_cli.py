@@ -68,6 +68,7 @@ WRONG = {
     ("data", "ls", "--config", "nosuch"): {"click"},
     ("plan", "--gpu", "H900"): {"click"},
     ("reproduce", "--until", "nosuch"): {"click"},
+    ("reproduce", "--profile", "nosuch"): {"click"},
     ("export", "nosuch", "out"): {"click"},
     ("logs", "nosuch", "x"): {"click"},
     ("download", "--settings", "{"): {"click"},

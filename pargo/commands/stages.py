@@ -25,7 +25,7 @@ def stage_command(name: str) -> click.Command:
 
 def command(stage: Stage) -> click.Command:
     """The command of one stage: its settings, inputs and output."""
-    path = {"type": PATH, "required": True}
+    path: dict[str, Any] = {"type": PATH, "required": True}
     parameters: list[click.Parameter] = [
         click.Option(["--settings"], required=True, metavar="JSON|FILE:NAME", help="What it reads of the config."),
         *(_parameter(of) for of in stage.inputs),

@@ -53,7 +53,7 @@ def run_stage(
         number = field(settings, stage.shards.number) if stage.shards else 1
     except PargoError as error:
         raise UsageError(f"--settings: {error}") from None
-    how = {"modules": modules, "stage_name": stage.name}
+    how: dict[str, Any] = {"modules": modules, "stage_name": stage.name}
     if stage.shards:
         arguments[stage.shards.argument] = _run_shards(stage, number, settings, inputs, run_directory, executor, how)
         executor = "inline" if arguments[stage.shards.argument] else executor  # what is left is to put them together
