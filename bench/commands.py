@@ -97,12 +97,12 @@ def summary(result: dict[str, Any]) -> dict[str, Any]:
 
 
 @cache
-def _typer() -> float:
-    """CPU seconds of a Python that imports typer and ends."""
+def _click() -> float:
+    """CPU seconds of a Python that imports click and ends."""
     times = []
     for _ in range(5):
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        subprocess.run([sys.executable, "-c", "import typer"], check=True)
+        subprocess.run([sys.executable, "-c", "import click"], check=True)
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
         times.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
     return median(times)
@@ -130,7 +130,7 @@ def render(found: list[dict[str, Any]], rounds: int, base: str) -> str:
         "",
         f"{within} of {len(compared)} calls take at most 1/5 of the CPU time, among them {slow_within} of the "
         f"{len(slow)} that took more than {SLOW:g} s of it; now at most {max(one['cpu'] for one in found):.2f} s each. "
-        f"A Python that imports typer and ends takes {_typer():.2f} s (median of 5): what took less than five times "
+        f"A Python that imports click and ends takes {_click():.2f} s (median of 5): what took less than five times "
         "that before cannot come down to 1/5.",
         "",
         "| command | calls | before: CPU s | wall s | exit codes | now: CPU s | wall s | exit codes "

@@ -108,6 +108,45 @@ def read_mapping(name: str, text: str) -> dict[str, Any]:
     return data
 
 
+def read_settings(name: str, text: str) -> dict[str, Any]:
+    """Settings of a stage: JSON, or `FILE:NAME` for those of an entry of a JSON file, e.g. of `dvc-params.json`.
+
+    Raises:
+        UsageError: neither, or no such file or entry.
+    """
+    file, colon, entry = text.rpartition(":")
+    if not colon or text.lstrip()[:1] in ("{", "[", '"'):
+        return read_mapping(name, text)
+    path = existing_file(name, Path(file))
+    try:
+        entries = read_mapping(f"{name}: {path}", path.read_text(encoding="utf-8"))
+    except UnicodeDecodeError:
+        raise UsageError(f"{name}: {path} is no text in UTF-8, and so no JSON") from None
+    if entry not in entries:
+        raise UsageError(f"{name}: {path} has no entry {entry!r}{did_you_mean(entry, entries)}")
+    settings = entries[entry].get("settings") if isinstance(entries[entry], dict) else None
+    if not isinstance(settings, dict):
+        raise UsageError(f"{name}: {path}: {entry}: settings: expected a mapping")
+    return settings
+
+
+def named_directories(pairs: Iterable[str]) -> dict[str, Path]:
+    """`NAME=DIR` options as a mapping, in the given order.
+
+    Raises:
+        UsageError: one is no such pair, or a name comes twice.
+    """
+    directories: dict[str, Path] = {}
+    for pair in pairs:
+        name, equals, directory = pair.partition("=")
+        if not equals or not name or not directory:
+            raise UsageError(f"expected NAME=DIR, got {pair!r}")
+        if name in directories:
+            raise UsageError(f"{name!r} is given twice")
+        directories[name] = Path(directory)
+    return directories
+
+
 def _below_folder(name: str, path: Path) -> Path:
     above = next(folder for folder in path.absolute().parents if folder.exists())
     if not above.is_dir():

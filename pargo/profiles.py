@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from pargo.arguments import did_you_mean
-from pargo.config.yaml_file import kind_of, read_yaml
 from pargo.errors import ConfigError, UsageError
 
 PROFILES = Path("workflow/profiles")
@@ -54,6 +53,8 @@ def profile_file(folder: Path) -> Path:
 
 def jobs_files(folder: Path) -> Iterator[tuple[str, Path]]:
     """Stage and jobs file, of each stage that the profile runs by one."""
+    from pargo.config.yaml_file import read_yaml  # a folder that is no profile is said before
+
     resources = _mapping(_mapping(read_yaml(profile_file(folder), "profile"), folder).get("set-resources"), folder)
     for stage, asked in resources.items():
         # quoted twice: Snakemake evaluates it
@@ -64,10 +65,14 @@ def jobs_files(folder: Path) -> Iterator[tuple[str, Path]]:
 
 def _mapping(value: Any, folder: Path) -> dict[str, Any]:
     if not isinstance(value, dict | None):
+        from pargo.config.yaml_file import kind_of
+
         raise ConfigError(f"{profile_file(folder)}: expected a mapping, got {kind_of(value)}")
     return value or {}
 
 
 def _backend(path: Path) -> str:
+    from pargo.config.yaml_file import read_yaml
+
     data = read_yaml(path, "jobs file")
     return data.get("backend", "slurm") if isinstance(data, dict) else "slurm"

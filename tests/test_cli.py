@@ -1,6 +1,5 @@
 """The command line: quick to start, clear errors with the right exit code, and the options that the rules use."""
 
-import importlib
 import json
 import re
 import shlex
@@ -10,47 +9,94 @@ import time
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
-from typer.testing import CliRunner
+from click.testing import CliRunner
 
-from pargo import cli
+from pargo import __version__
+from pargo.cli import PANELS, STAGE_COMMANDS
 from pargo.code import ROOT
-from pargo.errors import PargoError
+from pargo.commands import app
+from pargo.stages import STAGES
 from pargo.versioning.graph import Job, list_jobs
-
-STAGES = (
-    "download",
-    "fingerprint",
-    "select",
-    "caption",
-    "filter",
-    "features",
-    "pretrain",
-    "finetune",
-    "evaluate",
-    "attention",
-    "grade",
-    "score",
-    "report",
-)
 
 
 def pargo(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, "-m", "pargo", *arguments], cwd=ROOT, capture_output=True, text=True)
 
 
-def test_help_is_fast_and_lists_the_stages() -> None:
+def test_help_is_fast_and_lists_the_commands_in_panels() -> None:
     started = time.monotonic()
     done = pargo("--help")
     assert time.monotonic() - started < 3  # 0.2 s on a free core
     assert done.returncode == 0
-    for stage in ("reproduce", *STAGES):
-        assert stage in done.stdout
+    for panel, names in PANELS.items():
+        shown = done.stdout.partition(f"{panel}:\n")[2].partition("\n\n")[0]
+        assert re.findall(r"^  (\S+)  ", shown, re.MULTILINE) == list(names)
+    assert ", ".join(STAGE_COMMANDS) in " ".join(done.stdout.split())
 
 
-def test_start_imports_nothing_heavy() -> None:
-    code = "import sys, pargo.cli; print(*{'torch', 'snakemake', 'dvc', 'pandas', 'pydantic'} & set(sys.modules))"
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT).stdout.strip() == ""
+def test_version() -> None:
+    done = pargo("--version")
+    assert (done.returncode, done.stdout) == (0, f"pargo {__version__}\n")
+    assert f'version = "{__version__}"' in (ROOT / "pyproject.toml").read_text()
+
+
+@pytest.mark.parametrize("group", [(), ("config",), ("data",), ("versions",), ("report",)])
+def test_a_group_without_a_command_shows_its_help(group: tuple[str, ...]) -> None:
+    done = pargo(*group)
+    assert (done.returncode, done.stderr) == (2, "")
+    assert done.stdout.startswith(f"Usage: {' '.join(('pargo', *group))} [OPTIONS] COMMAND")
+
+
+def test_every_command_is_loaded_by_its_name() -> None:
+    context = click.Context(app)
+    for name in app.list_commands(context):
+        command = app.get_command(context, name)
+        assert command is not None
+        assert command.name == name
+        assert command.help
+        assert command.hidden == (name in STAGE_COMMANDS)
+
+
+# what may be loaded to say what is wrong; nothing else of ours or others
+WRONG = {
+    ("exprot", "a", "b"): set(),
+    ("score", "nosuch", "x"): {"click"},
+    ("config", "check", "nosuch.yaml"): {"click"},
+    ("versions", "status", "--config", "nosuch"): {"click"},
+    ("data", "ls", "--config", "nosuch"): {"click"},
+    ("plan", "--gpu", "H900"): {"click"},
+    ("reproduce", "--until", "nosuch"): {"click"},
+    ("reproduce", "--profile", "nosuch"): {"click"},
+    ("export", "nosuch", "out"): {"click"},
+    ("logs", "nosuch", "x"): {"click"},
+    ("download", "--settings", "{"): {"click"},
+    ("filter", "--settings", "{}", "--source", "nosuch", "--captions", "x", "--output", "o", "--run-directory", "r"): {
+        "click"
+    },
+    ("config", "check", "{broken}"): {"click", "yaml", "cython_runtime"},
+}
+
+
+@pytest.mark.parametrize("arguments", WRONG)
+def test_a_wrong_call_loads_only_what_its_arguments_need(arguments: tuple[str, ...], tmp_path: Path) -> None:
+    broken = tmp_path / "broken.yaml"
+    broken.write_text("a: [")
+    code = """
+import runpy, sys
+sys.argv = ["pargo", *sys.argv[1:]]
+try:
+    runpy.run_module("pargo", run_name="__main__")
+except SystemExit as error:
+    print(error.code, *sorted({name.partition(".")[0] for name in sys.modules} - sys.stdlib_module_names))
+"""
+    given = [part.format(broken=broken) if part == "{broken}" else part for part in arguments]
+    done = subprocess.run([sys.executable, "-c", code, *given], cwd=ROOT, capture_output=True, text=True)
+    exit_code, *loaded = done.stdout.split()
+    assert exit_code == "2", done.stderr
+    found = {name for name in loaded if not name.startswith("_")} - {"pargo"}
+    assert found <= WRONG[arguments]
 
 
 def test_config_check() -> None:
@@ -90,12 +136,6 @@ def test_expected_failure_is_one_line_and_exits_with_1(tmp_path: Path) -> None:
     assert done.stderr.count("\n") == 1
 
 
-@pytest.mark.parametrize(("pairs", "message"), [(["a"], "NAME=DIR"), (["=b"], "NAME=DIR"), (["a=b", "a=c"], "twice")])
-def test_named_directories_are_checked(pairs: list[str], message: str) -> None:
-    with pytest.raises(PargoError, match=message):
-        cli._named(pairs)
-
-
 @pytest.fixture(scope="module")
 def jobs() -> dict[str, Job]:
     """One job of each rule, the last of it."""
@@ -103,44 +143,30 @@ def jobs() -> dict[str, Job]:
 
 
 def test_rules_commands_and_stages_have_one_name(jobs: dict[str, Job]) -> None:
-    assert {rule.partition("_")[0] for rule in jobs} == set(STAGES) - {"grade"}  # micro has no judge
+    assert set(jobs) == set(STAGES) - {"grade"}  # micro has no judge
     for rule, job in jobs.items():
-        name = {"score": "score predictions"}.get(rule, rule.replace("_", " "))
-        assert job.command.startswith(f"python -m pargo {name} --settings ")
+        assert job.command.startswith(f"python -m pargo {STAGES[rule].command} --settings ")
 
 
-REPORT = ("report_captions", "report_tables", "report_figures", "report_page")
-
-
-@pytest.mark.parametrize("rule", [*STAGES[:-3], "score", *REPORT])
+@pytest.mark.parametrize("rule", sorted(set(STAGES) - {"grade"}))
 def test_command_of_a_rule_is_a_call_that_its_stage_takes(
     rule: str, jobs: dict[str, Job], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    calls: list[tuple[str, str, dict[str, Any]]] = []
-    monkeypatch.setattr(cli, "_run", lambda module, settings, **paths: calls.append((module, settings, paths)))
-    monkeypatch.setattr(
-        cli, "_launch", lambda stage, function, settings, paths, *_: calls.append((function, settings, paths))
-    )
-    monkeypatch.setattr(cli, "_check", lambda *_: None)  # the files are not there
-    elements: list[dict[str, Any]] = []
-    monkeypatch.setattr("pargo.jobs.launcher.launch_array", lambda function, given, **_: elements.extend(given))
-    job = jobs[rule]
-    CliRunner().invoke(cli.app, shlex.split(job.command)[3:], catch_exceptions=False)
-    ((function, settings, paths),) = calls
-    if rule == "evaluate":  # of the arm that has shards
-        shards = set(importlib.import_module("pargo.benchmarks.evaluate").answer.__annotations__) - {"return"}
-        assert [set(element) for element in elements] == [shards, shards]
-        assert [element["run_directory"] / "answers.jsonl" for element in elements] == paths["answers"]
-    module, _, name = function.partition(":")
-    stage = importlib.import_module(module)
-    parsed = cli._parse(stage, settings)
-    assert json.loads(parsed.model_dump_json()) == json.loads(settings)  # the stage declares exactly these fields
-    parameters = set(getattr(stage, name or "run").__annotations__) - {"settings", "return"}
-    assert set(paths) <= parameters
-    # every path that the stage reads is an input of the rule
+    calls: list[tuple[Any, ...]] = []
+    monkeypatch.setattr("pargo.jobs.run.run_stage", lambda *given, **named: calls.append((*given, named)))
+    job, stage = jobs[rule], STAGES[rule]
+    CliRunner().invoke(app, shlex.split(job.command)[3:], catch_exceptions=False)
+    ((called, settings, inputs, output, named),) = calls
+    assert called is stage
+    assert settings == json.loads(job.settings)
+    assert set(inputs) == {of.name for of in stage.inputs}
+    assert all(inputs[of.name] for of in stage.inputs if not of.optional)
+    assert set(named) == {*(["run_directory"] if stage.heavy or stage.keeps else []), *(["executor"] * stage.heavy)}
+    # every path that the stage reads or makes is of the rule
     for path in re.findall(r"(?:artifacts|reports)/micro/\S+", job.command.split("' ", 1)[1]):
         known = {*job.inputs, *job.outputs}
         assert path in known or any(other.startswith(f"{path}/") for other in known), path
+    assert any(made == str(output) or made.startswith(f"{output}/") for made in job.outputs)
 
 
 def test_settings_of_another_stage_are_refused() -> None:

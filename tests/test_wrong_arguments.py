@@ -91,17 +91,19 @@ def test_nothing_slow_was_loaded(outcomes):
 
 
 def test_every_command_is_tried(outcomes):
-    from typer.main import get_command
+    import click
 
-    from pargo.cli import app
+    from pargo.commands import app
 
     def paths(command, path=()):
-        for name, inner in getattr(command, "commands", {}).items():
-            yield from paths(inner, (*path, name))
-        if not getattr(command, "commands", {}):
+        if not isinstance(command, click.Group):
             yield path
+            return
+        context = click.Context(command)
+        for name in command.list_commands(context):
+            yield from paths(command.get_command(context, name), (*path, name))
 
     tried = [arguments for arguments, *_ in outcomes]
-    for path in paths(get_command(app)):
+    for path in paths(app):
         if path != ("jobs",):  # takes no argument
             assert any(tuple(arguments[: len(path)]) == path for arguments in tried), path

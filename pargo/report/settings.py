@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from pydantic import model_validator
 
 from pargo.config.base import Name, Settings
-from pargo.config.benchmarks import Benchmark
+from pargo.config.benchmarks import BENCHMARKS, Benchmark
 from pargo.config.models import Language, Vision
-from pargo.config.projectors import Projector
+from pargo.config.projectors import Projector, projector_modules
 from pargo.config.report import Report
 
 # file names in the output directories of pargo.report.tables and pargo.report.figures
@@ -22,6 +25,22 @@ CAPTION_REPORT = (  # of pargo.report.captions, by dataset
     "review.html",
 )
 FIGURES = tuple(f"{figure}.{extension}" for figure in ("tasks", "loss", "attention") for extension in ("svg", "png"))
+
+
+def shown_modules(projectors: Mapping[str, Any], benchmarks: Mapping[str, Any]) -> tuple[str, ...]:
+    """Modules of the projectors and benchmarks that a report shows: it loads them by name, for sizes and titles.
+
+    Args:
+        projectors: settings by arm, as objects or as read from JSON.
+        benchmarks: settings by name, likewise.
+    """
+    names = sorted({_word(settings, "name") for settings in projectors.values()})
+    kinds = sorted({_word(settings, "kind") for settings in benchmarks.values()})
+    return *(module for name in names for module in projector_modules(name)), *map(BENCHMARKS.module, kinds)
+
+
+def _word(settings: Any, field: str) -> str:
+    return settings[field] if isinstance(settings, Mapping) else getattr(settings, field)
 
 
 class ReportSettings(Settings):

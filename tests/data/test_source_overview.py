@@ -6,10 +6,10 @@ import json
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from rich.console import Console
-from typer.testing import CliRunner
 
-from pargo.cli import app
+from pargo.commands import app
 from pargo.config.experiment import load_config
 from pargo.config.stages import source_downloads
 from pargo.data.overview import check, rows, table, totals, version_table

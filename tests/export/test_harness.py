@@ -285,7 +285,7 @@ def test_models_that_are_refused(harness, tmp_path, arguments, message):
 
 
 def test_nothing_else_needs_lmms_eval():
-    needed = import_closure("pargo.cli", "pargo.__main__", "pargo.export.run", "pargo.export.release")
+    needed = import_closure("pargo.__main__", "pargo.commands.models", "pargo.export.run", "pargo.export.release")
     assert Path("pargo/export/load.py") in needed
     assert Path("pargo/export/harness.py") not in needed
 

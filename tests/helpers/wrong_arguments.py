@@ -61,7 +61,7 @@ ARGUMENTS: tuple[tuple[tuple[str, ...], str], ...] = (
     (("exprot", "a", "b"), "Did you mean 'export'"),
     (("data", "nosuch"), "No such command 'nosuch'"),
     (("report", "nosuch"), "No such command 'nosuch'"),
-    (("config", "check"), "Missing argument 'file'"),
+    (("config", "check"), "Missing argument 'FILE'"),
     (("export",), "Missing argument 'RUN'"),
     (("export", "--nosuch"), "No such option: --nosuch"),
     # the whole experiment
@@ -175,7 +175,7 @@ ARGUMENTS: tuple[tuple[tuple[str, ...], str], ...] = (
         "--pretrained: nosuch does not exist",
     ),
     (
-        ("evaluate", *STAGE, "--language", "x", "--model", "x", "--source", "x", "--features", "x"),
+        ("evaluate", *STAGE, "--language", "config", "--model", "config", "--source", "config", "--features", "config"),
         "--settings: benchmark: expected a mapping",
     ),
     (("grade", *STAGE, "--predictions", "nosuch"), "--predictions: nosuch does not exist"),

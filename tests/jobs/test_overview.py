@@ -9,10 +9,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from rich.console import Console
-from typer.testing import CliRunner
 
-from pargo.cli import app
+from pargo.commands import app
 from pargo.config.jobs import LOCAL, Resources
 from pargo.errors import PargoError
 from pargo.jobs.local import Local

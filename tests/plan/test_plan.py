@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
+from click.testing import CliRunner
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import LlamaConfig, LlamaForCausalLM
-from typer.testing import CliRunner
 
-from pargo.cli import app
 from pargo.code import ROOT
+from pargo.commands import app
 from pargo.config.base import canonical_json
 from pargo.config.benchmarks import BENCHMARKS
 from pargo.config.experiment import load_config, parse_config

@@ -4,9 +4,7 @@
 # what an image looks like, in 256 bits: of training images, and of every benchmark's, which must not be among them
 rule fingerprint:
     input:
-        code=code("pargo.data.fingerprint"),
-        manifest=manifest(layout.source("{source}")),
-        source=contents(layout.source("{source}")),
+        reads("fingerprint"),
     output:
         directory=directory(str(layout.fingerprints("{source}", "{split}"))),
         manifest=manifest(layout.fingerprints("{source}", "{split}")),
@@ -15,19 +13,15 @@ rule fingerprint:
     resources:
         executor=EXECUTOR,
     params:
-        settings=settings(stages.fingerprint),
+        settings=settings("fingerprint"),
+        inputs=options("fingerprint"),
     shell:
-        "python -m pargo fingerprint --settings {params.settings:q} --source {input.source} "
-        "--output {output.directory} "
-        f"--run-directory {run_directory('fingerprint', '{wildcards.source}-{wildcards.split}')} "
-        "--executor {resources.executor} > {log} 2>&1"
+        command("fingerprint", "{wildcards.source}-{wildcards.split}")
 
 
 rule select:
     input:
-        code=code("pargo.data.select"),
-        manifests=lambda wildcards: [manifest(path) for path in fingerprints(wildcards.dataset)],
-        directories=lambda wildcards: [contents(path) for path in fingerprints(wildcards.dataset)],
+        reads("select"),
     output:
         directory=directory(str(layout.selection("{dataset}"))),
         manifest=manifest(layout.selection("{dataset}")),
@@ -36,20 +30,15 @@ rule select:
     resources:
         executor=EXECUTOR,
     params:
-        settings=settings(stages.select),
-        benchmarks=named("--benchmarks", benchmark_fingerprints()),
+        settings=settings("select"),
+        inputs=options("select"),
     shell:
-        "python -m pargo select --settings {params.settings:q} --fingerprints {input.directories[0]} "
-        "{params.benchmarks} --output {output.directory} "
-        f"--run-directory {run_directory('select', '{wildcards.dataset}')} "
-        "--executor {resources.executor} > {log} 2>&1"
+        command("select", "{wildcards.dataset}")
 
 
 rule caption:
     input:
-        code=caption_code,
-        manifests=lambda wildcards: [manifest(path) for path in captioned_from(wildcards.dataset)],
-        directories=lambda wildcards: [contents(path) for path in captioned_from(wildcards.dataset)],
+        reads("caption"),
     output:
         directory=directory(str(layout.raw_captions("{dataset}"))),
         manifest=manifest(layout.raw_captions("{dataset}")),
@@ -58,19 +47,15 @@ rule caption:
     resources:
         executor=EXECUTOR,
     params:
-        settings=settings(stages.caption),
+        settings=settings("caption"),
+        inputs=options("caption"),
     shell:
-        "python -m pargo caption --settings {params.settings:q} --source {input.directories[0]} "
-        "--selection {input.directories[1]} --output {output.directory} "
-        f"--run-directory {run_directory('caption', '{wildcards.dataset}')} "
-        "--executor {resources.executor} > {log} 2>&1"
+        command("caption", "{wildcards.dataset}")
 
 
 rule filter:
     input:
-        code=code("pargo.captions.filter"),
-        manifests=lambda wildcards: [manifest(path) for path in filtered_from(wildcards.dataset)],
-        directories=lambda wildcards: [contents(path) for path in filtered_from(wildcards.dataset)],
+        reads("filter"),
     output:
         directory=directory(str(layout.captions("{dataset}"))),
         manifest=manifest(layout.captions("{dataset}")),
@@ -79,9 +64,7 @@ rule filter:
     resources:
         executor=EXECUTOR,
     params:
-        settings=settings(stages.filter_captions),
+        settings=settings("filter"),
+        inputs=options("filter"),
     shell:
-        "python -m pargo filter --settings {params.settings:q} --source {input.directories[0]} "
-        "--captions {input.directories[1]} --output {output.directory} "
-        f"--run-directory {run_directory('filter', '{wildcards.dataset}')} "
-        "--executor {resources.executor} > {log} 2>&1"
+        command("filter", "{wildcards.dataset}")

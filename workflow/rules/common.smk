@@ -8,23 +8,18 @@ from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
-from pargo.benchmarks import answer_modules, score_modules
-from pargo.captions.engines import caption_modules
 from pargo.code import import_closure
 from pargo.config import stages
 from pargo.config.base import canonical_json
-from pargo.config.benchmarks import BENCHMARKS
-from pargo.config.engines import engine_modules
 from pargo.config.experiment import parse_config
-from pargo.config.projectors import projector_modules
 from pargo.config.sources import files as source_files
 from pargo.data.download import listing
-from pargo.data.download import source_modules
 from pargo.data.versions import not_fetched
 from pargo.errors import ConfigError
 from pargo.files import sha256_text
 from pargo.layout import Layout, manifest_path
 from pargo.report.settings import CAPTION_REPORT, FIGURES, TABLES
+from pargo.stages import STAGES
 
 # jobs use the Python that runs Snakemake, also when its virtual environment is not activated
 os.environ.update(PATH=os.pathsep.join([os.path.dirname(sys.executable), *os.get_exec_path()]))
@@ -58,6 +53,13 @@ def contents(directory):
     return ancient(str(directory))
 
 
+def followed(paths):
+    """What Snakemake watches of the paths: of an artifact its manifest and its directory, of others the files."""
+    artifacts = [path for path in map(Path, paths) if path.is_relative_to(layout.artifacts)]
+    files = [str(path) for path in paths if Path(path) not in artifacts]
+    return [*map(manifest, artifacts), *map(contents, artifacts), *files]
+
+
 @cache
 def code(*modules):
     """Source files of a stage: a change of them reruns it, a change of other files does not."""
@@ -71,25 +73,63 @@ def local_files(source):
     return listing(own, Path(run_directory("download", source)))
 
 
-def settings(function):
-    """Parameter function of a rule: canonical JSON of what its stage reads of the config, by the rule's wildcards."""
+def chosen_settings(stage, wildcards):
+    """What a stage reads of the config, by its rule's wildcards."""
+    function = getattr(stages, STAGES[stage].settings)
     names = list(inspect.signature(function).parameters)[1:]
+    return function(experiment, **{n: int(wildcards[n]) if n == "seed" else wildcards[n] for n in names})
+
+
+def settings(stage):
+    """Parameter function of a rule: canonical JSON of its stage's settings."""
+    return lambda wildcards: canonical_json(chosen_settings(stage, wildcards))
+
+
+def reads(stage, **more):
+    """Input function of a rule: source files of its stage, and what it reads.
+
+    `more` are other paths, or the files to watch in place of an input that is a folder of them.
+    """
+
+    def files(wildcards):
+        modules = STAGES[stage].modules(chosen_settings(stage, wildcards))
+        paths = [path for value in (INPUTS[stage](wildcards) | more).values() for path in listed(value)]
+        return {"code": code(*modules), "paths": followed(paths)}
+
+    return unpack(files)
+
+
+def options(stage):
+    """Parameter function of a rule: the paths that its stage reads, as options of its command."""
 
     def text(wildcards):
-        chosen = {name: int(wildcards[name]) if name == "seed" else wildcards[name] for name in names}
-        return canonical_json(function(experiment, **chosen))
+        paths, words = INPUTS[stage](wildcards), []
+        for given in STAGES[stage].inputs:
+            option = [] if given.positional else [f"--{given.name}"]
+            value = paths[given.name]
+            values = [f"{name}={path}" for name, path in value.items()] if given.kind == "named" else listed(value)
+            words += [str(word) for value in values for word in (*option, value)]
+        return " ".join(words)
 
     return text
 
 
-def named(option, directories):
-    """Directories by name as repeated options: `--features scenes=DIR --features easy_vqa=DIR`."""
-    return " ".join(f"{option} {name}={directory}" for name, directory in directories.items())
+def listed(value):
+    """Paths of one input: a path, none, a list of paths, or paths by name."""
+    if isinstance(value, dict):
+        return list(value.values())
+    return value if isinstance(value, list) else [] if value is None else [value]
 
 
-def repeated(option, paths):
-    """Paths as one repeated option."""
-    return " ".join(f"{option} {path}" for path in paths)
+def command(stage, *run, output="{output.directory}"):
+    """Shell command of a rule; `run` are the parts of its job's run directory."""
+    chosen = STAGES[stage]
+    parts = [f"python -m pargo {chosen.command} --settings {{params.settings:q}} {{params.inputs}} --output {output}"]
+    if run:
+        parts.append(f"--run-directory {run_directory(stage, *run)}")
+    if chosen.heavy:
+        parts.append("--executor {resources.executor}")
+    return " ".join([*parts, "> {log} 2>&1"])
 
 
 def log_file(name):
@@ -129,38 +169,9 @@ def benchmark_fingerprints():
     return {f"{source}-{split}": layout.fingerprints(source, split) for source, split in images}
 
 
-def fingerprints(dataset):
-    """A dataset's own, then those of the benchmarks."""
+def dataset_fingerprints(dataset):
     chosen = experiment.datasets[dataset]
-    return [layout.fingerprints(chosen.source, chosen.split), *benchmark_fingerprints().values()]
-
-
-def caption_code(wildcards):
-    """Source files of a captioning: those of its own engine alone."""
-    chosen = experiment.datasets[wildcards.dataset].captions or experiment.captions
-    return code(*caption_modules(chosen.engine.kind))
-
-
-def caption_report_code(wildcards):
-    """Source files of a caption report: what it says of the engine is in the engine's settings."""
-    chosen = experiment.datasets[wildcards.dataset].captions or experiment.captions
-    return code("pargo.report.captions", *engine_modules(chosen.engine.kind)[:1])
-
-
-def captioned_from(dataset):
-    return [dataset_source(dataset), layout.selection(dataset)]
-
-
-def filtered_from(dataset):
-    return [dataset_source(dataset), layout.raw_captions(dataset)]
-
-
-def caption_directories(arm):
-    return {name: layout.captions(name) for name in mixture("pretrain", arm)}
-
-
-def source_directories(arm):
-    return {name: layout.source(dataset.source) for name, dataset in mixture("finetune", arm).items()}
+    return layout.fingerprints(chosen.source, chosen.split)
 
 
 def stores_features(stage, arm):
@@ -180,40 +191,9 @@ def image_directories(stage, arm):
     return {} if stores_features(stage, arm) else {n: layout.source(d.source) for n, d in mixture(stage, arm).items()}
 
 
-def tower_directories(stage, arm):
+def tower(stage, arm):
     """The vision tower's weights, likewise."""
-    return [] if stores_features(stage, arm) else [layout.source(experiment.vision.source)]
-
-
-def download_code(wildcards):
-    """Source files of a download: those of its own kind of source alone."""
-    chosen = stages.download(experiment, wildcards.source)
-    return code(*source_modules(chosen["source"], chosen["pin"]))
-
-
-def training_code(stage):
-    """Source files of a training: those of its own projector alone."""
-    return lambda wildcards: code(
-        f"pargo.train.{stage}", *projector_modules(experiment.arms[wildcards.arm].projector.name)
-    )
-
-
-def report_code(module):
-    """Source files of a part of the report: those of the projectors and benchmarks that it shows."""
-    names = sorted({arm.projector.name for arm in experiment.arms.values()})
-    kinds = sorted({benchmark.kind for benchmark in experiment.benchmarks.values()})
-    projectors = [path for name in names for path in projector_modules(name)]
-    return code(module, *projectors, *(BENCHMARKS.module(kind) for kind in kinds))
-
-
-def answer_code(wildcards):
-    """Source files of an evaluation: those of its own benchmark and projector alone."""
-    projector = projector_modules(experiment.arms[wildcards.arm].projector.name)
-    return code(*answer_modules(experiment.benchmarks[wildcards.benchmark].kind), *projector)
-
-
-def score_code(wildcards):
-    return code(*score_modules(experiment.benchmarks[wildcards.benchmark].kind))
+    return None if stores_features(stage, arm) else layout.source(experiment.vision.source)
 
 
 def grades(arm, seed, benchmark):
@@ -224,17 +204,7 @@ def grades(arm, seed, benchmark):
 def judged(arm, seed, benchmark):
     """The grades that a score reads; none where a rule scores, or where no judge is configured."""
     judge = getattr(experiment.benchmarks[benchmark], "judge", None)
-    return [grades(arm, seed, benchmark)] if judge else []
-
-
-def answers_from(wildcards):
-    """What an evaluation reads: language model, model, questions with their images, and features."""
-    return [
-        layout.source(experiment.language.source),
-        layout.model(wildcards.arm, wildcards.seed, "finetune"),
-        benchmark_source(wildcards.benchmark),
-        benchmark_features(wildcards.benchmark),
-    ]
+    return grades(arm, seed, benchmark) if judge else None
 
 
 def benchmark_source(benchmark):
@@ -256,14 +226,15 @@ def artifact_directories():
         {
             *(layout.source(source) for source in sources),
             *(layout.selection(dataset) for dataset in caption_datasets()),
-            *(path for dataset in caption_datasets() for path in fingerprints(dataset)),
+            *(dataset_fingerprints(dataset) for dataset in caption_datasets()),
+            *(path for _ in caption_datasets() for path in benchmark_fingerprints().values()),
             *(layout.raw_captions(dataset) for dataset in caption_datasets()),
             *(layout.captions(dataset) for dataset in caption_datasets()),
             *(path for training in trainings for path in feature_directories(*training).values()),
             *(layout.features(part.source, part.split) for part in experiment.benchmarks.values()),
             *model_directories(),
             *(layout.predictions(*run, benchmark) for run in runs() for benchmark in experiment.benchmarks),
-            *(path for of in evaluations() for path in judged(*of)),
+            *(path for of in evaluations() for path in listed(judged(*of))),
             *attention_directories(),
         }
     )
@@ -277,13 +248,8 @@ def runs():
     return [(arm, seed) for arm in experiment.arms for seed in experiment.seeds]
 
 
-def evaluation(wildcards):
-    """Arm, seed and benchmark of a job."""
-    return wildcards.arm, wildcards.seed, wildcards.benchmark
-
-
 def evaluations():
-    """The same of all jobs."""
+    """Arm, seed and benchmark of all jobs."""
     return [(*run, benchmark) for run in runs() for benchmark in experiment.benchmarks]
 
 
@@ -318,12 +284,12 @@ def table_files():
     return [str(layout.reports / "tables" / name) for name in TABLES]
 
 
+def report_folders():
+    return {name: layout.reports / name for name in ("tables", "figures")}
+
+
 def figure_files():
     return [str(layout.reports / "figures" / name) for name in FIGURES]
-
-
-def reported_captions(dataset):
-    return [layout.captions(dataset), layout.selection(dataset), dataset_source(dataset)]
 
 
 def caption_report_files(dataset):
@@ -334,3 +300,57 @@ def caption_report_files(dataset):
 def templates():
     """Files beside the report's code that are not Python."""
     return [str(path) for path in sorted(Path("pargo/report/templates").glob("*"))]
+
+
+# What the stages read: paths by the names of pargo/stages.py, and by wildcards -------------------------------------------
+
+INPUTS = {
+    "download": lambda w: {},
+    "fingerprint": lambda w: {"source": layout.source(w.source)},
+    "select": lambda w: {"fingerprints": dataset_fingerprints(w.dataset), "benchmarks": benchmark_fingerprints()},
+    "caption": lambda w: {"source": dataset_source(w.dataset), "selection": layout.selection(w.dataset)},
+    "filter": lambda w: {"source": dataset_source(w.dataset), "captions": layout.raw_captions(w.dataset)},
+    "features": lambda w: {"source": layout.source(w.source), "vision": layout.source(experiment.vision.source)},
+    "pretrain": lambda w: {
+        "language": layout.source(experiment.language.source),
+        "captions": {name: layout.captions(name) for name in mixture("pretrain", w.arm)},
+        "features": feature_directories("pretrain", w.arm),
+        "images": image_directories("pretrain", w.arm),
+        "vision": tower("pretrain", w.arm),
+    },
+    "finetune": lambda w: {
+        "language": layout.source(experiment.language.source),
+        "pretrained": layout.model(w.arm, w.seed, "pretrain"),
+        "sources": {name: layout.source(dataset.source) for name, dataset in mixture("finetune", w.arm).items()},
+        "features": feature_directories("finetune", w.arm),
+        "vision": tower("finetune", w.arm),
+    },
+    "evaluate": lambda w: {
+        "language": layout.source(experiment.language.source),
+        "model": layout.model(w.arm, w.seed, "finetune"),
+        "source": benchmark_source(w.benchmark),
+        "features": benchmark_features(w.benchmark),
+    },
+    "grade": lambda w: {"predictions": layout.predictions(w.arm, w.seed, w.benchmark)},
+    "score": lambda w: {
+        "predictions": layout.predictions(w.arm, w.seed, w.benchmark),
+        "grades": judged(w.arm, w.seed, w.benchmark),
+    },
+    "attention": lambda w: {
+        "model": layout.model(w.arm, w.seed, "finetune"),
+        "source": benchmark_source(attention_benchmark()),
+        "features": benchmark_features(attention_benchmark()),
+    },
+    "report_tables": lambda w: {"scores": score_files()},
+    "report_figures": lambda w: {
+        "scores": score_files(),
+        "models": model_directories(),
+        "attention": attention_directories(),
+    },
+    "report_page": lambda w: {"scores": score_files(), **report_folders()},
+    "report_captions": lambda w: {
+        "captions": layout.captions(w.dataset),
+        "selection": layout.selection(w.dataset),
+        "source": dataset_source(w.dataset),
+    },
+}

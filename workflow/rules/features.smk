@@ -3,10 +3,7 @@
 
 rule features:
     input:
-        code=code("pargo.models.features"),
-        manifests=[manifest(layout.source("{source}")), manifest(layout.source(experiment.vision.source))],
-        source=contents(layout.source("{source}")),
-        vision=contents(layout.source(experiment.vision.source)),
+        reads("features"),
     output:
         directory=directory(str(layout.features("{source}", "{split}"))),
         manifest=manifest(layout.features("{source}", "{split}")),
@@ -15,9 +12,7 @@ rule features:
     resources:
         executor=EXECUTOR,
     params:
-        settings=settings(stages.features),
+        settings=settings("features"),
+        inputs=options("features"),
     shell:
-        "python -m pargo features --settings {params.settings:q} --source {input.source} --vision {input.vision} "
-        "--output {output.directory} "
-        f"--run-directory {run_directory('features', '{wildcards.source}-{wildcards.split}')} "
-        "--executor {resources.executor} > {log} 2>&1"
+        command("features", "{wildcards.source}-{wildcards.split}")

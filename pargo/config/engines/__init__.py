@@ -63,6 +63,11 @@ def engine_modules(kind: str) -> tuple[str, str]:
     return IMPLEMENTATIONS.modules(kind)
 
 
+def engine_settings(kind: str) -> tuple[str]:
+    """Module of one engine's settings, which say in words what it is; errors as of `engine_modules`."""
+    return engine_modules(kind)[:1]
+
+
 def engine_class(kind: str) -> Any:
     """The class of one engine, a subclass of `pargo.captions.samples.CaptionEngine`; imports it.
 

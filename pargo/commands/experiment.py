@@ -1,0 +1,144 @@
+"""The whole experiment: run it, what it costs, its config, its versions."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from pargo.arguments import choice, existing_file
+from pargo.commands.options import PATH, Number, config_option, read_config, valid_config
+from pargo.project import go_to_project
+from pargo.train.peaks import PEAKS
+
+DEFAULT_JOBS = Path("workflow/profiles/paper/jobs.yaml")
+
+
+@click.command()
+@config_option
+@click.option("--profile", type=PATH, help="Snakemake profile: how jobs run, e.g. on a cluster.")
+@click.option("--cores", type=Number(int, 1), help="CPU cores to use; default: the profile's.")
+@click.option(
+    "--on-interrupt",
+    type=click.Choice(["ask", "detach", "cancel"]),
+    default="ask",
+    show_default=True,
+    help="What Ctrl-C does with jobs that are running.",
+)
+@click.option("--until", metavar="STAGE", help="Stop after this stage.")
+def reproduce(
+    config: Path | None, profile: Path | None, cores: int | None, on_interrupt: Any, until: str | None
+) -> None:
+    """Run everything a config needs, record it with DVC and show the headline table."""
+    if until is not None:
+        from pargo.groups import STAGES
+
+        choice("--until", until, STAGES)
+    seen = go_to_project(own_code=True)
+    if profile is not None:
+        from pargo.profiles import check_profile_files
+
+        profile = seen(profile)
+        check_profile_files(profile)
+    file, _ = read_config(seen, config)
+    from pargo.reproduce import reproduce as run
+
+    run(file, profile=profile, cores=cores, until=until, on_interrupt=on_interrupt)
+
+
+@click.command()
+@config_option
+@click.option("--jobs", type=PATH, help=f"Jobs file: how many GPUs a job has. [default: {DEFAULT_JOBS}]")
+@click.option("--gpu", default="H100", show_default=True, help=f"Which one: {', '.join(sorted(PEAKS))}.")
+@click.option(
+    "--mfu", type=Number(float, 0.01, 1), default=0.25, show_default=True, help="Share of its peak in training."
+)
+@click.option(
+    "--decoding-mfu",
+    type=Number(float, 0.001, 1),
+    default=0.02,
+    show_default=True,
+    help="Share while answers are generated.",
+)
+def plan(config: Path | None, jobs: Path | None, gpu: str, mfu: float, decoding_mfu: float) -> None:
+    """Show what a config will cost before anything runs: GPU-hours, time, storage and download by stage and arm."""
+    choice("--gpu", gpu, sorted(PEAKS))
+    seen = go_to_project()
+    jobs_file = existing_file("--jobs", seen(jobs) if jobs else DEFAULT_JOBS)
+    file, experiment = read_config(seen, config)
+    from pargo.config.jobs import load_jobs
+
+    resources = load_jobs(jobs_file)
+    from rich.console import Console
+
+    from pargo.plan.jobs import Assumptions
+    from pargo.plan.jobs import plan as make_plan
+    from pargo.plan.show import render
+    from pargo.plan.sizes import language_sizes
+
+    assumptions = Assumptions(gpu, PEAKS[gpu], mfu, decoding_mfu)
+    rows, (_, sizes) = make_plan(experiment, resources, assumptions), language_sizes(experiment)
+    # a number that is cut is worse than a line that wraps
+    Console(width=max(Console().width, 126)).print(render(rows, assumptions, f"{file}, jobs as in {jobs_file}", sizes))
+
+
+@click.group(no_args_is_help=True)
+def config() -> None:
+    """Look at config files."""
+
+
+@config.command("check")
+@click.argument("file", type=PATH)
+def config_check(file: Path) -> None:
+    """Read and validate a config file; exit code 2 and one clear message when it cannot be run."""
+    found = valid_config(existing_file("FILE", file))
+    click.echo(f"{file}: ok; arms: {', '.join(found.arms)}; benchmarks: {', '.join(found.benchmarks)}")
+
+
+@click.group(no_args_is_help=True)
+def versions() -> None:
+    """Record and restore artifacts with DVC."""
+
+
+@versions.command("record")
+@config_option
+def versions_record(config: Path | None) -> None:
+    """Write dvc.yaml and dvc.lock from the finished run of a config."""
+    file, _ = read_config(go_to_project(own_code=True), config)
+    from pargo.versioning import dvc
+
+    dvc.record(file)
+
+
+@versions.command("write")
+@config_option
+def versions_write(config: Path | None) -> None:
+    """Write dvc.yaml and dvc-params.json as config and code are now, for `dvc status`; record nothing."""
+    file, _ = read_config(go_to_project(own_code=True), config)
+    from pargo.versioning import dvc
+
+    dvc.write(file)
+
+
+@versions.command("restore")
+@config_option
+def versions_restore(config: Path | None) -> None:
+    """Bring back the artifacts of the checked-out commit, so that nothing of a config has to be rerun."""
+    file, _ = read_config(go_to_project(own_code=True), config)
+    from pargo.versioning import dvc
+
+    dvc.restore(file)
+
+
+@versions.command("status")
+@config_option
+@click.pass_context
+def versions_status(context: click.Context, config: Path | None) -> None:
+    """Show what differs from the recorded versions of a config; exit code 1 when something does."""
+    file, _ = read_config(go_to_project(own_code=True), config)
+    from pargo.versioning import dvc
+
+    changes = dvc.status(file)
+    click.echo("\n".join(changes) or "up to date")
+    context.exit(1 if changes else 0)

@@ -1,0 +1,109 @@
+"""Runs a stage of `pargo.stages`: in this process, as a job, or as several jobs that share its work."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import typing
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pargo.arguments import existing
+from pargo.errors import PargoError, UsageError
+from pargo.stages import Stage, field
+
+Value = Path | None | Mapping[str, Path] | Sequence[Path]
+
+
+def run_stage(
+    stage: Stage,
+    settings: Mapping[str, Any],
+    inputs: Mapping[str, Value],
+    output: Path,
+    run_directory: Path | None = None,
+    executor: str = "local",
+) -> None:
+    """Run a stage to its end. What is wrong with the arguments is said before anything heavy is imported.
+
+    Args:
+        settings: of the stage, as read from JSON.
+        inputs: by their names in the table.
+        output: what the stage makes.
+        run_directory: of a stage that is heavy, or keeps something there.
+        executor: how a heavy stage runs: `local`, `inline` (in this process), or path of a jobs file.
+
+    Raises:
+        UsageError: an input that is not there, or settings that are not of this stage.
+        PargoError: the stage failed.
+    """
+    for name, value in inputs.items():
+        for path in _paths(value):
+            existing(f"--{name}", path)
+    arguments: dict[str, Any] = {**inputs, "output": output}
+    if stage.keeps:
+        arguments["run_directory"] = run_directory
+    if not stage.heavy:
+        _call(stage, settings, arguments)
+        return
+    if run_directory is None:
+        raise UsageError(f"{stage.name}: a stage that runs as a job needs a run directory")
+    try:
+        modules = stage.modules(settings)
+        number = field(settings, stage.shards.number) if stage.shards else 1
+    except PargoError as error:
+        raise UsageError(f"--settings: {error}") from None
+    how: dict[str, Any] = {"modules": modules, "stage_name": stage.name}
+    if stage.shards:
+        arguments[stage.shards.argument] = _run_shards(stage, number, settings, inputs, run_directory, executor, how)
+        executor = "inline" if arguments[stage.shards.argument] else executor  # what is left is to put them together
+    from pargo.jobs.launcher import launch
+
+    given = {"settings": settings, **arguments}
+    launch(stage.module, given, name=run_directory.as_posix(), run_directory=run_directory, executor=executor, **how)
+
+
+def _run_shards(
+    stage: Stage,
+    number: Any,
+    settings: Mapping[str, Any],
+    inputs: Mapping[str, Value],
+    run_directory: Path,
+    executor: str,
+    how: Mapping[str, Any],
+) -> list[Path]:
+    """Run the parts of a stage as an array of jobs; what each left, nothing where one job does all."""
+    assert stage.shards is not None
+    if type(number) is not int or number < 1:
+        raise UsageError(f"--settings: {stage.shards.number}: {number!r} is not valid: expected at least 1")
+    if number == 1:
+        return []
+    from pargo.jobs.launcher import launch_array
+
+    parts = [run_directory / str(shard) for shard in range(number)]
+    elements = [
+        {"settings": settings, **inputs, "shard": shard, "run_directory": part} for shard, part in enumerate(parts)
+    ]
+    launch_array(stage.shards.function, elements, run_directory=run_directory, executor=executor, **how)
+    return [part / stage.shards.file for part in parts]
+
+
+def _call(stage: Stage, settings: Mapping[str, Any], arguments: Mapping[str, Any]) -> None:
+    """Run a light stage in this process, with settings of the type that its `run` declares."""
+    function = importlib.import_module(stage.module).run
+    kind = typing.get_type_hints(function)["settings"]
+    from pydantic import ValidationError
+
+    from pargo.config.words import explain_all
+
+    try:
+        parsed = kind.model_validate_json(json.dumps(settings))
+    except ValidationError as error:
+        raise UsageError(f"--settings are no {kind.__name__}: {explain_all(error, kind.model_json_schema())}") from None
+    function(parsed, **arguments)
+
+
+def _paths(value: Value) -> list[Path]:
+    if isinstance(value, Mapping):
+        return list(value.values())
+    return [] if value is None else [value] if isinstance(value, Path) else list(value)

@@ -1,0 +1,273 @@
+"""The stages of the graph, each once: the rules (workflow/rules/), the commands `pargo <stage>` and the jobs read this.
+
+A stage is a function `run(settings, <inputs>, output, ...)` of a module. What it reads of the config is in
+`pargo.config.stages`, its paths are in `workflow/rules/common.smk`. Light, as the command line reads it first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib import import_module
+from typing import Any, Literal, NamedTuple
+
+from pargo.errors import UsageError
+
+
+class Input(NamedTuple):
+    """What a stage reads: an argument of its `run`, an option of its command, inputs of its rule.
+
+    Args:
+        name: of the argument and of the option.
+        kind: `one` path, `named` paths (a mapping, given as NAME=DIR), or `several` paths.
+        optional: there may be none; `run` then gets None, or no path.
+        positional: the command takes it without the option's name.
+    """
+
+    name: str
+    kind: Literal["one", "named", "several"] = "one"
+    optional: bool = False
+    positional: bool = False
+
+
+class Plugin(NamedTuple):
+    """Modules that a stage loads by name, and whose source decides what it does, as its own does.
+
+    Args:
+        function: `module:function`, which gives their names.
+        fields: what it is given of the stage's settings, with dots between the parts, e.g. `benchmark.kind`.
+    """
+
+    function: str
+    fields: tuple[str, ...]
+
+    def modules(self, settings: Any) -> tuple[str, ...]:
+        """Names of the modules for these settings; errors as of `field`, and PargoError of a plug-in there is not."""
+        module, _, name = self.function.partition(":")
+        return tuple(getattr(import_module(module), name)(*(field(settings, path) for path in self.fields)))
+
+
+class Shards(NamedTuple):
+    """How several jobs share a stage's work: each does a part, and `run` then puts the parts together.
+
+    Args:
+        function: `module:function` of a part: it takes the arguments of `run` but for `output`, and `shard`.
+        number: field of the settings, how many jobs.
+        argument: of `run`, which takes what the parts left.
+        file: what a part leaves in its run directory; the directory itself when empty.
+    """
+
+    function: str
+    number: str
+    argument: str
+    file: str = ""
+
+
+class Stage(NamedTuple):
+    """A stage of the graph.
+
+    Args:
+        name: of its rule.
+        module: whose `run` does it.
+        help: one sentence.
+        inputs: in the order of its command's options.
+        settings_of: function of `pargo.config.stages` that gives its settings, where it has another name.
+        words: of its command, where they are not its name with a space for `_`.
+        heavy: a job does it (`--executor`), where light ones run in the process of their command.
+        keeps: `run` keeps something in its run directory.
+        shards: where several jobs may share it.
+        plugins: modules that it loads by name.
+    """
+
+    name: str
+    module: str
+    help: str
+    inputs: tuple[Input, ...]
+    settings_of: str = ""
+    words: str = ""
+    heavy: bool = False
+    keeps: bool = False
+    shards: Shards | None = None
+    plugins: tuple[Plugin, ...] = ()
+
+    @property
+    def settings(self) -> str:
+        """Name of the function of `pargo.config.stages` that gives its settings."""
+        return self.settings_of or self.name
+
+    @property
+    def command(self) -> str:
+        """Of the command line, e.g. `report tables`."""
+        return self.words or self.name.replace("_", " ")
+
+    def modules(self, settings: Any) -> tuple[str, ...]:
+        """Modules whose source decides what the stage does, its own first.
+
+        Args:
+            settings: of the stage, as objects or as read from JSON.
+
+        Raises:
+            UsageError: the settings lack a field that names a plug-in.
+            PargoError: there is no such plug-in.
+        """
+        return self.module, *(name for plugin in self.plugins for name in plugin.modules(settings))
+
+
+def field(settings: Any, path: str) -> Any:
+    """A field of settings, be they objects or read from JSON; a plug-in that is written as its kind alone is its kind.
+
+    Raises:
+        UsageError: there is none.
+    """
+    value, names = settings, path.split(".")
+    for depth, name in enumerate(names):
+        if name == "kind" and isinstance(value, str):
+            return value
+        try:
+            value = value[name] if isinstance(value, Mapping) else getattr(value, name)
+        except (KeyError, AttributeError):
+            known = max(depth, 1)
+            needs = f"expected a mapping with {names[known]}" if known < len(names) else "required but not given"
+            raise UsageError(f"{'.'.join(names[:known])}: {needs}") from None
+    return value
+
+
+SCORES = Input("scores", "several")
+FEATURES = Input("features", "named", optional=True)  # stored ones; else the tower runs in the loop
+TOWER = Input("vision", optional=True)
+PROJECTOR = Plugin("pargo.config.projectors:projector_modules", ("projector.name",))
+SHOWN = Plugin("pargo.report.settings:shown_modules", ("projectors", "benchmarks"))
+
+STAGES = {
+    stage.name: stage
+    for stage in (
+        Stage(
+            "download",
+            "pargo.data.download",
+            "Fetch, generate or import one source.",
+            (),
+            keeps=True,
+            plugins=(Plugin("pargo.data.download:source_modules", ("source", "pin")),),
+        ),
+        Stage(
+            "fingerprint",
+            "pargo.data.fingerprint",
+            "Hash what the images of one split look like, to find those that are alike.",
+            (Input("source"),),
+            heavy=True,
+            keeps=True,
+        ),
+        Stage(
+            "select",
+            "pargo.data.select",
+            "Choose the images of one dataset that are captioned: none twice, none of a benchmark.",
+            (Input("fingerprints"), Input("benchmarks", "named")),
+            heavy=True,
+        ),
+        Stage(
+            "caption",
+            "pargo.captions.build",
+            "Caption the selected images of one dataset; several jobs share them where the config says so.",
+            (Input("source"), Input("selection")),
+            heavy=True,
+            keeps=True,
+            shards=Shards("pargo.captions.build:caption_shard", "captions.num_shards", "shards"),
+            plugins=(Plugin("pargo.captions.engines:caption_modules", ("captions.engine.kind",)),),
+        ),
+        Stage(
+            "filter",
+            "pargo.captions.filter",
+            "Keep the captions of one dataset that are good enough, and count the others by reason.",
+            (Input("source"), Input("captions")),
+            settings_of="filter_captions",
+            heavy=True,
+        ),
+        Stage(
+            "features",
+            "pargo.models.features",
+            "Compute the frozen vision tower's features of one split.",
+            (Input("source"), Input("vision")),
+            heavy=True,
+        ),
+        Stage(
+            "pretrain",
+            "pargo.train.pretrain",
+            "Train the projector of one arm on captions.",
+            (Input("language"), Input("captions", "named"), FEATURES, Input("images", "named", optional=True), TOWER),
+            heavy=True,
+            keeps=True,
+            plugins=(PROJECTOR,),
+        ),
+        Stage(
+            "finetune",
+            "pargo.train.finetune",
+            "Train the projector and LoRA of one arm on conversations.",
+            (Input("language"), Input("pretrained"), Input("sources", "named"), FEATURES, TOWER),
+            heavy=True,
+            keeps=True,
+            plugins=(PROJECTOR,),
+        ),
+        Stage(
+            "evaluate",
+            "pargo.benchmarks.evaluate",
+            "Answer the questions of one benchmark with one model; several jobs share them where the config says so.",
+            (Input("language"), Input("model"), Input("source"), Input("features")),
+            heavy=True,
+            keeps=True,
+            shards=Shards("pargo.benchmarks.evaluate:answer", "generation.num_shards", "answers", "answers.jsonl"),
+            plugins=(Plugin("pargo.benchmarks:answer_modules", ("benchmark.kind",)), PROJECTOR),
+        ),
+        Stage(
+            "grade",
+            "pargo.benchmarks.mmvet.grade",
+            "Let a judge model grade the answers to one benchmark.",
+            (Input("predictions"),),
+            keeps=True,
+        ),
+        Stage(
+            "score",
+            "pargo.benchmarks.score",
+            "Score the saved answers to one benchmark.",
+            (Input("predictions", positional=True), Input("grades", optional=True)),
+            words="score predictions",
+            plugins=(Plugin("pargo.benchmarks:score_modules", ("benchmark.kind",)),),
+        ),
+        Stage(
+            "attention",
+            "pargo.report.attention",
+            "Store where the tokens of one model look, for the attention figure.",
+            (Input("model"), Input("source"), Input("features")),
+            plugins=(PROJECTOR,),
+        ),
+        Stage(
+            "report_tables",
+            "pargo.report.tables",
+            "Write the tables.",
+            (SCORES,),
+            settings_of="report",
+            plugins=(SHOWN,),
+        ),
+        Stage(
+            "report_figures",
+            "pargo.report.figures",
+            "Draw the figures.",
+            (SCORES, Input("models", "several"), Input("attention", "several", optional=True)),
+            settings_of="report",
+            plugins=(SHOWN,),
+        ),
+        Stage(
+            "report_page",
+            "pargo.report.page",
+            "Write the page for readers.",
+            (SCORES, Input("tables"), Input("figures")),
+            settings_of="report",
+            plugins=(SHOWN,),
+        ),
+        Stage(
+            "report_captions",
+            "pargo.report.captions",
+            "Write the dataset card of a caption set, its figure and a page of samples.",
+            (Input("captions"), Input("selection"), Input("source")),
+            plugins=(Plugin("pargo.config.engines:engine_settings", ("captions.engine.kind",)),),
+        ),
+    )
+}

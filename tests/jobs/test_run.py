@@ -1,0 +1,110 @@
+"""A stage of the table: in this process, as a job, as an array of jobs; and what is said before it is imported."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pargo.errors import UsageError
+from pargo.jobs.run import run_stage
+from pargo.stages import Input, Plugin, Shards, Stage
+
+STAGE = Stage(
+    "shared",
+    "shared_stage",
+    "Does texts.",
+    (Input("texts", "named"),),
+    heavy=True,
+    keeps=True,
+    shards=Shards("shared_stage:part", "work.num_shards", "parts", "done.txt"),
+    plugins=(Plugin("shared_stage:modules", ("work.kind",)),),
+)
+LIGHT = STAGE._replace(heavy=False)
+
+
+@pytest.fixture(autouse=True)
+def stage_is_importable(monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", f"{Path(__file__).parent}:{Path(__file__).parents[2]}")
+    monkeypatch.syspath_prepend(str(Path(__file__).parent))
+
+
+@pytest.fixture
+def run(tmp_path) -> Callable[..., list[list[str]]]:
+    """Run the stage on four texts; the words of each line that it wrote."""
+    texts = {name: tmp_path / f"{name}.txt" for name in "abcd"}
+    for name, path in texts.items():
+        path.write_text(name.upper())
+
+    def done(stage: Stage, number: Any, executor: str) -> list[list[str]]:
+        settings = {"work": {"kind": "plain", "num_shards": number}}
+        output = tmp_path / "output"
+        run_stage(stage, settings, {"texts": texts}, output, tmp_path / "run", executor)
+        return [line.split() for line in output.read_text().splitlines()]
+
+    return done
+
+
+def test_a_light_stage_runs_in_this_process(run):
+    (_, together), *lines = run(LIGHT, 1, "nothing that there is")
+    assert int(together) == os.getpid()
+    assert lines == [[together, name, name.upper()] for name in "abcd"]
+
+
+@pytest.mark.parametrize(("executor", "here"), [("inline", True), ("local", False)])
+def test_a_heavy_stage_is_one_job(run, executor, here):
+    (_, together), *lines = run(STAGE, 1, executor)
+    assert (int(together) == os.getpid()) == here
+    assert lines == [[together, name, name.upper()] for name in "abcd"]
+
+
+def test_several_jobs_share_it_and_this_process_puts_their_parts_together(run, tmp_path):
+    (_, together), *lines = run(STAGE, 3, "local")
+    assert int(together) == os.getpid()
+    assert [line[1:] for line in lines] == [[name, name.upper()] for name in "adbc"]  # by part: 0, 1, 2
+    assert len({line[0] for line in lines} - {together}) == 3
+    assert [(tmp_path / "run" / str(shard) / "done.txt").is_file() for shard in range(4)] == [True, True, True, False]
+
+
+@pytest.mark.parametrize(
+    ("work", "message"),
+    [
+        (None, "--settings: work: expected a mapping with kind"),
+        ({"num_shards": 1}, "--settings: work: expected a mapping with kind"),
+        ({"kind": "plain"}, "--settings: work: expected a mapping with num_shards"),
+        ({"kind": "other", "num_shards": 1}, "--settings: unknown work 'other'; choices: plain"),
+        ({"kind": "plain", "num_shards": 0}, "--settings: work.num_shards: 0 is not valid: expected at least 1"),
+        ({"kind": "plain", "num_shards": "x"}, "--settings: work.num_shards: 'x' is not valid: expected at least 1"),
+        ({"kind": "plain", "num_shards": True}, "--settings: work.num_shards: True is not valid: expected at least 1"),
+    ],
+)
+def test_settings_that_are_wrong_run_nothing(work, message, tmp_path):
+    with pytest.raises(UsageError) as error:
+        run_stage(STAGE, {"work": work}, {"texts": {}}, tmp_path / "output", tmp_path / "run")
+    assert str(error.value) == message
+    assert not list(tmp_path.iterdir())
+
+
+def test_settings_of_another_stage(tmp_path):
+    with pytest.raises(UsageError, match=r"--settings are no SharedSettings: work: required but not given; more: "):
+        run_stage(LIGHT, {"more": 1}, {"texts": {}}, tmp_path / "output", tmp_path / "run")
+
+
+@pytest.mark.parametrize(
+    ("kind", "value"),
+    [("one", Path("nowhere")), ("named", {"a": Path("nowhere")}), ("several", [Path("nowhere")])],
+)
+def test_inputs_are_looked_for_before_the_stage_is_imported(kind, value, tmp_path):
+    stage = Stage("x", "no_such_module", "", (Input("texts", kind),))
+    with pytest.raises(UsageError, match=r"^--texts: nowhere does not exist"):
+        run_stage(stage, {}, {"texts": value}, tmp_path / "output")
+
+
+@pytest.mark.parametrize(("kind", "value"), [("one", None), ("named", {}), ("several", [])])
+def test_an_input_may_be_left_out(kind, value, tmp_path):
+    stage = Stage("x", "no_such_module", "", (Input("texts", kind, optional=True),))
+    with pytest.raises(ModuleNotFoundError):
+        run_stage(stage, {}, {"texts": value}, tmp_path / "output")
