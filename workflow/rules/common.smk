@@ -203,8 +203,7 @@ def grades(arm, seed, benchmark):
 
 def judged(arm, seed, benchmark):
     """The grades that a score reads; none where a rule scores, or where no judge is configured."""
-    judge = getattr(experiment.benchmarks[benchmark], "judge", None)
-    return grades(arm, seed, benchmark) if judge else None
+    return grades(arm, seed, benchmark) if experiment.benchmarks[benchmark].grader else None
 
 
 def benchmark_source(benchmark):
