@@ -85,7 +85,7 @@ def test_changed_code_is_told_by_stage_and_file(project: Project) -> None:
 def test_changed_setting_is_told_by_stage_with_its_value(project: Project) -> None:
     variant = project.variant("palette", report__palette="deep")
     assert changes(project, variant) == [
-        f'micro-{stage}: its settings differ from the recorded run\'s: style.palette: "colorblind", now "deep"'
+        f'micro-{stage}: its settings differ from the recorded run\'s: report.palette: "colorblind", now "deep"'
         for stage in ("report_figures", "report_page", "report_tables")
     ]
 
