@@ -33,7 +33,7 @@ def describe_changes(
     lines += [f"{name}: recorded, but the config has it no longer" for name in recorded if name not in by_name]
     older = 0
     known = json.loads(params or "{}")
-    for name, stage in recorded.items():
+    for name, stage in sorted(recorded.items()):
         held = (stage.get("params") or {}).get(PARAMS_FILE) or {}
         code, settings = (held.get(f"{name}.{key}") for key in HASHES)
         if code is None or settings is None:
