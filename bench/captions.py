@@ -28,12 +28,12 @@ from pargo.captions.prompts import PROMPTS
 from pargo.captions.samples import Sample, read_image
 from pargo.config.captions import Captions
 from pargo.config.engines.openai import OpenAIEngine, Picture
-from pargo.data.scenes import draw_scene, encode_png, render
 from pargo.data.shards import Shards, ShardWriter
 from pargo.files import write_atomic
 from pargo.machine import hardware
 from pargo.manifest import publish
-from pargo.threads import in_threads
+from pargo.remote.threads import in_threads
+from pargo.sources.scenes import draw_scene, encode_png, render
 
 OUTPUT = Path("reports/bench")
 KEY = "BENCH_KEY"

@@ -21,16 +21,16 @@ from rich.console import Console
 
 from bench.measure import Ratio, timed
 from pargo.benchmarks import load
-from pargo.benchmarks.answering import answer_questions
-from pargo.benchmarks.evaluate import EvaluateSettings
+from pargo.benchmarks.answering.batches import answer_questions
+from pargo.benchmarks.answering.evaluate import EvaluateSettings
+from pargo.benchmarks.answering.saved import SavedAnswers
 from pargo.benchmarks.records import Question
-from pargo.benchmarks.saved import SavedAnswers
 from pargo.config.base import canonical_json
 from pargo.config.experiment import parse_config
-from pargo.config.stages import evaluate
 from pargo.data.feature_store import FeatureStore, write_features
 from pargo.data.images import open_images
 from pargo.files import write_atomic
+from pargo.graph.settings import evaluate
 from pargo.layout import Layout
 from pargo.machine import hardware, versions
 from pargo.models.build import build_model, load_own_weights

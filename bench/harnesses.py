@@ -26,7 +26,7 @@ from rich.console import Console
 from bench import harness_files
 from pargo.benchmarks.harnesses import HARNESSES, harness_record
 from pargo.benchmarks.records import PREDICTIONS, Answered, Prediction, write_predictions
-from pargo.benchmarks.score import score_files
+from pargo.benchmarks.scores.score import score_files
 from pargo.files import write_atomic
 
 OUTPUT = Path("reports/bench")

@@ -20,13 +20,13 @@ from rich.console import Console
 from scipy.stats import beta
 
 from pargo.config.selection import Selection
-from pargo.data.fingerprint import SCHEMA
-from pargo.data.near import as_words, first_kept, nearest
-from pargo.data.phash import perceptual_hashes
-from pargo.data.scenes import draw_scene, render
-from pargo.data.select import RULES, choose
+from pargo.data.selection.fingerprint import SCHEMA
+from pargo.data.selection.near import as_words, first_kept, nearest
+from pargo.data.selection.phash import perceptual_hashes
+from pargo.data.selection.select import RULES, choose
 from pargo.files import write_atomic
 from pargo.machine import hardware
+from pargo.sources.scenes import draw_scene, render
 
 OUTPUT = Path("reports/bench")
 NUM_BENCHMARK = 20_000  # images of all benchmarks of config/paper.yaml together, about

@@ -29,10 +29,10 @@ from bench.floor import floor_of
 from bench.measure import Ratio, peak_bytes, timed
 from pargo.config.base import canonical_json
 from pargo.config.experiment import Config, parse_config
-from pargo.config.stages import finetune, pretrain
 from pargo.config.training import Train
 from pargo.data.template import IGNORE_INDEX
 from pargo.files import write_atomic
+from pargo.graph.settings import finetune, pretrain
 from pargo.layout import Layout
 from pargo.machine import hardware, versions
 from pargo.models.build import build_model

@@ -1,7 +1,7 @@
 """The stages of the graph, each once: the rules (workflow/rules/), the commands `pargo <stage>` and the jobs read this.
 
 A stage is a function `run(settings, <inputs>, output, ...)` of a module. What it reads of the config is in
-`pargo.config.stages`, its paths are in `workflow/rules/common.smk`. Light, as the command line reads it first.
+`pargo.graph.settings`, its paths are in `workflow/rules/common.smk`. Light, as the command line reads it first.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ class Stage(NamedTuple):
         module: whose `run` does it.
         help: one sentence.
         inputs: in the order of its command's options.
-        settings_of: function of `pargo.config.stages` that gives its settings, where it has another name.
+        settings_of: function of `pargo.graph.settings` that gives its settings, where it has another name.
         words: of its command, where they are not its name with a space for `_`.
         heavy: a job does it (`--executor`), where light ones run in the process of their command.
         keeps: `run` keeps something in its run directory.
@@ -91,7 +91,7 @@ class Stage(NamedTuple):
 
     @property
     def settings(self) -> str:
-        """Name of the function of `pargo.config.stages` that gives its settings."""
+        """Name of the function of `pargo.graph.settings` that gives its settings."""
         return self.settings_of or self.name
 
     @property
@@ -142,15 +142,15 @@ STAGES = {
     for stage in (
         Stage(
             "download",
-            "pargo.data.download",
+            "pargo.sources.download",
             "Fetch, generate or import one source.",
             (),
             keeps=True,
-            plugins=(Plugin("pargo.data.download:source_modules", ("source", "pin")),),
+            plugins=(Plugin("pargo.sources.download:source_modules", ("source", "pin")),),
         ),
         Stage(
             "fingerprint",
-            "pargo.data.fingerprint",
+            "pargo.data.selection.fingerprint",
             "Hash what the images of one split look like, to find those that are alike.",
             (Input("source"),),
             heavy=True,
@@ -158,7 +158,7 @@ STAGES = {
         ),
         Stage(
             "select",
-            "pargo.data.select",
+            "pargo.data.selection.select",
             "Choose the images of one dataset that are captioned: none twice, none of a benchmark.",
             (Input("fingerprints"), Input("benchmarks", "named")),
             heavy=True,
@@ -208,12 +208,14 @@ STAGES = {
         ),
         Stage(
             "evaluate",
-            "pargo.benchmarks.evaluate",
+            "pargo.benchmarks.answering.evaluate",
             "Answer the questions of one benchmark with one model; several jobs share them where the config says so.",
             (Input("language"), Input("model"), Input("source"), Input("features")),
             heavy=True,
             keeps=True,
-            shards=Shards("pargo.benchmarks.evaluate:answer", "generation.num_shards", "answers", "answers.jsonl"),
+            shards=Shards(
+                "pargo.benchmarks.answering.evaluate:answer", "generation.num_shards", "answers", "answers.jsonl"
+            ),
             plugins=(Plugin("pargo.benchmarks:answer_modules", ("benchmark.kind",)), PROJECTOR),
         ),
         Stage(
@@ -225,7 +227,7 @@ STAGES = {
         ),
         Stage(
             "score",
-            "pargo.benchmarks.score",
+            "pargo.benchmarks.scores.score",
             "Score the saved answers to one benchmark.",
             (Input("predictions", positional=True), Input("grades", optional=True)),
             words="score predictions",

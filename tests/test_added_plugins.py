@@ -60,7 +60,7 @@ def test_a_benchmark_is_a_folder_and_a_settings_file(added: dict) -> None:
         "pargo/benchmarks/toy",
         "pargo/config/benchmarks",
     }
-    assert added["source"] == {"pargo/config/sources/stripes.py", "pargo/data/makers/stripes.py"}
+    assert added["source"] == {"pargo/config/sources/stripes.py", "pargo/sources/makers/stripes.py"}
 
 
 @pytest.fixture(scope="module")
@@ -80,11 +80,11 @@ import json, sys
 from pathlib import Path
 from pargo.benchmarks import answer_modules, load, score_modules
 from pargo.code import import_closure
-from pargo.config import stages
+from pargo.graph import settings as stages
 from pargo.config.base import canonical_json
 from pargo.config.experiment import load_config
 from pargo.config.sources.official import official_benchmarks
-from pargo.data.download import DownloadSettings, run, source_modules
+from pargo.sources.download import DownloadSettings, run, source_modules
 from pargo.report.settings import ReportSettings
 from pargo.report.words import benchmark
 
@@ -126,8 +126,8 @@ def test_a_faulty_settings_file_stops_no_job_of_others(copy: Path, config: Path)
     text = file.read_text()
     file.write_text("this is no Python\n")
     code = """
-from pargo.benchmarks.score import ScoreSettings
-from pargo.data.download import DownloadSettings
+from pargo.benchmarks.scores.score import ScoreSettings
+from pargo.sources.download import DownloadSettings
 source = '{"kind": "official", "benchmark": "pope", "files": ["x"]}'
 DownloadSettings.model_validate_json('{"id": "x", "source": %s}' % source)
 ScoreSettings.model_validate_json('{"benchmark": {"kind": "mme", "source": "x"}, "bootstrap_samples": 5}')
@@ -175,16 +175,16 @@ def test_the_command_line_takes_the_new_benchmark(copy: Path, config: Path) -> N
             "benchmarks.toy: benchmark 'toy' has settings, but no module pargo.benchmarks.toy.results; expected it to",
         ),
         (
-            "pargo/data/makers/stripes.py",
+            "pargo/sources/makers/stripes.py",
             "",
             "",
-            "sources.stripes: source kind 'stripes' has settings, but no module pargo.data.makers.stripes; expected",
+            "sources.stripes: source kind 'stripes' has settings, but no module pargo.sources.makers.stripes; expected",
         ),
         (
-            "pargo/data/makers/stripes.py",
+            "pargo/sources/makers/stripes.py",
             "def make(",
             "def made(",
-            "sources.stripes: source kind 'stripes': pargo.data.makers.stripes does not define `make`",
+            "sources.stripes: source kind 'stripes': pargo.sources.makers.stripes does not define `make`",
         ),
     ],
 )

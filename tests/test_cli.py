@@ -17,8 +17,8 @@ from pargo import __version__
 from pargo.cli import PANELS, STAGE_COMMANDS
 from pargo.code import ROOT
 from pargo.commands import app
+from pargo.graph.snakemake import Job, list_jobs
 from pargo.stages import STAGES
-from pargo.versioning.graph import Job, list_jobs
 
 
 def pargo(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -122,7 +122,7 @@ def test_package_that_is_not_in_the_source_table(tmp_path: Path) -> None:
     path.write_text((ROOT / "config/micro.yaml").read_text().replace("sources:\n", "sources:\n  x: {kind: wheel}\n"))
     done = pargo("config", "check", str(path))
     assert done.returncode == 2
-    assert "sources.x: no package of pargo/data/versions.yaml; choices: easy_vqa" in done.stderr
+    assert "sources.x: no package of pargo/fetch/downloads.yaml; choices: easy_vqa" in done.stderr
 
 
 def test_expected_failure_is_one_line_and_exits_with_1(tmp_path: Path) -> None:

@@ -10,13 +10,13 @@ from pargo.code import ROOT, import_closure
 TRAINING = ("pargo.train.pretrain", "pargo.train.finetune")
 STAGES = (
     *TRAINING,
-    "pargo.data.download",
-    "pargo.data.fingerprint",
-    "pargo.data.select",
+    "pargo.sources.download",
+    "pargo.data.selection.fingerprint",
+    "pargo.data.selection.select",
     "pargo.captions.build",
     "pargo.captions.filter",
     "pargo.models.features",
-    "pargo.benchmarks.score",
+    "pargo.benchmarks.scores.score",
 )
 
 
@@ -29,16 +29,18 @@ def test_training_does_not_depend_on_report_or_benchmarks(module: str) -> None:
     assert not [path for path in names(module) if path.startswith(("pargo/report/", "pargo/benchmarks/"))]
 
 
-@pytest.mark.parametrize("module", [*STAGES, "pargo.benchmarks.evaluate", "pargo.report.tables", "pargo.report.page"])
+@pytest.mark.parametrize(
+    "module", [*STAGES, "pargo.benchmarks.answering.evaluate", "pargo.report.tables", "pargo.report.page"]
+)
 def test_no_stage_depends_on_the_command_line_or_the_whole_config(module: str) -> None:
     # else a new arm or option would rerun everything
     driver = {
         "pargo/cli.py",
         "pargo/commands/__init__.py",
         "pargo/stages.py",
-        "pargo/reproduce.py",
+        "pargo/graph/reproduce.py",
         "pargo/config/experiment.py",
-        "pargo/config/stages.py",
+        "pargo/graph/settings.py",
     }
     assert not driver.intersection(names(module))
 
@@ -49,7 +51,7 @@ def test_closure_holds_the_module_its_imports_and_their_packages() -> None:
     assert found == sorted(found)
 
 
-@pytest.mark.parametrize("module", ["pargo.captions.build", "pargo.benchmarks.score"])
+@pytest.mark.parametrize("module", ["pargo.captions.build", "pargo.benchmarks.scores.score"])
 def test_closure_holds_all_that_python_loads(module: str) -> None:
     code = f"import sys, {module}; print(*[m for m in sys.modules if m.split('.')[0] == 'pargo'])"
     loaded = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True).stdout

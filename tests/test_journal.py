@@ -17,8 +17,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pargo import journal as module
+from pargo.benchmarks.answering.saved import Answer, SavedAnswers
 from pargo.benchmarks.mmvet.judge_log import Finished, GradeLog
-from pargo.benchmarks.saved import Answer, SavedAnswers
 from pargo.captions.records import RecordFile
 from pargo.captions.samples import Caption
 from pargo.errors import PargoError

@@ -39,21 +39,21 @@ __main__
 
 # Arrows that run back up, by module; one that is gone goes here as well.
 BACK = {
-    ("pargo.benchmarks.compare", "pargo.report.statistics"),
+    ("pargo.benchmarks.scores.compare", "pargo.report.statistics"),
     ("pargo.benchmarks.mme.score", "pargo.report.statistics"),
     ("pargo.benchmarks.pope.score", "pargo.report.statistics"),
-    ("pargo.benchmarks.score_file", "pargo.report.statistics"),
-    ("pargo.benchmarks.summary", "pargo.report.statistics"),
-    ("pargo.config.stages", "pargo.data.versions"),
-    ("pargo.data.download", "pargo.benchmarks"),
-    ("pargo.data.importers.convert", "pargo.models.vocabulary"),
-    ("pargo.data.importers.gguf", "pargo.models.weights"),
-    ("pargo.data.importers.internlm2", "pargo.models.vocabulary"),
-    ("pargo.data.importers.internlm2", "pargo.models.weights"),
-    ("pargo.data.importers.language", "pargo.models.vocabulary"),
-    ("pargo.data.importers.language", "pargo.models.weights"),
-    ("pargo.data.importers.vision", "pargo.models.weights"),
-    ("pargo.display", "pargo.data.importers.summary"),
+    ("pargo.benchmarks.scores.score_file", "pargo.report.statistics"),
+    ("pargo.benchmarks.scores.summary", "pargo.report.statistics"),
+    ("pargo.graph.settings", "pargo.fetch.table"),
+    ("pargo.sources.download", "pargo.benchmarks"),
+    ("pargo.sources.importers.convert", "pargo.models.vocabulary"),
+    ("pargo.sources.importers.gguf", "pargo.models.weights"),
+    ("pargo.sources.importers.internlm2", "pargo.models.vocabulary"),
+    ("pargo.sources.importers.internlm2", "pargo.models.weights"),
+    ("pargo.sources.importers.language", "pargo.models.vocabulary"),
+    ("pargo.sources.importers.language", "pargo.models.weights"),
+    ("pargo.sources.importers.vision", "pargo.models.weights"),
+    ("pargo.graph.display", "pargo.sources.importers.summary"),
 }
 
 

@@ -13,12 +13,12 @@ from typing import Any
 import pytest
 
 from pargo.code import ROOT, import_closure
-from pargo.config import stages as settings_functions
 from pargo.config.base import Settings, canonical_json
 from pargo.config.experiment import Config, parse_config
 from pargo.config.yaml_file import read_yaml
 from pargo.errors import PargoError, UsageError
-from pargo.groups import GROUPS
+from pargo.graph import settings as settings_functions
+from pargo.graph.groups import GROUPS
 from pargo.stages import STAGES, Input, Plugin, Stage, field
 
 EVERY = pytest.mark.parametrize("stage", STAGES.values(), ids=STAGES)
@@ -74,7 +74,7 @@ def test_a_part_takes_what_run_takes(stage: Stage) -> None:
 
 
 def test_a_part_leaves_the_file_that_is_put_together() -> None:
-    from pargo.benchmarks.evaluate import ANSWERS
+    from pargo.benchmarks.answering.evaluate import ANSWERS
 
     shards = STAGES["evaluate"].shards
     assert shards is not None

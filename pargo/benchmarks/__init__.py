@@ -26,12 +26,12 @@ Part = Literal["answers", "dataset", "prompt", "results", "score"]
 def answer_modules(kind: str) -> tuple[str, ...]:
     """Modules whose source decides how models answer a benchmark."""
     parts = (part(kind, name) for name in ("answers", "dataset", "prompt", "results"))
-    return "pargo.benchmarks.evaluate", BENCHMARKS.module(kind), *parts
+    return "pargo.benchmarks.answering.evaluate", BENCHMARKS.module(kind), *parts
 
 
 def score_modules(kind: str) -> tuple[str, ...]:
     """Modules whose source decides the score of answers to a benchmark."""
-    return "pargo.benchmarks.score", BENCHMARKS.module(kind), part(kind, "results"), part(kind, "score")
+    return "pargo.benchmarks.scores.score", BENCHMARKS.module(kind), part(kind, "results"), part(kind, "score")
 
 
 def load(kind: str, name: Part) -> ModuleType:

@@ -12,7 +12,7 @@ from typing import Any, Protocol, cast
 
 from pargo.benchmarks import load
 from pargo.benchmarks.records import Answered, Prediction, Question
-from pargo.benchmarks.score_record import Result
+from pargo.benchmarks.scores.score_record import Result
 
 IsDecided = Callable[[str, Question], bool]
 
@@ -95,7 +95,7 @@ class ScorePart(Protocol):
     PARSERS: dict[str, int]
 
     def score(self, answers: Sequence[Answered], parser: str, samples: int) -> Result:
-        """The benchmark's part of a score record, see `pargo.benchmarks.score`; pure.
+        """The benchmark's part of a score record, see `pargo.benchmarks.scores.score`; pure.
 
         Args:
             answers: in official order.

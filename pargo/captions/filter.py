@@ -23,7 +23,7 @@ from pargo.captions.units import words
 from pargo.code import import_closure
 from pargo.config.base import Settings
 from pargo.config.quality import Quality
-from pargo.data.near import as_words, first_kept
+from pargo.data.selection.near import as_words, first_kept
 from pargo.data.shards import Shards
 from pargo.errors import PargoError
 from pargo.manifest import publish

@@ -22,8 +22,8 @@ def data_ls(config: Path | None) -> None:
     file, experiment = read_config(go_to_project(), config)
     from rich.console import Console
 
-    from pargo.data.overview import rows, table, version_table
     from pargo.layout import Layout
+    from pargo.sources.overview import rows, table, version_table
 
     found = rows(experiment, Layout(experiment.name))
     versions = {name: version for row in found for name, version in row.downloads.items()}
@@ -38,8 +38,8 @@ def data_ls(config: Path | None) -> None:
 def data_size(config: Path | None) -> None:
     """Print how much a config's sources are in all: stated, and imported."""
     _, experiment = read_config(go_to_project(), config)
-    from pargo.data.overview import rows, totals
     from pargo.layout import Layout
+    from pargo.sources.overview import rows, totals
 
     click.echo(totals(rows(experiment, Layout(experiment.name))))
 
@@ -50,8 +50,8 @@ def data_size(config: Path | None) -> None:
 def data_verify(context: click.Context, config: Path | None) -> None:
     """Read every imported file again and compare it with its sha256; exit code 1 when one differs."""
     file, experiment = read_config(go_to_project(), config)
-    from pargo.data.overview import check
     from pargo.layout import Layout
+    from pargo.sources.overview import check
 
     found = []
     for name, problem in check(experiment, Layout(experiment.name)):
@@ -68,12 +68,12 @@ def data_verify(context: click.Context, config: Path | None) -> None:
 def data_fetch(names: tuple[str, ...], config: Path | None) -> None:
     """Fetch what a config's sources name, into `data/`: resumed, checked, in its folder when it is whole.
 
-    NAMEs are rows of pargo/data/versions.yaml; by default those of the sources in use. The run does it too, on the
+    NAMEs are rows of pargo/fetch/downloads.yaml; by default those of the sources in use. The run does it too, on the
     machine where it is started; this is for another one that shares the folder.
     """
     file, experiment = read_config(go_to_project(), config)
-    from pargo.config.stages import source_downloads
-    from pargo.data.versions import download
+    from pargo.fetch.table import download
+    from pargo.graph.settings import source_downloads
 
     used = [source_downloads(experiment.sources[name]) for name in sorted(experiment.used_sources)]
     wanted = (
@@ -82,6 +82,6 @@ def data_fetch(names: tuple[str, ...], config: Path | None) -> None:
     if not wanted:
         click.echo(f"{file} names no downloads: its sources are packages, which the run fetches, or made")
         return
-    from pargo.data.downloads import fetch_all
+    from pargo.fetch.folder import fetch_all
 
     fetch_all(wanted)

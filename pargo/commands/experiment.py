@@ -32,17 +32,17 @@ def reproduce(
 ) -> None:
     """Run everything a config needs, record it with DVC and show the headline table."""
     if until is not None:
-        from pargo.groups import STAGES
+        from pargo.graph.groups import STAGES
 
         choice("--until", until, STAGES)
     seen = go_to_project(own_code=True)
     if profile is not None:
-        from pargo.profiles import check_profile_files
+        from pargo.jobs.profiles import check_profile_files
 
         profile = seen(profile)
         check_profile_files(profile)
     file, _ = read_config(seen, config)
-    from pargo.reproduce import reproduce as run
+    from pargo.graph.reproduce import reproduce as run
 
     run(file, profile=profile, cores=cores, until=until, on_interrupt=on_interrupt)
 
@@ -106,7 +106,7 @@ def versions() -> None:
 def versions_record(config: Path | None) -> None:
     """Write dvc.yaml and dvc.lock from the finished run of a config."""
     file, _ = read_config(go_to_project(own_code=True), config)
-    from pargo.versioning import dvc
+    from pargo.graph import dvc
 
     dvc.record(file)
 
@@ -116,7 +116,7 @@ def versions_record(config: Path | None) -> None:
 def versions_write(config: Path | None) -> None:
     """Write dvc.yaml and dvc-params.json as config and code are now, for `dvc status`; record nothing."""
     file, _ = read_config(go_to_project(own_code=True), config)
-    from pargo.versioning import dvc
+    from pargo.graph import dvc
 
     dvc.write(file)
 
@@ -126,7 +126,7 @@ def versions_write(config: Path | None) -> None:
 def versions_restore(config: Path | None) -> None:
     """Bring back the artifacts of the checked-out commit, so that nothing of a config has to be rerun."""
     file, _ = read_config(go_to_project(own_code=True), config)
-    from pargo.versioning import dvc
+    from pargo.graph import dvc
 
     dvc.restore(file)
 
@@ -137,7 +137,7 @@ def versions_restore(config: Path | None) -> None:
 def versions_status(context: click.Context, config: Path | None) -> None:
     """Show what differs from the recorded versions of a config; exit code 1 when something does."""
     file, _ = read_config(go_to_project(own_code=True), config)
-    from pargo.versioning import dvc
+    from pargo.graph import dvc
 
     changes = dvc.status(file)
     click.echo("\n".join(changes) or "up to date")

@@ -53,7 +53,7 @@ def chat(directory: Path, image: Path, question: tuple[str, ...], save_attention
     from pargo.export.arguments import check_chat
 
     check_chat(directory, image, save_attention)
-    from pargo.chat import chat as talk
+    from pargo.export.chat import chat as talk
 
     talk(directory, image, questions=question, attention=save_attention)
 
@@ -66,7 +66,7 @@ def serve(context: click.Context, directory: Path) -> None:
     from pargo.export.arguments import check_exported
 
     check_exported(directory)
-    from pargo.serve import serve as run
+    from pargo.export.serve import serve as run
 
     run(directory, context.args)
 
@@ -113,7 +113,7 @@ def convert_language(source: Path, directory: Path) -> None:
     from pargo.export.arguments import check_language
 
     check_language(source, directory)
-    from pargo.data.importers.convert import convert_language_model
+    from pargo.sources.importers.convert import convert_language_model
 
     convert_language_model(source, directory)
     click.echo(f"written: {directory}")

@@ -56,8 +56,8 @@ def score(
         existing("INPUT", path)
     if output is not None:
         new_file("--output", output)
-    from pargo.benchmarks.score import score_files, to_json
-    from pargo.benchmarks.show import show
+    from pargo.benchmarks.scores.score import score_files, to_json
+    from pargo.benchmarks.scores.show import show
     from pargo.files import write_atomic
 
     if harness:
@@ -95,9 +95,9 @@ def compare(run_a: Path, run_b: Path, json: bool, samples: int) -> None:
     existing("RUN_A", run_a), existing("RUN_B", run_b)
     from rich.console import Console
 
-    from pargo.benchmarks.compare import compare as compare_runs
-    from pargo.benchmarks.compare_table import render
-    from pargo.benchmarks.score import to_json
+    from pargo.benchmarks.scores.compare import compare as compare_runs
+    from pargo.benchmarks.scores.compare_table import render
+    from pargo.benchmarks.scores.score import to_json
 
     with given():
         comparison = compare_runs(run_a, run_b, samples)

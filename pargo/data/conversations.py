@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from random import Random
 
-from pargo.data.scenes import CELLS, COLORS, SHAPES, WORDS, Scene
+from pargo.sources.scenes import CELLS, COLORS, SHAPES, WORDS, Scene
 
 NUMBERS = ("zero", "one", "two", "three", "four")
 

@@ -11,9 +11,9 @@ from typing import NamedTuple
 from huggingface_hub import EvalResult, ModelCardData
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from pargo.benchmarks.score_file import read_score
-from pargo.data.versions import known_versions
+from pargo.benchmarks.scores.score_file import read_score
 from pargo.export.settings import ORIGIN, ModelSettings
+from pargo.fetch.table import known_versions
 from pargo.files import read_json, sha256_file
 from pargo.layout import Layout, ModelPlace, manifest_path
 from pargo.machine import git_commit, versions

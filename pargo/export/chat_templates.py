@@ -6,7 +6,7 @@ the variable `piece_marks`, which `PargoProcessor` sets, they say where each pie
 
 from __future__ import annotations
 
-from pargo.benchmarks.prompts import TEMPLATES
+from pargo.benchmarks.answering.prompts import TEMPLATES
 from pargo.data.pieces import CONTROL, IMAGE_TOKEN, OPENING, PIECE_MARKS, TEXT
 
 _MARKS = {"text": TEXT, "opening": OPENING, "control": CONTROL}

@@ -20,13 +20,13 @@ from torch import Tensor
 
 from pargo.config.models import Adapter, Language, Vision
 from pargo.config.projectors.pargo import PargoProjector
-from pargo.data.importers.internlm2 import split_rows
 from pargo.errors import InputError
 from pargo.export.settings import CONFIG, ORIGIN, ModelSettings
 from pargo.files import new_directory, sha256_file
 from pargo.models.build import WEIGHTS
 from pargo.models.projectors import ProjectorShape, build_projector
 from pargo.models.weights import check_names_and_shapes, refuse
+from pargo.sources.importers.internlm2 import split_rows
 
 # what the release's evaluation config says of the parts that are not in the checkpoint
 VISION = Vision(

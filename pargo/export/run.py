@@ -8,8 +8,8 @@ from typing import Any
 
 import torch
 
+from pargo.benchmarks.answering.prompts import find_preset, load_prompt
 from pargo.benchmarks.parts import is_decided
-from pargo.benchmarks.prompts import find_preset, load_prompt
 from pargo.benchmarks.records import PREDICTIONS, Prediction, read_predictions
 from pargo.data.images import ImageSet, open_images
 from pargo.errors import PargoError

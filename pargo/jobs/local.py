@@ -14,8 +14,8 @@ import psutil
 import submitit
 
 from pargo.jobs.record import JobRecord
-from pargo.jobs.results import hand_over, submitted_id
 from pargo.jobs.stage import Stage
+from pargo.jobs.submitit_files import hand_over, submitted_id
 
 TIMEOUT_MINUTES = 10 * 365 * 24 * 60  # submitit wants a limit; there is none
 VISIBLE = "CUDA_VISIBLE_DEVICES"

@@ -14,14 +14,14 @@ from rich.table import Table
 from rich.text import Text
 
 from pargo.config.jobs import Jobs
-from pargo.display import duration, last_lines
 from pargo.errors import PargoError
+from pargo.graph.display import duration, last_lines
 from pargo.jobs.queue import shared_queue
 from pargo.jobs.record import RECORD, Attempts, JobRecord
-from pargo.jobs.results import paths, result
 from pargo.jobs.slurm import Slurm
 from pargo.jobs.stage import place
 from pargo.jobs.submission import Backend, adopt, make_backend, shown
+from pargo.jobs.submitit_files import paths, result
 
 RUNS = Path("runs")
 # what a training prints, and `pargo.progress`

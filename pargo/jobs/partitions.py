@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pargo.config.jobs import Resources, load_jobs
 from pargo.errors import ConfigError, PargoError
-from pargo.profiles import jobs_files, profile_file
+from pargo.jobs.profiles import jobs_files, profile_file
 
 # partition (the default one has a star), nodes, CPUs and MB of a node, its generic resources, longest time
 FORMAT = "%P|%D|%c|%m|%G|%l"

@@ -18,8 +18,8 @@ from pargo.errors import PargoError
 from pargo.jobs.partitions import check
 from pargo.jobs.queue import ENDED, Entry, Snapshot, accounted_state, shared_queue
 from pargo.jobs.record import JobRecord
-from pargo.jobs.results import hand_over, result, submitted_id
 from pargo.jobs.stage import Stage
+from pargo.jobs.submitit_files import hand_over, result, submitted_id
 
 CAUSES = {
     "CANCELLED": "cancelled",

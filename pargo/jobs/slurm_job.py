@@ -19,7 +19,7 @@ import submitit
 from pargo.config.jobs import Resources
 from pargo.jobs.partitions import minutes
 from pargo.jobs.record import Attempts
-from pargo.jobs.results import load
+from pargo.jobs.submitit_files import load
 
 WARNING, END = signal.SIGUSR2, signal.SIGTERM
 SLACK = 65.0  # seconds: SLURM looks at time limits once a minute

@@ -18,8 +18,8 @@ from pargo.config.base import Settings, canonical_json
 from pargo.config.jobs import Resources
 from pargo.errors import PargoError
 from pargo.files import sha256_file, sha256_text
-from pargo.jobs.finished import keep
 from pargo.jobs.gpus import check_gpus
+from pargo.jobs.handover import keep
 from pargo.jobs.slurm_job import SlurmJob, Terminated
 from pargo.layout import manifest_path
 from pargo.manifest import code_hash

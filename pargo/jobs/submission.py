@@ -12,12 +12,12 @@ from pathlib import Path
 
 from pargo.config.jobs import Jobs, Resources
 from pargo.errors import PargoError
-from pargo.jobs.finished import give_back
+from pargo.jobs.handover import give_back
 from pargo.jobs.local import Local
 from pargo.jobs.record import RECORD, Attempts, JobRecord
-from pargo.jobs.results import paths, result
 from pargo.jobs.slurm import Slurm
 from pargo.jobs.stage import Stage
+from pargo.jobs.submitit_files import paths, result
 
 Backend = Local | Slurm
 

@@ -7,19 +7,19 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from pargo.benchmarks.prompts import SHORT_ANSWER, find_preset, load_prompt
+from pargo.benchmarks.answering.prompts import SHORT_ANSWER, find_preset, load_prompt
 from pargo.config.base import canonical_json
 from pargo.config.experiment import Config
 from pargo.config.jobs import Jobs
 from pargo.config.sources import LocalSource
-from pargo.config.stages import check_sources, finetune, pretrain
 from pargo.config.training import Train
-from pargo.data.overview import to_fetch
 from pargo.files import read_json
+from pargo.graph.settings import check_sources, finetune, pretrain
 from pargo.layout import Layout
 from pargo.notes import read_notes
 from pargo.plan.flops import LanguageCost, make_projector, tower_flops
 from pargo.plan.sizes import language_sizes
+from pargo.sources.overview import to_fetch
 
 ASSUMED_TEXT = (40, 60)  # tokens asked and answered where a source does not say
 BYTES_PER_ANSWER = 400  # of predictions.jsonl

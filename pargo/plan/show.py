@@ -9,7 +9,7 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from pargo.display import size
+from pargo.graph.display import size
 from pargo.plan.jobs import Assumptions, Row
 
 ORDER = ("features", "pretrain", "finetune", "evaluate")  # stages that wait for each other
@@ -76,7 +76,7 @@ def _notes(rows: Sequence[Row], assumptions: Assumptions, origin: str) -> str:
     lines += [f"{basis}: by a run with these settings, the slowest of its seeds." for basis in measured]
     lines += [f"Sizes of the language model: {origin}."] if origin else []
     lines.append(
-        "Downloads: as pargo/data/versions.yaml says, exactly where `stated`, each counted once; what is imported of "
+        "Downloads: as pargo/fetch/downloads.yaml says, exactly where `stated`, each counted once; what is imported of "
         "them is storage too."
     )
     lines.append(

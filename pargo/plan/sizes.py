@@ -6,12 +6,12 @@ from pargo.config.experiment import Config
 from pargo.config.language_shape import LanguageShape
 from pargo.config.sources.language_model import LanguageModelSource
 from pargo.config.sources.random_language import RandomLanguageSource
-from pargo.data.versions import TABLE, wheel
 from pargo.errors import InputError
+from pargo.fetch.table import TABLE, wheel
 from pargo.files import read_json
 from pargo.layout import Layout
 
-NUM_BYTES_AND_MARKS = 258  # tokens of `pargo.data.random_models`: the bytes, end of text, padding
+NUM_BYTES_AND_MARKS = 258  # tokens of `pargo.sources.random_models`: the bytes, end of text, padding
 
 
 def language_sizes(config: Config) -> tuple[LanguageShape, str]:

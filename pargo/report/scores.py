@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from pargo.benchmarks.score_file import read_score
-from pargo.benchmarks.score_record import ScoreRecord
+from pargo.benchmarks.scores.score_file import read_score
+from pargo.benchmarks.scores.score_record import ScoreRecord
 from pargo.errors import PargoError
 from pargo.report.settings import ReportSettings
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pargo.benchmarks.score import score_files
+from pargo.benchmarks.scores.score import score_files
 
 CASES = Path(__file__).parent / "cases"
 # MMBench: VLMEvalKit's ImageMCQDataset.evaluate without a judge, by pandas 2.3.3, at the commits

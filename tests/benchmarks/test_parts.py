@@ -17,8 +17,8 @@ MORE = {"rank": "RankingPart", "add_grades": "GradedResultsPart", "check_complet
 
 def implementations() -> list[tuple[str, str]]:
     """Dotted names of a protocol and of a module that should be one."""
-    found = [("pargo.data.makers.Maker", maker(kind)) for kind in SOURCES.names]
-    found += [("pargo.data.wheels.Importer", importer(name)) for name in importers()]
+    found = [("pargo.sources.makers.Maker", maker(kind)) for kind in SOURCES.names]
+    found += [("pargo.sources.wheels.Importer", importer(name)) for name in importers()]
     for kind in BENCHMARKS.names:
         settings = BENCHMARKS.settings(kind)
         package = f"pargo.benchmarks.{settings.package or kind}"

@@ -17,10 +17,10 @@ from pargo.captions import build
 from pargo.captions.engines import make_engine
 from pargo.captions.engines.openai import MAX_REFUSALS
 from pargo.captions.records import read_rows
-from pargo.data.scenes import draw_scene, encode_png, render
 from pargo.data.shards import ShardWriter
 from pargo.errors import PargoError
 from pargo.manifest import publish
+from pargo.sources.scenes import draw_scene, encode_png, render
 from tests.helpers import fault_server
 from tests.helpers.caption_world import KEY, KEY_NAME, all_ids, server_settings, write_images, write_selection
 from tests.helpers.fault_server import PLAIN, final

@@ -16,7 +16,6 @@ from pargo.captions.engines.annotations import describe
 from pargo.captions.engines.openai import Engine, data_url
 from pargo.captions.prompts import PROMPTS, choose, fill
 from pargo.captions.samples import Caption, Sample, read_image, read_samples
-from pargo.chat_client import Reply
 from pargo.config.captions import Captions
 from pargo.config.engines._model import Prompts, Sampling
 from pargo.config.engines.openai import OpenAIEngine, Picture
@@ -24,6 +23,7 @@ from pargo.config.engines.transformers import TransformersEngine
 from pargo.data.shards import Shards
 from pargo.errors import PargoError
 from pargo.files import sha256_text
+from pargo.remote.client import Reply
 from tests.helpers.caption_world import KEY, KEY_NAME, record, server_settings, write_images, write_source
 
 # of every text that was ever used: a text that changes needs a new id, because captions by both are not alike

@@ -13,10 +13,10 @@ from pargo.captions.filter import FilterSettings, run
 from pargo.captions.quality import ALL_RULES
 from pargo.captions.statistics import DETAILS, Statistics
 from pargo.config.quality import Quality, Scorer
-from pargo.data.scenes import draw_scene, encode_png, render
 from pargo.errors import PargoError
 from pargo.layout import manifest_path
 from pargo.manifest import publish, verify
+from pargo.sources.scenes import draw_scene, encode_png, render
 from tests.helpers.caption_world import record, write_source
 
 

@@ -20,7 +20,7 @@ from pargo.captions.quality import (
 from pargo.captions.scorer import sentences
 from pargo.captions.units import words
 from pargo.config.quality import Quality
-from pargo.data.scenes import draw_scene
+from pargo.sources.scenes import draw_scene
 
 LONG = "A brown dog lies on a grey sofa beside a blue cushion, and a woman in a red coat reads a book at the window."
 QUICK = "three shapes: red square top left, blue circle bottom right, green star middle left, word cat top right."
@@ -137,7 +137,7 @@ def test_words_repetition_and_runs():
 
 def test_captions_of_quick_are_kept():
     from pargo.captions.engines.annotations import describe
-    from pargo.data.scene_source import make_record
+    from pargo.sources.scene_source import make_record
 
     for index in range(300):
         assert reason_to_drop(describe(make_record(f"{index}", draw_scene(0, index), [])), Quality()) is None

@@ -12,17 +12,18 @@ import pytest
 from pydantic import ValidationError
 
 import pargo.benchmarks
-import pargo.data.makers
-from pargo.benchmarks import parts, prompts
-from pargo.benchmarks.score import ScoreSettings
+import pargo.sources.makers
+from pargo.benchmarks import parts
+from pargo.benchmarks.answering.batches import prompts
+from pargo.benchmarks.scores.score import ScoreSettings
 from pargo.config.base import Settings
 from pargo.config.benchmarks import BENCHMARKS, PARTS, check_parts, part
 from pargo.config.parts import check_implementation, defined_in
 from pargo.config.plugins import Kind
 from pargo.config.sources import SOURCES, check_maker
 from pargo.config.sources.wheel import importer, importers
-from pargo.data.download import DownloadSettings
 from pargo.errors import PargoError
+from pargo.sources.download import DownloadSettings
 
 PROTOCOLS = {
     "answers": parts.AnswersPart,
@@ -57,7 +58,7 @@ def test_nothing_is_there_without_settings() -> None:
     packages = {module.name for module in pkgutil.iter_modules(pargo.benchmarks.__path__) if module.ispkg}
     used = {BENCHMARKS.settings(kind).package or kind for kind in BENCHMARKS.names}
     assert packages - NO_BENCHMARKS == used
-    assert {module.name for module in pkgutil.iter_modules(pargo.data.makers.__path__)} == set(SOURCES.names)
+    assert {module.name for module in pkgutil.iter_modules(pargo.sources.makers.__path__)} == set(SOURCES.names)
 
 
 def test_titles_are_told_apart() -> None:
@@ -67,7 +68,7 @@ def test_titles_are_told_apart() -> None:
 
 @pytest.mark.parametrize("name", importers())
 def test_every_importer_is_whole(name: str) -> None:
-    assert importer(name) == f"pargo.data.wheels.{name}"
+    assert importer(name) == f"pargo.sources.wheels.{name}"
 
 
 @pytest.mark.parametrize("name", PROTOCOLS)

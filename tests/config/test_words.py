@@ -14,13 +14,13 @@ from pydantic import BaseModel, Field, TypeAdapter, ValidationError, model_valid
 from pargo import cli
 from pargo.benchmarks.mmvet.judge_log import GradeLog
 from pargo.benchmarks.records import Question, read_records
-from pargo.benchmarks.score_file import read_score
+from pargo.benchmarks.scores.score_file import read_score
 from pargo.config.base import Settings
 from pargo.config.jobs import load_jobs
 from pargo.config.words import explain_all
-from pargo.data.versions import read as read_table
 from pargo.errors import PargoError
 from pargo.export.settings import read_model_settings
+from pargo.fetch.table import read as read_table
 from pargo.models.configuration import PargoConfig
 
 PYDANTIC = ("Input should", "Field required", "Extra inputs", "Invalid JSON", "valid string", "type=", "\n")

@@ -12,11 +12,11 @@ from PIL import Image
 from pargo.benchmarks.questions import image_extension
 from pargo.data.image_names import BENCHMARK, CONVERSATION, EXTENSION, POOL, is_image_name, usual_extension
 from pargo.data.images import FolderImages
-from pargo.data.importers.entries import EntryError
-from pargo.data.importers.image_tar import IMAGES
-from pargo.data.importers.references import references
 from pargo.data.rgb import FORMATS
 from pargo.errors import PargoError
+from pargo.sources.importers.entries import EntryError
+from pargo.sources.importers.image_tar import IMAGES
+from pargo.sources.importers.references import references
 
 ROOT = Path(__file__).parents[2]
 

@@ -11,8 +11,6 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers
 from transformers import GPTSw3Tokenizer, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-from pargo.data.importers.convert import import_language_model
-from pargo.data.importers.language import save_language_model
 from pargo.data.pieces import (
     CONTROL,
     IMAGE_PIECE,
@@ -29,6 +27,8 @@ from pargo.data.pieces import (
 )
 from pargo.errors import InputError
 from pargo.models.language import load_tokenizer
+from pargo.sources.importers.convert import import_language_model
+from pargo.sources.importers.language import save_language_model
 from tests.helpers.tiny_tokenizers import FAMILIES, PREFIXED, family, save, sentencepiece_model, spell
 
 ALL = [*FAMILIES, "gpt_sw3", "gpt_sw3_legacy"]

@@ -2,7 +2,6 @@
 
 import pytest
 
-from pargo.data.random_models import byte_tokenizer
 from pargo.data.template import (
     IGNORE_INDEX,
     IMAGE,
@@ -14,6 +13,7 @@ from pargo.data.template import (
     expand_images,
     stop_ids,
 )
+from pargo.sources.random_models import byte_tokenizer
 from tests.helpers.tiny_tokenizers import family
 
 TOKENIZER = byte_tokenizer()

@@ -14,22 +14,22 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from pargo.benchmarks.evaluate import EvaluateSettings
-from pargo.benchmarks.evaluate import run as run_evaluate
-from pargo.benchmarks.score import ScoreSettings
-from pargo.benchmarks.score import run as run_score
+from pargo.benchmarks.answering.evaluate import EvaluateSettings
+from pargo.benchmarks.answering.evaluate import run as run_evaluate
+from pargo.benchmarks.scores.score import ScoreSettings
+from pargo.benchmarks.scores.score import run as run_score
 from pargo.config.base import canonical_json
 from pargo.config.experiment import Config, load_config
-from pargo.config.stages import evaluate, features, finetune, score
-from pargo.data.mini_mme import write_mini_mme
-from pargo.data.random_models import write_random_language, write_random_vision
 from pargo.export.run import export
+from pargo.graph.settings import evaluate, features, finetune, score
 from pargo.layout import Layout
 from pargo.manifest import publish
 from pargo.models.build import build_model, own_state_dict
 from pargo.models.features import FeaturesSettings
 from pargo.models.features import run as run_features
 from pargo.models.vlm import PargoModel
+from pargo.sources.mini_mme import write_mini_mme
+from pargo.sources.random_models import write_random_language, write_random_vision
 from pargo.train.finetune import FinetuneSettings
 
 LMMS_EVAL = importlib.util.find_spec("lmms_eval") is not None

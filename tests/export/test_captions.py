@@ -19,10 +19,10 @@ from pargo.config.captions import Captions
 from pargo.config.engines._model import Sampling
 from pargo.config.engines.openai import OpenAIEngine
 from pargo.config.engines.transformers import TransformersEngine
-from pargo.data.scenes import draw_scene, encode_png, render
 from pargo.data.shards import ShardWriter
 from pargo.errors import PargoError
 from pargo.manifest import publish
+from pargo.sources.scenes import draw_scene, encode_png, render
 
 COUNT = 6
 SAMPLING = Sampling(temperature=0.0, max_tokens=6)

@@ -13,18 +13,18 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoModelForImageTextToText
 
 from pargo.benchmarks.records import PREDICTIONS, Prediction, write_predictions
-from pargo.benchmarks.score import GRADES, ScoreSettings
-from pargo.benchmarks.score import run as run_score
+from pargo.benchmarks.scores.score import GRADES, ScoreSettings
+from pargo.benchmarks.scores.score import run as run_score
 from pargo.config.benchmarks import MMVet
 from pargo.errors import PargoError
 from pargo.export.card import rows_of
 from pargo.export.load import load_exported
 from pargo.export.run import export
+from pargo.export.serve import serve
 from pargo.export.settings import read_model_settings
 from pargo.files import sha256_file
 from pargo.layout import Layout, manifest_path
 from pargo.manifest import publish
-from pargo.serve import serve
 
 
 def test_the_copy_answers_all_questions_as_the_run_did(inside, tmp_path):

@@ -10,11 +10,11 @@ import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from pargo.config.experiment import load_config
-from pargo.data.importers.language import save_language_model
 from pargo.errors import PargoError
 from pargo.export import run
 from pargo.export.run import export
 from pargo.layout import Layout
+from pargo.sources.importers.language import save_language_model
 from tests.helpers.tiny_tokenizers import FAMILIES
 
 

@@ -13,10 +13,6 @@ from safetensors.torch import load_file
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from pargo.config.projectors.pargo import PargoProjector
-from pargo.data.importers.internlm2 import split_rows
-from pargo.data.importers.language import save_language_model
-from pargo.data.importers.vision import save_vision_tower
-from pargo.data.random_models import byte_tokenizer
 from pargo.errors import InputError, PargoError
 from pargo.export.load import load_exported
 from pargo.export.release import convert_release, convert_release_state_dict
@@ -25,6 +21,10 @@ from pargo.export.settings import read_model_settings
 from pargo.files import sha256_file
 from pargo.models.projectors.pargo import ParGo
 from pargo.models.projectors.shape import ProjectorShape
+from pargo.sources.importers.internlm2 import split_rows
+from pargo.sources.importers.language import save_language_model
+from pargo.sources.importers.vision import save_vision_tower
+from pargo.sources.random_models import byte_tokenizer
 
 PARITY = Path(__file__).parent / "parity"
 META = json.loads((PARITY / "release.json").read_text(encoding="utf-8"))

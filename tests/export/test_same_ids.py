@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from transformers.cli.serving.utils import BaseHandler, Modality
 
-from pargo.benchmarks.prompts import Preset
+from pargo.benchmarks.answering.prompts import Preset
 from pargo.benchmarks.records import Question
 from pargo.data.pieces import opening_token, piece_ids, read_prompt, text_tokenizer, write_prompt
 from pargo.data.template import (

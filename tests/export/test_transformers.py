@@ -15,11 +15,11 @@ import pytest
 import torch
 from PIL import Image
 
-from pargo.chat import Conversation
 from pargo.data.images import open_images
 from pargo.data.pieces import read_prompt
 from pargo.data.template import encode_conversation
 from pargo.errors import InputError
+from pargo.export.chat import Conversation
 from pargo.export.chat_templates import CHAT_TEMPLATES
 from pargo.export.load import load_exported
 from pargo.models.projectors import ProjectorBase

@@ -48,7 +48,7 @@ import io
 from PIL import Image
 
 from pargo.config.sources.stripes import StripesSource
-from pargo.data.makers import Job
+from pargo.sources.makers import Job
 from pargo.data.shards import ShardWriter
 
 
@@ -84,7 +84,7 @@ def add_benchmark(root: Path) -> set[str]:
 
 def add_source(root: Path) -> set[str]:
     """Add `stripes`; likewise."""
-    files = {"pargo/config/sources/stripes.py": STRIPES_SETTINGS, "pargo/data/makers/stripes.py": STRIPES_MAKER}
+    files = {"pargo/config/sources/stripes.py": STRIPES_SETTINGS, "pargo/sources/makers/stripes.py": STRIPES_MAKER}
     for name, text in files.items():
         _write(root / name, text)
     return set(files)

@@ -10,9 +10,9 @@ import pyarrow.parquet as pq
 from pargo.captions.build import CaptionSettings
 from pargo.config.captions import Captions
 from pargo.config.engines.openai import OpenAIEngine
-from pargo.data.scenes import draw_scene, encode_png, render
 from pargo.data.shards import ShardWriter
 from pargo.manifest import publish
+from pargo.sources.scenes import draw_scene, encode_png, render
 
 KEY = "sk-" + "secret0123456789" * 2
 KEY_NAME = "CAPTION_KEY"

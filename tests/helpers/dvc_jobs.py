@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pargo.versioning.graph import Job
+from pargo.graph.snakemake import Job
 
 
 def make_job(rule: str = "score", **changes: Any) -> Job:

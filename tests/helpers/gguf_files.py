@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from transformers import AutoModelForCausalLM, PreTrainedConfig, PreTrainedModel
 
-from pargo.data.random_models import byte_tokenizer
+from pargo.sources.random_models import byte_tokenizer
 
 VOCABULARY = 258
 SMALL = {

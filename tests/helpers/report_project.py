@@ -13,8 +13,8 @@ from safetensors.torch import save_file
 
 from pargo.benchmarks import load
 from pargo.benchmarks.records import PREDICTIONS, Prediction, write_predictions
-from pargo.benchmarks.score import ScoreSettings
-from pargo.benchmarks.score import run as score
+from pargo.benchmarks.scores.score import ScoreSettings
+from pargo.benchmarks.scores.score import run as score
 from pargo.config.benchmarks.easy_vqa import EasyVQA
 from pargo.config.benchmarks.mini_mme import MiniMME
 from pargo.config.models import Language, Vision
@@ -23,13 +23,13 @@ from pargo.config.projectors.pargo import PargoProjector
 from pargo.config.projectors.qformer import QFormerProjector
 from pargo.config.report import Report
 from pargo.data.feature_store import write_features
-from pargo.data.mini_mme import write_mini_mme
 from pargo.data.shards import ShardWriter
 from pargo.layout import Layout
 from pargo.manifest import publish
 from pargo.models.projectors import ProjectorShape, build_projector
 from pargo.report import attention
 from pargo.report.settings import ReportSettings
+from pargo.sources.mini_mme import write_mini_mme
 
 CODE = [Path(__file__)]
 SKILL = {"pargo": 0.78, "qformer": 0.66, "mlp": 0.72}

@@ -9,14 +9,19 @@ from typing import Any
 
 from pargo.benchmarks import answer_modules, score_modules
 from pargo.code import import_closure
-from pargo.config import stages
 from pargo.config.base import canonical_json
 from pargo.config.experiment import Config, load_config
-from pargo.data.download import source_modules
+from pargo.graph import settings as stages
 from pargo.manifest import code_hash
+from pargo.sources.download import source_modules
 
 STAGES = (
-    *("pargo.data.fingerprint", "pargo.data.select", "pargo.captions.build", "pargo.captions.filter"),
+    *(
+        "pargo.data.selection.fingerprint",
+        "pargo.data.selection.select",
+        "pargo.captions.build",
+        "pargo.captions.filter",
+    ),
     *("pargo.models.features", "pargo.train.pretrain", "pargo.train.finetune", "pargo.benchmarks.mmvet.grade"),
     *("pargo.report.attention", "pargo.report.tables", "pargo.report.figures", "pargo.report.captions"),
     "pargo.report.page",

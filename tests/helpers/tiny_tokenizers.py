@@ -18,8 +18,8 @@ from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalize
 from transformers import GPTSw3Tokenizer, LlamaConfig, LlamaTokenizer, PreTrainedTokenizerFast
 from transformers.models.qwen2.tokenization_qwen2 import PRETOKENIZE_REGEX as QWEN2
 
-from pargo.data.importers.internlm2 import convert_internlm2_tokenizer
 from pargo.models.language import load_tokenizer
+from pargo.sources.importers.internlm2 import convert_internlm2_tokenizer
 
 SIZE = 600
 SPECIAL = {"bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>"}

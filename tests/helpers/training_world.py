@@ -14,9 +14,9 @@ from PIL import Image
 
 from pargo.config.base import canonical_json
 from pargo.data.feature_store import write_features
-from pargo.data.random_models import write_random_language
 from pargo.data.shards import ShardWriter
 from pargo.manifest import publish
+from pargo.sources.random_models import write_random_language
 
 NUM_IMAGES = 24
 

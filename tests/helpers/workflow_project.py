@@ -20,7 +20,7 @@ RESULTS = ("artifacts", "reports", "runs", "dvc.yaml", "dvc.lock", "dvc-params.j
 LIST_PENDING = """
 import json, sys
 from pathlib import Path
-from pargo.versioning.graph import list_jobs
+from pargo.graph.snakemake import list_jobs
 print(json.dumps({job.name: job.wildcards.get("arm") for job in list_jobs(Path(sys.argv[1])) if job.reason}))
 """
 

@@ -87,7 +87,7 @@ ARGUMENTS: tuple[tuple[tuple[str, ...], str], ...] = (
     (("plan", "--jobs", "config"), "--jobs: config is a folder"),
     (("plan", "--jobs", "{files}/jobs.yaml"), "jobs.yaml: poll_seconds: 'often' is not valid: expected a number"),
     # files of a config
-    (("data", "fetch", "nosuch", "--config", MICRO), "download 'nosuch' is no row of pargo/data/versions.yaml"),
+    (("data", "fetch", "nosuch", "--config", MICRO), "download 'nosuch' is no row of pargo/fetch/downloads.yaml"),
     # jobs
     (("logs", "nosuch"), "no job 'nosuch' below"),
     (("cancel", "nosuch"), "no job 'nosuch' below"),

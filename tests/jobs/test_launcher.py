@@ -17,12 +17,12 @@ import pytest
 
 from pargo.errors import PargoError
 from pargo.jobs import local
-from pargo.jobs.finished import FINISHED, give_back, keep
+from pargo.jobs.handover import FINISHED, give_back, keep
 from pargo.jobs.launcher import launch
 from pargo.jobs.local import Local
+from pargo.jobs.log import LogStream, tail
 from pargo.jobs.record import JobRecord
-from pargo.jobs.results import result
-from pargo.jobs.stream import LogStream, tail
+from pargo.jobs.submitit_files import result
 from pargo.layout import manifest_path
 from pargo.manifest import publish, verify
 

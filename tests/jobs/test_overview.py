@@ -15,12 +15,12 @@ from rich.console import Console
 from pargo.commands import app
 from pargo.config.jobs import LOCAL, Resources
 from pargo.errors import PargoError
+from pargo.graph.reproduce import _settle
 from pargo.jobs.local import Local
 from pargo.jobs.overview import find_job, find_jobs, follow
 from pargo.jobs.record import Attempts, JobRecord
 from pargo.jobs.stage import Stage
 from pargo.jobs.submission import submit
-from pargo.reproduce import _settle
 from tests.helpers.project_marks import make_project
 
 

@@ -12,11 +12,11 @@ from pargo.config.jobs import Jobs
 from pargo.errors import PargoError
 from pargo.jobs import slurm
 from pargo.jobs.launcher import launch
-from pargo.jobs.patience import patiently
 from pargo.jobs.queue import Queue, shared_queue
 from pargo.jobs.record import RECORD, Attempts, JobRecord
-from pargo.jobs.results import result
+from pargo.jobs.shared_folder import patiently
 from pargo.jobs.slurm import Slurm
+from pargo.jobs.submitit_files import result
 
 LINE = "{id}|{state}|None|n1|0:10|5:00|N/A|{comment}\n"
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from pargo.data.random_models import write_random_language
+from pargo.sources.random_models import write_random_language
 
 
 @pytest.fixture(scope="session")

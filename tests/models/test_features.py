@@ -13,12 +13,12 @@ from safetensors.torch import load_file
 
 from pargo.code import import_closure
 from pargo.data.feature_store import FeatureStore, write_features
-from pargo.data.random_models import write_random_vision
 from pargo.errors import PargoError
 from pargo.manifest import publish, read_manifest, read_provenance
 from pargo.models.features import FeaturesSettings, encode, run
 from pargo.models.image_processor import PargoImageProcessor
 from pargo.models.vision import load_vision_tower
+from pargo.sources.random_models import write_random_vision
 from tests.helpers.model_builders import vision
 
 SETTINGS = FeaturesSettings(split="test", vision=vision(16, 112, feature_layers=2))

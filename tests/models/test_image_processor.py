@@ -10,9 +10,9 @@ import pytest
 import torch
 from PIL import Image
 
-from pargo.data.random_models import write_random_vision
 from pargo.errors import InputError
 from pargo.models.image_processor import PargoImageProcessor, as_seen
+from pargo.sources.random_models import write_random_vision
 from tests.helpers.model_builders import vision
 
 MEAN, STD = (0.5, 0.4, 0.3), (0.2, 0.3, 0.4)

@@ -13,9 +13,9 @@ import torch.nn.functional as F
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
-from pargo.data.random_models import write_random_vision
 from pargo.errors import PargoError
 from pargo.models.vision import PargoVisionConfig, VisionTower, load_vision_tower
+from pargo.sources.random_models import write_random_vision
 from tests.helpers.model_builders import vision
 
 VIT = "test_vit"

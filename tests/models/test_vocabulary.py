@@ -8,17 +8,17 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from tests.data.test_internlm2 import CONFIG, VOCABULARY, random_weights, write_tokenizer
 from tokenizers import Tokenizer
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from pargo.config.models import Language
-from pargo.data.importers.convert import convert_language_model, import_language_model
-from pargo.data.random_models import byte_tokenizer, write_random_language
 from pargo.errors import InputError, PargoError
 from pargo.export.model import add_image_token
 from pargo.models.language import load_language_model, load_tokenizer
 from pargo.models.vocabulary import check_vocabulary
-from tests.data.test_internlm2 import CONFIG, VOCABULARY, random_weights, write_tokenizer
+from pargo.sources.importers.convert import convert_language_model, import_language_model
+from pargo.sources.random_models import byte_tokenizer, write_random_language
 
 ROWS = 258
 LANGUAGE = Language(source="llama", precision="fp32")

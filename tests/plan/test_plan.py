@@ -22,10 +22,9 @@ from pargo.config.jobs import Jobs, load_jobs
 from pargo.config.language_shape import LanguageShape
 from pargo.config.models import Adapter, Vision
 from pargo.config.sources.official import official_benchmarks
-from pargo.config.stages import download, finetune
-from pargo.data.random_models import write_random_language
-from pargo.data.versions import wheel
 from pargo.errors import InputError
+from pargo.fetch.table import wheel
+from pargo.graph.settings import download, finetune
 from pargo.layout import Layout
 from pargo.models.language import add_lora
 from pargo.models.vision import VisionTower, vision_config
@@ -33,6 +32,7 @@ from pargo.plan.flops import LanguageCost, make_projector, tower_flops
 from pargo.plan.jobs import Assumptions, Row, plan
 from pargo.plan.show import render
 from pargo.plan.sizes import language_sizes
+from pargo.sources.random_models import write_random_language
 
 SHAPE = LanguageShape(
     hidden_size=32,
@@ -240,7 +240,7 @@ def test_every_config_is_planned_in_a_fresh_clone(fresh, name, monkeypatch):
     shown = CliRunner().invoke(app, ["plan", *(["--config", f"config/{name}"] if name else [])])
     assert shown.exit_code == 0, shown.exception
     config = load_config(fresh / "config" / (name or "quick.yaml"))
-    stated = "pargo/data/versions.yaml" if config.name == "quick" else "the config"
+    stated = "pargo/fetch/downloads.yaml" if config.name == "quick" else "the config"
     assert f"Sizes of the language model: stated in {stated}." in " ".join(shown.output.split())
     for arm in config.arms:
         assert arm in shown.output

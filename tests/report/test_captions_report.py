@@ -12,11 +12,11 @@ import pytest
 from pargo.captions.statistics import Statistics
 from pargo.config.captions import Captions
 from pargo.config.engines.openai import OpenAIEngine
-from pargo.data.scenes import draw_scene, encode_png, render
-from pargo.data.select import RULES
+from pargo.data.selection.select import RULES
 from pargo.data.shards import ShardWriter
 from pargo.report.captions import CaptionsReportSettings, card, reasons_figure, run
 from pargo.report.settings import CAPTION_REPORT
+from pargo.sources.scenes import draw_scene, encode_png, render
 
 NASTY = '<script>alert("x")</script> | `a` [b](http://x) \n# head'
 SETTINGS = CaptionsReportSettings(config="micro", dataset="scenes", split="train", captions=Captions())

@@ -12,12 +12,12 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from pargo.benchmarks.compare import compare
-from pargo.benchmarks.compare_table import render
 from pargo.benchmarks.questions import write_source
 from pargo.benchmarks.records import PREDICTIONS, Question, read_predictions
-from pargo.benchmarks.score import GRADES, ScoreSettings
-from pargo.benchmarks.score import run as score
+from pargo.benchmarks.scores.compare import compare
+from pargo.benchmarks.scores.compare_table import render
+from pargo.benchmarks.scores.score import GRADES, ScoreSettings
+from pargo.benchmarks.scores.score import run as score
 from pargo.config.benchmarks import MMVet
 from pargo.files import write_atomic
 from pargo.manifest import publish

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from pargo.config.models import Vision
-from pargo.data.random_models import write_random_vision
 from pargo.manifest import publish
 from pargo.models import features
+from pargo.sources.random_models import write_random_vision
 from tests.helpers.training_world import World, make_world
 
 

@@ -13,10 +13,10 @@ from safetensors.torch import load_file, save_file
 
 from pargo.config.base import canonical_json
 from pargo.config.experiment import Config, parse_config
-from pargo.config.stages import finetune, pretrain
 from pargo.data.feature_store import write_features
-from pargo.data.random_models import write_random_language
+from pargo.graph.settings import finetune, pretrain
 from pargo.manifest import publish
+from pargo.sources.random_models import write_random_language
 from tests.helpers.model_builders import FEATURE_SIZE, NUM_PATCHES
 from tests.helpers.projector_cases import CASES, first_of_each
 from tests.helpers.training_processes import train

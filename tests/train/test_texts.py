@@ -16,11 +16,11 @@ from torch.utils.data import DataLoader
 
 from pargo.config.training import Pretrain
 from pargo.data.feature_store import FeatureStore, write_features
-from pargo.data.random_models import byte_tokenizer
 from pargo.data.shard_index import Ids
 from pargo.data.shards import Shards, ShardWriter
 from pargo.data.template import encode_caption, encode_conversation
 from pargo.errors import InputError, PargoError
+from pargo.sources.random_models import byte_tokenizer
 from pargo.train.data import Steps, TrainingData
 from pargo.train.texts import CaptionDataset, ConversationDataset
 

@@ -11,9 +11,9 @@ import pytest
 from pargo.code import ROOT
 from pargo.config.base import canonical_json
 from pargo.config.experiment import load_config
-from pargo.config.stages import download
-from pargo.data.download import DownloadSettings, run
+from pargo.graph.settings import download
 from pargo.manifest import verify
+from pargo.sources.download import DownloadSettings, run
 from tests.helpers.official_files import WRITERS
 
 PAPER = load_config(ROOT / "config/paper.yaml")

@@ -9,12 +9,12 @@ from pathlib import Path
 from snakemake.exceptions import WorkflowError
 
 from pargo.code import import_closure
-from pargo.config import stages
+from pargo.graph import settings as stages
 from pargo.config.base import canonical_json
 from pargo.config.experiment import parse_config
 from pargo.config.sources import files as source_files
-from pargo.data.download import listing
-from pargo.data.versions import not_fetched
+from pargo.sources.download import listing
+from pargo.fetch.table import not_fetched
 from pargo.errors import ConfigError
 from pargo.files import sha256_text
 from pargo.layout import Layout, manifest_path

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from pargo.benchmarks.prompts import SHORT_ANSWER, Preset
+from pargo.benchmarks.answering.prompts import SHORT_ANSWER, Preset
 
 PRESETS = {"compact": Preset(lambda question: question.question, "compact", max_new_tokens=SHORT_ANSWER)}

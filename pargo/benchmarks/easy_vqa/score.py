@@ -7,9 +7,9 @@ from collections.abc import Sequence
 
 from pargo.benchmarks.easy_vqa.answers import ANSWERS, TYPES, normalise
 from pargo.benchmarks.records import Answered
-from pargo.benchmarks.score_parts import Baseline, Task
-from pargo.benchmarks.score_record import Result
-from pargo.benchmarks.summary import headline_record, shares, task_record
+from pargo.benchmarks.scores.score_parts import Baseline, Task
+from pargo.benchmarks.scores.score_record import Result
+from pargo.benchmarks.scores.summary import headline_record, shares, task_record
 from pargo.errors import PargoError
 
 PARSERS = {"exact": 1}

@@ -13,8 +13,8 @@ from pargo.benchmarks.harnesses import lmms_eval, vlmevalkit
 from pargo.benchmarks.harnesses.harness import Benchmark
 from pargo.benchmarks.parts import load_answers, load_results
 from pargo.benchmarks.records import PREDICTIONS, Answered, read_predictions
-from pargo.benchmarks.score_parts import HarnessFigure, HarnessRecord, Reading, Readings
-from pargo.benchmarks.score_record import ScoreRecord
+from pargo.benchmarks.scores.score_parts import HarnessFigure, HarnessRecord, Reading, Readings
+from pargo.benchmarks.scores.score_record import ScoreRecord
 from pargo.errors import PargoError
 
 HARNESSES: dict[str, tuple[str, dict[str, Benchmark]]] = {
@@ -50,7 +50,7 @@ def harness_record(
 
     Args:
         harness: its name.
-        inputs: as `pargo.benchmarks.score.score_files` took them for the record.
+        inputs: as `pargo.benchmarks.scores.score.score_files` took them for the record.
         record: what it gave.
         partial: as it took it.
 

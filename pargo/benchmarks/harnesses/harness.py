@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Literal, NamedTuple
 
 from pargo.benchmarks.records import Answered
-from pargo.benchmarks.score_record import ScoreRecord
+from pargo.benchmarks.scores.score_record import ScoreRecord
 
 Figures = dict[str, float]
 CAPABILITIES = ("rec", "ocr", "know", "gen", "spat", "math")  # of MM-Vet

@@ -26,7 +26,7 @@ from pargo.benchmarks.mmbench.score import group
 from pargo.benchmarks.mme.answers import parse_prefix
 from pargo.benchmarks.mme.tasks import GROUPS
 from pargo.benchmarks.records import Answered
-from pargo.benchmarks.score_record import ScoreRecord
+from pargo.benchmarks.scores.score_record import ScoreRecord
 
 TOOL = "lmms-eval 0.7.3"
 # of its command line; other tags, `<thinking>` among them, stay in the answer

@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from pargo.benchmarks.score_parts import HarnessRecord
+from pargo.benchmarks.scores.score_parts import HarnessRecord
 
 LONGEST = 60  # characters of an answer that are shown
 

@@ -29,7 +29,7 @@ from pargo.benchmarks.mmbench.rows import L2_CATEGORY, NO_CATEGORY
 from pargo.benchmarks.mmbench.score import group
 from pargo.benchmarks.mme.tasks import GROUPS
 from pargo.benchmarks.records import Answered
-from pargo.benchmarks.score_record import ScoreRecord
+from pargo.benchmarks.scores.score_record import ScoreRecord
 from pargo.errors import PargoError
 
 PACKAGE = "ms-vlmeval 0.0.20"

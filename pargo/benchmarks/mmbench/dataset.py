@@ -7,13 +7,13 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from pargo.benchmarks.formats.official import Entry, open_files
+from pargo.benchmarks.formats.rows import Row
 from pargo.benchmarks.mmbench.hub import read_hub
 from pargo.benchmarks.mmbench.rows import CATEGORY, LETTERS, check_rows, question_fields, read_index
 from pargo.benchmarks.mmbench.tables import read_table
-from pargo.benchmarks.official import Entry, open_files
 from pargo.benchmarks.questions import image_extension, read_source, write_source
 from pargo.benchmarks.records import Question
-from pargo.benchmarks.rows import Row
 from pargo.config.benchmarks.mmbench import MMBench
 from pargo.errors import PargoError
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from pargo.benchmarks.formats.official import Entry
+from pargo.benchmarks.formats.parquet import hub_image, parquet_rows
+from pargo.benchmarks.formats.rows import Row
 from pargo.benchmarks.mmbench.tables import cell_text, check_columns
-from pargo.benchmarks.official import Entry
-from pargo.benchmarks.parquet import hub_image, parquet_rows
-from pargo.benchmarks.rows import Row
 from pargo.errors import PargoError
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from pargo.benchmarks.prompts import WHOLE_ANSWER, Preset, options_block
+from pargo.benchmarks.answering.prompts import WHOLE_ANSWER, Preset, options_block
 from pargo.benchmarks.records import Question
 
 SELECT = "Please select the correct answer from the options above."

@@ -8,6 +8,7 @@ import zipfile
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
+from pargo.benchmarks.formats.rows import read_bytes
 from pargo.benchmarks.mmbench.missing import present, seen_options
 from pargo.benchmarks.mmbench.rows import (
     CATEGORY,
@@ -21,7 +22,6 @@ from pargo.benchmarks.mmbench.rows import (
 )
 from pargo.benchmarks.mmbench.tables import read_table
 from pargo.benchmarks.records import Answered, Prediction
-from pargo.benchmarks.rows import read_bytes
 from pargo.errors import PargoError
 
 OFFICIAL = "official"

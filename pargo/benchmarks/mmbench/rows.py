@@ -6,9 +6,9 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
+from pargo.benchmarks.formats.rows import Row
 from pargo.benchmarks.mmbench.missing import present, read_options
 from pargo.benchmarks.records import Question
-from pargo.benchmarks.rows import Row
 from pargo.errors import PargoError
 
 LETTERS = "ABCD"

@@ -11,9 +11,9 @@ from pargo.benchmarks.mmbench.edition import edition
 from pargo.benchmarks.mmbench.missing import seen_options
 from pargo.benchmarks.mmbench.rows import L2_CATEGORY, NO_ANSWERS, NO_CATEGORY, ROTATION, group_of, number_of
 from pargo.benchmarks.records import Answered, check_ids
-from pargo.benchmarks.score_parts import Baseline, Figure
-from pargo.benchmarks.score_record import Result
-from pargo.benchmarks.summary import headline_record, task_record
+from pargo.benchmarks.scores.score_parts import Baseline, Figure
+from pargo.benchmarks.scores.score_record import Result
+from pargo.benchmarks.scores.summary import headline_record, task_record
 from pargo.errors import PargoError
 
 # name -> version; the first is the default: the rule of most published scores, the paper's among them

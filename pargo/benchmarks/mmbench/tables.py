@@ -13,9 +13,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import PurePath
 from typing import Any
 
-from pargo.benchmarks.rows import Row, decode
-from pargo.data.archives import Limits, zip_files
+from pargo.benchmarks.formats.rows import Row, decode
 from pargo.errors import InputError, PargoError
+from pargo.fetch.archives import Limits, zip_files
 
 DELIMITERS = {".tsv": "\t", ".csv": ","}
 MAX_ROWS = 1_048_576  # of an Excel sheet

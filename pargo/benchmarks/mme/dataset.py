@@ -6,11 +6,11 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from pargo.benchmarks.formats.official import open_files
 from pargo.benchmarks.mme.hub import read_hub
 from pargo.benchmarks.mme.pairs import LABELS, Pair, match_texts, parse_text
 from pargo.benchmarks.mme.release import read_release
 from pargo.benchmarks.mme.tasks import NUM_IMAGES, TASKS
-from pargo.benchmarks.official import open_files
 from pargo.benchmarks.questions import check_image
 from pargo.benchmarks.records import Question
 from pargo.config.benchmarks.mme import MME

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import PurePosixPath
 
+from pargo.benchmarks.formats.official import Entry
+from pargo.benchmarks.formats.parquet import hub_image, parquet_rows
+from pargo.benchmarks.formats.rows import Row
 from pargo.benchmarks.mme.pairs import Pair, check_pair
-from pargo.benchmarks.official import Entry
-from pargo.benchmarks.parquet import hub_image, parquet_rows
 from pargo.benchmarks.questions import image_extension
-from pargo.benchmarks.rows import Row
 from pargo.data.image_names import BENCHMARK, is_image_name
 from pargo.errors import PargoError
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pargo.benchmarks.rows import split_lines
+from pargo.benchmarks.formats.rows import split_lines
 from pargo.errors import PargoError
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import PurePosixPath
 from typing import NamedTuple
 
-from pargo.benchmarks.rows import split_lines
+from pargo.benchmarks.formats.rows import split_lines
 from pargo.data.image_names import BENCHMARK, is_image_name
 from pargo.errors import PargoError
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pargo.benchmarks.prompts import SHORT_ANSWER, Preset
+from pargo.benchmarks.answering.prompts import SHORT_ANSWER, Preset
 from pargo.data.template import compact_question
 
 PRESETS = {

@@ -6,10 +6,10 @@ from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import PurePosixPath
 
+from pargo.benchmarks.formats.official import Entry, Files
 from pargo.benchmarks.mme.lines import pair_up, read_rows
 from pargo.benchmarks.mme.pairs import Pair, check_pair, match_texts, parse_text
 from pargo.benchmarks.mme.tasks import TASKS
-from pargo.benchmarks.official import Entry, Files
 from pargo.data.image_names import BENCHMARK
 from pargo.errors import PargoError
 

@@ -7,10 +7,10 @@ from difflib import SequenceMatcher
 from itertools import groupby
 from pathlib import Path
 
+from pargo.benchmarks.formats.rows import is_hidden, read_bytes
 from pargo.benchmarks.mme.lines import pair_up, read_rows
 from pargo.benchmarks.mme.tasks import NUM_IMAGES, TASKS
 from pargo.benchmarks.records import Answered, Prediction
-from pargo.benchmarks.rows import is_hidden, read_bytes
 from pargo.errors import PargoError
 
 OFFICIAL = "official"

@@ -10,9 +10,9 @@ import numpy as np
 from pargo.benchmarks.mme.answers import OTHER, PREFIX_LENGTHS, parse, parse_prefix
 from pargo.benchmarks.mme.tasks import GROUPS, TASKS
 from pargo.benchmarks.records import Answered
-from pargo.benchmarks.score_parts import Baseline, Task
-from pargo.benchmarks.score_record import Result
-from pargo.benchmarks.summary import headline_record, task_record
+from pargo.benchmarks.scores.score_parts import Baseline, Task
+from pargo.benchmarks.scores.score_record import Result
+from pargo.benchmarks.scores.summary import headline_record, task_record
 from pargo.errors import PargoError
 from pargo.statistics import Estimate, Groups, percentile_interval, total
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from pargo.benchmarks.formats.official import Files, open_files
+from pargo.benchmarks.formats.rows import decode, read_bytes
 from pargo.benchmarks.mmvet.hub import read_hub
 from pargo.benchmarks.mmvet.meta import META, parse_meta
-from pargo.benchmarks.official import Files, open_files
 from pargo.benchmarks.questions import image_extension, read_source, write_source
 from pargo.benchmarks.records import Question
-from pargo.benchmarks.rows import decode, read_bytes
 from pargo.config.benchmarks.mmvet import MMVet
 from pargo.data.image_names import BENCHMARK, is_image_name
 from pargo.errors import PargoError

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pargo.benchmarks.mmvet.judge import grade
 from pargo.benchmarks.records import PREDICTIONS, read_predictions
-from pargo.benchmarks.score import GRADES
+from pargo.benchmarks.scores.score import GRADES
 from pargo.code import import_closure
 from pargo.config.base import Settings
 from pargo.config.judge import Judge

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from pargo.benchmarks.formats.official import Entry
+from pargo.benchmarks.formats.parquet import hub_image, parquet_rows
 from pargo.benchmarks.mmvet.meta import make_question
-from pargo.benchmarks.official import Entry
-from pargo.benchmarks.parquet import hub_image, parquet_rows
 from pargo.benchmarks.records import Question
 from pargo.errors import PargoError
 

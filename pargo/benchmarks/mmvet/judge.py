@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from pargo.benchmarks.formats.rows import read_text
 from pargo.benchmarks.mmvet.entries import parse_entries
 from pargo.benchmarks.mmvet.judge_client import JudgeClient, Refused
 from pargo.benchmarks.mmvet.judge_log import Finished, GradeLog
@@ -14,13 +15,12 @@ from pargo.benchmarks.mmvet.judge_prompt import PROMPT, Prompt, parse_grade, rea
 from pargo.benchmarks.mmvet.notebook import AGAIN, MAX_TOKENS, NO_GRADE, TEMPERATURES, VERSION, first_word
 from pargo.benchmarks.mmvet.results import read
 from pargo.benchmarks.records import Answered, check_ids
-from pargo.benchmarks.rows import read_text
 from pargo.config.base import canonical_json
 from pargo.config.judge import Judge
 from pargo.errors import PargoError
 from pargo.files import sha256_text, write_atomic
 from pargo.progress import track
-from pargo.threads import in_threads
+from pargo.remote.threads import in_threads
 
 
 class Grading(NamedTuple):

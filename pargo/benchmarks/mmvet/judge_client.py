@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pargo.chat_client import ChatClient, Garbage, Refused, Reply, Unavailable
 from pargo.errors import PargoError
+from pargo.remote.client import ChatClient, Garbage, Refused, Reply, Unavailable
 
 if TYPE_CHECKING:
     from pargo.config.judge import Judge

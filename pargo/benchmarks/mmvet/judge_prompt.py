@@ -6,9 +6,9 @@ import re
 from pathlib import Path
 from typing import NamedTuple
 
+from pargo.benchmarks.formats.rows import read_text
 from pargo.benchmarks.mmvet.notebook import message, read_opening
 from pargo.benchmarks.records import Question
-from pargo.benchmarks.rows import read_text
 from pargo.errors import PargoError
 from pargo.files import sha256_text
 

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from pargo.benchmarks.formats.rows import read_text
 from pargo.benchmarks.mmvet.entries import parse_entries
 from pargo.benchmarks.records import Question
-from pargo.benchmarks.rows import read_text
 from pargo.errors import PargoError
 
 META = "mm-vet.json"

@@ -6,8 +6,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from pargo.benchmarks.formats.rows import read_text
 from pargo.benchmarks.records import Question
-from pargo.benchmarks.rows import read_text
 from pargo.errors import PargoError
 from pargo.files import sha256_text
 

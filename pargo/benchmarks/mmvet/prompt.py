@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pargo.benchmarks.prompts import WHOLE_ANSWER, Preset
+from pargo.benchmarks.answering.prompts import WHOLE_ANSWER, Preset
 
 PRESETS = {
     # no words of its own around the question, greedy

@@ -8,10 +8,10 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from pargo.benchmarks.formats.rows import read_text
 from pargo.benchmarks.mmvet.entries import Entry, parse_entries
 from pargo.benchmarks.mmvet.meta import META, read_meta
 from pargo.benchmarks.records import Answered, Prediction, Question
-from pargo.benchmarks.rows import read_text
 from pargo.errors import PargoError
 
 OFFICIAL = "official"

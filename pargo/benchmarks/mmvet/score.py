@@ -11,9 +11,9 @@ import numpy as np
 
 from pargo.benchmarks.mmvet.answers import proxy_grade
 from pargo.benchmarks.records import Answered
-from pargo.benchmarks.score_parts import Headline, Task
-from pargo.benchmarks.score_record import Result
-from pargo.benchmarks.summary import headline_record, shares, task_record
+from pargo.benchmarks.scores.score_parts import Headline, Task
+from pargo.benchmarks.scores.score_record import Result
+from pargo.benchmarks.scores.summary import headline_record, shares, task_record
 from pargo.errors import PargoError
 
 # judge: grades of a judge model; proxy: by words, never beside published numbers

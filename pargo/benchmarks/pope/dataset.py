@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
-from pargo.benchmarks.official import Entry, open_files
-from pargo.benchmarks.parquet import hub_image, parquet_rows
+from pargo.benchmarks.formats.official import Entry, open_files
+from pargo.benchmarks.formats.parquet import hub_image, parquet_rows
+from pargo.benchmarks.formats.rows import Row, json_lines, shorten
 from pargo.benchmarks.pope.splits import SPLITS, SUFFIXES, label_of, split_of
 from pargo.benchmarks.questions import UniqueImages, read_source, write_source
 from pargo.benchmarks.records import Question
-from pargo.benchmarks.rows import Row, json_lines, shorten
 from pargo.config.benchmarks.pope import POPE
 from pargo.data.image_names import BENCHMARK, is_image_name
 from pargo.errors import PargoError

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from itertools import permutations
 
+from pargo.benchmarks.formats.rows import Row, shorten
 from pargo.benchmarks.pope.pairing import ID, is_in_order, same_question, without_id
 from pargo.benchmarks.pope.splits import SPLITS
-from pargo.benchmarks.rows import Row, shorten
 from pargo.errors import PargoError
 
 Labels = Mapping[str, Sequence[Row]]

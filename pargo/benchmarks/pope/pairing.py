@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from itertools import pairwise
 
-from pargo.benchmarks.rows import Row, shorten
+from pargo.benchmarks.formats.rows import Row, shorten
 from pargo.errors import PargoError
 
 ID = "question_id"

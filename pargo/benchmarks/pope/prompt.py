@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pargo.benchmarks.prompts import SHORT_ANSWER, WHOLE_ANSWER, Preset
+from pargo.benchmarks.answering.prompts import SHORT_ANSWER, WHOLE_ANSWER, Preset
 
 PRESETS = {
     # the question as the official files have it

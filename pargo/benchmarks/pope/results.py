@@ -8,11 +8,11 @@ from collections.abc import Container, Iterable, Sequence
 from itertools import groupby
 from pathlib import Path
 
+from pargo.benchmarks.formats.rows import Row, json_lines, list_folder, read_bytes, shorten
 from pargo.benchmarks.pope.merged import by_order, by_questions
 from pargo.benchmarks.pope.pairing import ID, pair
 from pargo.benchmarks.pope.splits import SPLITS, SUFFIXES, label_of, split_of
 from pargo.benchmarks.records import Answered, Prediction
-from pargo.benchmarks.rows import Row, json_lines, list_folder, read_bytes, shorten
 from pargo.errors import PargoError
 
 OFFICIAL = "official"

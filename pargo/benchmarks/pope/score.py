@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from pargo.benchmarks.pope.answers import is_explicit, parse
 from pargo.benchmarks.pope.splits import SPLITS
 from pargo.benchmarks.records import Answered
-from pargo.benchmarks.score_parts import Baseline, Figure
-from pargo.benchmarks.score_record import Result, groups_of
-from pargo.benchmarks.summary import headline_record, task_record
+from pargo.benchmarks.scores.score_parts import Baseline, Figure
+from pargo.benchmarks.scores.score_record import Result, groups_of
+from pargo.benchmarks.scores.summary import headline_record, task_record
 from pargo.errors import PargoError
 from pargo.statistics import total
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pargo.benchmarks.rows import Row, shorten
+from pargo.benchmarks.formats.rows import Row, shorten
 from pargo.errors import PargoError
 
 # in the order in which the paper reports them

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+from pargo.benchmarks.formats.rows import Row, clean, decode, load_json, read_bytes, shorten
 from pargo.benchmarks.records import Question
-from pargo.benchmarks.rows import Row, clean, decode, load_json, read_bytes, shorten
 from pargo.errors import PargoError
 
 LETTERS = "ABCD"

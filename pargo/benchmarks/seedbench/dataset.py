@@ -6,11 +6,11 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
-from pargo.benchmarks.official import open_files
-from pargo.benchmarks.parquet import hub_image, parquet_rows
+from pargo.benchmarks.formats.official import open_files
+from pargo.benchmarks.formats.parquet import hub_image, parquet_rows
+from pargo.benchmarks.formats.rows import Row
 from pargo.benchmarks.questions import UniqueImages, read_source, write_source
 from pargo.benchmarks.records import Question
-from pargo.benchmarks.rows import Row
 from pargo.benchmarks.seedbench.annotations import Collection, parse_json
 from pargo.config.benchmarks.seedbench import SEEDBench
 from pargo.data.image_names import BENCHMARK

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pargo.benchmarks.prompts import SHORT_ANSWER, Preset, options_block
+from pargo.benchmarks.answering.prompts import SHORT_ANSWER, Preset, options_block
 
 PRESETS = {
     # as the official evaluation asks before it ranks the options' texts: without the options

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from pargo.benchmarks.formats.rows import Row, clean, json_lines, read_bytes, shorten, split_lines
 from pargo.benchmarks.records import Answered, Prediction, Question
-from pargo.benchmarks.rows import Row, clean, json_lines, read_bytes, shorten, split_lines
 from pargo.benchmarks.seedbench.annotations import read_annotations
 from pargo.benchmarks.seedbench.answers import parse, rank
 from pargo.errors import PargoError

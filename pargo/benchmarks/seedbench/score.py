@@ -6,10 +6,10 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 
 from pargo.benchmarks.records import Answered, Prediction
-from pargo.benchmarks.score_parts import Baseline, Figure
-from pargo.benchmarks.score_record import Result
+from pargo.benchmarks.scores.score_parts import Baseline, Figure
+from pargo.benchmarks.scores.score_record import Result
+from pargo.benchmarks.scores.summary import headline_record, shares, task_record
 from pargo.benchmarks.seedbench.answers import UNMATCHED, parse, rank
-from pargo.benchmarks.summary import headline_record, shares, task_record
 from pargo.errors import PargoError
 
 # name -> version; a change of what a parser makes of an answer is a new version

@@ -15,10 +15,10 @@ from PIL import Image
 from pargo.captions.breaker import Breaker
 from pargo.captions.prompts import choose, fill
 from pargo.captions.samples import Caption, CaptionEngine, Failure, Result, Sample, failure, read_image
-from pargo.chat_client import ChatClient, Refused, Reply, Unavailable
 from pargo.config.engines.openai import OpenAIEngine, Picture
 from pargo.errors import PargoError
-from pargo.threads import in_threads
+from pargo.remote.client import ChatClient, Refused, Reply, Unavailable
+from pargo.remote.threads import in_threads
 
 # why a model may stop and have said something; `length`: it was cut off, which the filter drops
 FINISHED = (None, "stop", "length", "eos", "eos_token", "stop_sequence")

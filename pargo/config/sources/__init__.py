@@ -67,7 +67,7 @@ class LocalSource(SourceSettings):
     """Files that are fetched as the version table says, or that somebody put there."""
 
     downloads: tuple[Name, ...] = Field(
-        (), description="rows of pargo/data/versions.yaml; fetched by the run where their folders are not there"
+        (), description="rows of pargo/fetch/downloads.yaml; fetched by the run where their folders are not there"
     )
     estimate: Estimate | None = Field(None, description="about what the files are, for `pargo plan`")
 
@@ -93,7 +93,7 @@ def files(source: SourceSettings) -> tuple[str, ...]:
 
 def maker(kind: str) -> str:
     """Dotted name of the module that makes a source of this kind."""
-    return f"pargo.data.makers.{kind}"
+    return f"pargo.sources.makers.{kind}"
 
 
 def check_maker(kind: str) -> None:

@@ -11,7 +11,7 @@ from pargo.config.sources import LocalSource, Paths
 
 
 class ConversationsSource(LocalSource):
-    """Images with conversations, questions or captions, in the layouts of `pargo/data/importers/layouts.py`."""
+    """Images with conversations, questions or captions, in the layouts of `pargo/sources/importers/layouts.py`."""
 
     kind: Literal["conversations"]
     annotations: Paths = Field(

@@ -13,7 +13,7 @@ from pargo.config.parts import check_implementation
 from pargo.config.sources import SourceSettings
 from pargo.errors import ConfigError
 
-IMPORTERS = "pargo.data.wheels"
+IMPORTERS = "pargo.sources.wheels"
 
 
 class WheelSource(SourceSettings):
@@ -36,6 +36,6 @@ def importers() -> list[str]:
 def importer(name: str) -> str:
     """Dotted name of the module of an importer; ConfigError lists the choices."""
     if name not in importers():
-        raise ConfigError(f"pargo/data/versions.yaml: unknown importer {name!r}; choices: {', '.join(importers())}")
+        raise ConfigError(f"pargo/fetch/downloads.yaml: unknown importer {name!r}; choices: {', '.join(importers())}")
     check_implementation(f"importer {name!r}", {f"{IMPORTERS}.{name}": ("import_wheel",)})
     return f"{IMPORTERS}.{name}"

@@ -8,11 +8,11 @@ from pargo.benchmarks.easy_vqa.answers import ANSWERS, answer_type, normalise, p
 from pargo.benchmarks.easy_vqa.dataset import read_questions
 from pargo.benchmarks.easy_vqa.score import mark, score
 from pargo.benchmarks.records import Prediction
-from pargo.benchmarks.score_record import Result
+from pargo.benchmarks.scores.score_record import Result
 from pargo.config.benchmarks.easy_vqa import EasyVQA
-from pargo.data.scene_source import write_scenes
 from pargo.data.shards import ShardWriter
 from pargo.errors import PargoError
+from pargo.sources.scene_source import write_scenes
 
 BENCHMARK = EasyVQA(kind="easy_vqa", source="easy_vqa")
 TURNS = [["what shape is it?", "circle"], ["is it red?", "no"], ["what color is it?", "blue"]]

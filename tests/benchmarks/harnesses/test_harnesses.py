@@ -20,7 +20,7 @@ from pargo.benchmarks.harnesses import HARNESSES, check, compare, harness_record
 from pargo.benchmarks.harnesses.lmms_eval import without_thoughts
 from pargo.benchmarks.harnesses.show import show
 from pargo.benchmarks.records import PREDICTIONS, Answered, Prediction, write_predictions
-from pargo.benchmarks.score import score_answers, score_files
+from pargo.benchmarks.scores.score import score_answers, score_files
 from pargo.errors import PargoError
 from tests.benchmarks.test_commands import pargo
 

@@ -15,7 +15,7 @@ from pargo.benchmarks.mmbench.dataset import import_files, read_questions
 from pargo.benchmarks.mmbench.missing import read_options
 from pargo.benchmarks.mmbench.prompt import PRESETS
 from pargo.benchmarks.records import Answered, Prediction, Question
-from pargo.benchmarks.score import score_answers, score_files
+from pargo.benchmarks.scores.score import score_answers, score_files
 from pargo.config.benchmarks.mmbench import MMBench
 from pargo.data.images import open_images
 from pargo.errors import PargoError

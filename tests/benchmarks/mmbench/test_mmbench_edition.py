@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from pargo.benchmarks.compare import compare
 from pargo.benchmarks.mmbench.edition import SIZES, edition
 from pargo.benchmarks.mmbench.rows import table_of
 from pargo.benchmarks.records import Answered
-from pargo.benchmarks.score import score_files, to_json
-from pargo.benchmarks.show import show
+from pargo.benchmarks.scores.compare import compare
+from pargo.benchmarks.scores.score import score_files, to_json
+from pargo.benchmarks.scores.show import show
 from pargo.errors import PargoError
 from tests.helpers.mmbench_official import dev_rows, write_table
 

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from pargo.benchmarks.mmbench.dataset import import_files
-from pargo.benchmarks.score import score_files
+from pargo.benchmarks.scores.score import score_files
 from pargo.errors import PargoError
 from tests.helpers.mmbench_official import encode, make_rows, picture, write_table
 

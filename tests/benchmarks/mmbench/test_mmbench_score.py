@@ -12,15 +12,15 @@ import pytest
 from hypothesis import Phase, example, given, settings
 from hypothesis import strategies as st
 
-from pargo.benchmarks.compare import compare
 from pargo.benchmarks.mmbench.answers import RULES, parse
 from pargo.benchmarks.mmbench.missing import MISSING, read_options
 from pargo.benchmarks.mmbench.results import read
 from pargo.benchmarks.mmbench.score import PARSERS
 from pargo.benchmarks.mmbench.tables import read_table
 from pargo.benchmarks.records import Answered, Question
-from pargo.benchmarks.score import score_answers, score_files, to_json
-from pargo.benchmarks.score_record import ScoreRecord
+from pargo.benchmarks.scores.compare import compare
+from pargo.benchmarks.scores.score import score_answers, score_files, to_json
+from pargo.benchmarks.scores.score_record import ScoreRecord
 from pargo.config.benchmarks.mmbench import MMBench
 from pargo.errors import PargoError
 from tests.helpers.mmbench_official import (

@@ -6,15 +6,15 @@ from typing import get_args
 import pytest
 from PIL import Image
 
+from pargo.benchmarks.answering.prompts import SYSTEM
 from pargo.benchmarks.mme.dataset import read_questions
 from pargo.benchmarks.mme.prompt import PRESETS
 from pargo.benchmarks.mme.tasks import GROUPS, NUM_IMAGES, TASKS
-from pargo.benchmarks.prompts import SYSTEM
 from pargo.config.benchmarks.mini_mme import MiniMME
 from pargo.config.benchmarks.mme import MME
 from pargo.data.images import open_images
-from pargo.data.mini_mme import write_mini_mme
 from pargo.errors import PargoError
+from pargo.sources.mini_mme import write_mini_mme
 from tests.helpers.tiny_tokenizers import family, spell
 
 BENCHMARK = MiniMME(kind="mini_mme", source="mini_mme")

@@ -333,9 +333,9 @@ def test_size_and_packing_of_a_zip(tmp_path, monkeypatch):
     encrypted[encrypted.rindex(b"PK\x01\x02") + 8] |= 1
     (tmp_path / "encrypted.zip").write_bytes(encrypted)
     refuse(tmp_path, [tmp_path / "encrypted.zip"], r"'count/a\.txt' is encrypted")
-    monkeypatch.setattr("pargo.benchmarks.official.MAX_ZIP_BYTES", 50)
+    monkeypatch.setattr("pargo.benchmarks.formats.official.MAX_ZIP_BYTES", 50)
     refuse(tmp_path, [path], r"mme\.zip: would unpack to \d+ bytes in \d+ files or more; at most 50 ")
-    monkeypatch.setattr("pargo.benchmarks.official.MAX_FILE_BYTES", 40)
+    monkeypatch.setattr("pargo.benchmarks.formats.official.MAX_FILE_BYTES", 40)
     refuse(tmp_path, [path], r"'count/a\.png' has \d+ bytes, more than 40")
 
 

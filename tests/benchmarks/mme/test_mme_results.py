@@ -13,8 +13,8 @@ from pargo.benchmarks.mme.results import read, write
 from pargo.benchmarks.mme.score import coin_flip
 from pargo.benchmarks.mme.tasks import NUM_IMAGES, TASKS
 from pargo.benchmarks.records import Prediction, write_predictions
-from pargo.benchmarks.score import score_answers, score_files, to_json
-from pargo.benchmarks.score_record import ScoreRecord
+from pargo.benchmarks.scores.score import score_answers, score_files, to_json
+from pargo.benchmarks.scores.score_record import ScoreRecord
 from pargo.errors import PargoError
 from tests.helpers.mme_official import NASTY, NUM_QUESTIONS, official_tool, predict, write_results
 

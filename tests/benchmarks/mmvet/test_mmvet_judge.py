@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from pargo.benchmarks.mmvet.judge import Grading, Judge, grade, judge_files, log_path
 from pargo.benchmarks.mmvet.judge_prompt import PROMPT, PROMPT_VERSION
 from pargo.benchmarks.mmvet.results import read
-from pargo.benchmarks.score import score_files
+from pargo.benchmarks.scores.score import score_files
 from pargo.errors import PargoError
 from tests.helpers.judge_server import CUT, DROP, HANG, completion, failure, judge_server, slowly
 from tests.helpers.mmvet_files import SETS, write_json

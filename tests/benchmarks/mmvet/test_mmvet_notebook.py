@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from pargo.benchmarks.mmvet.judge import Judge, judge_files
 from pargo.benchmarks.mmvet.notebook import first_word
-from pargo.benchmarks.score import score_files
+from pargo.benchmarks.scores.score import score_files
 from pargo.code import ROOT
 from pargo.errors import PargoError
 from tests.helpers.judge_server import completion, failure, judge_server

@@ -9,7 +9,7 @@ import pytest
 
 from pargo.benchmarks.mmvet.results import add_grades, read, write
 from pargo.benchmarks.records import PREDICTIONS, Prediction, write_predictions
-from pargo.benchmarks.score import score_answers, score_files, to_json
+from pargo.benchmarks.scores.score import score_answers, score_files, to_json
 from pargo.errors import PargoError
 from tests.helpers.mmvet_files import NASTY, make_grades, make_meta, write_json
 

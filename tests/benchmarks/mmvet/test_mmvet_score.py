@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from pargo.benchmarks.mmvet.answers import parse, proxy_grade
 from pargo.benchmarks.records import Question
-from pargo.benchmarks.score import score_answers, score_files, to_json
+from pargo.benchmarks.scores.score import score_answers, score_files, to_json
 from pargo.errors import PargoError
 from pargo.statistics import total
 from tests.helpers.mmvet_files import CAPABILITIES, NASTY, make_grades, make_meta, official_tool, write_json

@@ -8,7 +8,7 @@ import pytest
 
 from pargo.benchmarks.pope.results import write as write_results
 from pargo.benchmarks.records import PREDICTIONS, Prediction, write_predictions
-from pargo.benchmarks.score import score_files, to_json
+from pargo.benchmarks.scores.score import score_files, to_json
 from pargo.errors import PargoError
 from tests.helpers.pope_files import SPLITS, label, lines, write
 

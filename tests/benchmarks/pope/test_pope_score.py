@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pargo.benchmarks.pope.answers import is_decided, is_explicit, parse
 from pargo.benchmarks.pope.score import PARSERS
 from pargo.benchmarks.records import Answered, Question
-from pargo.benchmarks.score import score_answers, score_files, to_json
+from pargo.benchmarks.scores.score import score_answers, score_files, to_json
 from pargo.errors import PargoError
 from pargo.statistics import total
 from tests.helpers.pope_files import SPLITS, label, write

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pargo.benchmarks.prompts import options_block
+from pargo.benchmarks.answering.prompts import options_block
 from pargo.benchmarks.records import Question
 from pargo.benchmarks.seedbench import dataset
 from pargo.benchmarks.seedbench.dataset import HUB_DIMENSIONS, import_files, read_questions

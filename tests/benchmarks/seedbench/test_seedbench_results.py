@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from pargo.benchmarks.records import PREDICTIONS, Prediction, write_predictions
-from pargo.benchmarks.score import score_answers, score_files, to_json
+from pargo.benchmarks.scores.score import score_answers, score_files, to_json
 from pargo.benchmarks.seedbench.annotations import read_annotations
 from pargo.benchmarks.seedbench.results import write as write_results
 from pargo.errors import PargoError

@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pargo.benchmarks.records import Prediction, Question
-from pargo.benchmarks.score import score_answers, score_files, to_json
-from pargo.benchmarks.score_record import ScoreRecord
+from pargo.benchmarks.scores.score import score_answers, score_files, to_json
+from pargo.benchmarks.scores.score_record import ScoreRecord
 from pargo.benchmarks.seedbench.answers import is_decided, parse, rank
 from pargo.benchmarks.seedbench.score import PARSERS
 from pargo.errors import PargoError

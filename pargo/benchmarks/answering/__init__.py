@@ -1,0 +1,1 @@
+"""Models answer questions: prompts, batches, answers saved on the way, and the stage `evaluate`."""

@@ -1,0 +1,1 @@
+"""Forms of official files that several benchmarks share: folders, zips, tables, lines."""

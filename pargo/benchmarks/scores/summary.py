@@ -1,0 +1,85 @@
+"""Parts of score records that all benchmarks share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from pargo.benchmarks.scores.score_parts import Headline, Rule, Task
+from pargo.benchmarks.scores.score_record import groups_of
+from pargo.statistics import estimate
+
+UNKNOWN = "unknown"  # a part of an edition of which nothing is known
+
+
+def headline_record(
+    values: Mapping[str, Mapping[str, Sequence[float]]],
+    rule: Rule,
+    samples: int,
+    *,
+    name: str,
+    maximum: float,
+    num_questions: int,
+) -> Headline:
+    """The score over all tasks with its interval.
+
+    Args:
+        values: task -> image -> (numerator, denominator).
+        rule: how the tasks' ratios become one number.
+        samples: bootstrap draws.
+        name: for readers, e.g. `accuracy`.
+        maximum: the best possible score.
+        num_questions: of all tasks.
+    """
+    found = estimate([groups_of(values, rule)], samples)
+    return Headline(
+        name=name,
+        rule=rule,
+        maximum=maximum,
+        value=found.value,
+        interval=found.interval,
+        num_questions=num_questions,
+        num_images=len({image for images in values.values() for image in images}),
+    )
+
+
+def task_record(
+    values: Mapping[str, Sequence[float]],
+    samples: int,
+    *,
+    accuracy: float | None = None,
+    accuracy_plus: float | None = None,
+    num_questions: int,
+    unparseable: int,
+) -> Task:
+    """One task with its interval.
+
+    Args:
+        values: image -> (numerator, denominator).
+        samples: bootstrap draws.
+        accuracy: share of right answers; by default the score itself.
+        accuracy_plus: share of images with all answers right, where the benchmark has it.
+        num_questions: of this task.
+        unparseable: answers that the parser could make nothing of.
+    """
+    found = estimate([groups_of({"task": values}, "sum")], samples)
+    return Task(
+        score=found.value,
+        accuracy=found.value if accuracy is None else accuracy,
+        accuracy_plus=accuracy_plus,
+        interval=found.interval,
+        num_questions=num_questions,
+        num_images=len(values),
+        unparseable=unparseable,
+    )
+
+
+def shares(correct: Mapping[str, Mapping[str, Sequence[float]]]) -> dict[str, dict[str, list[float]]]:
+    """Values of plain accuracy: of each image, its right answers over its questions.
+
+    Args:
+        correct: task -> image -> 1 for right, 0 for wrong, of each question.
+    """
+    return {
+        name: {image: [float(sum(marks)), float(len(marks))] for image, marks in images.items()}
+        for name, images in correct.items()
+    }

@@ -1,9 +1,0 @@
-"""Makes `random_vision`: a small tower for tests."""
-
-from pargo.config.sources.random_vision import RandomVisionSource
-from pargo.data.makers import Job
-from pargo.data.random_models import write_random_vision
-
-
-def make(source: RandomVisionSource, job: Job) -> None:
-    write_random_vision(job.directory, seed=source.seed)

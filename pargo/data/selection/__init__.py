@@ -1,0 +1,1 @@
+"""Which images are captioned: fingerprints, near duplicates, and the choice among them."""

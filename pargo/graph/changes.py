@@ -1,0 +1,69 @@
+"""Which stages' code or settings differ from the recorded run, in words."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import yaml
+
+from pargo.graph.dvc_stages import HASHES, PARAMS_FILE, owner, settings_hash, stage_name
+from pargo.graph.snakemake import Job
+
+SHOWN = 3  # settings and files named by a line
+
+
+def describe_changes(
+    config: str, jobs: Sequence[Job], lock: str, params: str, changed_files: Callable[[Job, str], list[str]]
+) -> list[str]:
+    """What differs between a config's jobs as they are now and as dvc.lock has them, one line each.
+
+    Args:
+        config: name of the config.
+        jobs: its jobs.
+        lock: text of dvc.lock.
+        params: text of dvc-params.json, which still holds the recorded settings where it was not written anew.
+        changed_files: source files of a job that differ from those of a code hash, as far as known.
+    """
+    stages = (yaml.safe_load(lock) or {}).get("stages") or {}
+    recorded = {name: stage for name, stage in stages.items() if owner(name) == config}
+    by_name = {stage_name(config, job): job for job in jobs}
+    lines = [f"{name}: not recorded" for name in by_name if name not in recorded]
+    lines += [f"{name}: recorded, but the config has it no longer" for name in recorded if name not in by_name]
+    older = 0
+    known = json.loads(params or "{}")
+    for name, stage in sorted(recorded.items()):
+        held = (stage.get("params") or {}).get(PARAMS_FILE) or {}
+        code, settings = (held.get(f"{name}.{key}") for key in HASHES)
+        if code is None or settings is None:
+            older += 1
+        elif name in by_name:
+            job = by_name[name]
+            if code != job.code:
+                lines.append(_line(f"{name}: its code differs from the recorded run's", changed_files(job, code)))
+            now = json.loads(job.settings)
+            if settings != settings_hash(now):
+                before = (known.get(name) or {}).get("settings")
+                given = list(_differences(before, now)) if before and settings_hash(before) == settings else []
+                lines.append(_line(f"{name}: its settings differ from the recorded run's", given))
+    if older:
+        lines.insert(0, f"dvc.lock: {older} stages are in the form of an older ParGo-Repro: {_REWRITE}")
+    return lines
+
+
+_REWRITE = "`pargo versions record` writes them anew where their run is finished"
+
+
+def _line(text: str, details: Sequence[str]) -> str:
+    more = f", and {len(details) - SHOWN} more" if len(details) > SHOWN else ""
+    return f"{text}: {', '.join(details[:SHOWN])}{more}" if details else text
+
+
+def _differences(before: Any, now: Any, path: str = "") -> Iterator[str]:
+    """`a.b: 1, now 2` of every value that differs."""
+    if isinstance(before, dict) and isinstance(now, dict):
+        for key in sorted({*before, *now}):
+            yield from _differences(before.get(key), now.get(key), f"{path}.{key}" if path else key)
+    elif before != now:
+        yield f"{path}: {json.dumps(before)}, now {json.dumps(now)}"

@@ -1,0 +1,264 @@
+"""The driver of `pargo reproduce`: stage groups as successive Snakemake runs, then versions, report and summary.
+
+Group by group, because only then does a repeated stage whose output stayed the same end the repetition there: within
+one run, Snakemake repeats everything after a job that it repeats.
+"""
+
+from __future__ import annotations
+
+import csv
+import fcntl
+import os
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Literal
+
+from rich import box
+from rich.console import Console
+from rich.prompt import Prompt
+from rich.table import Table
+
+from pargo.code import ROOT
+from pargo.config.experiment import Config, load_config
+from pargo.errors import PargoError
+from pargo.fetch.folder import how_to_get
+from pargo.fetch.table import Folder
+from pargo.graph.display import Display, duration
+from pargo.graph.groups import GROUPS, Group
+from pargo.graph.settings import check_sources, missing_files, source_downloads
+from pargo.graph.snakemake import DEFAULT_PROFILE, call_snakemake, list_jobs
+from pargo.jobs.launcher import ON_INTERRUPT
+from pargo.jobs.overview import Job, cancel, find_jobs
+from pargo.jobs.partitions import check_profile
+from pargo.jobs.profiles import check_profile_files
+from pargo.jobs.slurm import Slurm
+from pargo.layout import Layout, manifest_path
+
+OnInterrupt = Literal["ask", "detach", "cancel"]
+
+
+def reproduce(
+    config_file: Path,
+    *,
+    profile: Path | None = None,
+    cores: int | None = None,
+    until: str | None = None,
+    on_interrupt: OnInterrupt = "ask",
+) -> None:
+    """Run what is missing or out of date, record it with DVC, and print the headline table.
+
+    Args:
+        config_file: config file; nothing runs when it is not valid.
+        profile: directory of a Snakemake profile; the default runs on this machine.
+        cores: number of CPU cores for jobs; by default what the profile says.
+        until: stage after which to stop, one of `pargo.graph.groups.STAGES`; nothing is recorded then.
+        on_interrupt: what Ctrl-C does with running jobs; `ask` where nobody can be asked: jobs of a cluster stay,
+            others are cancelled.
+
+    Raises:
+        ConfigError: the config cannot be run.
+        UsageError: no such profile, or it needs what this machine does not have.
+        PargoError: a job failed, or another driver runs the same config.
+    """
+    started = time.monotonic()
+    config_file, profile = config_file.resolve(), (profile or DEFAULT_PROFILE).resolve()
+    config = load_config(config_file)
+    check_sources(config)
+    layout = Layout(config.name)
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    os.chdir(ROOT)  # all paths of the layout are relative to it
+    _check_files(config, layout)
+    check_profile_files(profile)
+    check_profile(profile)
+    # launchers leave their jobs when Ctrl-C reaches them; what becomes of the jobs is decided once, here
+    os.environ[ON_INTERRUPT] = "detach"
+    with _only_driver(layout):
+        try:
+            ran = _run_groups(config_file, console, profile=profile, cores=cores, until=until)
+        except InterruptedRunError:
+            _settle(find_jobs(layout.runs), on_interrupt, console)
+            raise
+        if until is not None:
+            console.print(f"stopped after {until}: {_count(ran)}, {duration(time.monotonic() - started)}")
+            return
+        _record(config_file, console)
+        _snakemake_report(config_file, layout, console, fresh=ran > 0)
+    _summary(layout, console)
+    console.print(f"{_count(ran)}, {duration(time.monotonic() - started)}")
+
+
+def _check_files(config: Config, layout: Layout) -> None:
+    """Before anything runs: is everything there that only a person can fetch?"""
+
+    def done(source: str) -> bool:
+        directory = layout.source(source)
+        return directory.exists() and manifest_path(directory).exists()  # a clone has manifests alone
+
+    missing = missing_files(config, done)
+    if not missing:
+        return
+    lines = []
+    for name, paths in missing.items():
+        lines += [f"  sources.{name}: {path}" for path in paths]
+        rows = source_downloads(config.sources[name]).items()
+        lines += [f"    {how_to_get(key, row)}" for key, row in rows if isinstance(row, Folder)]
+    raise PargoError("these files have to be there first:\n" + "\n".join(lines))
+
+
+@contextmanager
+def _only_driver(layout: Layout) -> Iterator[None]:
+    """Hold the config's lock; the system frees it when the process ends, however it ends."""
+    layout.runs.mkdir(parents=True, exist_ok=True)
+    with (layout.runs / "driver.lock").open("a+") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.seek(0)
+            raise PargoError(
+                f"`pargo reproduce` already runs config {layout.config!r} (process {file.read().strip()}): "
+                "wait for it or stop it"
+            ) from None
+        file.truncate(0)
+        file.write(f"{os.getpid()}\n")
+        file.flush()
+        yield
+
+
+def _run_groups(config_file: Path, console: Console, *, profile: Path, cores: int | None, until: str | None) -> int:
+    """Run the groups that have something to do; the number of jobs run."""
+    wanted = _groups(until)
+    rules = [rule for group in wanted for rule in group.rules]
+    pending = {job.rule for job in list_jobs(config_file, until=rules) if job.reason}
+    ran = 0
+    for group in wanted:
+        if not pending.intersection(group.rules):
+            continue
+        # an earlier group may have given the same as before: ask again
+        count = sum(bool(job.reason) for job in list_jobs(config_file, until=group.last))
+        if count == 0:
+            continue
+        arguments = ["--until", *group.last, *(["--cores", str(cores)] if cores else [])]
+        with Display(console, " and ".join(group.stages), count) as display, _noting_interrupt(display):
+            try:
+                call_snakemake(config_file, *arguments, profile=profile, listener=display.listen)
+            except PargoError:
+                if not display.num_failed and not display.interrupted:
+                    raise
+        if display.interrupted:
+            raise InterruptedRunError("interrupted; what is finished is kept, run again to continue")
+        if display.num_failed:
+            raise PargoError(
+                f"{display.num_failed} of {count} jobs failed; what is finished is kept, run again to continue"
+            )
+        ran += count
+    return ran
+
+
+class InterruptedRunError(PargoError):
+    """The run was ended by Ctrl-C."""
+
+    exit_code = 130
+
+
+def _settle(jobs: list[Job], on_interrupt: OnInterrupt, console: Console) -> None:
+    """Let running jobs be, or cancel them, as the person wants."""
+    running = [job for job in jobs if job.alive]
+    if not running:
+        return
+    for job in running:
+        console.print(f"still there: job {job.record.job_id}, {job.stage} {job.arm}, {job.state}")
+    clusters = all(job.record.backend == Slurm.name for job in running)
+    chosen: str = on_interrupt
+    if chosen == "ask" and sys.stdin.isatty():
+        question = "Leave them running (the next run finds them), or cancel them?"
+        try:
+            chosen = Prompt.ask(question, console=console, choices=["detach", "cancel"], default="detach")
+        except (KeyboardInterrupt, EOFError):
+            chosen = "detach"
+    elif chosen == "ask":
+        chosen = "detach" if clusters else "cancel"
+    if chosen == "detach":
+        console.print("left running; `pargo jobs` lists them, and the next run goes on with them")
+        return
+    for job in cancel(running):
+        console.print(f"cancelled job {job.record.job_id}")
+
+
+@contextmanager
+def _noting_interrupt(display: Display) -> Iterator[None]:
+    """Tell the display about Ctrl-C: Snakemake stops its jobs then, and reports them as failed."""
+
+    def note(number: int, frame: FrameType | None) -> None:
+        display.interrupted = True
+        raise KeyboardInterrupt
+
+    previous = signal.signal(signal.SIGINT, note)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, previous)
+
+
+def _groups(until: str | None) -> list[Group]:
+    """The groups up to a stage."""
+    if until is None:
+        return list(GROUPS)
+    last = next(index for index, group in enumerate(GROUPS) if until in group.stages)
+    group = Group(("pretrain",), ("pretrain",), ("pretrain",)) if until == "pretrain" else GROUPS[last]
+    return [*GROUPS[:last], group]
+
+
+def _record(config_file: Path, console: Console) -> None:
+    """Put the run into DVC, where the project is a git checkout (DVC needs one)."""
+    from pargo.graph import dvc
+
+    if not (ROOT / ".git").exists():
+        console.print("not recorded with DVC: this is no git checkout")
+        return
+    if dvc.record(config_file):
+        console.print("recorded with DVC: commit dvc.yaml, dvc-params.json, dvc.lock and reports/ to keep this version")
+
+
+def _snakemake_report(config_file: Path, layout: Layout, console: Console, *, fresh: bool) -> None:
+    """Snakemake's HTML report: which rule, command and parameters made each file of the report."""
+    path = layout.runs / "snakemake-report.html"
+    if fresh or not path.exists():
+        call_snakemake(config_file, "--report", str(path))
+
+
+def _count(ran: int) -> str:
+    return "everything was up to date" if not ran else f"{ran} job{'s' if ran > 1 else ''} run"
+
+
+def _summary(layout: Layout, console: Console) -> None:
+    """The headline table and where to read on, on standard output."""
+    out = Console(highlight=False, soft_wrap=True)
+    path = layout.table("projectors", "csv")
+    with path.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    out.print(_headline_table(rows))
+    out.print(f"95 % intervals in brackets; from {path}")
+    out.print(f"report: {layout.page}")
+    console.print(f"how each file was made: {layout.runs / 'snakemake-report.html'}", style="dim")
+
+
+def _headline_table(rows: list[dict[str, str]]) -> Table:
+    """What a terminal of 80 columns has room for: a line per projector or baseline, the benchmarks' main scores."""
+    mains = [column for column in rows[0] if column.endswith((".total", ".accuracy"))]
+    table = Table("", "tokens", *(column.replace(".", " ").replace("_", "-") for column in mains), box=box.SIMPLE)
+    for row in rows:
+        table.add_row(row["projector"], row["tokens"], *(_cell(row, column) for column in mains))
+    return table
+
+
+def _cell(row: dict[str, str], column: str) -> str:
+    if not row[column]:
+        return ""
+    digits = 3 if column.endswith(".accuracy") else 0
+    values = [f"{float(row[key]):.{digits}f}" for key in (column, f"{column}_low", f"{column}_high") if row.get(key)]
+    return f"{values[0]} \\[{values[1]}, {values[2]}]" if len(values) == 3 else values[0]

@@ -1,0 +1,141 @@
+"""What each job reads of the config: the one place that decides what reruns what.
+
+The canonical JSON of what the function with a stage's name gives is its rule's only parameter, and the `--settings` of
+its command, so a stage cannot read anything that Snakemake does not track. Each stage declares the same fields as a
+typed class of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from pargo.config.experiment import Config
+from pargo.config.sources import LocalSource, Source
+from pargo.config.training import Train
+from pargo.fetch.table import DATA, AnyDownload, Folder, not_fetched, wheel, without_remarks
+from pargo.fetch.table import download as version
+
+
+def download(config: Config, source: str) -> dict[str, Any]:
+    chosen = config.sources[source]
+    pin = without_remarks(wheel(source)) if chosen.kind == "wheel" else None
+    rows = {name: without_remarks(row) for name, row in source_downloads(chosen).items()}
+    if isinstance(chosen, LocalSource):
+        chosen = chosen.model_copy(update={"estimate": None})  # a better guess is no other source
+    return {"id": source, "source": chosen, "pin": pin, "downloads": rows}
+
+
+def source_downloads(source: Source) -> dict[str, AnyDownload]:
+    """The rows of the version table that a source names."""
+    return {name: version(name) for name in getattr(source, "downloads", ())}
+
+
+def check_sources(config: Config) -> None:
+    """Raise ConfigError when a source names a row that the version table does not have, or an importer that is not."""
+    for name, source in config.sources.items():
+        source.modules(download(config, name)["pin"])
+
+
+def missing_files(config: Config, done: Callable[[str], bool]) -> dict[str, list[str]]:
+    """What somebody has to put there first, by source: files that do not exist and that the run does not fetch.
+
+    Args:
+        done: is this source imported already?
+    """
+    wanted = [name for name in config.sources if name in config.used_sources and not done(name)]
+    missing = {name: [path for path in by_hand(config, name) if not Path(path).exists()] for name in wanted}
+    return {name: paths for name, paths in missing.items() if paths}
+
+
+def by_hand(config: Config, name: str) -> list[str]:
+    """What somebody has to put there for a source, whether it is there or not."""
+    source = config.sources[name]
+    rows = source_downloads(source).values()
+    folders = [(DATA / row.folder).as_posix() for row in rows if isinstance(row, Folder)]
+    return [*not_fetched(source.by_hand, rows), *folders]
+
+
+def fingerprint(config: Config, split: str) -> dict[str, Any]:
+    return {"split": split}
+
+
+def select(config: Config, dataset: str) -> dict[str, Any]:
+    return {"selection": config.datasets[dataset].selection or config.selection}
+
+
+def caption(config: Config, dataset: str) -> dict[str, Any]:
+    chosen = config.datasets[dataset]
+    return {"split": chosen.split, "captions": chosen.captions or config.captions}
+
+
+def filter_captions(config: Config, dataset: str) -> dict[str, Any]:
+    chosen = config.datasets[dataset]
+    return {"split": chosen.split, "quality": chosen.quality or config.quality}
+
+
+def features(config: Config, split: str) -> dict[str, Any]:
+    return {"split": split, "vision": config.vision}
+
+
+def pretrain(config: Config, arm: str, seed: int) -> dict[str, Any]:
+    return _model(config, arm) | _training(config, config.arms[arm].pretrain, seed)
+
+
+def finetune(config: Config, arm: str, seed: int) -> dict[str, Any]:
+    train = config.arms[arm].finetune
+    shuffled = tuple(name for name in train.mixture if config.datasets[name].shuffle_turns)
+    return _model(config, arm) | _training(config, train, seed) | {"shuffle_turns": shuffled}
+
+
+def evaluate(config: Config, arm: str, benchmark: str) -> dict[str, Any]:
+    experiment = config.arms[arm]
+    return _model(config, arm) | {
+        "benchmark": config.benchmarks[benchmark].ungraded,
+        "lora": experiment.finetune.lora.adapter,
+        "generation": experiment.generation,
+    }
+
+
+def score(config: Config, benchmark: str) -> dict[str, Any]:
+    return {"benchmark": config.benchmarks[benchmark].ungraded, "bootstrap_samples": config.report.bootstrap_samples}
+
+
+def grade(config: Config, benchmark: str) -> dict[str, Any]:
+    return {"judge": config.benchmarks[benchmark].grader}
+
+
+def attention(config: Config, arm: str) -> dict[str, Any]:
+    split = next(iter(config.benchmarks.values())).split
+    return {
+        "vision": config.vision,
+        "projector": config.arms[arm].projector,
+        "split": split,
+        "count": config.report.attention_images,
+    }
+
+
+def report_captions(config: Config, dataset: str) -> dict[str, Any]:
+    return {"config": config.name, "dataset": dataset, **caption(config, dataset)}
+
+
+def report(config: Config) -> dict[str, Any]:
+    return {
+        "config": config.name,
+        "seeds": config.seeds,
+        "vision": config.vision,
+        "language": config.language,
+        "projectors": {name: arm.projector for name, arm in config.arms.items()},
+        "benchmarks": config.benchmarks,
+        "report": config.report,
+    }
+
+
+def _training(config: Config, train: Train, seed: int) -> dict[str, Any]:
+    splits = {dataset: config.datasets[dataset].split for dataset in train.mixture}
+    return {"seed": seed, "train": train, "splits": splits}
+
+
+def _model(config: Config, arm: str) -> dict[str, Any]:
+    return {"vision": config.vision, "language": config.language, "projector": config.arms[arm].projector}

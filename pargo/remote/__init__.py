@@ -1,0 +1,1 @@
+"""Servers that the project asks: captions and judges behind an OpenAI-compatible interface."""

@@ -1,0 +1,1 @@
+"""Sources: what is fetched, made or put there by hand, brought into the form that all later stages read."""

@@ -1,1 +1,0 @@
-"""Versions: the job graph as DVC stages, recorded after a run and restored from a commit."""
