@@ -10,6 +10,7 @@ from typing import TypeVar
 T = TypeVar("T")
 DELAY = 2.0  # seconds before anything is shown
 INTERVAL = 10.0  # seconds between plain lines
+IMPORT_MARK = "import: "  # `pargo reproduce` shows the lines of a job's log that begin so
 
 
 def track(iterable: Iterable[T], description: str, total: int | None = None) -> Iterator[T]:

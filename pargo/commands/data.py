@@ -23,14 +23,14 @@ def data_ls(config: Path | None) -> None:
     from rich.console import Console
 
     from pargo.layout import Layout
-    from pargo.sources.overview import rows, table, version_table
+    from pargo.sources.overview import download_table, rows, table
 
     found = rows(experiment, Layout(experiment.name))
     versions = {name: version for row in found for name, version in row.downloads.items()}
     console = Console(width=max(Console().width, 126))
     console.print(table(found, f"Sources of {file}"))
     if versions:
-        console.print(version_table(versions))
+        console.print(download_table(versions))
 
 
 @data.command("size")
@@ -73,7 +73,7 @@ def data_fetch(names: tuple[str, ...], config: Path | None) -> None:
     """
     file, experiment = read_config(go_to_project(), config)
     from pargo.fetch.table import download
-    from pargo.graph.settings import source_downloads
+    from pargo.sources.needed import source_downloads
 
     used = [source_downloads(experiment.sources[name]) for name in sorted(experiment.used_sources)]
     wanted = (

@@ -53,7 +53,7 @@ def valid_config(path: Path) -> Any:
 
     data = read_yaml(path)  # what is no YAML is said before pydantic is there
     from pargo.config.experiment import parse_config
-    from pargo.graph.settings import check_sources
+    from pargo.sources.needed import check_sources
 
     config = parse_config(data, where=str(path))
     check_sources(config)

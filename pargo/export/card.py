@@ -13,7 +13,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from pargo.benchmarks.scores.score_file import read_score
 from pargo.export.settings import ORIGIN, ModelSettings
-from pargo.fetch.table import known_versions
+from pargo.fetch.table import known_downloads
 from pargo.files import read_json, sha256_file
 from pargo.layout import Layout, ModelPlace, manifest_path
 from pargo.machine import git_commit, versions
@@ -185,7 +185,7 @@ def _limits(rows: Sequence[Row]) -> str:
 
 def _licence(settings: ModelSettings) -> str:
     """The licence of both parts where it is the same and known, else `other`."""
-    rows = [known_versions().get(source) for source in (settings.vision.source, settings.language.source)]
+    rows = [known_downloads().get(source) for source in (settings.vision.source, settings.language.source)]
     known = {row.licence.lower() if row else "" for row in rows}
     return (known.pop() if len(known) == 1 else "") or "other"
 

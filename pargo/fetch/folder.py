@@ -1,4 +1,4 @@
-"""Bring a row of the version table to its folder below `data/`, which appears when all of it is there and right.
+"""Bring a row of the table of downloads to its folder below `data/`, which appears when all of it is there and right.
 
 What is fetched waits in `data/.fetching/<name>/` until then: a killed or failed fetch goes on there. What a folder was
 fetched as stands in `data/.fetched/<name>.json`; a folder that somebody put there is taken as it is.
@@ -131,8 +131,8 @@ def _check_version(name: str, target: Path, mark: Path, version: str) -> None:
     """Raise PargoError when a folder was fetched as another version than is wanted now."""
     if mark.exists() and (before := mark.read_text(encoding="utf-8")) != version:
         raise PargoError(
-            f"{name}: {target} was fetched when the version table said something else; remove it to have it fetched "
-            f"anew, or put the row back\n  then: {before}\n  now:  {version}"
+            f"{name}: {target} was fetched when the table of downloads said something else; remove it to have it "
+            f"fetched anew, or put the row back\n  then: {before}\n  now:  {version}"
         )
 
 

@@ -1,6 +1,6 @@
-"""The version table: what is fetched from elsewhere, and what makes sure that it is the right thing.
+"""The table of downloads: what is fetched from elsewhere, and what makes sure that it is the right thing.
 
-The rows are in `versions.yaml`. To use another package, repository or archive, add one.
+The rows are in `downloads.yaml`. To use another package, repository or archive, add one.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from pargo.errors import ConfigError
 from pargo.fetch.archives import leads_out
 
 DATA = Path("data")  # folder of the project that downloads' folders are in
-TABLE = Path(__file__).with_suffix(".yaml")
+TABLE = Path(__file__).with_name("downloads.yaml")
 ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz")
 REMARKS = {"licence", "gate", "note", "size", "about"}  # say nothing about which files are fetched
 
@@ -214,7 +214,7 @@ AnyVersion = TypeVar("AnyVersion", bound=Version)
 
 
 @cache
-def known_versions() -> dict[str, Row]:
+def known_downloads() -> dict[str, Row]:
     """The table: rows by name."""
     return read(TABLE)
 
@@ -249,9 +249,9 @@ def download(name: str) -> AnyDownload:
     Raises:
         ConfigError: there is none.
     """
-    row = known_versions().get(name)
+    row = known_downloads().get(name)
     if row is None or isinstance(row, Wheel):
-        known = sorted(name for name, row in known_versions().items() if not isinstance(row, Wheel))
+        known = sorted(name for name, row in known_downloads().items() if not isinstance(row, Wheel))
         problem = "is a package, which the run fetches by itself" if row else f"is no row of pargo/data/{TABLE.name}"
         raise ConfigError(f"download {name!r} {problem}; choices: {', '.join(known)}")
     return row
@@ -263,9 +263,9 @@ def wheel(name: str) -> Wheel:
     Raises:
         ConfigError: there is none.
     """
-    row = known_versions().get(name)
+    row = known_downloads().get(name)
     if not isinstance(row, Wheel):
-        known = sorted(name for name, row in known_versions().items() if isinstance(row, Wheel))
+        known = sorted(name for name, row in known_downloads().items() if isinstance(row, Wheel))
         raise ConfigError(f"sources.{name}: no package of pargo/data/{TABLE.name}; choices: {', '.join(known)}")
     return row
 

@@ -6,7 +6,6 @@ import logging
 import threading
 import time
 from dataclasses import dataclass, field
-from pathlib import Path
 from types import TracebackType
 
 from rich.console import Console
@@ -14,41 +13,18 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Column
 
-from pargo.sources.importers.summary import MARK
+from pargo.jobs.log import last_lines
+from pargo.progress import IMPORT_MARK
+from pargo.units import duration
 
 TICK = 1.0  # seconds between looks at the logs, in a terminal
 HEARTBEAT = 60.0  # seconds between plain lines about running jobs
 TAIL = 20  # lines of a failed job's log
 
 
-def duration(seconds: float) -> str:
-    """Seconds in words, e.g. `3 min 20 s`."""
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes} min {rest} s" if minutes else f"{seconds:.1f} s" if seconds < 10 else f"{rest} s"
-
-
-def size(count: float) -> str:
-    """Bytes in words; nothing for none."""
-    for unit, one in (("TB", 1e12), ("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
-        if count >= one:
-            return f"{count / one:,.1f} {unit}"
-    return f"{count:.0f} B" if count else ""
-
-
 def describe(rule: str, wildcards: dict[str, str]) -> str:
     """A job in words, e.g. `evaluate arm pargo, seed 0, benchmark mini_mme`."""
     return " ".join([rule.replace("_", " "), ", ".join(f"{key} {value}" for key, value in wildcards.items())]).strip()
-
-
-def last_lines(log: str, count: int) -> list[str]:
-    """The last non-empty lines of a log; none when there is no such file."""
-    try:
-        with Path(log).open("rb") as file:
-            file.seek(max(0, Path(log).stat().st_size - 200 * (count + 10)))
-            text = file.read().decode(errors="replace")
-    except OSError:
-        return []
-    return [line.rstrip() for line in text.replace("\r", "\n").splitlines() if line.strip()][-count:]
 
 
 @dataclass
@@ -123,8 +99,8 @@ class Display:
             took = duration(time.monotonic() - job.started)
             self._console.print(f"  [green]done[/]   {escape(job.name)}  [dim]{took}[/]")
             for line in last_lines(job.log, TAIL):
-                if line.startswith(MARK):
-                    self._console.print(f"         {line.removeprefix(MARK)}", markup=False)
+                if line.startswith(IMPORT_MARK):
+                    self._console.print(f"         {line.removeprefix(IMPORT_MARK)}", markup=False)
             if self._progress is not None:
                 self._progress.advance(self._total)
 

@@ -28,9 +28,8 @@ from pargo.config.experiment import Config, load_config
 from pargo.errors import PargoError
 from pargo.fetch.folder import how_to_get
 from pargo.fetch.table import Folder
-from pargo.graph.display import Display, duration
+from pargo.graph.display import Display
 from pargo.graph.groups import GROUPS, Group
-from pargo.graph.settings import check_sources, missing_files, source_downloads
 from pargo.graph.snakemake import DEFAULT_PROFILE, call_snakemake, list_jobs
 from pargo.jobs.launcher import ON_INTERRUPT
 from pargo.jobs.overview import Job, cancel, find_jobs
@@ -38,6 +37,8 @@ from pargo.jobs.partitions import check_profile
 from pargo.jobs.profiles import check_profile_files
 from pargo.jobs.slurm import Slurm
 from pargo.layout import Layout, manifest_path
+from pargo.sources.needed import check_sources, missing_files, source_downloads
+from pargo.units import duration
 
 OnInterrupt = Literal["ask", "detach", "cancel"]
 

@@ -7,15 +7,13 @@ typed class of its own.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from pargo.config.experiment import Config
-from pargo.config.sources import LocalSource, Source
+from pargo.config.sources import LocalSource
 from pargo.config.training import Train
-from pargo.fetch.table import DATA, AnyDownload, Folder, not_fetched, wheel, without_remarks
-from pargo.fetch.table import download as version
+from pargo.fetch.table import wheel, without_remarks
+from pargo.sources.needed import source_downloads
 
 
 def download(config: Config, source: str) -> dict[str, Any]:
@@ -25,36 +23,6 @@ def download(config: Config, source: str) -> dict[str, Any]:
     if isinstance(chosen, LocalSource):
         chosen = chosen.model_copy(update={"estimate": None})  # a better guess is no other source
     return {"id": source, "source": chosen, "pin": pin, "downloads": rows}
-
-
-def source_downloads(source: Source) -> dict[str, AnyDownload]:
-    """The rows of the version table that a source names."""
-    return {name: version(name) for name in getattr(source, "downloads", ())}
-
-
-def check_sources(config: Config) -> None:
-    """Raise ConfigError when a source names a row that the version table does not have, or an importer that is not."""
-    for name, source in config.sources.items():
-        source.modules(download(config, name)["pin"])
-
-
-def missing_files(config: Config, done: Callable[[str], bool]) -> dict[str, list[str]]:
-    """What somebody has to put there first, by source: files that do not exist and that the run does not fetch.
-
-    Args:
-        done: is this source imported already?
-    """
-    wanted = [name for name in config.sources if name in config.used_sources and not done(name)]
-    missing = {name: [path for path in by_hand(config, name) if not Path(path).exists()] for name in wanted}
-    return {name: paths for name, paths in missing.items() if paths}
-
-
-def by_hand(config: Config, name: str) -> list[str]:
-    """What somebody has to put there for a source, whether it is there or not."""
-    source = config.sources[name]
-    rows = source_downloads(source).values()
-    folders = [(DATA / row.folder).as_posix() for row in rows if isinstance(row, Folder)]
-    return [*not_fetched(source.by_hand, rows), *folders]
 
 
 def fingerprint(config: Config, split: str) -> dict[str, Any]:

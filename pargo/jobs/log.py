@@ -62,3 +62,14 @@ def tail(path: Path, count: int = 30) -> list[str]:
     except FileNotFoundError:
         return []
     return [line for line in lines if not NOISE.search(line)][-count:]
+
+
+def last_lines(log: str, count: int) -> list[str]:
+    """The last non-empty lines of a log; none when there is no such file."""
+    try:
+        with Path(log).open("rb") as file:
+            file.seek(max(0, Path(log).stat().st_size - 200 * (count + 10)))
+            text = file.read().decode(errors="replace")
+    except OSError:
+        return []
+    return [line.rstrip() for line in text.replace("\r", "\n").splitlines() if line.strip()][-count:]

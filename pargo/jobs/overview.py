@@ -15,13 +15,14 @@ from rich.text import Text
 
 from pargo.config.jobs import Jobs
 from pargo.errors import PargoError
-from pargo.graph.display import duration, last_lines
+from pargo.jobs.log import last_lines
 from pargo.jobs.queue import shared_queue
 from pargo.jobs.record import RECORD, Attempts, JobRecord
 from pargo.jobs.slurm import Slurm
 from pargo.jobs.stage import place
 from pargo.jobs.submission import Backend, adopt, make_backend, shown
 from pargo.jobs.submitit_files import paths, result
+from pargo.units import duration
 
 RUNS = Path("runs")
 # what a training prints, and `pargo.progress`

@@ -14,11 +14,12 @@ from pargo.config.jobs import Jobs
 from pargo.config.sources import LocalSource
 from pargo.config.training import Train
 from pargo.files import read_json
-from pargo.graph.settings import check_sources, finetune, pretrain
+from pargo.graph.settings import finetune, pretrain
 from pargo.layout import Layout
 from pargo.notes import read_notes
 from pargo.plan.flops import LanguageCost, make_projector, tower_flops
 from pargo.plan.sizes import language_sizes
+from pargo.sources.needed import check_sources
 from pargo.sources.overview import to_fetch
 
 ASSUMED_TEXT = (40, 60)  # tokens asked and answered where a source does not say

@@ -9,8 +9,8 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from pargo.graph.display import size
 from pargo.plan.jobs import Assumptions, Row
+from pargo.units import size
 
 ORDER = ("features", "pretrain", "finetune", "evaluate")  # stages that wait for each other
 

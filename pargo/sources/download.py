@@ -24,7 +24,7 @@ LISTING = "imported"  # in the run directory
 
 
 class DownloadSettings(Settings):
-    """What this stage reads; `pin` is a wheel's row of the version table, `downloads` are other rows."""
+    """What this stage reads; `pin` is a wheel's row of the table of downloads, `downloads` are other rows."""
 
     id: Name
     source: Source
@@ -74,6 +74,6 @@ def source_modules(source: SourceSettings, pin: Wheel | None = None) -> tuple[st
 
     Args:
         source: its settings.
-        pin: a wheel's row of the version table, which names its importer.
+        pin: a wheel's row of the table of downloads, which names its importer.
     """
     return "pargo.sources.download", *source.modules(pin)

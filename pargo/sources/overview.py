@@ -16,10 +16,10 @@ from pargo.errors import PargoError
 from pargo.fetch.folder import FETCHING
 from pargo.fetch.table import DATA, Download, Version, wheel
 from pargo.files import read_json
-from pargo.graph.display import size as in_words
-from pargo.graph.settings import by_hand, source_downloads
 from pargo.layout import Layout, manifest_path
 from pargo.manifest import read_manifest, verify
+from pargo.sources.needed import by_hand, source_downloads
+from pargo.units import size as in_words
 
 State = Literal[
     "imported", "recorded, not here", "files are here", "to be put here", "the run fetches it", "the run makes it"
@@ -33,7 +33,7 @@ class ToFetch:
     Attributes:
         exact: bytes that are stated exactly.
         about: further bytes, of rows that say about how many.
-        unknown: rows of the version table that say nothing.
+        unknown: rows of the table of downloads that say nothing.
     """
 
     exact: float = 0.0
@@ -85,7 +85,7 @@ class SourceRow:
 
     Attributes:
         used: some job reads it.
-        downloads: rows of the version table that it needs, by name.
+        downloads: rows of the table of downloads that it needs, by name.
         fetch: how much that is.
         found: bytes of the imported artifact, as its manifest says; None before.
         missing: paths that somebody has to put there.
@@ -153,8 +153,8 @@ def table(found: list[SourceRow], title: str) -> Table:
     return result
 
 
-def version_table(found: dict[str, Version]) -> Table:
-    """Rows of the version table, for a terminal."""
+def download_table(found: dict[str, Version]) -> Table:
+    """Rows of the table of downloads, for a terminal."""
     result = Table(title="Versions (pargo/fetch/downloads.yaml)", title_justify="left")
     for column in ("name", "from", "version", "size", "licence, gate", "here"):
         kept = column in ("name", "version")

@@ -1,4 +1,4 @@
-"""Rows of the version table come whole and right, or not at all: from a hub and file servers on loopback."""
+"""Rows of the table of downloads come whole and right, or not at all: from a hub and file servers on loopback."""
 
 from __future__ import annotations
 
@@ -104,7 +104,9 @@ def test_files_of_a_commit_that_match_the_patterns(hub, place):
 def test_a_folder_of_another_version_is_not_taken_for_this_one(hub, place):
     fetch_download("pool", row(), **place)
     fetch_download("pool", row(note="a remark", licence="MIT"), **place)
-    with pytest.raises(PargoError, match=r"(?s)pool: .*pool was fetched when the version table said something else"):
+    with pytest.raises(
+        PargoError, match=r"(?s)pool: .*when the table of downloads said something else"
+    ):
         fetch_download("pool", row(files=("train-*.tar",)), **place)
     shutil.rmtree(place["data"] / "pool")
     fetch_download("pool", row(files=("train-*.tar",)), **place)
@@ -359,7 +361,7 @@ def test_another_mirror_is_no_other_version(place):
     with file_server(Served(BIG)) as server:
         fetch_download("set", files(a={"urls": (server.url,)}), **place)
         fetch_download("set", files(a={"urls": (server.url, "http://mirror/a")}), **place)
-        with pytest.raises(PargoError, match="the version table said something else"):
+        with pytest.raises(PargoError, match="the table of downloads said something else"):
             fetch_download("set", files(b={"urls": (server.url,)}), **place)
 
 

@@ -1,4 +1,4 @@
-"""The version table says of every row what it is, and a wrong row is refused with its name."""
+"""The table of downloads says of every row what it is, and a wrong row is refused with its name."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ from pargo.config.base import canonical_json
 from pargo.config.experiment import load_config
 from pargo.config.sources import files
 from pargo.errors import ConfigError
-from pargo.fetch.table import DATA, Folder, Hub, Img2dataset, known_versions, not_fetched, read
+from pargo.fetch.table import DATA, Folder, Hub, Img2dataset, known_downloads, not_fetched, read
 from pargo.fetch.table import download as version
-from pargo.graph.settings import by_hand, download, source_downloads
+from pargo.graph.settings import download
+from pargo.sources.needed import by_hand, source_downloads
 
-ROWS = known_versions()
+ROWS = known_downloads()
 
 
 @pytest.mark.parametrize("name", ROWS)
@@ -80,7 +81,7 @@ def test_an_unknown_row_lists_the_known_ones():
     ],
 )
 def test_a_wrong_row_is_refused(tmp_path, text, message):
-    path = tmp_path / "versions.yaml"
+    path = tmp_path / "downloads.yaml"
     path.write_text(text)
     with pytest.raises(ConfigError, match=r"versions\.yaml") as error:
         read(path)

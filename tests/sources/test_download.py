@@ -12,7 +12,7 @@ from pargo.config.experiment import load_config
 from pargo.config.sources.wheel import importers
 from pargo.data.shards import Shards
 from pargo.errors import PargoError
-from pargo.fetch.table import Wheel, known_versions, wheel
+from pargo.fetch.table import Wheel, known_downloads, wheel
 from pargo.graph.settings import download as download_settings
 from pargo.layout import manifest_path
 from pargo.manifest import verify
@@ -88,7 +88,7 @@ def test_wheel_without_pin_or_importer(tmp_path):
 
 
 def test_wheels_have_importers():
-    rows = [row for row in known_versions().values() if isinstance(row, Wheel)]
+    rows = [row for row in known_downloads().values() if isinstance(row, Wheel)]
     assert {row.importer for row in rows} == set(importers())
 
 

@@ -20,12 +20,13 @@ from pargo.config.experiment import load_config
 from pargo.config.models import Language, Vision
 from pargo.data.shards import Shards
 from pargo.errors import InputError, PargoError
-from pargo.graph.settings import download, missing_files
+from pargo.graph.settings import download
 from pargo.manifest import verify
 from pargo.models.language import load_language_model
 from pargo.models.vision import load_vision_tower
 from pargo.sources.download import DownloadSettings, listing, run
 from pargo.sources.importers.entries import read_entries
+from pargo.sources.needed import missing_files
 from pargo.sources.random_models import write_random_language
 from tests.data.test_shards import png
 

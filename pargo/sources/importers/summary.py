@@ -6,9 +6,10 @@ import sys
 import textwrap
 from collections.abc import Mapping
 
+from pargo.progress import IMPORT_MARK
+
 HOPELESS = 1000  # entries or samples at the beginning, none of them usable: an import ends
 LENGTH = 300  # characters of a line
-MARK = "import: "  # `pargo reproduce` shows the lines of a job's log that begin so
 
 
 class Reasons:
@@ -44,4 +45,4 @@ def show(counts: Mapping[str, int], reasons: Reasons) -> None:
     """
     words = ", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in counts.items())
     for line in (words, *reasons.lines()):
-        print(textwrap.shorten(MARK + line, LENGTH, placeholder=" ..."), file=sys.stderr, flush=True)
+        print(textwrap.shorten(IMPORT_MARK + line, LENGTH, placeholder=" ..."), file=sys.stderr, flush=True)

@@ -22,7 +22,7 @@ class Job:
         name: of the source in the config.
         directory: empty folder that the source is written to.
         run_directory: what a job that was killed left for the next one; None where nothing is kept.
-        pin: a wheel's row of the version table.
+        pin: a wheel's row of the table of downloads.
         cache: folder of verified wheels.
     """
 

@@ -1,4 +1,4 @@
-"""What is made of a package of the Python index: a module for each `importer` that the version table names."""
+"""What is made of a package of the Python index: a module for each `importer` that the table of downloads names."""
 
 from __future__ import annotations
 
