@@ -1,4 +1,4 @@
-"""The command line: names of all commands, and how errors are told.
+"""The command line: how commands are called, and how errors are told.
 
 What a command does is in a module of `pargo.commands`, which is imported when the command is called. Nothing else is
 before that, so that a wrong name is said at once.
@@ -9,32 +9,15 @@ from __future__ import annotations
 import sys
 from typing import NoReturn
 
+from pargo.commands.names import MODULES, STAGE_COMMANDS
 from pargo.errors import PargoError, UsageError
-from pargo.stages import STAGES
-
-# by panel of `pargo --help`: commands and groups of commands, each with its module
-PANELS = {
-    "Run": {"reproduce": "experiment", "plan": "experiment", "cancel": "jobs", "versions": "experiment"},
-    "Look": {"jobs": "jobs", "logs": "jobs", "data": "data", "config": "experiment"},
-    "Score": {"score": "scores", "compare": "scores", "judge": "scores"},
-    "Use a model": {
-        "export": "models",
-        "chat": "models",
-        "serve": "models",
-        "convert-release": "models",
-        "convert-language": "models",
-    },
-}
-MODULES = {name: module for panel in PANELS.values() for name, module in panel.items()}
-# called by the rules of the graph; `pargo score predictions` is a form of `pargo score`
-STAGE_COMMANDS = sorted({stage.command.partition(" ")[0] for stage in STAGES.values()} - MODULES.keys())
 
 
 def main() -> None:
     """Run the command line; an expected error is one line, without a traceback."""
     try:
         _check_name(sys.argv[1:])
-        from pargo.commands import call
+        from pargo.commands.application import call
 
         code = call(sys.argv[1:])
     except PargoError as error:

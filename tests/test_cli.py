@@ -14,9 +14,9 @@ import pytest
 from click.testing import CliRunner
 
 from pargo import __version__
-from pargo.cli import PANELS, STAGE_COMMANDS
 from pargo.code import ROOT
-from pargo.commands import app
+from pargo.commands.application import app
+from pargo.commands.names import PANELS, STAGE_COMMANDS
 from pargo.graph.snakemake import Job, list_jobs
 from pargo.stages import STAGES
 

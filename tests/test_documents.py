@@ -11,9 +11,9 @@ from posixpath import normpath
 import click
 import pytest
 
-from pargo.cli import MODULES
 from pargo.code import ROOT
-from pargo.commands import app
+from pargo.commands.application import app
+from pargo.commands.names import MODULES
 from pargo.config.jobs import Jobs, Resources, load_jobs
 from tests.helpers.documents import DOCUMENTS, parse, project_files, read
 

@@ -93,7 +93,7 @@ def test_nothing_slow_was_loaded(outcomes):
 def test_every_command_is_tried(outcomes):
     import click
 
-    from pargo.commands import app
+    from pargo.commands.application import app
 
     def paths(command, path=()):
         if not isinstance(command, click.Group):

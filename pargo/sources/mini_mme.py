@@ -10,9 +10,9 @@ from itertools import count
 from pathlib import Path
 from random import Random
 
-from pargo.data.conversations import PAIRS
 from pargo.data.template import MME_SUFFIX
 from pargo.progress import track
+from pargo.sources.scene_conversations import PAIRS
 from pargo.sources.scenes import Scene, draw_scene, encode_png, render
 
 TASK_OFFSET = 1_000_000  # scenes of task t are drawn from index t * TASK_OFFSET on

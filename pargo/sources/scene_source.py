@@ -6,9 +6,9 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from pargo.data.conversations import build_conversation
 from pargo.data.shards import ShardWriter
 from pargo.progress import track
+from pargo.sources.scene_conversations import build_conversation
 from pargo.sources.scenes import CELLS, Scene, draw_scene, encode_png, render
 
 

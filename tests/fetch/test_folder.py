@@ -104,9 +104,7 @@ def test_files_of_a_commit_that_match_the_patterns(hub, place):
 def test_a_folder_of_another_version_is_not_taken_for_this_one(hub, place):
     fetch_download("pool", row(), **place)
     fetch_download("pool", row(note="a remark", licence="MIT"), **place)
-    with pytest.raises(
-        PargoError, match=r"(?s)pool: .*when the table of downloads said something else"
-    ):
+    with pytest.raises(PargoError, match=r"(?s)pool: .*when the table of downloads said something else"):
         fetch_download("pool", row(files=("train-*.tar",)), **place)
     shutil.rmtree(place["data"] / "pool")
     fetch_download("pool", row(files=("train-*.tar",)), **place)

@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner
 from rich.console import Console
 
-from pargo.commands import app
+from pargo.commands.application import app
 from pargo.config.jobs import LOCAL, Resources
 from pargo.errors import PargoError
 from pargo.graph.reproduce import _settle

@@ -14,7 +14,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from pargo.code import ROOT
-from pargo.commands import app
+from pargo.commands.application import app
 from pargo.config.base import canonical_json
 from pargo.config.benchmarks import BENCHMARKS
 from pargo.config.experiment import load_config, parse_config

@@ -7,10 +7,10 @@ import pytest
 from tests.data.test_conversations import truth
 
 from pargo.config.experiment import load_config
-from pargo.data.conversations import PAIRS, build_conversation
 from pargo.data.images import open_images
 from pargo.data.template import MME_SUFFIX
 from pargo.sources.mini_mme import choose, write_mini_mme
+from pargo.sources.scene_conversations import PAIRS, build_conversation
 from pargo.sources.scenes import draw_scene, render
 
 TASKS = ("existence", "count", "position", "color", "OCR")

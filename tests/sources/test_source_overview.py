@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 from rich.console import Console
 
-from pargo.commands import app
+from pargo.commands.application import app
 from pargo.config.experiment import load_config
 from pargo.fetch.table import known_downloads
 from pargo.layout import Layout

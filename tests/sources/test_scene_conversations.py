@@ -7,7 +7,7 @@ from random import Random
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from pargo.data.conversations import NUMBERS, build_conversation
+from pargo.sources.scene_conversations import NUMBERS, build_conversation
 from pargo.sources.scenes import CELLS, COLORS, SHAPES, draw_scene
 
 ANY_SHAPE, ANY_COLOR, ANY_CELL = "|".join(SHAPES), "|".join(COLORS), "|".join(CELLS)
