@@ -12,7 +12,25 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-SEED = re.compile(r"seed-\d+")
+RUNS = Path("runs")
+SEED = re.compile(r"seed-(\d+)")
+
+
+def seed_folder(seed: int | str) -> str:
+    """Name of the folder of one seed, e.g. `seed-0`."""
+    return f"seed-{seed}"
+
+
+def seed_of(folder: Path) -> int | None:
+    """The seed that a folder is of; None for a folder of another name."""
+    found = SEED.fullmatch(folder.name)
+    return int(found[1]) if found else None
+
+
+def run_parts(run_directory: Path) -> tuple[str, ...]:
+    """What tells run directories apart: stage, arm, ... below `runs/<config>/`; else the last part of the path."""
+    parts = run_directory.parts
+    return parts[parts.index(RUNS.name) + 2 :] if RUNS.name in parts[:-2] else parts[-1:]
 
 
 def manifest_path(directory: Path) -> Path:
@@ -37,7 +55,7 @@ class Layout:
 
     @property
     def runs(self) -> Path:
-        return self.root / "runs" / self.config
+        return self.root / RUNS / self.config
 
     def source(self, source: str) -> Path:
         return self.artifacts / "sources" / source
@@ -58,38 +76,52 @@ class Layout:
         return self.artifacts / "features" / f"{source}-{split}"
 
     def model(self, arm: str, seed: int | str, stage: str) -> Path:
-        return self.artifacts / "models" / arm / f"seed-{seed}" / stage
+        return self.artifacts / "models" / arm / seed_folder(seed) / stage
 
     @staticmethod
     def of_model(directory: Path) -> ModelPlace | None:
         """Where a model directory is, also as seen from a folder in between; None when it lies elsewhere."""
         for path in (directory, Path(os.path.abspath(directory))):  # noqa: PTH100 - links stay
             match path.parts:
-                case (*root, "artifacts", config, "models", arm, seed, _) if SEED.fullmatch(seed):
-                    return ModelPlace(Layout(config, Path(*root)), arm, int(seed.removeprefix("seed-")))
+                case (*root, "artifacts", config, "models", arm, seed, _) if (
+                    number := seed_of(Path(seed))
+                ) is not None:
+                    return ModelPlace(Layout(config, Path(*root)), arm, number)
         return None
 
     def predictions(self, arm: str, seed: int | str, benchmark: str) -> Path:
-        return self.artifacts / "predictions" / arm / f"seed-{seed}" / benchmark
+        return self.artifacts / "predictions" / arm / seed_folder(seed) / benchmark
+
+    def grades(self, arm: str, seed: int | str, benchmark: str) -> Path:
+        return self.artifacts / "grades" / arm / seed_folder(seed) / benchmark
 
     def attention(self, arm: str, seed: int | str) -> Path:
-        return self.artifacts / "attention" / arm / f"seed-{seed}"
+        return self.artifacts / "attention" / arm / seed_folder(seed)
 
     def score(self, arm: str, seed: int | str, benchmark: str) -> Path:
-        return self.reports / "scores" / arm / f"seed-{seed}" / f"{benchmark}.json"
+        return self.reports / "scores" / arm / seed_folder(seed) / f"{benchmark}.json"
 
-    def table(self, name: str, extension: str) -> Path:
-        return self.reports / "tables" / f"{name}.{extension}"
+    @property
+    def tables(self) -> Path:
+        return self.reports / "tables"
 
-    def figure(self, name: str, extension: str) -> Path:
-        return self.reports / "figures" / f"{name}.{extension}"
+    @property
+    def figures(self) -> Path:
+        return self.reports / "figures"
 
-    def caption_report(self, dataset: str, name: str) -> Path:
-        return self.reports / "captions" / dataset / name
+    def caption_report(self, dataset: str) -> Path:
+        return self.reports / "captions" / dataset
 
     @property
     def page(self) -> Path:
         return self.reports / "index.html"
+
+    def run_directory(self, stage: str, *parts: str) -> Path:
+        """Where a job keeps checkpoints and its job record: no output, so Snakemake never deletes it."""
+        return (self.runs / stage).joinpath(*parts)
+
+    def log(self, name: str) -> Path:
+        return self.runs / "logs" / f"{name}.log"
 
 
 class ModelPlace(NamedTuple):

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from pargo.errors import UsageError
+from pargo.layout import RUNS
 from pargo.project import go_to_project
 
 
@@ -73,7 +74,7 @@ def _check_ids(job_ids: list[str] | tuple[str, ...]) -> None:
     """Refuse ids that no record has."""
     from pargo.jobs.record import RECORD, JobRecord
 
-    records = [JobRecord.read(path.parent) for path in Path("runs").rglob(RECORD)]
+    records = [JobRecord.read(path.parent) for path in RUNS.rglob(RECORD)]
     known = sorted(record.job_id for record in records if record and record.job_id)
     for job_id in job_ids:
         if job_id not in known:

@@ -174,7 +174,7 @@ def _scale(place: ModelPlace | None) -> str | None:
     """What the config says about its scale, from the recorded cells of its report."""
     if place is None:
         return None
-    path = place.layout.table("cells", "json")
+    path = place.layout.tables / "cells.json"
     return read_json(path).get("scale") if path.is_file() else None
 
 

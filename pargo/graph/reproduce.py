@@ -239,7 +239,7 @@ def _count(ran: int) -> str:
 def _summary(layout: Layout, console: Console) -> None:
     """The headline table and where to read on, on standard output."""
     out = Console(highlight=False, soft_wrap=True)
-    path = layout.table("projectors", "csv")
+    path = layout.tables / "projectors.csv"
     with path.open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     out.print(_headline_table(rows))

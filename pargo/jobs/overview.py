@@ -19,12 +19,11 @@ from pargo.jobs.log import last_lines
 from pargo.jobs.queue import shared_queue
 from pargo.jobs.record import RECORD, Attempts, JobRecord
 from pargo.jobs.slurm import Slurm
-from pargo.jobs.stage import place
 from pargo.jobs.submission import Backend, adopt, make_backend, shown
 from pargo.jobs.submitit_files import paths, result
+from pargo.layout import RUNS, run_parts
 from pargo.units import duration
 
-RUNS = Path("runs")
 # what a training prints, and `pargo.progress`
 TRAINING = re.compile(r"^step (\d+/\d+) .*?([\d.]+ samples/s)  ETA (\S+)")
 COUNTING = re.compile(r"^(.+): (\d+/\d+)$")
@@ -48,12 +47,12 @@ class Job:
     @property
     def stage(self) -> str:
         """E.g. `pretrain`: the first folder below that of the config."""
-        return place(self.run_directory)[0]
+        return run_parts(self.run_directory)[0]
 
     @property
     def arm(self) -> str:
         """What tells the stage's jobs apart, e.g. `pargo seed-0`."""
-        return " ".join(place(self.run_directory)[1:])
+        return " ".join(run_parts(self.run_directory)[1:])
 
     @property
     def log(self) -> Path:

@@ -21,7 +21,7 @@ from pargo.files import sha256_file, sha256_text
 from pargo.jobs.gpus import check_gpus
 from pargo.jobs.handover import keep
 from pargo.jobs.slurm_job import SlurmJob, Terminated
-from pargo.layout import manifest_path
+from pargo.layout import manifest_path, run_parts
 from pargo.manifest import code_hash
 
 LOCK = "job.lock"
@@ -52,7 +52,7 @@ class Stage:
     @property
     def name(self) -> str:
         """The stage's name for people, e.g. `pretrain-pargo-seed-0`."""
-        return "-".join(place(self.run_directory))
+        return "-".join(run_parts(self.run_directory))
 
     @property
     def num_threads(self) -> int | None:
@@ -145,12 +145,6 @@ class Stage:
         except PargoError as error:
             return str(error)
         return None
-
-
-def place(run_directory: Path) -> tuple[str, ...]:
-    """What tells run directories apart: stage, arm, ... below `runs/<config>/`; else the last part of the path."""
-    parts = run_directory.parts
-    return parts[parts.index("runs") + 2 :] if "runs" in parts[:-2] else parts[-1:]
 
 
 def _paths(value: Any) -> list[Path]:

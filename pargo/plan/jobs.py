@@ -15,7 +15,7 @@ from pargo.config.sources import LocalSource
 from pargo.config.training import Train
 from pargo.files import read_json
 from pargo.graph.settings import finetune, pretrain
-from pargo.layout import Layout
+from pargo.layout import Layout, seed_folder
 from pargo.notes import read_notes
 from pargo.plan.flops import LanguageCost, make_projector, tower_flops
 from pargo.plan.sizes import language_sizes
@@ -227,7 +227,7 @@ class _Planner:
     def _measured(self, stage: str, arm: str, seed: int) -> tuple[float, str] | None:
         """Seconds of a training with these very settings that is there, and on what hardware it ran."""
         path = self.layout.model(arm, seed, stage) / "provenance.json"
-        timing = self.layout.runs / stage / arm / f"seed-{seed}" / "timing.jsonl"
+        timing = self.layout.run_directory(stage, arm, seed_folder(seed)) / "timing.jsonl"
         if not path.exists() or not timing.exists():
             return None
         provenance, function = read_json(path), {"pretrain": pretrain, "finetune": finetune}[stage]

@@ -10,6 +10,7 @@ import matplotlib as mpl
 from matplotlib.figure import Figure
 
 from pargo.errors import PargoError
+from pargo.layout import seed_folder
 from pargo.report.figure_attention import AttentionMaps, attention_figure
 from pargo.report.figure_loss import Curve, loss_figure
 from pargo.report.figure_tasks import tasks_figure
@@ -67,7 +68,7 @@ def read_curves(settings: ReportSettings, models: Iterable[Path]) -> dict[str, d
     for stage in STAGES:
         for arm in settings.projectors:
             for seed in settings.seeds:
-                path = found.pop((arm, f"seed-{seed}", stage), None)
+                path = found.pop((arm, seed_folder(seed), stage), None)
                 if path is None:
                     raise PargoError(f"no {stage} model of arm {arm}, seed {seed} given")
                 curves.setdefault(stage, {}).setdefault(arm, []).append(_read_curve(path / METRICS))

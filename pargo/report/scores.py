@@ -9,6 +9,7 @@ from pathlib import Path
 from pargo.benchmarks.scores.score_file import read_score
 from pargo.benchmarks.scores.score_record import ScoreRecord
 from pargo.errors import PargoError
+from pargo.layout import seed_of
 from pargo.report.settings import ReportSettings
 
 
@@ -61,10 +62,10 @@ class Scores:
 
 
 def _read(path: Path) -> Score:
-    seed = path.parent.name.removeprefix("seed-")
-    if not (path.parent.name.startswith("seed-") and seed.isdecimal()):
+    seed = seed_of(path.parent)
+    if seed is None:
         raise PargoError(f"{path}: expected .../<arm>/seed-<n>/<benchmark>.json")
-    return Score(path.parent.parent.name, int(seed), path.stem, path, read_score(path).record)
+    return Score(path.parent.parent.name, seed, path.stem, path, read_score(path).record)
 
 
 def _words(key: tuple[str, int, str]) -> str:

@@ -48,8 +48,8 @@ import io
 from PIL import Image
 
 from pargo.config.sources.stripes import StripesSource
-from pargo.sources.makers import Job
 from pargo.data.shards import ShardWriter
+from pargo.sources.makers import Job
 
 
 def make(source: StripesSource, job: Job) -> None:
@@ -59,8 +59,10 @@ def make(source: StripesSource, job: Job) -> None:
             image = Image.new("RGB", (32, 32))
             image.putdata([(255 * (x // (number + 1) % 2),) * 3 for _ in range(32) for x in range(32)])
             image.save(stream, "PNG")
-            turns = [["How wide is a stripe?", f"{number + 1} pixels"]]
-            writer.write(stream.getvalue(), {"id": f"{number:06d}", "conversation": turns})
+            width = ("one pixel", "two pixels", "three pixels", "four pixels", "five pixels", "six pixels")[number % 6]
+            turns = [["How wide is a stripe?", width]]
+            text = f"The picture shows black and white stripes side by side, and each of these stripes is {width} wide."
+            writer.write(stream.getvalue(), {"id": f"{number:06d}", "conversation": turns, "alt_text": text})
 """
 
 

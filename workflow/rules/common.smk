@@ -134,12 +134,12 @@ def command(stage, *run, output="{output.directory}"):
 
 
 def log_file(name):
-    return str(layout.runs / "logs" / f"{name}.log")
+    return str(layout.log(name))
 
 
 def run_directory(stage, *parts):
     """Where a job keeps checkpoints and its job record: no output, so Snakemake never deletes it."""
-    return (layout.runs / stage).joinpath(*parts).as_posix()
+    return layout.run_directory(stage, *parts).as_posix()
 
 
 def num_threads(stage):
@@ -197,14 +197,9 @@ def tower(stage, arm):
     return None if stores_features(stage, arm) else layout.source(experiment.vision.source)
 
 
-def grades(arm, seed, benchmark):
-    """Directory of a judge's grades."""
-    return layout.artifacts / "grades" / arm / f"seed-{seed}" / benchmark
-
-
 def judged(arm, seed, benchmark):
     """The grades that a score reads; none where a rule scores, or where no judge is configured."""
-    return grades(arm, seed, benchmark) if experiment.benchmarks[benchmark].grader else None
+    return layout.grades(arm, seed, benchmark) if experiment.benchmarks[benchmark].grader else None
 
 
 def benchmark_source(benchmark):
@@ -281,20 +276,20 @@ def attention_directories():
 
 
 def table_files():
-    return [str(layout.reports / "tables" / name) for name in TABLES]
+    return [str(layout.tables / name) for name in TABLES]
 
 
 def report_folders():
-    return {name: layout.reports / name for name in ("tables", "figures")}
+    return {"tables": layout.tables, "figures": layout.figures}
 
 
 def figure_files():
-    return [str(layout.reports / "figures" / name) for name in FIGURES]
+    return [str(layout.figures / name) for name in FIGURES]
 
 
 def caption_report_files(dataset):
     """Card, figure and samples of a dataset's captions."""
-    return [str(layout.caption_report(dataset, name)) for name in CAPTION_REPORT]
+    return [str(layout.caption_report(dataset) / name) for name in CAPTION_REPORT]
 
 
 def templates():

@@ -24,8 +24,8 @@ rule grade:
     input:
         reads("grade"),
     output:
-        directory=directory(str(grades("{arm}", "{seed}", "{benchmark}"))),
-        manifest=manifest(grades("{arm}", "{seed}", "{benchmark}")),
+        directory=directory(str(layout.grades("{arm}", "{seed}", "{benchmark}"))),
+        manifest=manifest(layout.grades("{arm}", "{seed}", "{benchmark}")),
     log:
         log_file("grade-{arm}-seed-{seed}-{benchmark}"),
     params:

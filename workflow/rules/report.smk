@@ -30,7 +30,7 @@ rule report_tables:
         settings=settings("report_tables"),
         inputs=options("report_tables"),
     shell:
-        command("report_tables", output=f"{layout.reports}/tables")
+        command("report_tables", output=layout.tables)
 
 
 rule report_figures:
@@ -47,7 +47,7 @@ rule report_figures:
         settings=settings("report_figures"),
         inputs=options("report_figures"),
     shell:
-        command("report_figures", output=f"{layout.reports}/figures")
+        command("report_figures", output=layout.figures)
 
 
 rule report_captions:
@@ -55,19 +55,19 @@ rule report_captions:
         reads("report_captions", templates=templates()),
     output:
         report(
-            str(layout.caption_report("{dataset}", CAPTION_REPORT[0])),
+            str(layout.caption_report("{dataset}") / CAPTION_REPORT[0]),
             caption="../report/captions.rst",
             category="Captions",
             labels={"dataset": "{dataset}"},
         ),
-        [str(layout.caption_report("{dataset}", name)) for name in CAPTION_REPORT[1:]],
+        caption_report_files("{dataset}")[1:],
     log:
         log_file("report-captions-{dataset}"),
     params:
         settings=settings("report_captions"),
         inputs=options("report_captions"),
     shell:
-        command("report_captions", output=f"{layout.reports}/captions/{{wildcards.dataset}}")
+        command("report_captions", output=layout.caption_report("{wildcards.dataset}"))
 
 
 rule report_page:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -11,9 +10,8 @@ from pargo.benchmarks.scores.score_record import ScoreRecord
 from pargo.config.base import Settings
 from pargo.config.words import expected
 from pargo.errors import PargoError
+from pargo.layout import seed_of
 from pargo.statistics import total
-
-SEED_FOLDER = re.compile(r"seed-\d+")
 
 
 class ScoreFile(Settings):
@@ -76,7 +74,7 @@ def find_scores(run: Path) -> list[dict[str, Path]]:
             f"{run} does not exist; expected a score file, or a folder of score files or of seed-<n> folders"
         )
     files = _score_files(run)
-    seeds = [folder for folder in sorted(run.iterdir()) if folder.is_dir() and SEED_FOLDER.fullmatch(folder.name)]
+    seeds = [folder for folder in sorted(run.iterdir()) if folder.is_dir() and seed_of(folder) is not None]
     if files and seeds:
         raise PargoError(f"{run} holds score files and seed-<n> folders; name one of them")
     if not files and not seeds:
