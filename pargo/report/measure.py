@@ -24,7 +24,7 @@ def headline_column(score: Score) -> str:
 
 
 def headline_title(score: Score) -> str:
-    """Of a headline that is a share, for readers: `Accuracy (%)`, `Mean F1 (%)`."""
+    """Title of the headline column of a benchmark whose score is a share: `Accuracy (%)`, `Mean F1 (%)`."""
     name = score.record.headline.name
     return f"{name[:1].upper()}{name[1:]} (%)"
 

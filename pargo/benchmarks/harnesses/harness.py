@@ -30,7 +30,7 @@ class Benchmark(NamedTuple):
 
 
 def tasks_of(record: ScoreRecord, part: Literal["score", "accuracy"]) -> Figures:
-    """Of each task of a graded record its score or its accuracy."""
+    """Score or accuracy of each task of a graded record, by the name of the task."""
     return {name: value for name, task in record.tasks.items() if (value := getattr(task, part)) is not None}
 
 

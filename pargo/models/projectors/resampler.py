@@ -72,7 +72,7 @@ class Resampler(ProjectorBase):
         return self.norm(latents), self._attentions(attentions) if output_attentions else None
 
     def _attentions(self, layers: list[Tensor]) -> Attentions:
-        """Of the one softmax over patches and latents, the part on the latents and the part on the patches."""
+        """Splits each layer's softmax over patches and latents into the part on the latents and that on the patches."""
         cross, own = zip(
             *(weights.split([self.shape.num_patches, self.num_tokens], 3) for weights in layers), strict=True
         )
