@@ -1,7 +1,7 @@
 """What the parts of a benchmark's package look like to those that call them, and each part loaded by the kind's name.
 
 A part is a module. `pargo.config.benchmarks.PARTS` names the same functions, and a config is refused where one is
-missing; a test has mypy compare every benchmark's modules with these protocols. The part `prompt` is in `prompts.py`.
+missing; a test has mypy compare every benchmark's modules with these protocols; `prompt` is in `answering/prompts.py`.
 """
 
 from __future__ import annotations
