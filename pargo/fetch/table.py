@@ -252,7 +252,7 @@ def download(name: str) -> AnyDownload:
     row = known_downloads().get(name)
     if row is None or isinstance(row, Wheel):
         known = sorted(name for name, row in known_downloads().items() if not isinstance(row, Wheel))
-        problem = "is a package, which the run fetches by itself" if row else f"is no row of pargo/data/{TABLE.name}"
+        problem = "is a package, which the run fetches by itself" if row else f"is no row of pargo/fetch/{TABLE.name}"
         raise ConfigError(f"download {name!r} {problem}; choices: {', '.join(known)}")
     return row
 
@@ -266,7 +266,7 @@ def wheel(name: str) -> Wheel:
     row = known_downloads().get(name)
     if not isinstance(row, Wheel):
         known = sorted(name for name, row in known_downloads().items() if isinstance(row, Wheel))
-        raise ConfigError(f"sources.{name}: no package of pargo/data/{TABLE.name}; choices: {', '.join(known)}")
+        raise ConfigError(f"sources.{name}: no package of pargo/fetch/{TABLE.name}; choices: {', '.join(known)}")
     return row
 
 

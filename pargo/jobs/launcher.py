@@ -28,7 +28,7 @@ from pargo.jobs.outcome import harvest
 from pargo.jobs.record import RECORD, JobRecord
 from pargo.jobs.shared_folder import patiently
 from pargo.jobs.slurm import Slurm
-from pargo.jobs.stage import Stage
+from pargo.jobs.stage import StageCall
 from pargo.jobs.submission import Backend, find, find_or_submit, locked, submit
 from pargo.jobs.submitit_files import paths, result
 
@@ -79,7 +79,7 @@ def launch(
             done = _attempt(stage, jobs, name, run_directory, again=True)
 
 
-def _attempt(stage: Stage, jobs: Jobs, name: str, run_directory: Path, *, again: bool = False) -> bool:
+def _attempt(stage: StageCall, jobs: Jobs, name: str, run_directory: Path, *, again: bool = False) -> bool:
     """Find or submit the job, wait for its end, and say whether the stage is done."""
     backend, record = patiently(lambda: find_or_submit(stage, jobs, name, run_directory, again=again))
     try:
@@ -101,14 +101,14 @@ def _stage(
     run_directory: Path,
     resources: Resources,
     modules: Sequence[str],
-) -> Stage:
+) -> StageCall:
     if callable(function):
         function = f"{function.__module__}:{function.__qualname__}"
     module, _, attribute = function.partition(":")
     arguments = dict(kwargs)
     settings = arguments.pop("settings")
     text = canonical_json(settings) if isinstance(settings, Settings | Mapping) else settings
-    return Stage(module, attribute or "run", text, arguments, run_directory, tuple(modules), resources)
+    return StageCall(module, attribute or "run", text, arguments, run_directory, tuple(modules), resources)
 
 
 def launch_array(
@@ -192,7 +192,7 @@ def launch_array(
 
 
 def _fill(
-    waiting: dict[Path, Stage],
+    waiting: dict[Path, StageCall],
     running: dict[Path, tuple[Backend, JobRecord]],
     seen: set[Path],
     jobs: Jobs,

@@ -14,7 +14,7 @@ import psutil
 import submitit
 
 from pargo.jobs.record import JobRecord
-from pargo.jobs.stage import Stage
+from pargo.jobs.stage import StageCall
 from pargo.jobs.submitit_files import hand_over, submitted_id
 
 TIMEOUT_MINUTES = 10 * 365 * 24 * 60  # submitit wants a limit; there is none
@@ -28,7 +28,7 @@ class Local:
     name = "local"
     poll = 0.25  # seconds between looks
 
-    def submit(self, stages: Sequence[Stage], folder: Path, tag: str) -> list[str]:
+    def submit(self, stages: Sequence[StageCall], folder: Path, tag: str) -> list[str]:
         """Start stages; their process ids."""
         executor = submitit.LocalExecutor(folder, python=f"{_same_gpus()} {shlex.quote(sys.executable)}")
         executor.update_parameters(timeout_min=TIMEOUT_MINUTES, stderr_to_stdout=True)

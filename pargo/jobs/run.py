@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
 import json
-import typing
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -44,7 +42,9 @@ def run_stage(
     if stage.keeps:
         arguments["run_directory"] = run_directory
     if not stage.heavy:
-        _call(stage, settings, arguments)
+        from pargo.jobs.stage import call_stage
+
+        call_stage(stage.module, "run", json.dumps(settings), arguments)
         return
     if run_directory is None:
         raise UsageError(f"{stage.name}: a stage that runs as a job needs a run directory")
@@ -86,21 +86,6 @@ def _run_shards(
     ]
     launch_array(stage.shards.function, elements, run_directory=run_directory, executor=executor, **how)
     return [part / stage.shards.file for part in parts]
-
-
-def _call(stage: Stage, settings: Mapping[str, Any], arguments: Mapping[str, Any]) -> None:
-    """Run a light stage in this process, with settings of the type that its `run` declares."""
-    function = importlib.import_module(stage.module).run
-    kind = typing.get_type_hints(function)["settings"]
-    from pydantic import ValidationError
-
-    from pargo.config.words import explain_all
-
-    try:
-        parsed = kind.model_validate_json(json.dumps(settings))
-    except ValidationError as error:
-        raise UsageError(f"--settings are no {kind.__name__}: {explain_all(error, kind.model_json_schema())}") from None
-    function(parsed, **arguments)
 
 
 def _paths(value: Value) -> list[Path]:

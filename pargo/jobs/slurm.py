@@ -18,7 +18,7 @@ from pargo.errors import PargoError
 from pargo.jobs.partitions import check
 from pargo.jobs.queue import ENDED, Entry, Snapshot, accounted_state, shared_queue
 from pargo.jobs.record import JobRecord
-from pargo.jobs.stage import Stage
+from pargo.jobs.stage import StageCall
 from pargo.jobs.submitit_files import hand_over, result, submitted_id
 
 CAUSES = {
@@ -50,7 +50,7 @@ class Slurm:
         self._queue = shared_queue(self._jobs.poll_seconds)
         self.poll = min(self._jobs.poll_seconds, 10.0)  # of the log; the queue is asked less often
 
-    def submit(self, stages: Sequence[Stage], folder: Path, tag: str) -> list[str]:
+    def submit(self, stages: Sequence[StageCall], folder: Path, tag: str) -> list[str]:
         """Submit a stage, or several as an array; their job ids.
 
         Raises:
@@ -65,7 +65,7 @@ class Slurm:
         except (RuntimeError, FileNotFoundError) as error:
             raise PargoError(f"this is no SLURM cluster, or sbatch and srun are not in PATH: {error}") from error
 
-    def _executor(self, stage: Stage, folder: Path, tag: str) -> submitit.SlurmExecutor:
+    def _executor(self, stage: StageCall, folder: Path, tag: str) -> submitit.SlurmExecutor:
         asked = self._resources
         python = f"{asked.container} {shlex.quote(sys.executable)}".strip()
         executor = submitit.SlurmExecutor(folder, python=python)

@@ -13,10 +13,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from pargo.code import import_closure
 from pargo.config.base import Settings, canonical_json
 from pargo.config.jobs import Resources
-from pargo.errors import PargoError
+from pargo.config.words import explain_all
+from pargo.errors import PargoError, UsageError
 from pargo.files import sha256_file, sha256_text
 from pargo.jobs.gpus import check_gpus
 from pargo.jobs.handover import keep
@@ -29,7 +32,7 @@ ENDED = "ended by"  # how the message of a training begins that a signal ended
 
 
 @dataclass(frozen=True)
-class Stage:
+class StageCall:
     """Call it to run `module.function(settings=..., **arguments)`.
 
     Args:
@@ -136,15 +139,33 @@ class Stage:
                     f"the jobs file asks for {self.resources.num_tasks} processes, but without SLURM a job is one "
                     "process and uses one GPU: set tasks_per_node: 1 and nodes: 1, or backend: slurm"
                 )
-            function = getattr(importlib.import_module(self.module), self.function)
-            settings = typing.get_type_hints(function)["settings"]
-            if isinstance(settings, type) and issubclass(settings, Settings):
-                function(settings=settings.model_validate_json(self.settings), **self.arguments)
-            else:
-                function(settings=json.loads(self.settings), **self.arguments)
+            call_stage(self.module, self.function, self.settings, self.arguments)
         except PargoError as error:
             return str(error)
         return None
+
+
+def call_stage(module: str, name: str, settings: str, arguments: Mapping[str, Any]) -> None:
+    """Import a stage and call its function in this process.
+
+    Args:
+        module, name: of the function.
+        settings: as JSON; parsed as the type that the function declares.
+        arguments: the others.
+
+    Raises:
+        UsageError: the settings are not of that type.
+    """
+    function = getattr(importlib.import_module(module), name)
+    kind = typing.get_type_hints(function)["settings"]
+    if not (isinstance(kind, type) and issubclass(kind, Settings)):
+        function(settings=json.loads(settings), **arguments)
+        return
+    try:
+        parsed = kind.model_validate_json(settings)
+    except ValidationError as error:
+        raise UsageError(f"--settings are no {kind.__name__}: {explain_all(error, kind.model_json_schema())}") from None
+    function(settings=parsed, **arguments)
 
 
 def _paths(value: Any) -> list[Path]:

@@ -16,7 +16,7 @@ from pargo.jobs.handover import give_back
 from pargo.jobs.local import Local
 from pargo.jobs.record import RECORD, Attempts, JobRecord
 from pargo.jobs.slurm import Slurm
-from pargo.jobs.stage import Stage
+from pargo.jobs.stage import StageCall
 from pargo.jobs.submitit_files import paths, result
 
 Backend = Local | Slurm
@@ -28,7 +28,7 @@ def make_backend(name: str, jobs: Jobs, resources: Resources | None = None) -> B
 
 
 def find_or_submit(
-    stage: Stage, jobs: Jobs, name: str, run_directory: Path, *, again: bool
+    stage: StageCall, jobs: Jobs, name: str, run_directory: Path, *, again: bool
 ) -> tuple[Backend, JobRecord]:
     """The job to wait for; two launchers at the same time get the same one.
 
@@ -52,7 +52,7 @@ def locked(run_directory: Path) -> Iterator[None]:
         yield
 
 
-def find(stage: Stage, jobs: Jobs, name: str, *, again: bool) -> tuple[Backend, JobRecord] | None:
+def find(stage: StageCall, jobs: Jobs, name: str, *, again: bool) -> tuple[Backend, JobRecord] | None:
     """The stage's job that runs, waits, or has finished; None when it has to be submitted.
 
     Raises:
@@ -72,7 +72,7 @@ def find(stage: Stage, jobs: Jobs, name: str, *, again: bool) -> tuple[Backend, 
 
 
 def _usable(
-    record: JobRecord, owner: Backend, stage: Stage, name: str, *, again: bool
+    record: JobRecord, owner: Backend, stage: StageCall, name: str, *, again: bool
 ) -> tuple[Backend, JobRecord] | None:
     alive = owner.is_alive(record)  # first: a job that ends between the two looks has left its result
     outcome = result(record, stage.run_directory)
@@ -95,12 +95,12 @@ def _usable(
     return None
 
 
-def _output_exists(stage: Stage) -> bool:
+def _output_exists(stage: StageCall) -> bool:
     output = stage.arguments.get("output")
     return output is None or Path(output).exists()
 
 
-def _give_back(stage: Stage) -> bool:
+def _give_back(stage: StageCall) -> bool:
     """Snakemake has deleted what a job published when no launcher was there."""
     return give_back(Path(stage.arguments["output"]), stage.run_directory)
 
@@ -116,7 +116,7 @@ def adopt(record: JobRecord, backend: Backend, name: str, run_directory: Path) -
     return record
 
 
-def submit(stages: Sequence[Stage], jobs: Jobs, run_directory: Path) -> list[tuple[Backend, JobRecord]]:
+def submit(stages: Sequence[StageCall], jobs: Jobs, run_directory: Path) -> list[tuple[Backend, JobRecord]]:
     """Submit stages, several as one array; their records say so before and after.
 
     Args:

@@ -43,7 +43,7 @@ def language_sizes(config: Config) -> tuple[LanguageShape, str]:
     shape = wheel(name).shape if source.kind == "wheel" else None
     if shape is None:
         raise InputError(
-            f"language.source: nothing states the sizes of {name}: write its `shape` into pargo/data/{TABLE.name}, or "
+            f"language.source: nothing states the sizes of {name}: write its `shape` into pargo/fetch/{TABLE.name}, or "
             f"first run `pargo reproduce --config config/{config.name}.yaml --until download`"
         )
-    return shape, f"stated in pargo/data/{TABLE.name}"
+    return shape, f"stated in pargo/fetch/{TABLE.name}"

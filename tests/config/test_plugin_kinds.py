@@ -14,7 +14,7 @@ from pydantic import ValidationError
 import pargo.benchmarks
 import pargo.sources.makers
 from pargo.benchmarks import parts
-from pargo.benchmarks.answering.batches import prompts
+from pargo.benchmarks.answering import prompts
 from pargo.benchmarks.scores.score import ScoreSettings
 from pargo.config.base import Settings
 from pargo.config.benchmarks import BENCHMARKS, PARTS, check_parts, part
@@ -104,7 +104,7 @@ def make_kind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
         package = f"sorts_{tmp_path.name.replace('-', '_')}"
         made.append(package)
         for name, text in {"__init__": "", **files}.items():
-            path = tmp_path / package / (name.replace("__folder", "/__init__") + ".py")
+            path = tmp_path / package / f"{name}.py"
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(CLASS + text)
         importlib.invalidate_caches()
@@ -113,12 +113,6 @@ def make_kind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     yield make
     for name in [name for name in sys.modules if name.split(".")[0] in made]:
         del sys.modules[name]
-
-
-def test_a_name_that_a_file_and_a_folder_claim(make_kind: Any) -> None:
-    kind = make_kind(a=one("A", "a"), b=one("B", "b"), b__folder=one("B", "b"))
-    with pytest.raises(PargoError, match="a file and a folder both claim the name 'b'"):
-        kind.settings("a")
 
 
 @pytest.mark.parametrize(

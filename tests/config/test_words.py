@@ -11,7 +11,6 @@ import pytest
 import yaml
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError, model_validator
 
-from pargo import cli
 from pargo.benchmarks.mmvet.judge_log import GradeLog
 from pargo.benchmarks.records import Question, read_records
 from pargo.benchmarks.scores.score_file import read_score
@@ -21,6 +20,7 @@ from pargo.config.words import explain_all
 from pargo.errors import PargoError
 from pargo.export.settings import read_model_settings
 from pargo.fetch.table import read as read_table
+from pargo.jobs.stage import call_stage
 from pargo.models.configuration import PargoConfig
 
 PYDANTIC = ("Input should", "Field required", "Extra inputs", "Invalid JSON", "valid string", "type=", "\n")
@@ -124,13 +124,6 @@ def _model(path: Path, data: Any) -> None:
     read_model_settings(path)
 
 
-class _Stage:
-    """A stage with settings, as the command line finds it."""
-
-    @staticmethod
-    def run(settings: Whole) -> None: ...
-
-
 USERS: dict[str, tuple[Callable[[Path], object], str]] = {
     "jobs": (
         lambda path: load_jobs(_yaml(path / "f", {"stages": {"caption": {"nodse": 1}}})),
@@ -154,7 +147,10 @@ USERS: dict[str, tuple[Callable[[Path], object], str]] = {
         lambda path: read_score(_lines(path / "f", {})),
         "benchmark: required but not given (files of older versions must be scored again)",
     ),
-    "command": (lambda path: cli._parse(_Stage, '{"nmae": 1}'), "nmae: unknown key; did you mean 'name'?"),
+    "command": (
+        lambda path: call_stage("pargo.benchmarks.scores.score", "run", '{"bootstrap_samples": "x"}', {}),
+        "--settings are no ScoreSettings: ",
+    ),
 }
 
 

@@ -15,7 +15,7 @@ from transformers import AutoModelForImageTextToText
 from pargo.benchmarks.records import PREDICTIONS, Prediction, write_predictions
 from pargo.benchmarks.scores.score import GRADES, ScoreSettings
 from pargo.benchmarks.scores.score import run as run_score
-from pargo.config.benchmarks import MMVet
+from pargo.config.benchmarks.mmvet import MMVet
 from pargo.errors import PargoError
 from pargo.export.card import rows_of
 from pargo.export.load import load_exported

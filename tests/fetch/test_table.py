@@ -58,7 +58,9 @@ def test_remarks_fetch_nothing_again(monkeypatch):
 
 
 def test_an_unknown_row_lists_the_known_ones():
-    with pytest.raises(ConfigError, match=r"'cc4m' is no row of pargo/data/versions\.yaml; choices: cc12m, cc3m, coco"):
+    with pytest.raises(
+        ConfigError, match=r"'cc4m' is no row of pargo/fetch/downloads\.yaml; choices: cc12m, cc3m, coco"
+    ):
         version("cc4m")
     with pytest.raises(ConfigError, match="'easy_vqa' is a package, which the run fetches by itself"):
         version("easy_vqa")

@@ -19,7 +19,7 @@ from pargo.graph.reproduce import _settle
 from pargo.jobs.local import Local
 from pargo.jobs.overview import find_job, find_jobs, follow
 from pargo.jobs.record import Attempts, JobRecord
-from pargo.jobs.stage import Stage
+from pargo.jobs.stage import StageCall
 from pargo.jobs.submission import submit
 from tests.helpers.project_marks import make_project
 
@@ -32,7 +32,7 @@ def job(tmp_path, monkeypatch) -> Iterator[JobRecord]:
     monkeypatch.chdir(tmp_path)
     run_directory = Path("runs/toy/pretrain/pargo/seed-0")
     arguments = {"output": tmp_path / "out", "trace": tmp_path / "trace", "wait_for": tmp_path / "go"}
-    stage = Stage("tests.helpers.toy_stage", "run", '{"lines": 3}', arguments, run_directory, (), Resources())
+    stage = StageCall("tests.helpers.toy_stage", "run", '{"lines": 3}', arguments, run_directory, (), Resources())
     run_directory.mkdir(parents=True)
     [(_, record)] = submit([stage], LOCAL, run_directory)
     end = time.monotonic() + 30

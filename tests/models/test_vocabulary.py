@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from tests.data.test_internlm2 import CONFIG, VOCABULARY, random_weights, write_tokenizer
 from tokenizers import Tokenizer
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
@@ -19,6 +18,7 @@ from pargo.models.language import load_language_model, load_tokenizer
 from pargo.models.vocabulary import check_vocabulary
 from pargo.sources.importers.convert import convert_language_model, import_language_model
 from pargo.sources.random_models import byte_tokenizer, write_random_language
+from tests.sources.test_internlm2 import CONFIG, VOCABULARY, random_weights, write_tokenizer
 
 ROWS = 258
 LANGUAGE = Language(source="llama", precision="fp32")

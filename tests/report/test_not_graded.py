@@ -18,7 +18,7 @@ from pargo.benchmarks.scores.compare import compare
 from pargo.benchmarks.scores.compare_table import render
 from pargo.benchmarks.scores.score import GRADES, ScoreSettings
 from pargo.benchmarks.scores.score import run as score
-from pargo.config.benchmarks import MMVet
+from pargo.config.benchmarks.mmvet import MMVet
 from pargo.files import write_atomic
 from pargo.manifest import publish
 from pargo.report import page, tables

@@ -14,11 +14,11 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from rich.console import Console
-from tests.data.test_layouts import DOT, bring, chat, embedded, folder, llava, parts, said, samples
 
 from pargo.errors import InputError
 from pargo.graph.display import Display
 from pargo.sources.importers.visible import is_visible
+from tests.sources.test_layouts import DOT, bring, chat, embedded, folder, llava, parts, said, samples
 
 __all__ = ["folder"]  # a fixture
 

@@ -5,7 +5,6 @@ import subprocess
 import sys
 
 import pytest
-from tests.data.test_wheel import index, make_pin, make_wheel  # noqa: F401 - a fixture
 
 from pargo.config.base import canonical_json
 from pargo.config.experiment import load_config
@@ -18,6 +17,7 @@ from pargo.layout import manifest_path
 from pargo.manifest import verify
 from pargo.sources.download import DownloadSettings, run
 from tests.data.test_shards import png
+from tests.fetch.test_wheel import index, make_pin, make_wheel  # noqa: F401 - a fixture
 
 
 def easy_vqa_files():

@@ -11,7 +11,6 @@ import unicodedata
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.data.test_image_shards import bring, files, jpeg, one_process, write_tar  # noqa: F401
 
 from pargo.captions import build, filter
 from pargo.config.captions import Captions
@@ -25,6 +24,7 @@ from pargo.sources import download
 from pargo.sources.importers import image_shards, left_out
 from pargo.sources.importers.image_key import escape, split_name, unescape
 from pargo.sources.scenes import draw_scene, encode_png, render
+from tests.sources.test_image_shards import bring, files, jpeg, one_process, write_tar  # noqa: F401
 
 KEYS = (
     "photo 3",

@@ -4,7 +4,6 @@ import re
 from random import Random
 
 import pytest
-from tests.data.test_conversations import truth
 
 from pargo.config.experiment import load_config
 from pargo.data.images import open_images
@@ -12,6 +11,7 @@ from pargo.data.template import MME_SUFFIX
 from pargo.sources.mini_mme import choose, write_mini_mme
 from pargo.sources.scene_conversations import PAIRS, build_conversation
 from pargo.sources.scenes import draw_scene, render
+from tests.sources.test_scene_conversations import truth
 
 TASKS = ("existence", "count", "position", "color", "OCR")
 

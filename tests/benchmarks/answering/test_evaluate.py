@@ -10,9 +10,9 @@ import yaml
 from safetensors.torch import save_file
 
 from pargo.benchmarks import load
+from pargo.benchmarks.answering import batches as answering
+from pargo.benchmarks.answering import evaluate as evaluate_stage
 from pargo.benchmarks.answering.batches import answer_questions, make_batches
-from pargo.benchmarks.answering.batches import batches as answering
-from pargo.benchmarks.answering.batches import evaluate as evaluate_stage
 from pargo.benchmarks.answering.evaluate import ANSWERS, EvaluateSettings, answer, run
 from pargo.benchmarks.answering.prompts import Preset
 from pargo.benchmarks.answering.saved import Answer, SavedAnswers
