@@ -30,7 +30,7 @@ from pargo.config.experiment import parse_config
 from pargo.data.feature_store import FeatureStore, write_features
 from pargo.data.images import open_images
 from pargo.files import write_atomic
-from pargo.graph.settings import evaluate
+from pargo.graph.stage_settings import evaluate
 from pargo.layout import Layout
 from pargo.machine import hardware, versions
 from pargo.models.build import build_model, load_own_weights

@@ -32,7 +32,7 @@ from pargo.config.experiment import Config, parse_config
 from pargo.config.training import Train
 from pargo.data.template import IGNORE_INDEX
 from pargo.files import write_atomic
-from pargo.graph.settings import finetune, pretrain
+from pargo.graph.stage_settings import finetune, pretrain
 from pargo.layout import Layout
 from pargo.machine import hardware, versions
 from pargo.models.build import build_model

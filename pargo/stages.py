@@ -1,7 +1,7 @@
 """The stages of the graph, each once: the rules (workflow/rules/), the commands `pargo <stage>` and the jobs read this.
 
 A stage is a function `run(settings, <inputs>, output, ...)` of a module. What it reads of the config is in
-`pargo.graph.settings`, its paths are in `workflow/rules/common.smk`. Light, as the command line reads it first.
+`pargo.graph.stage_settings`, its paths are in `workflow/rules/common.smk`. Light, as the command line reads it first.
 """
 
 from __future__ import annotations
@@ -70,7 +70,6 @@ class Stage(NamedTuple):
         module: whose `run` does it.
         help: one sentence.
         inputs: in the order of its command's options.
-        settings_of: function of `pargo.graph.settings` that gives its settings, where it has another name.
         words: of its command, where they are not its name with a space for `_`.
         heavy: a job does it (`--executor`), where light ones run in the process of their command.
         keeps: `run` keeps something in its run directory.
@@ -82,17 +81,11 @@ class Stage(NamedTuple):
     module: str
     help: str
     inputs: tuple[Input, ...]
-    settings_of: str = ""
     words: str = ""
     heavy: bool = False
     keeps: bool = False
     shards: Shards | None = None
     plugins: tuple[Plugin, ...] = ()
-
-    @property
-    def settings(self) -> str:
-        """Name of the function of `pargo.graph.settings` that gives its settings."""
-        return self.settings_of or self.name
 
     @property
     def command(self) -> str:
@@ -178,7 +171,6 @@ STAGES = {
             "pargo.captions.filter",
             "Keep the captions of one dataset that are good enough, and count the others by reason.",
             (Input("source"), Input("captions")),
-            settings_of="filter_captions",
             heavy=True,
         ),
         Stage(
@@ -245,7 +237,6 @@ STAGES = {
             "pargo.report.tables",
             "Write the tables.",
             (SCORES,),
-            settings_of="report",
             plugins=(SHOWN,),
         ),
         Stage(
@@ -253,7 +244,6 @@ STAGES = {
             "pargo.report.figures",
             "Draw the figures.",
             (SCORES, Input("models", "several"), Input("attention", "several", optional=True)),
-            settings_of="report",
             plugins=(SHOWN,),
         ),
         Stage(
@@ -261,7 +251,6 @@ STAGES = {
             "pargo.report.page",
             "Write the page for readers.",
             (SCORES, Input("tables"), Input("figures")),
-            settings_of="report",
             plugins=(SHOWN,),
         ),
         Stage(

@@ -80,7 +80,7 @@ import json, sys
 from pathlib import Path
 from pargo.benchmarks import answer_modules, load, score_modules
 from pargo.code import import_closure
-from pargo.graph import settings as stages
+from pargo.graph import stage_settings
 from pargo.config.base import canonical_json
 from pargo.config.experiment import load_config
 from pargo.config.sources.official import official_benchmarks
@@ -89,8 +89,8 @@ from pargo.report.settings import ReportSettings
 from pargo.report.words import benchmark
 
 config = load_config(sys.argv[1])
-run(DownloadSettings.model_validate_json(canonical_json(stages.download(config, "stripes"))), Path("made"))
-report = ReportSettings.model_validate_json(canonical_json(stages.report(config)))
+run(DownloadSettings.model_validate_json(canonical_json(stage_settings.download(config, "stripes"))), Path("made"))
+report = ReportSettings.model_validate_json(canonical_json(stage_settings.report(config)))
 modules = {
     "download": source_modules(config.sources["toy_files"]),
     "stripes": source_modules(config.sources["stripes"]),

@@ -40,7 +40,7 @@ def test_no_stage_depends_on_the_command_line_or_the_whole_config(module: str) -
         "pargo/stages.py",
         "pargo/graph/reproduce.py",
         "pargo/config/experiment.py",
-        "pargo/graph/settings.py",
+        "pargo/graph/stage_settings.py",
     }
     assert not driver.intersection(names(module))
 

@@ -17,7 +17,7 @@ from pargo.config.base import Settings, canonical_json
 from pargo.config.experiment import Config, parse_config
 from pargo.config.yaml_file import read_yaml
 from pargo.errors import PargoError, UsageError
-from pargo.graph import settings as settings_functions
+from pargo.graph import stage_settings
 from pargo.graph.groups import GROUPS
 from pargo.stages import STAGES, Input, Plugin, Stage, field
 
@@ -113,7 +113,7 @@ def wildcards(config: Config, names: Sequence[str]) -> list[dict[str, Any]]:
 @EVERY
 def test_settings_are_those_that_run_declares(stage: Stage, config: Config) -> None:
     """The same fields, and types that take every value that a config gives."""
-    function = getattr(settings_functions, stage.settings)
+    function = getattr(stage_settings, stage.name)
     declares = declared(stage.module)[1]["settings"]
     assert issubclass(declares, Settings)
     for chosen in wildcards(config, list(inspect.signature(function).parameters)[1:]):
@@ -130,7 +130,7 @@ def test_settings_are_those_that_run_declares(stage: Stage, config: Config) -> N
 @EVERY
 def test_plugins_are_the_same_of_objects_and_of_json(stage: Stage, config: Config) -> None:
     """The rule has the settings as objects; the command of a heavy stage reads them from JSON."""
-    function, modules = getattr(settings_functions, stage.settings), set()
+    function, modules = getattr(stage_settings, stage.name), set()
     for chosen in wildcards(config, list(inspect.signature(function).parameters)[1:]):
         given = function(config, **chosen)
         modules.add(stage.modules(given))

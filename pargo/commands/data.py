@@ -26,11 +26,11 @@ def data_ls(config: Path | None) -> None:
     from pargo.sources.overview import download_table, rows, table
 
     found = rows(experiment, Layout(experiment.name))
-    versions = {name: version for row in found for name, version in row.downloads.items()}
+    downloads = {name: version for row in found for name, version in row.downloads.items()}
     console = Console(width=max(Console().width, 126))
     console.print(table(found, f"Sources of {file}"))
-    if versions:
-        console.print(download_table(versions))
+    if downloads:
+        console.print(download_table(downloads))
 
 
 @data.command("size")

@@ -38,14 +38,14 @@ def fetch_download(name: str, download: Download, data: Path = DATA, lock: Path 
     target, staging = data / download.folder, data / FETCHING / name
     mark, version = data / FETCHED / f"{name}.json", _identity(download)
     if target.exists():
-        _check_version(name, target, mark, version)
+        _check_same(name, target, mark, version)
         return target
     if isinstance(download, Folder):
         raise PargoError(f"{target} is not there, and no program fetches it. {how_to_get(name, download)}")
     staging.mkdir(parents=True, exist_ok=True)
     with alone(staging.with_name(f"{name}.lock"), name) as guard:
         if target.exists():
-            _check_version(name, target, mark, version)
+            _check_same(name, target, mark, version)
             return target
         incoming, checked, started = staging / "incoming", staging / "checked", staging / "version.json"
         if not started.exists() or started.read_text(encoding="utf-8") != _files_of(download):
@@ -127,7 +127,7 @@ def how_to_get(name: str, download: Folder) -> str:
     return "; ".join(parts) + (f". {download.note}" if download.note else "")
 
 
-def _check_version(name: str, target: Path, mark: Path, version: str) -> None:
+def _check_same(name: str, target: Path, mark: Path, version: str) -> None:
     """Raise PargoError when a folder was fetched as another version than is wanted now."""
     if mark.exists() and (before := mark.read_text(encoding="utf-8")) != version:
         raise PargoError(

@@ -31,7 +31,7 @@ Commit = Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]
 Url = Annotated[str, Field(pattern=r"^https?://")]
 
 
-class Version(Settings):
+class TableRow(Settings):
     """What the rows of all kinds in the table say.
 
     Attributes:
@@ -68,7 +68,7 @@ class Version(Settings):
         return "-"
 
 
-class Wheel(Version):
+class Wheel(TableRow):
     """A package of the Python index; its data files are used, its code never."""
 
     kind: Literal["wheel"]
@@ -89,7 +89,7 @@ class Wheel(Version):
         return f"sha256 {self.sha256[:12]}"
 
 
-class Download(Version):
+class Download(TableRow):
     """Files for a folder below `data/`, which appears when it is complete."""
 
     folder: str
@@ -210,7 +210,7 @@ class Folder(Download):
 
 AnyDownload = Annotated[Hub | Http | Img2dataset | Folder, Field(discriminator="kind")]
 Row = Annotated[Wheel | AnyDownload, Field(discriminator="kind")]
-AnyVersion = TypeVar("AnyVersion", bound=Version)
+AnyRow = TypeVar("AnyRow", bound=TableRow)
 
 
 @cache
@@ -270,10 +270,10 @@ def wheel(name: str) -> Wheel:
     return row
 
 
-def without_remarks(row: AnyVersion) -> AnyVersion:
+def without_remarks(row: AnyRow) -> AnyRow:
     """What decides which files are fetched: a better remark fetches and imports nothing again."""
     dropped = REMARKS - {"size"} if isinstance(row, Wheel) else REMARKS  # a wheel is checked against its size
-    return row.model_copy(update={name: Version.model_fields[name].default for name in dropped})
+    return row.model_copy(update={name: TableRow.model_fields[name].default for name in dropped})
 
 
 def not_fetched(paths: Iterable[str], rows: Iterable[AnyDownload]) -> list[str]:

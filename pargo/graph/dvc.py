@@ -12,13 +12,13 @@ from pargo.code import ROOT
 from pargo.config.experiment import load_config
 from pargo.errors import PargoError
 from pargo.files import write_atomic
-from pargo.graph import dvc_stages as stages
+from pargo.graph import dvc_stages
 from pargo.graph.changes import describe_changes
 from pargo.graph.recorded_code import RecordedCode
 from pargo.graph.snakemake import Job, list_jobs, touch
 
 STAGES_FILE = ROOT / "dvc.yaml"
-PARAMS_FILE = ROOT / stages.PARAMS_FILE
+PARAMS_FILE = ROOT / dvc_stages.PARAMS_FILE
 LOCK_FILE = ROOT / "dvc.lock"
 SHOWN = 3  # names in an error
 
@@ -26,9 +26,9 @@ SHOWN = 3  # names in an error
 def generate(config: str, jobs: Sequence[Job]) -> dict[Path, str]:
     """Content that dvc.yaml, dvc-params.json and dvc.lock should have; stages of other configs stay as they are."""
     renderers = {
-        STAGES_FILE: stages.render_stages,
-        PARAMS_FILE: stages.render_params,
-        LOCK_FILE: stages.render_lock,
+        STAGES_FILE: dvc_stages.render_stages,
+        PARAMS_FILE: dvc_stages.render_params,
+        LOCK_FILE: dvc_stages.render_lock,
     }
     return {path: render(config, jobs, _text(path)) for path, render in renderers.items()}
 
@@ -170,7 +170,7 @@ def _stages(config: str) -> Iterator[list[Any]]:
 
         with lock_repo(repo):
             named = [stage for stage in repo.index.stages if getattr(stage, "name", None)]
-            yield [stage for stage in named if stages.owner(stage.name) == config]
+            yield [stage for stage in named if dvc_stages.owner(stage.name) == config]
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from typing import Any
 
 from pargo.code import PACKAGE, ROOT
 from pargo.errors import PargoError
+from pargo.layout import seed_folder
 from pargo.manifest import code_hash
 
 SNAKEFILE = ROOT / "Snakefile"
@@ -38,7 +39,7 @@ class Job:
     @property
     def name(self) -> str:
         """Rule and wildcards, e.g. `evaluate-pargo-seed-0-mini_mme`."""
-        parts = [f"seed-{value}" if key == "seed" else value for key, value in self.wildcards.items()]
+        parts = [seed_folder(value) if key == "seed" else value for key, value in self.wildcards.items()]
         return "-".join([self.rule, *parts])
 
 

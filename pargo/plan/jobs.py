@@ -14,7 +14,7 @@ from pargo.config.jobs import Jobs
 from pargo.config.sources import LocalSource
 from pargo.config.training import Train
 from pargo.files import read_json
-from pargo.graph.settings import finetune, pretrain
+from pargo.graph.stage_settings import finetune, pretrain
 from pargo.layout import Layout, seed_folder
 from pargo.notes import read_notes
 from pargo.plan.flops import LanguageCost, make_projector, tower_flops

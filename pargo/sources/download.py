@@ -13,7 +13,7 @@ from pydantic import Field
 
 from pargo.code import import_closure
 from pargo.config.base import Name, Settings, canonical_json
-from pargo.config.sources import Source, SourceSettings, files
+from pargo.config.sources import Source, SourceSettings
 from pargo.fetch.folder import fetch_download
 from pargo.fetch.table import AnyDownload, Wheel, not_fetched
 from pargo.files import sha256_text, user_cache_directory, write_atomic
@@ -49,7 +49,7 @@ def run(settings: DownloadSettings, output: Path, cache: Path | None = None, run
     with publish(output, settings=settings, code=code) as directory:
         job = Job(settings.id, directory, run_directory, settings.pin, cache)
         load_maker(settings.source.kind).make(settings.source, job)
-    paths = not_fetched(files(settings.source), settings.downloads.values())
+    paths = not_fetched(settings.source.inputs, settings.downloads.values())
     if run_directory is not None and paths:
         write_atomic(run_directory / LISTING, listing(paths))
 

@@ -14,7 +14,7 @@ from pargo.config.sources import Source
 from pargo.data.shards import Shards
 from pargo.errors import PargoError
 from pargo.fetch.folder import FETCHING
-from pargo.fetch.table import DATA, Download, Version, wheel
+from pargo.fetch.table import DATA, Download, TableRow, wheel
 from pargo.files import read_json
 from pargo.layout import Layout, manifest_path
 from pargo.manifest import read_manifest, verify
@@ -55,7 +55,7 @@ class ToFetch:
         return " + ".join([*parts, *("?" for _ in self.unknown[:1])]) or "-"
 
 
-def _sum(rows: Mapping[str, Version]) -> ToFetch:
+def _sum(rows: Mapping[str, TableRow]) -> ToFetch:
     return ToFetch(
         exact=float(sum(row.exact or 0 for row in rows.values())),
         about=float(sum(row.about or 0 for row in rows.values() if not row.exact)),
@@ -68,14 +68,14 @@ def to_fetch(config: Config) -> dict[str, ToFetch]:
     names = sorted(config.sources, key=lambda name: name not in config.used_sources)
     found, counted = {}, set[str]()
     for name in names:
-        rows = _versions(config.sources[name], name)
+        rows = _downloads(config.sources[name], name)
         own = {key: row for key, row in rows.items() if key not in counted}
         counted.update(own)
         found[name] = _sum(own)
     return found
 
 
-def _versions(source: Source, name: str) -> dict[str, Version]:
+def _downloads(source: Source, name: str) -> dict[str, TableRow]:
     return {name: wheel(name)} if source.kind == "wheel" else dict(source_downloads(source))
 
 
@@ -95,7 +95,7 @@ class SourceRow:
     name: str
     kind: str
     used: bool
-    downloads: dict[str, Version]
+    downloads: dict[str, TableRow]
     fetch: ToFetch
     found: int | None
     missing: tuple[str, ...]
@@ -110,7 +110,7 @@ def rows(config: Config, layout: Layout) -> list[SourceRow]:
 
 def _row(config: Config, layout: Layout, name: str, fetch: ToFetch) -> SourceRow:
     source, directory = config.sources[name], layout.source(name)
-    downloads, wanted = _versions(source, name), by_hand(config, name)
+    downloads, wanted = _downloads(source, name), by_hand(config, name)
     missing = tuple(path for path in wanted if not Path(path).exists())
     bytes_found = None
     state: State
@@ -153,7 +153,7 @@ def table(found: list[SourceRow], title: str) -> Table:
     return result
 
 
-def download_table(found: dict[str, Version]) -> Table:
+def download_table(found: dict[str, TableRow]) -> Table:
     """Rows of the table of downloads, for a terminal."""
     result = Table(title="Versions (pargo/fetch/downloads.yaml)", title_justify="left")
     for column in ("name", "from", "version", "size", "licence, gate", "here"):
@@ -165,7 +165,7 @@ def download_table(found: dict[str, Version]) -> Table:
     return result
 
 
-def _here(name: str, row: Version) -> str:
+def _here(name: str, row: TableRow) -> str:
     """Whether a download is in its folder, or how much of it has come."""
     if not isinstance(row, Download):
         return "-"

@@ -21,7 +21,7 @@ from pargo.benchmarks.scores.score import run as run_score
 from pargo.config.base import canonical_json
 from pargo.config.experiment import Config, load_config
 from pargo.export.run import export
-from pargo.graph.settings import evaluate, features, finetune, score
+from pargo.graph.stage_settings import evaluate, features, finetune, score
 from pargo.layout import Layout
 from pargo.manifest import publish
 from pargo.models.build import build_model, own_state_dict

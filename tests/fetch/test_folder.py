@@ -30,7 +30,7 @@ from pargo.fetch import kinds as fetchers
 from pargo.fetch.folder import fetch_all, fetch_download
 from pargo.fetch.table import AnyDownload, Folder, Http, Hub
 from pargo.fetch.table import download as version
-from pargo.graph.settings import download
+from pargo.graph.stage_settings import download
 from tests.helpers.fetch_server import Served, file_server
 from tests.helpers.hub_server import COMMIT, Repository, hub_server
 from tests.helpers.project_marks import make_project

@@ -2,69 +2,64 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import sys
 from collections.abc import Iterator
-from typing import Any
 
-from pargo.benchmarks import answer_modules, score_modules
 from pargo.code import import_closure
 from pargo.config.base import canonical_json
 from pargo.config.experiment import Config, load_config
-from pargo.graph import settings as stages
+from pargo.graph.stage_settings import settings_of
 from pargo.manifest import code_hash
-from pargo.sources.download import source_modules
+from pargo.stages import STAGES
 
-STAGES = (
-    *(
-        "pargo.data.selection.fingerprint",
-        "pargo.data.selection.select",
-        "pargo.captions.build",
-        "pargo.captions.filter",
-    ),
-    *("pargo.models.features", "pargo.train.pretrain", "pargo.train.finetune", "pargo.benchmarks.mmvet.grade"),
-    *("pargo.report.attention", "pargo.report.tables", "pargo.report.figures", "pargo.report.captions"),
-    "pargo.report.page",
-)
-
-
-def settings(config: Config) -> Iterator[tuple[str, dict[str, Any]]]:
-    """What each job reads, by the job's name."""
-    for source in config.sources:
-        yield f"download {source}", stages.download(config, source)
-    for dataset in config.datasets:
-        for function in (stages.select, stages.caption, stages.filter_captions, stages.report_captions):
-            yield f"{function.__name__} {dataset}", function(config, dataset)
-    for arm in config.arms:
-        yield f"attention {arm}", stages.attention(config, arm)
-        for train in (stages.pretrain, stages.finetune):
-            yield f"{train.__name__} {arm}", train(config, arm, config.seeds[0])
-        for benchmark in config.benchmarks:
-            yield f"evaluate {arm} {benchmark}", stages.evaluate(config, arm, benchmark)
-    for benchmark in config.benchmarks:
-        yield f"score {benchmark}", stages.score(config, benchmark)
-        yield f"grade {benchmark}", stages.grade(config, benchmark)
-    yield "report", stages.report(config)
+WILDCARDS = {
+    "download": ("source",),
+    "fingerprint": ("split",),
+    "features": ("split",),
+    "select": ("dataset",),
+    "caption": ("dataset",),
+    "filter": ("dataset",),
+    "report_captions": ("dataset",),
+    "pretrain": ("arm", "seed"),
+    "finetune": ("arm", "seed"),
+    "attention": ("arm",),
+    "evaluate": ("arm", "benchmark"),
+    "grade": ("benchmark",),
+    "score": ("benchmark",),
+}
 
 
-def modules(config: Config) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """Where each job's code begins."""
-    for source in config.sources:
-        made = stages.download(config, source)
-        yield f"download {source}", source_modules(made["source"], made["pin"])
-    for name, benchmark in config.benchmarks.items():
-        yield f"evaluate {name}", answer_modules(benchmark.kind)
-        yield f"score {name}", score_modules(benchmark.kind)
-    yield from ((name, (name,)) for name in STAGES)
+def jobs(config: Config) -> Iterator[tuple[str, dict[str, str]]]:
+    """Stage and wildcards of all jobs."""
+    values = {
+        "source": list(config.sources),
+        "split": ["train", "test"],
+        "dataset": list(config.datasets),
+        "arm": list(config.arms),
+        "benchmark": list(config.benchmarks),
+        "seed": [str(config.seeds[0])],
+    }
+    for stage in STAGES:
+        names = WILDCARDS.get(stage, ())
+        for chosen in itertools.product(*(values[name] for name in names)):
+            yield stage, dict(zip(names, chosen, strict=True))
 
 
 def snapshot(paths: list[str]) -> dict[str, dict[str, str]]:
     """`code` and `settings` of all jobs of the configs."""
     found: dict[str, dict[str, str]] = {"code": {}, "settings": {}}
+    hashes: dict[tuple[str, ...], str] = {}
     for path in paths:
         config = load_config(path)
-        found["code"] |= {f"{path} {job}": code_hash(import_closure(*names)) for job, names in modules(config)}
-        found["settings"] |= {f"{path} {job}": canonical_json(value) for job, value in settings(config)}
+        for stage, wildcards in jobs(config):
+            name = " ".join([path, stage, *wildcards.values()])
+            settings = settings_of(config, stage, wildcards)
+            modules = STAGES[stage].modules(settings)
+            if modules not in hashes:
+                hashes[modules] = code_hash(import_closure(*modules))
+            found["code"][name], found["settings"][name] = hashes[modules], canonical_json(settings)
     return found
 
 

@@ -24,7 +24,7 @@ from pargo.config.models import Adapter, Vision
 from pargo.config.sources.official import official_benchmarks
 from pargo.errors import InputError
 from pargo.fetch.table import wheel
-from pargo.graph.settings import download, finetune
+from pargo.graph.stage_settings import download, finetune
 from pargo.layout import Layout
 from pargo.models.language import add_lora
 from pargo.models.vision import VisionTower, vision_config

@@ -12,7 +12,7 @@ from pargo.config.sources.wheel import importers
 from pargo.data.shards import Shards
 from pargo.errors import PargoError
 from pargo.fetch.table import Wheel, known_downloads, wheel
-from pargo.graph.settings import download as download_settings
+from pargo.graph.stage_settings import download as download_settings
 from pargo.layout import manifest_path
 from pargo.manifest import verify
 from pargo.sources.download import DownloadSettings, run
@@ -121,7 +121,7 @@ def test_generated_sources_are_the_same_twice(tmp_path, source):
 
 
 def test_the_stage_starts_without_heavy_imports():
-    modules = "import sys, pargo.sources.download, pargo.captions.build, pargo.graph.settings"
+    modules = "import sys, pargo.sources.download, pargo.captions.build, pargo.graph.stage_settings"
     code = f"{modules}; print(sorted({{'torch', 'timm', 'transformers'}} & set(sys.modules)))"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "[]"

@@ -20,7 +20,7 @@ from pargo.config.experiment import load_config
 from pargo.config.models import Language, Vision
 from pargo.data.shards import Shards
 from pargo.errors import InputError, PargoError
-from pargo.graph.settings import download
+from pargo.graph.stage_settings import download
 from pargo.manifest import verify
 from pargo.models.language import load_language_model
 from pargo.models.vision import load_vision_tower

@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 from pargo.config.base import canonical_json
 from pargo.config.experiment import Config, parse_config
 from pargo.data.feature_store import write_features
-from pargo.graph.settings import finetune, pretrain
+from pargo.graph.stage_settings import finetune, pretrain
 from pargo.manifest import publish
 from pargo.sources.random_models import write_random_language
 from tests.helpers.model_builders import FEATURE_SIZE, NUM_PATCHES

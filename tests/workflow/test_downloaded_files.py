@@ -11,7 +11,7 @@ import pytest
 from pargo.code import ROOT
 from pargo.config.base import canonical_json
 from pargo.config.experiment import load_config
-from pargo.graph.settings import download
+from pargo.graph.stage_settings import download
 from pargo.manifest import verify
 from pargo.sources.download import DownloadSettings, run
 from tests.helpers.official_files import WRITERS

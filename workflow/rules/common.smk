@@ -1,6 +1,5 @@
 """What the rules share: the validated config, the layout of files, and all helper functions."""
 
-import inspect
 import os
 import sys
 from functools import cache
@@ -9,16 +8,15 @@ from pathlib import Path
 from snakemake.exceptions import WorkflowError
 
 from pargo.code import import_closure
-from pargo.graph import settings as stages
 from pargo.config.base import canonical_json
 from pargo.config.experiment import parse_config
-from pargo.config.sources import files as source_files
-from pargo.sources.download import listing
-from pargo.fetch.table import not_fetched
 from pargo.errors import ConfigError
+from pargo.fetch.table import not_fetched
 from pargo.files import sha256_text
-from pargo.layout import Layout, manifest_path
+from pargo.graph.stage_settings import settings_of
+from pargo.layout import Layout, manifest_path, seed_folder
 from pargo.report.settings import CAPTION_REPORT, FIGURES, TABLES
+from pargo.sources.download import listing
 from pargo.sources.needed import source_downloads
 from pargo.stages import STAGES
 
@@ -70,20 +68,13 @@ def code(*modules):
 def local_files(source):
     """Which files that somebody put there are or were imported: a change imports them again, their absence does not."""
     chosen = experiment.sources[source]
-    own = not_fetched(source_files(chosen), source_downloads(chosen).values())
+    own = not_fetched(chosen.inputs, source_downloads(chosen).values())
     return listing(own, Path(run_directory("download", source)))
-
-
-def chosen_settings(stage, wildcards):
-    """What a stage reads of the config, by its rule's wildcards."""
-    function = getattr(stages, STAGES[stage].settings)
-    names = list(inspect.signature(function).parameters)[1:]
-    return function(experiment, **{n: int(wildcards[n]) if n == "seed" else wildcards[n] for n in names})
 
 
 def settings(stage):
     """Parameter function of a rule: canonical JSON of its stage's settings."""
-    return lambda wildcards: canonical_json(chosen_settings(stage, wildcards))
+    return lambda wildcards: canonical_json(settings_of(experiment, stage, wildcards))
 
 
 def reads(stage, **more):
@@ -93,7 +84,7 @@ def reads(stage, **more):
     """
 
     def files(wildcards):
-        modules = STAGES[stage].modules(chosen_settings(stage, wildcards))
+        modules = STAGES[stage].modules(settings_of(experiment, stage, wildcards))
         paths = [path for value in (INPUTS[stage](wildcards) | more).values() for path in listed(value)]
         return {"code": code(*modules), "paths": followed(paths)}
 
@@ -228,7 +219,7 @@ def artifact_directories():
             *(path for training in trainings for path in feature_directories(*training).values()),
             *(layout.features(part.source, part.split) for part in experiment.benchmarks.values()),
             *model_directories(),
-            *(layout.predictions(*run, benchmark) for run in runs() for benchmark in experiment.benchmarks),
+            *(layout.predictions(*of) for of in evaluations()),
             *(path for of in evaluations() for path in listed(judged(*of))),
             *attention_directories(),
         }
@@ -249,7 +240,7 @@ def evaluations():
 
 
 def score_files():
-    return [str(layout.score(*run, benchmark)) for run in runs() for benchmark in experiment.benchmarks]
+    return [str(layout.score(*of)) for of in evaluations()]
 
 
 def model_directories():
@@ -259,7 +250,7 @@ def model_directories():
 
 def sample_directories():
     """Where the page finds sample answers and their images."""
-    answers = [layout.predictions(*run, benchmark) for run in runs() for benchmark in experiment.benchmarks]
+    answers = [layout.predictions(*of) for of in evaluations()]
     return [*answers, *sorted({benchmark_source(benchmark) for benchmark in experiment.benchmarks})]
 
 

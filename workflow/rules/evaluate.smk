@@ -16,7 +16,7 @@ rule evaluate:
         settings=settings("evaluate"),
         inputs=options("evaluate"),
     shell:
-        command("evaluate", "{wildcards.arm}", "seed-{wildcards.seed}", "{wildcards.benchmark}")
+        command("evaluate", "{wildcards.arm}", seed_folder("{wildcards.seed}"), "{wildcards.benchmark}")
 
 
 # a judge model grades what no rule can score
@@ -32,7 +32,7 @@ rule grade:
         settings=settings("grade"),
         inputs=options("grade"),
     shell:
-        command("grade", "{wildcards.arm}", "seed-{wildcards.seed}", "{wildcards.benchmark}")
+        command("grade", "{wildcards.arm}", seed_folder("{wildcards.seed}"), "{wildcards.benchmark}")
 
 
 rule score:

@@ -18,7 +18,7 @@ rule pretrain:
         settings=settings("pretrain"),
         inputs=options("pretrain"),
     shell:
-        command("pretrain", "{wildcards.arm}", "seed-{wildcards.seed}")
+        command("pretrain", "{wildcards.arm}", seed_folder("{wildcards.seed}"))
 
 
 rule finetune:
@@ -36,4 +36,4 @@ rule finetune:
         settings=settings("finetune"),
         inputs=options("finetune"),
     shell:
-        command("finetune", "{wildcards.arm}", "seed-{wildcards.seed}")
+        command("finetune", "{wildcards.arm}", seed_folder("{wildcards.seed}"))

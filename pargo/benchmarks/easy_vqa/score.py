@@ -7,9 +7,9 @@ from collections.abc import Sequence
 
 from pargo.benchmarks.easy_vqa.answers import ANSWERS, TYPES, normalise
 from pargo.benchmarks.records import Answered
+from pargo.benchmarks.scores.make import make_headline, make_task, shares
 from pargo.benchmarks.scores.score_parts import Baseline, Task
 from pargo.benchmarks.scores.score_record import Result
-from pargo.benchmarks.scores.summary import headline_record, shares, task_record
 from pargo.errors import PargoError
 
 PARSERS = {"exact": 1}
@@ -23,7 +23,7 @@ def score(answers: Sequence[Answered], parser: str, samples: int) -> Result:
     values = shares(correct)
     tasks = {name: _task(name, values[name], answers, samples) for name in correct}
     return Result(
-        headline=headline_record(values, "pooled", samples, name="accuracy", maximum=1, num_questions=len(answers)),
+        headline=make_headline(values, "pooled", samples, name="accuracy", maximum=1, num_questions=len(answers)),
         tasks=tasks,
         figures={},
         counts={"unparseable": sum(task.unparseable for task in tasks.values())},
@@ -52,7 +52,7 @@ def _task(name: str, values: dict[str, list[float]], answers: Sequence[Answered]
     own = [normalise(answer.answer) for answer in answers if answer.task == name]
     known = ANSWERS.keys() | {normalise(answer.label) for answer in answers}
     unparseable = sum(answer not in known for answer in own)
-    return task_record(values, samples, num_questions=len(own), unparseable=unparseable)
+    return make_task(values, samples, num_questions=len(own), unparseable=unparseable)
 
 
 def baselines(answers: Sequence[Answered]) -> dict[str, Baseline]:

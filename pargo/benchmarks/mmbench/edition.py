@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from pargo.benchmarks.mmbench.rows import TABLE
 from pargo.benchmarks.records import Answered
-from pargo.benchmarks.scores.summary import UNKNOWN
+from pargo.benchmarks.scores.make import UNKNOWN
 
 # rows and groups of v1.0, in CN as in EN [published]
 SIZES = {"dev": (4329, 1164), "test": (6666, 1784)}

@@ -11,9 +11,9 @@ from pargo.benchmarks.mmbench.edition import edition
 from pargo.benchmarks.mmbench.missing import seen_options
 from pargo.benchmarks.mmbench.rows import L2_CATEGORY, NO_ANSWERS, NO_CATEGORY, ROTATION, group_of, number_of
 from pargo.benchmarks.records import Answered, check_ids
+from pargo.benchmarks.scores.make import make_headline, make_task
 from pargo.benchmarks.scores.score_parts import Baseline, Figure
 from pargo.benchmarks.scores.score_record import Result
-from pargo.benchmarks.scores.summary import headline_record, task_record
 from pargo.errors import PargoError
 
 # name -> version; the first is the default: the rule of most published scores, the paper's among them
@@ -46,7 +46,7 @@ def score(answers: Sequence[Answered], parser: str, samples: int) -> Result:
     values = {leaf: _by_image(keys, circular) for leaf, keys in leaves.items()}
     return Result(
         edition=edition(answers, len(groups) + num_lost),
-        headline=headline_record(
+        headline=make_headline(
             values,
             "pooled",
             samples,
@@ -55,7 +55,7 @@ def score(answers: Sequence[Answered], parser: str, samples: int) -> Result:
             num_questions=sum(map(len, groups.values())),
         ),
         tasks={
-            leaf: task_record(
+            leaf: make_task(
                 values[leaf],
                 samples,
                 num_questions=sum(map(len, keys.values())),

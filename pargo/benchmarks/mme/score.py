@@ -10,9 +10,9 @@ import numpy as np
 from pargo.benchmarks.mme.answers import OTHER, PREFIX_LENGTHS, parse, parse_prefix
 from pargo.benchmarks.mme.tasks import GROUPS, TASKS
 from pargo.benchmarks.records import Answered
+from pargo.benchmarks.scores.make import make_headline, make_task
 from pargo.benchmarks.scores.score_parts import Baseline, Task
 from pargo.benchmarks.scores.score_record import Result
-from pargo.benchmarks.scores.summary import headline_record, task_record
 from pargo.errors import PargoError
 from pargo.statistics import Estimate, Groups, percentile_interval, total
 
@@ -33,7 +33,7 @@ def score(answers: Sequence[Answered], parser: str, samples: int) -> Result:
     constant = [answer.model_copy(update={"answer": "yes"}) for answer in answers]
     coin = coin_flip({task: len(images) for task, images in correct.items()})
     return Result(
-        headline=headline_record(
+        headline=make_headline(
             values,
             "sum",
             samples,
@@ -112,7 +112,7 @@ def group_scores(values: Groups) -> dict[str, float]:
 def _task(name: str, correct: Correct, values: Groups, answers: Sequence[Answered], parser: str, samples: int) -> Task:
     marks = list(correct[name].values())
     own = [answer for answer in answers if answer.task == name]
-    return task_record(
+    return make_task(
         values[name],
         samples,
         accuracy=sum(map(sum, marks)) / (2 * len(marks)),

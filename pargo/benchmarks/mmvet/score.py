@@ -11,9 +11,9 @@ import numpy as np
 
 from pargo.benchmarks.mmvet.answers import proxy_grade
 from pargo.benchmarks.records import Answered
+from pargo.benchmarks.scores.make import make_headline, make_task, shares
 from pargo.benchmarks.scores.score_parts import Headline, Task
 from pargo.benchmarks.scores.score_record import Result
-from pargo.benchmarks.scores.summary import headline_record, shares, task_record
 from pargo.errors import PargoError
 
 # judge: grades of a judge model; proxy: by words, never beside published numbers
@@ -52,7 +52,7 @@ def score(answers: Sequence[Answered], parser: str, samples: int) -> Result:
     for answer, grades in pairs:
         correct[answer.task].setdefault(answer.image, []).append(math.fsum(grades) / len(grades))
     values = shares(correct)
-    headline = headline_record(
+    headline = make_headline(
         values,
         "pooled",
         samples,
@@ -61,7 +61,7 @@ def score(answers: Sequence[Answered], parser: str, samples: int) -> Result:
         num_questions=len(answers),
     )
     tasks = {
-        task: task_record(values[task], samples, num_questions=sum(map(len, images.values())), unparseable=0)
+        task: make_task(values[task], samples, num_questions=sum(map(len, images.values())), unparseable=0)
         for task, images in correct.items()
     }
     capability = _capability_means(answers, runs)

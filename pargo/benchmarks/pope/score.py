@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from pargo.benchmarks.pope.answers import is_explicit, parse
 from pargo.benchmarks.pope.splits import SPLITS
 from pargo.benchmarks.records import Answered
+from pargo.benchmarks.scores.make import make_headline, make_task
 from pargo.benchmarks.scores.score_parts import Baseline, Figure
 from pargo.benchmarks.scores.score_record import Result, groups_of
-from pargo.benchmarks.scores.summary import headline_record, task_record
 from pargo.errors import PargoError
 from pargo.statistics import total
 
@@ -45,7 +45,7 @@ def score(answers: Sequence[Answered], parser: str, samples: int) -> Result:
     figures: dict[str, Figure] = {**confusions}
     silent = {task: sum(not is_explicit(answer.answer) for answer in tasks[task]) for task in order}
     records = {
-        task: task_record(
+        task: make_task(
             values[task],
             samples,
             accuracy=confusions[task]["accuracy"],
@@ -57,7 +57,7 @@ def score(answers: Sequence[Answered], parser: str, samples: int) -> Result:
     if len(tasks.get("random", ())) in RANDOM_VERSIONS:
         figures["random_version"] = len(tasks["random"])
     return Result(
-        headline=headline_record(values, "mean", samples, name="mean F1", maximum=1, num_questions=len(answers)),
+        headline=make_headline(values, "mean", samples, name="mean F1", maximum=1, num_questions=len(answers)),
         tasks=records,
         figures=figures,
         counts={"neither_yes_nor_no": sum(silent.values())},

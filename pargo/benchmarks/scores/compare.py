@@ -10,9 +10,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from pargo.benchmarks.scores.make import UNKNOWN
 from pargo.benchmarks.scores.score_file import ScoreFile, find_scores, read_score
 from pargo.benchmarks.scores.score_record import ScoreRecord
-from pargo.benchmarks.scores.summary import UNKNOWN
 from pargo.config.base import Settings
 from pargo.errors import PargoError
 from pargo.statistics import (

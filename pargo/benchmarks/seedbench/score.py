@@ -6,9 +6,9 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 
 from pargo.benchmarks.records import Answered, Prediction
+from pargo.benchmarks.scores.make import make_headline, make_task, shares
 from pargo.benchmarks.scores.score_parts import Baseline, Figure
 from pargo.benchmarks.scores.score_record import Result
-from pargo.benchmarks.scores.summary import headline_record, shares, task_record
 from pargo.benchmarks.seedbench.answers import UNMATCHED, parse, rank
 from pargo.errors import PargoError
 
@@ -35,7 +35,7 @@ def score(answers: Sequence[Answered], parser: str, samples: int) -> Result:
     unmatched = Counter(answer.task for answer, choice in zip(answers, chosen, strict=True) if choice == UNMATCHED)
     counts = {task: sum(map(len, images.values())) for task, images in correct.items()}
     tasks = {
-        task: task_record(values[task], samples, num_questions=counts[task], unparseable=unmatched[task])
+        task: make_task(values[task], samples, num_questions=counts[task], unparseable=unmatched[task])
         for task in correct
     }
     figures: dict[str, Figure] = {
@@ -50,7 +50,7 @@ def score(answers: Sequence[Answered], parser: str, samples: int) -> Result:
         exact = sum(answer.answer == answer.label for answer in answers)
         figures["bare_letter"] = {"accuracy": exact / len(answers), "correct": exact, "questions": len(answers)}
     return Result(
-        headline=headline_record(values, "pooled", samples, name="accuracy", maximum=1, num_questions=len(answers)),
+        headline=make_headline(values, "pooled", samples, name="accuracy", maximum=1, num_questions=len(answers)),
         tasks=tasks,
         figures=figures,
         counts={

@@ -86,11 +86,6 @@ else:
     Source = SOURCES.chosen  # the settings of one source, in a stage's settings
 
 
-def files(source: SourceSettings) -> tuple[str, ...]:
-    """Paths whose change imports the source again, whether the run fetches them or somebody put them there."""
-    return source.inputs
-
-
 def maker(kind: str) -> str:
     """Dotted name of the module that makes a source of this kind."""
     return f"pargo.sources.makers.{kind}"

@@ -28,7 +28,7 @@ from pargo.data.images import open_images
 from pargo.data.shards import ShardWriter
 from pargo.data.template import IMAGE, MME_SUFFIX
 from pargo.errors import ConfigError, PargoError
-from pargo.graph.settings import evaluate as stage_settings
+from pargo.graph.stage_settings import evaluate as stage_settings
 from pargo.manifest import publish, read_manifest, read_provenance
 from pargo.models.build import build_model, own_parameters, own_state_dict
 from pargo.models.vlm import PargoForConditionalGeneration

@@ -14,8 +14,8 @@ from scipy.stats import binomtest
 
 from pargo.benchmarks.scores.compare import Comparison, Row, compare
 from pargo.benchmarks.scores.compare_table import HEADS, render
+from pargo.benchmarks.scores.make import make_headline, make_task, shares
 from pargo.benchmarks.scores.score import score_answers, to_json
-from pargo.benchmarks.scores.summary import headline_record, shares, task_record
 from pargo.errors import PargoError
 from pargo.statistics import holm
 
@@ -32,9 +32,9 @@ def record(correct: dict, *, rule: str = "pooled", values: dict | None = None, *
         "parser": "official",
         "parser_version": 1,
         "asked": dict.fromkeys(correct, "0"),
-        "headline": headline_record(values, rule, 20, name="accuracy", maximum=1, num_questions=total).model_dump(),
+        "headline": make_headline(values, rule, 20, name="accuracy", maximum=1, num_questions=total).model_dump(),
         "tasks": {
-            task: task_record(values[task], 20, num_questions=questions[task], unparseable=0).model_dump()
+            task: make_task(values[task], 20, num_questions=questions[task], unparseable=0).model_dump()
             for task in correct
         },
         "figures": {},

@@ -19,7 +19,7 @@ from pargo.config.benchmarks import BENCHMARKS, part
 from pargo.config.experiment import load_config
 from pargo.errors import PargoError
 from pargo.files import sha256_file
-from pargo.graph.settings import score as stage_settings
+from pargo.graph.stage_settings import score as stage_settings
 from pargo.layout import manifest_path
 from pargo.manifest import publish
 from pargo.statistics import difference, total

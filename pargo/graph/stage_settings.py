@@ -7,6 +7,8 @@ typed class of its own.
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Mapping
 from typing import Any
 
 from pargo.config.experiment import Config
@@ -14,6 +16,19 @@ from pargo.config.sources import LocalSource
 from pargo.config.training import Train
 from pargo.fetch.table import wheel, without_remarks
 from pargo.sources.needed import source_downloads
+
+
+def settings_of(config: Config, stage: str, wildcards: Mapping[str, Any]) -> dict[str, Any]:
+    """What a job reads of the config.
+
+    Args:
+        config: the whole of it.
+        stage: its name in `pargo.stages`.
+        wildcards: what tells the stage's jobs apart, by name; others than the stage needs are left alone.
+    """
+    function = globals()[stage]
+    names = list(inspect.signature(function).parameters)[1:]
+    return function(config, **{name: int(wildcards[name]) if name == "seed" else wildcards[name] for name in names})
 
 
 def download(config: Config, source: str) -> dict[str, Any]:
@@ -38,7 +53,7 @@ def caption(config: Config, dataset: str) -> dict[str, Any]:
     return {"split": chosen.split, "captions": chosen.captions or config.captions}
 
 
-def filter_captions(config: Config, dataset: str) -> dict[str, Any]:
+def filter(config: Config, dataset: str) -> dict[str, Any]:
     chosen = config.datasets[dataset]
     return {"split": chosen.split, "quality": chosen.quality or config.quality}
 
@@ -98,6 +113,9 @@ def report(config: Config) -> dict[str, Any]:
         "benchmarks": config.benchmarks,
         "report": config.report,
     }
+
+
+report_tables = report_figures = report_page = report
 
 
 def _training(config: Config, train: Train, seed: int) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from pargo.statistics import estimate
 UNKNOWN = "unknown"  # a part of an edition of which nothing is known
 
 
-def headline_record(
+def make_headline(
     values: Mapping[str, Mapping[str, Sequence[float]]],
     rule: Rule,
     samples: int,
@@ -42,7 +42,7 @@ def headline_record(
     )
 
 
-def task_record(
+def make_task(
     values: Mapping[str, Sequence[float]],
     samples: int,
     *,
