@@ -1,4 +1,5 @@
-"""Files of JSON lines that people and tools look at, and no result depends on: attempts of jobs, seconds of steps.
+"""Files of JSON lines that people and tools look at, and no result depends on: attempts of jobs; read here,
+but written by the training loop: seconds of steps.
 
 What must not be lost is kept in a journal (`pargo.journal`).
 """

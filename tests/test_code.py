@@ -64,3 +64,9 @@ def test_closure_holds_all_that_python_loads(module: str) -> None:
 def test_unknown_module() -> None:
     with pytest.raises(ModuleNotFoundError, match=r"pargo\.nothing"):
         import_closure("pargo.nothing")
+
+
+@pytest.mark.parametrize("module", [*TRAINING, "pargo.benchmarks.answering.evaluate"])
+def test_words_of_errors_are_no_part_of_training_and_evaluation(module: str) -> None:
+    # else a reworded message would train and answer again
+    assert not {"pargo/config/words.py", "pargo/config/schema.py", "pargo/config/yaml_file.py"} & set(names(module))

@@ -1,7 +1,8 @@
 """What the parts of a benchmark's package look like to those that call them, and each part loaded by the kind's name.
 
 A part is a module. `pargo.config.benchmarks.PARTS` names the same functions, and a config is refused where one is
-missing; a test has mypy compare every benchmark's modules with these protocols; `prompt` is in `answering/prompts.py`.
+missing; a test has mypy compare every benchmark's modules with these protocols; `prompt` is in
+`answering/prompts.py`, `score` in `scores/rule.py`: a change of scores must not make the models answer again.
 """
 
 from __future__ import annotations
@@ -12,7 +13,6 @@ from typing import Any, Protocol, cast
 
 from pargo.benchmarks import load
 from pargo.benchmarks.records import Answered, Prediction, Question
-from pargo.benchmarks.scores.score_record import Result
 
 IsDecided = Callable[[str, Question], bool]
 
@@ -89,21 +89,6 @@ class WholeResultsPart(ResultsPart, Protocol):
         """Raise PargoError unless the whole benchmark was asked."""
 
 
-class ScorePart(Protocol):
-    """The official rule; the first of `PARSERS`, name -> version, is the official one."""
-
-    PARSERS: dict[str, int]
-
-    def score(self, answers: Sequence[Answered], parser: str, samples: int) -> Result:
-        """The benchmark's part of a score record, see `pargo.benchmarks.scores.score`; pure.
-
-        Args:
-            answers: in official order.
-            parser: one of `PARSERS`.
-            samples: bootstrap draws.
-        """
-
-
 def load_answers(kind: str) -> AnswersPart:
     """What reads the answers to a benchmark."""
     return cast(AnswersPart, load(kind, "answers"))
@@ -142,8 +127,3 @@ def load_graded_results(kind: str) -> GradedResultsPart:
 def load_whole_results(kind: str) -> WholeResultsPart:
     """The results of a benchmark that is scored as a whole."""
     return cast(WholeResultsPart, load(kind, "results"))
-
-
-def load_score(kind: str) -> ScorePart:
-    """The official rule of a benchmark."""
-    return cast(ScorePart, load(kind, "score"))

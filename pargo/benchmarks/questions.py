@@ -17,7 +17,7 @@ from pargo.benchmarks.records import Question, read_records, write_predictions
 from pargo.data.image_names import BENCHMARK, EXTENSION
 from pargo.data.rgb import FORMATS, UNREADABLE, as_rgb
 from pargo.errors import PargoError
-from pargo.fetch.archives import leads_out
+from pargo.fetch.names import leads_out
 
 QUESTIONS = "questions.jsonl"
 

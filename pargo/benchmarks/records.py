@@ -10,7 +10,6 @@ from typing import TypeVar
 from pydantic import Field, ValidationError
 
 from pargo.config.base import Settings
-from pargo.config.words import explain_all
 from pargo.errors import PargoError
 
 PREDICTIONS = "predictions.jsonl"
@@ -92,7 +91,10 @@ def read_records(path: Path, kind: type[Record]) -> list[Record]:
         try:
             record = kind.model_validate_json(line)
         except ValidationError as error:
-            raise PargoError(f"{path}:{number}: not a {name}: {explain_all(error)}") from None
+            # in pydantic's words: the module of ours would belong to the code of every evaluation
+            first = error.errors()[0]
+            field = ".".join(map(str, first["loc"])) or "line"
+            raise PargoError(f"{path}:{number}: not a {name}: {field}: {first['msg']}") from None
         if record.id in records:
             raise PargoError(f"{path}:{number}: question {record.id!r} twice")
         records[record.id] = record

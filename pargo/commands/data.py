@@ -6,11 +6,11 @@ from pathlib import Path
 
 import click
 
-from pargo.commands.options import config_option, read_config
+from pargo.commands.options import Group, config_option, read_config
 from pargo.project import go_to_project
 
 
-@click.group(no_args_is_help=True)
+@click.group(cls=Group, no_args_is_help=True)
 def data() -> None:
     """Files of a config's sources: list, check and fetch them."""
 

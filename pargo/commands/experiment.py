@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from pargo.arguments import choice, existing_file
-from pargo.commands.options import PATH, Number, config_option, read_config, valid_config
+from pargo.commands.options import PATH, Group, Number, config_option, read_config, valid_config
 from pargo.project import go_to_project
 from pargo.train.peaks import PEAKS
 
@@ -83,7 +83,7 @@ def plan(config: Path | None, jobs: Path | None, gpu: str, mfu: float, decoding_
     Console(width=max(Console().width, 126)).print(render(rows, assumptions, f"{file}, jobs as in {jobs_file}", sizes))
 
 
-@click.group(no_args_is_help=True)
+@click.group(cls=Group, no_args_is_help=True)
 def config() -> None:
     """Look at config files."""
 
@@ -96,7 +96,7 @@ def config_check(file: Path) -> None:
     click.echo(f"{file}: ok; arms: {', '.join(found.arms)}; benchmarks: {', '.join(found.benchmarks)}")
 
 
-@click.group(no_args_is_help=True)
+@click.group(cls=Group, no_args_is_help=True)
 def versions() -> None:
     """Record and restore artifacts with DVC."""
 

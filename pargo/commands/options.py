@@ -21,6 +21,14 @@ config_option = click.option(
 )
 
 
+class Group(click.Group):
+    """A group whose help shows the first sentence of each command whole."""
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, command.get_short_help_str(200)) for name, command in self.commands.items()])
+
+
 class Number(click.ParamType):
     """A number within bounds; what is wrong with another one is said as of a config's."""
 

@@ -76,7 +76,7 @@ class Implementations:
         if len(found) != 1:
             raise PargoError(
                 f"{where}: expected one class that derives from {base}, found {', '.join(found) or 'none'} "
-                "(an underscore before the name of a class keeps it to its file)"
+                "(import the base by its name; an underscore before the name of a class keeps it to its file)"
             )
         if lacking := _abstract(module, found[0]):
             raise PargoError(f"{where}: {found[0]} lacks {', '.join(lacking)}, which {base} asks for")

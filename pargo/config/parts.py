@@ -13,12 +13,20 @@ from pargo.errors import PargoError
 
 @cache
 def defined_in(module: str) -> frozenset[str] | None:
-    """Names that a module's source defines or imports at its top level; None where there is no such module."""
+    """Names that a module's source defines or imports at its top level; None where there is no such module.
+
+    Raises:
+        PargoError: it is no Python; names file and line.
+    """
     path = _file(module)
     if path is None:
         return None
     names: set[str] = set()
-    for node in ast.parse(path.read_text(encoding="utf-8"), filename=str(path)).body:
+    try:
+        body = ast.parse(path.read_text(encoding="utf-8")).body
+    except SyntaxError as error:
+        raise PargoError(f"{path}:{error.lineno}: {error.msg}") from None
+    for node in body:
         if isinstance(node, ast.FunctionDef | ast.ClassDef):
             names.add(node.name)
         elif isinstance(node, ast.Import | ast.ImportFrom):

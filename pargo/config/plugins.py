@@ -67,7 +67,12 @@ class Kind(Generic[Base]):
         Raises:
             PargoError: no such plug-in, or its module does not hold exactly one whole class that carries its name.
         """
-        module = importlib.import_module(self.module(name))
+        try:
+            module = importlib.import_module(self.module(name))
+        except SyntaxError as error:
+            raise PargoError(f"{error.filename}:{error.lineno}: {error.msg}") from None
+        except ImportError as error:
+            raise PargoError(f"{self.package}.{name} cannot be imported: {error}") from None
         own = [
             value
             for value in vars(module).values()

@@ -30,6 +30,7 @@ from pathlib import PurePosixPath
 from typing import IO, NamedTuple
 
 from pargo.errors import InputError
+from pargo.fetch.names import leads_out
 
 MAX_HEADER = 1 << 20  # bytes of a long name or of pax fields
 METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
@@ -72,13 +73,6 @@ class Member(NamedTuple):
     name: str
     size: int
     info: zipfile.ZipInfo | tarfile.TarInfo
-
-
-def leads_out(name: str, *, by_name: bool = True) -> bool:
-    """Is a name no place below a folder, on any system? `by_name`: a file will be named so."""
-    path = PurePosixPath(name)
-    wrong = "\\\0:" if by_name else "\\\0"
-    return path.is_absolute() or ".." in path.parts or not path.parts or any(letter in name for letter in wrong)
 
 
 def zip_files(where: str, archive: zipfile.ZipFile, packed: int, limits: Limits) -> list[Member]:

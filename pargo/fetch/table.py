@@ -18,7 +18,7 @@ from pargo.config.language_shape import LanguageShape
 from pargo.config.words import explain_all
 from pargo.config.yaml_file import read_yaml
 from pargo.errors import ConfigError
-from pargo.fetch.archives import leads_out
+from pargo.fetch.names import leads_out
 
 DATA = Path("data")  # folder of the project that downloads' folders are in
 TABLE = Path(__file__).with_name("downloads.yaml")

@@ -9,7 +9,6 @@ from transformers import AutoConfig, PreTrainedConfig
 from transformers.configuration_utils import SubConfigSpec
 
 from pargo.config.projectors import Projector
-from pargo.config.words import explain_all
 from pargo.errors import InputError
 from pargo.models.vision import PargoVisionConfig
 
@@ -65,4 +64,7 @@ class PargoConfig(PreTrainedConfig):
             # through JSON, where lists stand for tuples
             return _PROJECTOR.validate_json(TypeAdapter(dict).dump_json(self.projector_config))
         except ValidationError as error:
-            raise InputError(explain_all(error, data=self.projector_config, below="projector_config")) from None
+            # in pydantic's words: the module of ours would belong to the code of every training
+            first = error.errors()[0]
+            field = ".".join(["projector_config", *map(str, first["loc"])])
+            raise InputError(f"{field}: {first['input']!r} is not valid: {first['msg']}") from None

@@ -155,7 +155,7 @@ def table(found: list[SourceRow], title: str) -> Table:
 
 def download_table(found: dict[str, TableRow]) -> Table:
     """Rows of the table of downloads, for a terminal."""
-    result = Table(title="Versions (pargo/fetch/downloads.yaml)", title_justify="left")
+    result = Table(title="Downloads (pargo/fetch/downloads.yaml)", title_justify="left")
     for column in ("name", "from", "version", "size", "licence, gate", "here"):
         kept = column in ("name", "version")
         result.add_column(column, justify="right" if column == "size" else "left", overflow="fold", no_wrap=kept)

@@ -15,6 +15,7 @@ import pargo.benchmarks
 import pargo.sources.makers
 from pargo.benchmarks import parts
 from pargo.benchmarks.answering import prompts
+from pargo.benchmarks.scores.rule import ScorePart
 from pargo.benchmarks.scores.score import ScoreSettings
 from pargo.config.base import Settings
 from pargo.config.benchmarks import BENCHMARKS, PARTS, check_parts, part
@@ -30,7 +31,7 @@ PROTOCOLS = {
     "dataset": parts.DatasetPart,
     "prompt": prompts.PromptPart,
     "results": parts.ResultsPart,
-    "score": parts.ScorePart,
+    "score": ScorePart,
 }
 NO_BENCHMARKS = {"harnesses"}  # packages beside the benchmarks'
 

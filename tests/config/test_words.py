@@ -12,7 +12,6 @@ import yaml
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError, model_validator
 
 from pargo.benchmarks.mmvet.judge_log import GradeLog
-from pargo.benchmarks.records import Question, read_records
 from pargo.benchmarks.scores.score_file import read_score
 from pargo.config.base import Settings
 from pargo.config.jobs import load_jobs
@@ -21,7 +20,6 @@ from pargo.errors import PargoError
 from pargo.export.settings import read_model_settings
 from pargo.fetch.table import read as read_table
 from pargo.jobs.stage import call_stage
-from pargo.models.configuration import PargoConfig
 
 PYDANTIC = ("Input should", "Field required", "Extra inputs", "Invalid JSON", "valid string", "type=", "\n")
 
@@ -130,15 +128,7 @@ USERS: dict[str, tuple[Callable[[Path], object], str]] = {
         "stages.caption.nodse: unknown key; did you mean 'nodes'?",
     ),
     "table": (lambda path: read_table(_yaml(path / "f", {"x": {"kind": "hub", "sise": 1}})), "x.sise: unknown key"),
-    "projector": (
-        lambda path: PargoConfig(projector_config={"name": "mlp", "hidden_sise": 1}),
-        "projector_config.hidden_sise: unknown key",
-    ),
     "model": (lambda path: _model(path, {"vision": 3}), "vision: 3 is not valid: expected a mapping"),
-    "records": (
-        lambda path: read_records(_lines(path / "f", {"id": 1}), Question),
-        "f:1: not a question: id: 1 is not valid: expected text; ",
-    ),
     "grades": (
         lambda path: GradeLog(_lines(path / "f", {"id": 1})),
         "f:1: not a grade: request: required but not given",

@@ -18,7 +18,8 @@ from pargo.benchmarks.formats.official import open_files
 from pargo.benchmarks.mmbench.tables import read_table
 from pargo.benchmarks.questions import write_source
 from pargo.errors import InputError, PargoError
-from pargo.fetch.archives import Limits, leads_out, zip_files
+from pargo.fetch.archives import Limits, zip_files
+from pargo.fetch.names import leads_out
 from pargo.fetch.unpack import unpack
 from pargo.sources.tars import members
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from pargo.code import ROOT, import_closure
+from pargo.config.projectors import projector_modules
 from pargo.errors import PargoError
 from pargo.graph.snakemake import Job, list_jobs
 from pargo.manifest import code_hash
@@ -48,8 +49,9 @@ def test_job_holds_what_dvc_needs(jobs: list[Job]) -> None:
     )
     assert job.directories == {job.outputs[0]}
     assert "artifacts/micro/captions/scenes.manifest.json" in job.inputs
-    assert set(job.code_files) == {path.as_posix() for path in import_closure("pargo.train.pretrain")}
-    assert job.code == code_hash(import_closure("pargo.train.pretrain"))  # as provenance and training specs have it
+    code = import_closure("pargo.train.pretrain", *projector_modules("qformer"))
+    assert set(job.code_files) == {path.as_posix() for path in code}
+    assert job.code == code_hash(code)  # as provenance and training specs have it
     assert json.loads(job.settings)["projector"]["name"] == "qformer"
     assert job.command.endswith("--executor local")
     assert job.log == "runs/micro/logs/pretrain-qformer-seed-0.log"

@@ -37,7 +37,7 @@ class SavedAnswers:
         spec: hash of what the answers depend on; a file with another one starts anew.
 
     Raises:
-        PargoError: another process writes it, it cannot be written, or a line of it is damaged.
+        PargoError: another process writes it, it cannot be written, or a line of it below the first is damaged.
     """
 
     def __init__(self, path: Path, spec: str) -> None:
@@ -45,7 +45,10 @@ class SavedAnswers:
         self._journal = Journal(path, use="answers the same questions")
         try:
             lines = self._journal.lines()
-            header = next(lines, None)
+            try:
+                header = next(lines, None)
+            except PargoError:  # nobody can tell what these answers depend on
+                header = None
             if header and header.row.get("spec") == spec:
                 self.answers = _answers(lines, path)
             else:

@@ -9,8 +9,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pargo.benchmarks.parts import load_graded_results, load_results, load_score, load_whole_results
+from pargo.benchmarks.parts import load_graded_results, load_results, load_whole_results
 from pargo.benchmarks.records import PREDICTIONS, Answered, read_predictions
+from pargo.benchmarks.scores.rule import load_score
 from pargo.benchmarks.scores.score_record import Result, ScoreRecord
 from pargo.config.base import Positive, Settings
 from pargo.config.benchmarks import BENCHMARKS, Benchmark
