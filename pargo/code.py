@@ -44,6 +44,23 @@ def _walk(tree: ast.AST) -> Iterator[str]:
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
+def plugin_names(folder: Path) -> tuple[str, ...]:
+    """Names of the modules in a package's folder that others find by name, sorted; those with an underscore in front are none.
+
+    Nothing is imported.
+
+    Raises:
+        ValueError: a file and a folder have the same name, of which Python would see the folder alone.
+    """
+    found = {path.stem for path in folder.glob("*.py")} | {path.parent.name for path in folder.glob("*/__init__.py")}
+    names = sorted(name for name in found if not name.startswith("_"))
+    for name in names:
+        file, inner = folder / f"{name}.py", folder / name / "__init__.py"
+        if file.is_file() and inner.is_file():
+            raise ValueError(f"{name!r} is claimed twice: {file} and {inner}")
+    return tuple(names)
+
+
 def import_closure(*modules: str) -> list[Path]:
     """Source files that the modules need, themselves included, relative to the project root and sorted.
 

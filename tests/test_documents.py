@@ -150,6 +150,6 @@ def test_the_checks_find_what_is_wrong():
         "pargo/<x>.md",
         "nowhere.py",
     ]
-    assert "no command" in wrong_call("pargo reproduse")
+    assert "no such command" in wrong_call("pargo reproduse")
     assert "no option --cofnig" in wrong_call(".venv/bin/pargo versions status --cofnig x  # --comment")
     assert wrong_call("pargo versions status --config x") == ""

@@ -49,9 +49,9 @@ def score(
 
         run_stage(STAGES["score"], read, {"predictions": inputs[0], "grades": grades}, output)
         return
-    from pargo.config.benchmarks import BENCHMARKS
+    from pargo.code import ROOT, plugin_names
 
-    choice("NAME", name, [*BENCHMARKS.names, "predictions"])
+    choice("NAME", name, [*plugin_names(ROOT / "pargo/config/benchmarks"), "predictions"])
     for path in inputs:
         existing("INPUT", path)
     if output is not None:

@@ -13,7 +13,6 @@ from __future__ import annotations
 import importlib
 import inspect
 import json
-import pkgutil
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Generic, TypeVar, Union, get_args
@@ -21,6 +20,7 @@ from typing import Annotated, Any, Generic, TypeVar, Union, get_args
 from pydantic import BeforeValidator, Field, SerializeAsAny, ValidationInfo
 from pydantic_core import PydanticKnownError
 
+from pargo.code import plugin_names
 from pargo.config.base import Settings
 from pargo.errors import InputError, PargoError
 
@@ -48,12 +48,10 @@ class Kind(Generic[Base]):
             PargoError: a file and a folder have the same name, of which Python would see the folder alone.
         """
         (folder,) = importlib.import_module(self.package).__path__
-        found = {module.name for module in pkgutil.iter_modules([folder]) if not module.name.startswith("_")}
-        for name in sorted(found):
-            file, package = Path(folder) / f"{name}.py", Path(folder) / name / "__init__.py"
-            if file.is_file() and package.is_file():
-                raise PargoError(f"{self.word} {name!r} is claimed twice: {file} and {package}")
-        return tuple(sorted(found))
+        try:
+            return plugin_names(Path(folder))
+        except ValueError as error:
+            raise PargoError(f"{self.word} {error}") from None
 
     def module(self, name: str) -> str:
         """Dotted name of the module of a plug-in's settings; InputError lists the choices."""

@@ -17,7 +17,6 @@ from pargo.benchmarks import parts
 from pargo.benchmarks.answering import prompts
 from pargo.benchmarks.scores.rule import ScorePart
 from pargo.benchmarks.scores.score import ScoreSettings
-from pargo.config.base import Settings
 from pargo.config.benchmarks import BENCHMARKS, PARTS, check_parts, part
 from pargo.config.parts import check_implementation, defined_in
 from pargo.config.plugins import Kind
@@ -25,6 +24,7 @@ from pargo.config.sources import SOURCES, check_maker
 from pargo.config.sources.wheel import importer, importers
 from pargo.errors import PargoError
 from pargo.sources.download import DownloadSettings
+from tests.helpers.sorts import Sort
 
 PROTOCOLS = {
     "answers": parts.AnswersPart,
@@ -33,7 +33,7 @@ PROTOCOLS = {
     "results": parts.ResultsPart,
     "score": ScorePart,
 }
-NO_BENCHMARKS = {"harnesses"}  # packages beside the benchmarks'
+NO_BENCHMARKS = {"answering", "formats", "harnesses", "scores"}  # packages beside the benchmarks'
 
 
 # All that are registered ----------------------------------------------------------------------------------------------
@@ -82,13 +82,7 @@ def test_what_a_config_checks_is_what_the_protocol_says(name: str) -> None:
 # Faults ---------------------------------------------------------------------------------------------------------------
 
 
-class Sort(Settings):
-    """Base class of the plug-ins below."""
-
-    kind: str
-
-
-CLASS = "from typing import Literal\nfrom test_plugin_kinds import Sort\n"
+CLASS = "from typing import Literal\nfrom tests.helpers.sorts import Sort\n"
 
 
 def one(name: str, tag: str) -> str:
@@ -162,11 +156,11 @@ SCORE = '{"benchmark": %s, "bootstrap_samples": 5}'
 @pytest.mark.parametrize(
     ("benchmark", "place", "message"),
     [
-        ('{"kind": "mmme", "source": "x"}', ("benchmark",), "unknown benchmark 'mmme'; choices: easy_vqa, mini_mme"),
+        ('{"kind": "mmme", "source": "x"}', ("benchmark",), "expected tags: 'easy_vqa', 'mini_mme'"),
         ('{"kind": "mme"}', ("benchmark", "source"), "Field required"),
         ('{"kind": "mme", "source": "x", "judge": null}', ("benchmark", "judge"), "Extra inputs"),
         ('{"kind": "mme", "source": "x", "prompt": "y"}', ("benchmark", "prompt"), "Input should be 'official'"),
-        ('{"source": "x"}', ("benchmark", "kind"), "Field required"),
+        ('{"source": "x"}', ("benchmark",), "Unable to extract tag using discriminator 'kind'"),
         ("3", ("benchmark",), "Input should be an object"),
     ],
 )

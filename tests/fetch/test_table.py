@@ -82,7 +82,7 @@ def test_an_unknown_row_lists_the_known_ones():
 def test_a_wrong_row_is_refused(tmp_path, text, message):
     path = tmp_path / "downloads.yaml"
     path.write_text(text)
-    with pytest.raises(ConfigError, match=r"versions\.yaml") as error:
+    with pytest.raises(ConfigError, match=r"downloads\.yaml") as error:
         read(path)
     assert message in str(error.value)
 

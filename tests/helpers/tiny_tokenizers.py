@@ -18,10 +18,15 @@ from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalize
 from transformers import GPTSw3Tokenizer, LlamaConfig, LlamaTokenizer, PreTrainedTokenizerFast
 from transformers.models.qwen2.tokenization_qwen2 import PRETOKENIZE_REGEX as QWEN2
 
+from pargo.code import ROOT
 from pargo.models.language import load_tokenizer
 from pargo.sources.importers.internlm2 import convert_internlm2_tokenizer
 
 SIZE = 600
+CODE = """def count(items: list[int]) -> int:
+    # how many are there?
+    return sum(1 for item in items if item["id"] != "\\u2581" and item >= 0)  # {'a': 1}, [2]
+"""
 SPECIAL = {"bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>"}
 CHAT = ("<|im_start|>", "<|im_end|>")
 _BYTE = re.compile("<0x[0-9A-F]{2}>")
@@ -32,7 +37,7 @@ LLAMA3 = QWEN2.replace(r"|\p{N}|", r"|\p{N}{1,3}|")
 def corpus() -> Path:
     """Lines with code, sentences that end a line, and text with special characters."""
     path = Path(mkdtemp()) / "corpus.txt"
-    texts = [file.read_text() for file in sorted((Path(__file__).parents[1] / "data").glob("*.py"))[:8]]
+    texts = [(ROOT / "LICENSE").read_text(), CODE * 300]
     texts += ["Is it a cat? No.\nHow many are there? 2.\nIs there a circle? Yes.\n" * 300]
     path.write_text("\n".join(texts))
     return path

@@ -125,7 +125,7 @@ def run(request, finished, tmp_path_factory) -> Run:
             take_grades(project.layout.score(arm, seed, name))
         tables.run(settings, project.scores, project.layout.reports / "tables")
         for figure in page.FIGURE_ALT:  # the page takes them as they are
-            write_atomic(project.layout.figure(figure, "svg"), "<svg/>")
+            write_atomic(project.layout.figures / f"{figure}.svg", "<svg/>")
         yield Run(project, name, "score" if name == "mmvet" else "total", GRADED[which])
 
 

@@ -94,10 +94,10 @@ def test_predictions_survive_their_file(tmp_path):
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("{", r"jsonl:2: not a prediction: not valid JSON: "),
-        ("", r"jsonl:2: not a prediction: not valid JSON: "),
-        ('{"id": 1}', r"jsonl:2: not a prediction: id: 1 is not valid: expected text"),
-        (prediction(1).model_dump_json()[:-1] + ',"extra":1}', r"jsonl:2: not a prediction: extra: unknown key"),
+        ("{", r"jsonl:2: not a prediction: line: Invalid JSON"),
+        ("", r"jsonl:2: not a prediction: line: Invalid JSON"),
+        ('{"id": 1}', r"jsonl:2: not a prediction: id: Input should be a valid string"),
+        (prediction(1).model_dump_json()[:-1] + ',"extra":1}', r"jsonl:2: not a prediction: extra: "),
         (prediction(0).model_dump_json(), r"jsonl:2: question 'count/0' twice"),
     ],
 )

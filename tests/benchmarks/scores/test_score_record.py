@@ -20,7 +20,7 @@ from pargo.code import import_closure
 from pargo.errors import PargoError
 
 ROOT = Path(__file__).parents[2]
-CASES = Path(__file__).parent / "cases"
+CASES = Path(__file__).parents[1] / "cases"
 COMMITTED = sorted(ROOT.glob("reports/*/scores/*/*/*.json"))
 MMVET = [CASES / "mmvet_single_capability" / name for name in ("mm-vet.json", "grades.json")]
 INPUTS = {  # kind and files of one score each, with what the others lack
