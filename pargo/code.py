@@ -45,7 +45,7 @@ def _walk(tree: ast.AST) -> Iterator[str]:
 
 
 def plugin_names(folder: Path) -> tuple[str, ...]:
-    """Names of the modules in a package's folder that others find by name, sorted; those with an underscore in front are none.
+    """Names of the modules in a package's folder that others find by name, sorted; an underscore in front hides one.
 
     Nothing is imported.
 

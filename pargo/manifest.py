@@ -93,7 +93,7 @@ def code_hash(code: Iterable[Path]) -> str:
 
 
 def hash_of_files(files: Mapping[str, str]) -> str:
-    """The same of files whose sha256 are known, by path."""
+    """One hash of source files whose sha256 are known, by path; see `code_hash`."""
     return sha256_text(canonical_json(files))
 
 

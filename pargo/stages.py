@@ -89,7 +89,7 @@ class Stage(NamedTuple):
 
     @property
     def command(self) -> str:
-        """Of the command line, e.g. `report tables`."""
+        """Name of its command, e.g. `report tables`."""
         return self.words or self.name.replace("_", " ")
 
     def modules(self, settings: Any) -> tuple[str, ...]:

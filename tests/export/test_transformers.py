@@ -22,7 +22,7 @@ from pargo.errors import InputError
 from pargo.export.chat import Conversation
 from pargo.export.chat_templates import CHAT_TEMPLATES
 from pargo.export.load import load_exported
-from pargo.models.projectors import ProjectorBase
+from pargo.models.projectors.base import ProjectorBase
 from tests.helpers.command_line import call
 from tests.helpers.documents import read
 

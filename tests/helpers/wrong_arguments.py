@@ -50,6 +50,7 @@ CONFIG_COMMANDS = (
     ("data", "verify", "--config"),
     ("data", "fetch", "--config"),
     ("versions", "record", "--config"),
+    ("versions", "write", "--config"),
     ("versions", "restore", "--config"),
     ("versions", "status", "--config"),
 )
@@ -94,7 +95,7 @@ ARGUMENTS: tuple[tuple[tuple[str, ...], str], ...] = (
     (("cancel",), "`cancel` takes ids, or --all"),
     (("cancel", "1", "--all"), "`cancel` takes ids, or --all"),
     # scores
-    (("score", "nosuch", "README.md"), "NAME: 'nosuch' is not known; choices: mme"),
+    (("score", "nosuch", "README.md"), "NAME: 'nosuch' is not known; choices: easy_vqa, mini_mme"),
     (("score", "mnbench", "README.md"), "did you mean 'mmbench'?"),
     (("score", "mme", "nosuch"), "INPUT: nosuch does not exist"),
     (("score", "mme", "README.md"), "README.md"),

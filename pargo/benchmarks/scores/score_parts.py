@@ -17,19 +17,19 @@ Rule = Literal["sum", "mean", "pooled"]
 def _number(value: Any) -> float:
     if type(value) is int or (isinstance(value, float) and math.isfinite(value)):
         return value
-    raise PydanticCustomError("number", "Input should be a finite number")
+    raise PydanticCustomError("number", "expected a finite number")
 
 
 def _numbers(value: Any) -> tuple[float, ...]:
     if isinstance(value, list | tuple):
         return tuple(map(_number, value))
-    raise PydanticCustomError("numbers", "Input should be a list of finite numbers")
+    raise PydanticCustomError("numbers", "expected a list of finite numbers")
 
 
 def _pair(value: Any) -> tuple[float, ...]:
     if len(found := _numbers(value)) == 2:
         return found
-    raise PydanticCustomError("pair", "Input should be two finite numbers")
+    raise PydanticCustomError("pair", "expected two finite numbers")
 
 
 def _figure(value: Any) -> Any:

@@ -19,7 +19,7 @@ from pargo.benchmarks.scores.show import show
 from pargo.code import import_closure
 from pargo.errors import PargoError
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 CASES = Path(__file__).parents[1] / "cases"
 COMMITTED = sorted(ROOT.glob("reports/*/scores/*/*/*.json"))
 MMVET = [CASES / "mmvet_single_capability" / name for name in ("mm-vet.json", "grades.json")]
@@ -88,20 +88,20 @@ def test_a_file_without_grades_too(tmp_path):
 @pytest.mark.parametrize(
     ("where", "value", "message"),
     [
-        (("benchmark",), None, "benchmark: Input should be a valid string"),
+        (("benchmark",), None, "benchmark: expected text"),
         (("headline", "value"), None, "headline: `value` and `interval` should both be there, or both be null"),
-        (("headline", "value"), "0.5", "headline.value: Input should be a finite number"),
-        (("headline", "value"), True, "headline.value: Input should be a finite number"),
-        (("headline", "interval"), [0.5], "headline.interval: Input should be two finite numbers"),
-        (("headline", "rule"), "median", "headline.rule: Input should be 'sum', 'mean' or 'pooled'"),
-        (("headline", "num_images"), -1, "headline.num_images: Input should be greater than or equal to 0"),
+        (("headline", "value"), "0.5", "headline.value: expected a finite number"),
+        (("headline", "value"), True, "headline.value: expected a finite number"),
+        (("headline", "interval"), [0.5], "headline.interval: expected two finite numbers"),
+        (("headline", "rule"), "median", "headline.rule: choices: sum, mean, pooled"),
+        (("headline", "num_images"), -1, "headline.num_images: expected at least 0"),
         (("tasks", "random", "score"), None, "tasks.random: `score` and `interval` should both be there"),
-        (("tasks", "random", "unparseable"), 0.5, "tasks.random.unparseable: Input should be a valid integer"),
-        (("figures", "random", "f1"), "high", "figures.random: Input should be a finite number"),
-        (("counts", "neither_yes_nor_no"), 1.5, "counts.neither_yes_nor_no: Input should be a valid integer"),
-        (("baselines", "constant_answer"), {"value": 1}, "baselines.constant_answer.how: Field required"),
-        (("correct", "random"), [1, 0], "correct.random: Input should be an object"),
-        (("notes",), [1], "notes.0: Input should be a valid string"),
+        (("tasks", "random", "unparseable"), 0.5, "tasks.random.unparseable: expected a whole number"),
+        (("figures", "random", "f1"), "high", "figures.random: expected a finite number"),
+        (("counts", "neither_yes_nor_no"), 1.5, "counts.neither_yes_nor_no: expected a whole number"),
+        (("baselines", "constant_answer"), {"value": 1}, "baselines.constant_answer.how: required but not given"),
+        (("correct", "random"), [1, 0], "correct.random: expected a mapping"),
+        (("notes",), [1], "notes.0: expected text"),
     ],
 )
 def test_a_bad_field_is_named_with_its_file(tmp_path, where, value, message):
