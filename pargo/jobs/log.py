@@ -55,7 +55,7 @@ class LogStream:
         return True
 
 
-def tail(path: Path, count: int = 30) -> list[str]:
+def tail(path: Path, count: int = 40) -> list[str]:
     """The last lines of a log; empty when there is none."""
     try:
         lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
