@@ -23,7 +23,7 @@ def implementations() -> list[tuple[str, str]]:
         settings = BENCHMARKS.settings(kind)
         package = f"pargo.benchmarks.{settings.package or kind}"
         for part in PARTS:
-            room = "prompts" if part == "prompt" else "parts"
+            room = {"prompt": "answering.prompts", "score": "scores.rule"}.get(part, "parts")
             found.append((f"pargo.benchmarks.{room}.{part.capitalize()}Part", f"{package}.{part}"))
         needs = [(part, name) for part, names in settings.needs.items() for name in names]
         found += [(f"pargo.benchmarks.parts.{MORE[name]}", f"{package}.{part}") for part, name in needs]

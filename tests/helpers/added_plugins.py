@@ -44,6 +44,7 @@ class StripesSource(SourceSettings):
 '''
 STRIPES_MAKER = """
 import io
+import random
 
 from PIL import Image
 
@@ -56,9 +57,10 @@ def make(source: StripesSource, job: Job) -> None:
     with ShardWriter(job.directory / "train") as writer:
         for number in range(source.num_images):
             stream = io.BytesIO()
-            image = Image.new("RGB", (32, 32))
-            image.putdata([(255 * (x // (number + 1) % 2),) * 3 for _ in range(32) for x in range(32)])
-            image.save(stream, "PNG")
+            grey = random.Random(number)  # rows of stripes, so that no image is like another
+            image = Image.new("L", (8, 8))
+            image.putdata([grey.randrange(256) for _ in range(64)])
+            image.resize((64, 64), Image.Resampling.NEAREST).convert("RGB").save(stream, "PNG")
             width = ("one pixel", "two pixels", "three pixels", "four pixels", "five pixels", "six pixels")[number % 6]
             turns = [["How wide is a stripe?", width]]
             text = f"The picture shows black and white stripes side by side, and each of these stripes is {width} wide."
