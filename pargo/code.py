@@ -23,10 +23,18 @@ def _file(module: str) -> Path | None:
     return None
 
 
+def _files(module: str) -> Iterator[Path]:
+    """Files that run when a module is imported: its own, and of a.b.c also a/__init__.py and a/b/__init__.py."""
+    parts = module.split(".")
+    found = (_file(".".join(parts[:depth])) for depth in range(1, len(parts) + 1))
+    return (path for path in found if path is not None)
+
+
 @cache
-def _imports(path: Path) -> frozenset[str]:
-    """Modules of this package that a file imports, by name."""
-    return frozenset(_walk(ast.parse(path.read_text(encoding="utf-8"), filename=str(path))))
+def _imports(path: Path) -> frozenset[Path]:
+    """Files of this package that a file imports."""
+    tree = ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
+    return frozenset(file for module in set(_walk(tree)) for file in _files(module))
 
 
 def _walk(tree: ast.AST) -> Iterator[str]:
@@ -70,13 +78,9 @@ def import_closure(*modules: str) -> list[Path]:
     for module in modules:
         if _file(module) is None:
             raise ModuleNotFoundError(f"{module}: no such module below {ROOT}")
-    todo, files = list(modules), set()
+    files: set[Path] = set()
+    todo = {path for module in modules for path in _files(module)}
     while todo:
-        parts = todo.pop().split(".")
-        # importing a.b.c runs a/__init__.py and a/b/__init__.py as well
-        for depth in range(1, len(parts) + 1):
-            path = _file(".".join(parts[:depth]))
-            if path is not None and path not in files:
-                files.add(path)
-                todo.extend(_imports(path))
+        files |= todo
+        todo = {found for path in todo for found in _imports(path)} - files
     return sorted(path.relative_to(ROOT) for path in files)

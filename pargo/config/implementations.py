@@ -10,7 +10,7 @@ import importlib
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from pargo.code import ROOT
 from pargo.config.plugins import Kind
@@ -127,15 +127,12 @@ def _line(module: str, name: str) -> Iterator[tuple[tuple[str, str], ast.ClassDe
 
 def _classes(module: str) -> dict[str, ast.ClassDef]:
     path = _path(module)
-    body = _tree(path).body if path else []
-    return {node.name: node for node in body if isinstance(node, ast.ClassDef)}
+    return _source(path).classes if path else {}
 
 
 def _imported(module: str) -> dict[str, tuple[str, str]]:
-    """Where a module's names are from: `from a import B as C` is `C: (a, B)`."""
     path = _path(module)
-    nodes = [node for node in ast.walk(_tree(path)) if isinstance(node, ast.ImportFrom)] if path else []
-    return {alias.asname or alias.name: (node.module or "", alias.name) for node in nodes for alias in node.names}
+    return _source(path).imported if path else {}
 
 
 def _path(module: str) -> Path | None:
@@ -143,9 +140,27 @@ def _path(module: str) -> Path | None:
     return next((path for path in (base / "__init__.py", base.with_suffix(".py")) if path.is_file()), None)
 
 
+class _Source(NamedTuple):
+    """What a file defines at its top level, and imports anywhere.
+
+    Args:
+        classes: by name.
+        imported: where its names are from: `from a import B as C` is `C: (a, B)`.
+    """
+
+    classes: dict[str, ast.ClassDef]
+    imported: dict[str, tuple[str, str]]
+
+
 @cache
-def _tree(path: Path) -> ast.Module:
+def _source(path: Path) -> _Source:
+    """Read once: the rules ask for every job."""
     try:
-        return ast.parse(path.read_text(encoding="utf-8"))
+        tree = ast.parse(path.read_text(encoding="utf-8"))
     except SyntaxError as error:
         raise PargoError(f"{path.relative_to(ROOT)}:{error.lineno}: {error.msg}") from None
+    nodes = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
+    return _Source(
+        {node.name: node for node in tree.body if isinstance(node, ast.ClassDef)},
+        {alias.asname or alias.name: (node.module or "", alias.name) for node in nodes for alias in node.names},
+    )
