@@ -222,7 +222,7 @@ def _record(config_file: Path, console: Console) -> None:
         console.print("not recorded with DVC: this is no git checkout")
         return
     if dvc.record(config_file):
-        console.print("recorded with DVC: commit dvc.yaml, dvc-params.json, dvc.lock and reports/ to keep this version")
+        console.print("recorded with DVC: to keep this version, commit dvc.*, dvc-params.json, artifacts/ and reports/")
 
 
 def _snakemake_report(config_file: Path, layout: Layout, console: Console, *, fresh: bool) -> None:
