@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
 
-import yaml
-
-from pargo.graph.dvc_stages import HASHES, PARAMS_FILE, owner, settings_hash, stage_name
+from pargo.graph.dvc_stages import HASHES, PARAMS_FILE, owner, read_yaml, settings_hash, stage_name
+from pargo.graph.made import differences, some
 from pargo.graph.snakemake import Job
-
-SHOWN = 3  # settings and files named by a line
 
 
 def describe_changes(
@@ -26,7 +22,7 @@ def describe_changes(
         params: text of dvc-params.json, which still holds the recorded settings where it was not written anew.
         changed_files: source files of a job that differ from those of a code hash, as far as known.
     """
-    stages = (yaml.safe_load(lock) or {}).get("stages") or {}
+    stages = (read_yaml(lock) or {}).get("stages") or {}
     recorded = {name: stage for name, stage in stages.items() if owner(name) == config}
     by_name = {stage_name(config, job): job for job in jobs}
     lines = [f"{name}: not recorded" for name in by_name if name not in recorded]
@@ -45,7 +41,7 @@ def describe_changes(
             now = json.loads(job.settings)
             if settings != settings_hash(now):
                 before = (known.get(name) or {}).get("settings")
-                given = list(_differences(before, now)) if before and settings_hash(before) == settings else []
+                given = list(differences(before, now)) if before and settings_hash(before) == settings else []
                 lines.append(_line(f"{name}: its settings differ from the recorded run's", given))
     if older:
         lines.insert(0, f"dvc.lock: {older} stages are in the form of an older ParGo-Repro: {_REWRITE}")
@@ -56,14 +52,4 @@ _REWRITE = "`pargo versions record` writes them anew where their run is finished
 
 
 def _line(text: str, details: Sequence[str]) -> str:
-    more = f", and {len(details) - SHOWN} more" if len(details) > SHOWN else ""
-    return f"{text}: {', '.join(details[:SHOWN])}{more}" if details else text
-
-
-def _differences(before: Any, now: Any, path: str = "") -> Iterator[str]:
-    """`a.b: 1, now 2` of every value that differs."""
-    if isinstance(before, dict) and isinstance(now, dict):
-        for key in sorted({*before, *now}):
-            yield from _differences(before.get(key), now.get(key), f"{path}.{key}" if path else key)
-    elif before != now:
-        yield f"{path}: {json.dumps(before)}, now {json.dumps(now)}"
+    return f"{text}: {some(details)}" if details else text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -16,6 +17,7 @@ from pargo.graph import dvc_stages
 from pargo.graph.changes import describe_changes
 from pargo.graph.recorded_code import RecordedCode
 from pargo.graph.snakemake import Job, list_jobs, touch
+from pargo.manifest import verify
 
 STAGES_FILE = ROOT / "dvc.yaml"
 PARAMS_FILE = ROOT / dvc_stages.PARAMS_FILE
@@ -56,8 +58,13 @@ def record(config_file: Path) -> bool:
         False when everything had been recorded before.
 
     Raises:
-        PargoError: Snakemake would still run a job, or DVC fails.
+        PargoError: a job would still run, an artifact is not as it was made, or DVC fails.
     """
+    with _alone():
+        return _record(config_file)
+
+
+def _record(config_file: Path) -> bool:
     name = load_config(config_file).name
     jobs = list_jobs(config_file)
     _refuse_pending(jobs, config_file)
@@ -65,6 +72,8 @@ def record(config_file: Path) -> bool:
     current = all(_text(path) == text for path, text in files.items())
     if current and not _status(name):
         return False
+    for directory in sorted({Path(path) for job in jobs for path in job.directories}):
+        verify(directory)  # what somebody changed by hand is not recorded as a run's
     for path, text in files.items():
         if text and _text(path) != text:
             write_atomic(path, text)
@@ -103,6 +112,11 @@ def restore(config_file: Path) -> None:
         PargoError: the recorded stages are of another config or code, an artifact is in neither cache nor remote, or
             something would still run afterwards.
     """
+    with _alone():
+        _restore(config_file)
+
+
+def _restore(config_file: Path) -> None:
     name = load_config(config_file).name
     jobs = list_jobs(config_file)
     files = generate(name, jobs)
@@ -126,7 +140,7 @@ def restore(config_file: Path) -> None:
 
 def _refuse_pending(jobs: Sequence[Job], config_file: Path) -> None:
     if pending := [f"{job.name} ({job.reason})" for job in jobs if job.reason]:
-        raise PargoError(f"{config_file}: Snakemake would still run {_some(pending)}: run `pargo reproduce` first")
+        raise PargoError(f"{config_file}: these would still run: {_some(pending)}: run `pargo reproduce` first")
 
 
 def _some(names: Sequence[str]) -> str:
@@ -160,6 +174,16 @@ def _status(config: str, *, hashes: bool = True) -> list[str]:
                         continue
                     lines.append(": ".join([stage.name, what, *([_some(states)] if states else [])]))
     return lines
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    """One process at a time writes the record; another waits. DVC's own lock covers each of its calls alone."""
+    path = ROOT / ".dvc" / "tmp" / "pargo.lock"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 @contextmanager

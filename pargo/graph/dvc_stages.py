@@ -17,6 +17,11 @@ from typing import Any
 
 import yaml
 
+try:
+    from yaml import CSafeLoader
+except ImportError:  # PyYAML was built without it
+    from yaml import SafeLoader as CSafeLoader  # type: ignore[assignment]
+
 from pargo.config.base import canonical_json
 from pargo.errors import PargoError
 from pargo.files import sha256_text
@@ -82,7 +87,7 @@ def single_spaced(command: str) -> str:
 def render_stages(config: str, jobs: Iterable[Job], existing: str) -> str:
     """Text of dvc.yaml: the existing one with the stages of a config replaced."""
     stages = {stage_name(config, job): stage_definition(config, job) for job in jobs}
-    others = _others(config, (yaml.safe_load(existing) or {}).get("stages") or {})
+    others = _others(config, (read_yaml(existing) or {}).get("stages") or {})
     return HEAD + _dump({"stages": dict(sorted((others | stages).items()))})
 
 
@@ -95,7 +100,7 @@ def render_params(config: str, jobs: Iterable[Job], existing: str) -> str:
 
 def render_lock(config: str, jobs: Iterable[Job], existing: str) -> str:
     """Text of dvc.lock without the stages that a config no longer has; unchanged when there are none."""
-    lock = yaml.safe_load(existing) or {}
+    lock = read_yaml(existing) or {}
     names = {stage_name(config, job) for job in jobs}
     gone = [name for name in lock.get("stages") or {} if owner(name) == config and name not in names]
     if not gone:
@@ -103,6 +108,11 @@ def render_lock(config: str, jobs: Iterable[Job], existing: str) -> str:
     for name in gone:
         del lock["stages"][name]
     return yaml.safe_dump(lock, sort_keys=False, width=10**6, allow_unicode=True)
+
+
+def read_yaml(text: str) -> Any:
+    """YAML by the C reader where there is one: a record of the paper's size has megabytes."""
+    return yaml.load(text, Loader=CSafeLoader)
 
 
 def _others(config: str, entries: dict[str, Any]) -> dict[str, Any]:

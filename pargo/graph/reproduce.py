@@ -28,6 +28,7 @@ from pargo.config.experiment import Config, load_config
 from pargo.errors import PargoError
 from pargo.fetch.folder import how_to_get
 from pargo.fetch.table import Folder
+from pargo.files import write_atomic
 from pargo.graph.display import Display
 from pargo.graph.groups import GROUPS, Group
 from pargo.graph.snakemake import DEFAULT_PROFILE, call_snakemake, list_jobs
@@ -79,6 +80,11 @@ def reproduce(
     # launchers leave their jobs when Ctrl-C reaches them; what becomes of the jobs is decided once, here
     os.environ[ON_INTERRUPT] = "detach"
     with _only_driver(layout):
+        # one config for the whole run: an edit meanwhile is the next run's
+        snapshot = layout.runs / "config.yaml"
+        write_atomic(snapshot, config_file.read_bytes())
+        load_config(snapshot)
+        config_file = snapshot.resolve()
         try:
             ran = _run_groups(config_file, console, profile=profile, cores=cores, until=until)
         except InterruptedRunError:
@@ -140,10 +146,13 @@ def _run_groups(config_file: Path, console: Console, *, profile: Path, cores: in
         if not pending.intersection(group.rules):
             continue
         # an earlier group may have given the same as before: ask again
-        count = sum(bool(job.reason) for job in list_jobs(config_file, until=group.last))
+        jobs = [job for job in list_jobs(config_file, until=group.last) if job.reason]
+        count = len(jobs)
         if count == 0:
             continue
         arguments = ["--until", *group.last, *(["--cores", str(cores)] if cores else [])]
+        if unseen := [job.outputs[0] for job in jobs if job.unseen]:
+            arguments += ["--forcerun", *unseen]
         with Display(console, " and ".join(group.stages), count) as display, _noting_interrupt(display):
             try:
                 call_snakemake(config_file, *arguments, profile=profile, listener=display.listen)
@@ -210,7 +219,9 @@ def _groups(until: str | None) -> list[Group]:
     if until is None:
         return list(GROUPS)
     last = next(index for index, group in enumerate(GROUPS) if until in group.stages)
-    group = Group(("pretrain",), ("pretrain",), ("pretrain",)) if until == "pretrain" else GROUPS[last]
+    group = GROUPS[last]
+    if until in group.rules and until not in group.last:  # the others of the group come after it
+        group = Group((until,), group.rules[: group.rules.index(until) + 1], (until,))
     return [*GROUPS[:last], group]
 
 

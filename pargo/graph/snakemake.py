@@ -6,13 +6,15 @@ import contextlib
 import io
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from functools import cache
+from dataclasses import dataclass, replace
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 from pargo.code import PACKAGE, ROOT
 from pargo.errors import PargoError
+from pargo.files import sha256_file
+from pargo.graph.made import reason_to_remake
 from pargo.layout import seed_folder
 from pargo.manifest import code_hash
 
@@ -34,7 +36,8 @@ class Job:
     settings: str  # canonical JSON, the rule's `settings` parameter
     command: str  # without the redirection to the log
     log: str
-    reason: str  # why Snakemake would run it; empty when it is up to date
+    reason: str  # why it has to run; empty when it is up to date
+    unseen: bool = False  # its artifact tells the reason, which Snakemake does not know
 
     @property
     def name(self) -> str:
@@ -82,8 +85,29 @@ def list_jobs(config: Path, *, until: Sequence[str] = ()) -> list[Job]:
             api.print_exception(error)
             raise PargoError(f"the workflow cannot be built:\n{records.errors() or error}") from error
         levels = [sorted(level, key=lambda job: str(sorted(job.output))) for level in workflow.dag.toposorted()]
-        hash_code = cache(code_hash)  # many jobs run the same files
-        return [_job(workflow.dag, job, hash_code) for level in levels for job in level if not job.rule.norun]
+        hash_code, hash_file = cache(code_hash), cache(sha256_file)  # many jobs have the same files
+        jobs = [_job(workflow.dag, job, hash_code) for level in levels for job in level if not job.rule.norun]
+    return list(_with_reasons(jobs, hash_file))
+
+
+def _with_reasons(jobs: Sequence[Job], hash_file: Callable[[Path], str]) -> Iterator[Job]:
+    """Adds the reasons that Snakemake does not know, to jobs in an order in which they could run.
+
+    Its own records may be gone, times may come from a copy, and files may have been edited by hand: so each artifact is
+    asked what made it.
+    """
+    anew: set[str] = set()
+    for job in jobs:
+        if not job.reason:
+            made = partial(reason_to_remake, settings=job.settings, code=job.code, root=ROOT, hash_of=hash_file)
+            found = (made(ROOT / path) for path in sorted(job.directories))
+            if text := next(filter(None, found), ""):
+                job = replace(job, reason=text, unseen=True)
+            elif not anew.isdisjoint(job.inputs):
+                job = replace(job, reason="an input is made anew")
+        if job.reason:
+            anew.update(job.outputs)
+        yield job
 
 
 def call_snakemake(

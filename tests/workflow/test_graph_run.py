@@ -147,7 +147,7 @@ def test_record_refuses_an_unfinished_run(project: Project) -> None:
     with project.edited("pargo/report/figures.py"):
         done = project.pargo("versions", "record", "--config", "config/micro.yaml", check=False)
         assert done.returncode == 1
-        assert "Snakemake would still run report_figures" in done.stderr
+        assert "these would still run: report_figures" in done.stderr
         status = project.pargo("versions", "status", "--config", "config/micro.yaml", check=False)
         assert status.returncode == 1
         assert "report_figures: would run" in status.stdout
