@@ -1,6 +1,7 @@
 """What times and Snakemake's own records do not tell: artifacts changed by hand, and copies whose records are gone."""
 
 import os
+import re
 import shutil
 import time
 from collections.abc import Iterator
@@ -77,9 +78,7 @@ def test_a_truncated_model_is_trained_again_and_nothing_else(project: Project, l
     whole = weights.read_bytes()
     weights.write_bytes(whole[:-1])
     done = project.reproduce()
-    assert "finetune arm qformer, seed 0" in done.stderr
-    assert "pretrain" not in done.stderr
-    assert "arm pargo" not in done.stderr
+    assert re.findall(r"done +(.*?)  ", done.stderr) == ["finetune arm qformer, seed 0"]
     assert weights.read_bytes() == whole
     assert project.git("status", "--porcelain") == ""
 
