@@ -19,12 +19,7 @@ report: "workflow/report/workflow.rst"
 rule all:
     default_target: True
     input:
-        [contents(path) for path in artifact_directories()],
-        score_files(),
-        table_files(),
-        figure_files(),
-        [caption_report_files(dataset) for dataset in caption_datasets()],
-        str(layout.page),
+        [mark(name) for name in jobs],
 
 
 # Targets without a command: `snakemake models` makes the models and what they need.
@@ -32,34 +27,34 @@ rule all:
 
 rule data:
     input:
-        [manifest(layout.source(source)) for source in experiment.sources],
+        marks("download"),
 
 
 rule captions:
     input:
-        [manifest(layout.captions(dataset)) for dataset in caption_datasets()],
+        marks("filter"),
 
 
 rule models:
     input:
-        expand(manifest(layout.model("{arm}", "{seed}", "finetune")), arm=experiment.arms, seed=experiment.seeds),
+        marks("finetune"),
 
 
 rule scores:
     input:
-        score_files(),
+        marks("score"),
 
 
 rule tables:
     input:
-        table_files(),
+        marks("report_tables"),
 
 
 rule figures:
     input:
-        figure_files(),
+        marks("report_figures"),
 
 
 rule report:
     input:
-        str(layout.page),
+        marks("report_page"),

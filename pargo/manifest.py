@@ -16,12 +16,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from pargo.code import ROOT
+from pargo.code import code_hash
 from pargo.config.base import canonical_json
 from pargo.errors import PargoError
-from pargo.files import read_json, sha256_file, sha256_text, write_atomic
+from pargo.files import read_json, sha256_file, write_atomic
+from pargo.kept import set_aside
 from pargo.layout import manifest_path
 from pargo.machine import hardware, run_record
+from pargo.seen import Seen, files_below
 
 PROVENANCE = "provenance.json"
 RUN_RECORD = "run.json"
@@ -52,7 +54,8 @@ def publish(
         directory: the artifact; an old one is replaced. The manifest is `manifest_path(directory)`.
         settings: what the stage read (recorded as is).
         inputs: artifact directories the stage read; their manifests' hashes are recorded.
-        code: the stage's source files (`pargo.code.import_closure`); one hash of them is recorded.
+        code: the stage's source files (`pargo.code.import_closure`); one hash of what they mean is
+            recorded, as they are when the stage begins.
         measured: what the settings left to a measurement; may be filled until the end.
 
     On failure nothing is published and the temporary directory is removed.
@@ -61,21 +64,21 @@ def publish(
     temporary = Path(tempfile.mkdtemp(dir=directory.parent, prefix=f".{directory.name}."))
     temporary.chmod(0o755)
     finish = run_record()
+    # as they are now: what is edited while the stage runs did not make the artifact
+    record = {
+        "settings": json.loads(canonical_json(settings)),
+        "inputs": {manifest_path(path).as_posix(): sha256_file(manifest_path(path)) for path in sorted(inputs)},
+        "code": code_hash(code),
+    }
     try:
         yield temporary
-        record = {
-            "settings": json.loads(canonical_json(settings)),
-            "inputs": {manifest_path(path).as_posix(): sha256_file(manifest_path(path)) for path in sorted(inputs)},
-            "code": code_hash(code),
-            "hardware": hardware(),
-        }
+        record["hardware"] = hardware()
         if measured:
             record["measured"] = dict(measured)
         manifest = _json({"files": describe_files(temporary)})
         (temporary / PROVENANCE).write_text(_json(record), encoding="utf-8")
         (temporary / RUN_RECORD).write_text(_json(finish()), encoding="utf-8")
-        if directory.exists():
-            shutil.rmtree(directory)
+        set_aside(directory)
         temporary.replace(directory)
         write_atomic(manifest_path(directory), manifest)
     except BaseException:
@@ -85,16 +88,6 @@ def publish(
 
 def _json(value: Any) -> str:
     return json.dumps(value, indent=1, ensure_ascii=False) + "\n"
-
-
-def code_hash(code: Iterable[Path]) -> str:
-    """One hash of the names and contents of source files."""
-    return hash_of_files({path.as_posix(): sha256_file(ROOT / path) for path in code})
-
-
-def hash_of_files(files: Mapping[str, str]) -> str:
-    """One hash of source files whose sha256 are known, by path; see `code_hash`."""
-    return sha256_text(canonical_json(files))
 
 
 def read_manifest(directory: Path) -> dict[str, Any]:
@@ -107,14 +100,34 @@ def read_provenance(directory: Path) -> dict[str, Any]:
     return read_json(directory / PROVENANCE)
 
 
-def verify(directory: Path) -> None:
-    """Raise PargoError naming the files of an artifact that differ from its manifest."""
-    expected, found = read_manifest(directory)["files"], describe_files(directory)
-    bad = [
-        f"{name}: {'missing' if name not in found else 'changed'}"
-        for name in expected
-        if found.get(name) != expected[name]
-    ]
-    bad += [f"{name}: not in the manifest" for name in found if name not in expected]
-    if bad:
+def differing(directory: Path, *, trust_times: bool = True) -> list[str]:
+    """The files of an artifact that differ from its manifest, each in words.
+
+    Args:
+        directory: the artifact.
+        trust_times: do not read files whose size and times are as when they were read last.
+
+    Raises:
+        PargoError: there is no manifest, or it is broken.
+    """
+    expected = read_manifest(directory)["files"]
+    names, seen = (
+        [name for name in files_below(directory) if Path(name).name not in NOT_CONTENT],
+        Seen(directory, trust_times=trust_times),
+    )
+    found, lines = set(names), []
+    for name, entry in expected.items():
+        if name not in found:
+            lines.append(f"{name}: missing")
+        elif (size := (directory / name).stat().st_size) != entry["size"]:
+            lines.append(f"{name}: changed ({size} bytes and not {entry['size']})")
+        elif seen.sha256(name) != entry["sha256"]:
+            lines.append(f"{name}: changed")
+    seen.keep()
+    return lines + [f"{name}: not in the manifest" for name in names if name not in expected]
+
+
+def verify(directory: Path, *, trust_times: bool = False) -> None:
+    """Raise PargoError naming the files of an artifact that differ from its manifest; arguments as of `differing`."""
+    if bad := differing(directory, trust_times=trust_times):
         raise PargoError(f"{directory} differs from {manifest_path(directory)}: " + "; ".join(bad))

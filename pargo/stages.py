@@ -1,16 +1,27 @@
 """The stages of the graph, each once: the rules (workflow/rules/), the commands `pargo <stage>` and the jobs read this.
 
 A stage is a function `run(settings, <inputs>, output, ...)` of a module. What it reads of the config is in
-`pargo.graph.stage_settings`, its paths are in `workflow/rules/common.smk`. Light, as the command line reads it first.
+`pargo.graph.stage_settings`, its paths are in `pargo.graph.inputs`. Light, as the command line reads it first.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib import import_module
+from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
+from pargo.code import PACKAGE, ROOT, import_closure
 from pargo.errors import UsageError
+
+Value = Path | None | Mapping[str, Path] | Sequence[Path]  # of an input: what its `kind` says
+
+
+def listed(value: Value) -> list[Path]:
+    """The paths of an input."""
+    if isinstance(value, Mapping):
+        return list(value.values())
+    return [] if value is None else [value] if isinstance(value, Path) else list(value)
 
 
 class Input(NamedTuple):
@@ -75,6 +86,8 @@ class Stage(NamedTuple):
         keeps: `run` keeps something in its run directory.
         shards: where several jobs may share it.
         plugins: modules that it loads by name.
+        finds: it reads more than its inputs, which its command is told with `--found`.
+        templates: folder of files that it fills in, relative to the project root: part of its code.
     """
 
     name: str
@@ -86,6 +99,8 @@ class Stage(NamedTuple):
     keeps: bool = False
     shards: Shards | None = None
     plugins: tuple[Plugin, ...] = ()
+    finds: bool = False
+    templates: str = ""
 
     @property
     def command(self) -> str:
@@ -103,6 +118,12 @@ class Stage(NamedTuple):
             PargoError: there is no such plug-in.
         """
         return self.module, *(name for plugin in self.plugins for name in plugin.modules(settings))
+
+    def code_files(self, settings: Any) -> tuple[Path, ...]:
+        """Source files that decide what the stage does, relative to the project root; arguments as of `modules`."""
+        templates = sorted((ROOT / self.templates).glob("*")) if self.templates else []
+        modules = [name for name in self.modules(settings) if name.startswith(f"{PACKAGE}.")]
+        return (*import_closure(*modules), *(path.relative_to(ROOT) for path in templates))
 
 
 def field(settings: Any, path: str) -> Any:
@@ -127,6 +148,7 @@ def field(settings: Any, path: str) -> Any:
 SCORES = Input("scores", "several")
 FEATURES = Input("features", "named", optional=True)  # stored ones; else the tower runs in the loop
 TOWER = Input("vision", optional=True)
+TEMPLATES = "pargo/report/templates"
 PROJECTOR = Plugin("pargo.config.projectors:projector_modules", ("projector.name",))
 SHOWN = Plugin("pargo.report.settings:shown_modules", ("projectors", "benchmarks"))
 
@@ -238,6 +260,7 @@ STAGES = {
             "Write the tables.",
             (SCORES,),
             plugins=(SHOWN,),
+            finds=True,
         ),
         Stage(
             "report_figures",
@@ -252,6 +275,8 @@ STAGES = {
             "Write the page for readers.",
             (SCORES, Input("tables"), Input("figures")),
             plugins=(SHOWN,),
+            finds=True,
+            templates=TEMPLATES,
         ),
         Stage(
             "report_captions",
@@ -259,6 +284,7 @@ STAGES = {
             "Write the dataset card of a caption set, its figure and a page of samples.",
             (Input("captions"), Input("selection"), Input("source")),
             plugins=(Plugin("pargo.config.engines:engine_settings", ("captions.engine.kind",)),),
+            templates=TEMPLATES,
         ),
     )
 }

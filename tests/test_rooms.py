@@ -17,10 +17,13 @@ ROOT = Path(__file__).parents[1]
 
 # From the ground up; a room may import from those in the lines above its own. In a line: alphabetical, and apart.
 ORDER = """
-code errors layout machine notes progress units
+code errors layout machine no_effect notes progress units
 arguments config files journal project stages statistics
-fetch manifest remote
-data jobs
+accepted fetch kept remote seen
+manifest
+data made
+store
+jobs
 models
 benchmarks captions train
 report sources

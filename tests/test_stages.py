@@ -18,7 +18,7 @@ from pargo.config.experiment import Config, parse_config
 from pargo.config.yaml_file import read_yaml
 from pargo.errors import PargoError, UsageError
 from pargo.graph import stage_settings
-from pargo.graph.groups import GROUPS
+from pargo.graph.groups import RULES
 from pargo.stages import STAGES, Input, Plugin, Stage, field
 
 EVERY = pytest.mark.parametrize("stage", STAGES.values(), ids=STAGES)
@@ -149,7 +149,7 @@ def test_the_names_of_stages_are_those_of_rules_and_groups() -> None:
         for path in sorted((ROOT / "workflow/rules").glob("*.smk"))
         for name, text in re.findall(r"^rule (\w+):\n(.*?)(?=^rule |\Z)", path.read_text(), re.MULTILINE | re.DOTALL)
     }
-    assert set(rules) == set(STAGES) == {rule for group in GROUPS for rule in group.rules}
+    assert set(rules) == set(STAGES) == {rule for rules in RULES.values() for rule in rules}
     for name, text in rules.items():
         assert set(re.findall(r"(?:reads|settings|options|command)\(\s*\"(\w+)\"", text)) == {name}
         assert ("executor=EXECUTOR" in text) == STAGES[name].heavy

@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from pargo.captions.engines import caption_modules, make_engine
 from pargo.captions.records import KEY, RecordFile, read_rows
 from pargo.captions.samples import Failure, read_samples
-from pargo.code import import_closure
+from pargo.code import code_hash, import_closure
 from pargo.config.base import Settings, canonical_json
 from pargo.config.captions import Captions
 from pargo.config.engines import engine_modules
@@ -25,7 +25,7 @@ from pargo.data.shards import Shards
 from pargo.errors import PargoError
 from pargo.files import sha256_file, sha256_text
 from pargo.layout import manifest_path
-from pargo.manifest import code_hash, describe_files, publish
+from pargo.manifest import describe_files, publish
 from pargo.progress import track
 
 RECORDS = "records.jsonl"

@@ -83,6 +83,47 @@ def plan(config: Path | None, jobs: Path | None, gpu: str, mfu: float, decoding_
     Console(width=max(Console().width, 126)).print(render(rows, assumptions, f"{file}, jobs as in {jobs_file}", sizes))
 
 
+@click.command()
+@config_option
+def status(config: Path | None) -> None:
+    """Show what of a config is up to date, what would run, and why."""
+    _, experiment = read_config(go_to_project(own_code=True), config)
+    from pargo.graph.jobs import jobs_of, with_reasons
+    from pargo.graph.status import lines_of, running_jobs
+    from pargo.layout import Layout
+
+    jobs = with_reasons(jobs_of(experiment))
+    for line in lines_of(jobs, running_jobs(Layout(experiment.name))):
+        click.echo(line)
+
+
+@click.command()
+@click.argument("job")
+@config_option
+def why(job: str, config: Path | None) -> None:
+    """Show why a job would run, e.g. `finetune-qformer-seed-0`: its own changes, and the jobs before it."""
+    _, experiment = read_config(go_to_project(own_code=True), config)
+    from pargo.graph.jobs import jobs_of, with_reasons
+    from pargo.graph.status import chain_of
+
+    for line in chain_of(with_reasons(jobs_of(experiment)), job):
+        click.echo(line)
+
+
+@click.command()
+@click.argument("job")
+@click.option("--reason", required=True, help="Why the change is without effect; shown in the report.")
+@config_option
+def accept(job: str, reason: str, config: Path | None) -> None:
+    """Accept a change of code as without effect on what JOB made, e.g. `finetune-*`; the next change is told again."""
+    _, experiment = read_config(go_to_project(own_code=True), config)
+    from pargo.graph.accept import accept as run
+    from pargo.graph.jobs import jobs_of, with_reasons
+
+    for name in run(with_reasons(jobs_of(experiment)), job, reason):
+        click.echo(f"accepted: {name}")
+
+
 @click.group(cls=Group, no_args_is_help=True)
 def config() -> None:
     """Look at config files."""

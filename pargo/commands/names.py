@@ -6,8 +6,21 @@ from pargo.stages import STAGES
 
 # by panel of `pargo --help`: commands and groups of commands, each with its module
 PANELS = {
-    "Run": {"reproduce": "experiment", "plan": "experiment", "cancel": "jobs", "versions": "experiment"},
-    "Look": {"jobs": "jobs", "logs": "jobs", "data": "data", "config": "experiment"},
+    "Run": {
+        "reproduce": "experiment",
+        "plan": "experiment",
+        "accept": "experiment",
+        "cancel": "jobs",
+        "versions": "experiment",
+    },
+    "Look": {
+        "status": "experiment",
+        "why": "experiment",
+        "jobs": "jobs",
+        "logs": "jobs",
+        "data": "data",
+        "config": "experiment",
+    },
     "Score": {"score": "scores", "compare": "scores", "judge": "scores"},
     "Use a model": {
         "export": "models",

@@ -31,6 +31,8 @@ def command(stage: Stage) -> click.Command:
         *(_parameter(of) for of in stage.inputs),
         click.Option(["--output"], **path, help="What the stage makes."),
     ]
+    if stage.finds:
+        parameters.append(click.Option(["--found"], type=PATH, multiple=True, help="What it reads beside its inputs."))
     if stage.heavy or stage.keeps:
         where = "Where the job record, the log and checkpoints are kept."
         parameters.append(click.Option(["--run-directory"], **path, help=where))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -24,3 +25,12 @@ def canonical_json(value: Any) -> str:
     return json.dumps(
         to_jsonable_python(value), sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
     )
+
+
+def without_defaults(value: Any) -> Any:
+    """Settings as JSON has them, without the fields that are at their defaults."""
+    if isinstance(value, BaseModel):
+        return value.model_dump(mode="json", exclude_defaults=True)
+    if isinstance(value, Mapping):
+        return {key: without_defaults(item) for key, item in value.items()}
+    return to_jsonable_python(value)

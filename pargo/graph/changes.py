@@ -6,8 +6,8 @@ import json
 from collections.abc import Callable, Sequence
 
 from pargo.graph.dvc_stages import HASHES, PARAMS_FILE, owner, read_yaml, settings_hash, stage_name
-from pargo.graph.made import differences, some
-from pargo.graph.snakemake import Job
+from pargo.graph.jobs import Job
+from pargo.made import differences, some
 
 
 def describe_changes(
@@ -51,5 +51,5 @@ def describe_changes(
 _REWRITE = "`pargo versions record` writes them anew where their run is finished"
 
 
-def _line(text: str, details: Sequence[str]) -> str:
+def _line(text: str, details: Sequence[object]) -> str:
     return f"{text}: {some(details)}" if details else text

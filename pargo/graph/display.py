@@ -14,7 +14,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 from rich.table import Column
 
 from pargo.jobs.log import last_lines
-from pargo.progress import IMPORT_MARK
+from pargo.progress import IMPORT_MARK, KEPT_MARK
 from pargo.units import duration
 
 TICK = 1.0  # seconds between looks at the logs, in a terminal
@@ -37,7 +37,7 @@ class _Running:
 
 
 class Display:
-    """Shows the jobs of one stage group; `listen` takes Snakemake's log records, from any thread."""
+    """Shows the jobs of a run; `listen` takes Snakemake's log records, from any thread."""
 
     def __init__(self, console: Console, title: str, num_jobs: int) -> None:
         self._console = console
@@ -47,6 +47,7 @@ class Display:
         self._ticker = threading.Thread(target=self._tick, daemon=True)
         self._progress: Progress | None = None
         self.num_failed = 0
+        self.num_run = 0  # to their end; not those that had nothing to do
         self.interrupted = False  # set it when jobs end because a person stopped them
         if console.is_terminal:
             fixed = Column(no_wrap=True, min_width=7)
@@ -96,9 +97,13 @@ class Display:
 
     def _finished(self, jobid: int) -> None:
         if (job := self._pop(jobid)) is not None:
-            took = duration(time.monotonic() - job.started)
-            self._console.print(f"  [green]done[/]   {escape(job.name)}  [dim]{took}[/]")
-            for line in last_lines(job.log, TAIL):
+            took, lines = duration(time.monotonic() - job.started), last_lines(job.log, TAIL)
+            if kept := next((line for line in lines if line.startswith(KEPT_MARK)), ""):
+                self._console.print(f"  [green]kept[/]   {escape(job.name)}  [dim]{kept.removeprefix(KEPT_MARK)}[/]")
+            else:
+                self.num_run += 1
+                self._console.print(f"  [green]done[/]   {escape(job.name)}  [dim]{took}[/]")
+            for line in lines:
                 if line.startswith(IMPORT_MARK):
                     self._console.print(f"         {line.removeprefix(IMPORT_MARK)}", markup=False)
             if self._progress is not None:

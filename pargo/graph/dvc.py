@@ -15,8 +15,8 @@ from pargo.errors import PargoError
 from pargo.files import write_atomic
 from pargo.graph import dvc_stages
 from pargo.graph.changes import describe_changes
+from pargo.graph.jobs import Job, list_jobs
 from pargo.graph.recorded_code import RecordedCode
-from pargo.graph.snakemake import Job, list_jobs, touch
 from pargo.manifest import verify
 
 STAGES_FILE = ROOT / "dvc.yaml"
@@ -134,7 +134,6 @@ def _restore(config_file: Path) -> None:
         raise PargoError(f"not in DVC's cache, and no remote holds it: {_some(sorted(failed))}")
     if changes := _status(name):
         raise PargoError(f"the files differ from the recorded versions: {_some(changes)}: commit or undo your changes")
-    touch(config_file)
     _refuse_pending(list_jobs(config_file), config_file)
 
 

@@ -10,7 +10,6 @@ hashes as what the stage depends on, so dvc.lock holds these, and neither file h
 from __future__ import annotations
 
 import json
-import re
 import shlex
 from collections.abc import Iterable
 from typing import Any
@@ -23,9 +22,9 @@ except ImportError:  # PyYAML was built without it
     from yaml import SafeLoader as CSafeLoader  # type: ignore[assignment]
 
 from pargo.config.base import canonical_json
-from pargo.errors import PargoError
 from pargo.files import sha256_text
-from pargo.graph.snakemake import Job
+from pargo.graph.jobs import Job
+from pargo.stages import STAGES
 
 # DVC reads this file anew for every stage: of 26 stages, its YAML reader in 0.15 s, its JSON reader in 0.7 ms, which it
 # takes for names with one dot alone
@@ -70,18 +69,8 @@ def settings_hash(settings: dict[str, Any]) -> str:
 def _command(stage: str, job: Job) -> str:
     """A job's command, which reads its settings from dvc-params.json."""
     option = f"--settings {shlex.quote(job.settings)}"
-    if option not in job.command:
-        raise PargoError(f"rule {job.rule}: its command does not hold `--settings {{params.settings:q}}`")
-    return single_spaced(job.command.replace(option, f"--settings {PARAMS_FILE}:{stage}"))
-
-
-def single_spaced(command: str) -> str:
-    """A command without gaps where an option is empty, but for what stands in quotes.
-
-    DVC breaks long commands of dvc.lock at a space and reads two spaces back as one: it would see a change.
-    """
-    quoted_or_gap = r"'[^']*'|\"[^\"]*\"| {2,}"
-    return re.sub(quoted_or_gap, lambda found: " " if found[0].isspace() else found[0], command)
+    executor = " --executor local" if STAGES[job.rule].heavy else ""
+    return job.command.replace(option, f"--settings {PARAMS_FILE}:{stage}") + executor
 
 
 def render_stages(config: str, jobs: Iterable[Job], existing: str) -> str:

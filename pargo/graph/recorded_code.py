@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import subprocess
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 
-from pargo.code import ROOT
-from pargo.files import sha256_file
-from pargo.graph.snakemake import Job
-from pargo.manifest import hash_of_files
+from pargo.code import ROOT, hash_of_meanings, meaning
+from pargo.graph.jobs import Job
 
 COMMITS = 10  # of those that changed dvc.lock: how many are looked at
 
@@ -30,16 +27,20 @@ class RecordedCode:
         """
         for commit in self._commits():
             then = self._files_at(commit, job.code_files)
-            if len(then) == len(job.code_files) and hash_of_files(then) == recorded:
-                return [path for path, digest in then.items() if sha256_file(self._root / path) != digest]
+            if len(then) == len(job.code_files) and hash_of_meanings(then) == recorded:
+                return [path for path, then_is in then.items() if self._now(path) != then_is]
         return []
+
+    def _now(self, path: str) -> str:
+        file = self._root / path
+        return meaning(path, file.read_bytes()) if file.is_file() else ""
 
     def _commits(self) -> list[str]:
         """Commits that changed dvc.lock, the newest first."""
         return self._git("log", f"--max-count={COMMITS}", "--format=%H", "--", "dvc.lock").decode().split()
 
-    def _read(self, commit: str, paths: Iterable[str]) -> Mapping[str, str]:
-        """sha256 by path of the files that the commit has."""
+    def _read(self, commit: str, paths: Iterable[str]) -> dict[str, str]:
+        """What the files that the commit has mean, by path."""
         paths = list(paths)
         asked = "".join(f"{commit}:{path}\n" for path in paths)
         answer, files = self._git("cat-file", "--batch", given=asked.encode()), {}
@@ -48,7 +49,7 @@ class RecordedCode:
             if head.endswith(b" missing") or not head:
                 continue
             size = int(head.split()[-1])
-            files[path], answer = hashlib.sha256(answer[:size]).hexdigest(), answer[size + 1 :]
+            files[path], answer = meaning(path, answer[:size]), answer[size + 1 :]
         return files
 
     def _git(self, *arguments: str, given: bytes = b"") -> bytes:

@@ -1,8 +1,4 @@
-"""The driver of `pargo reproduce`: stage groups as successive Snakemake runs, then versions, report and summary.
-
-Group by group, because only then does a repeated stage whose output stayed the same end the repetition there: within
-one run, Snakemake repeats everything after a job that it repeats.
-"""
+"""The driver of `pargo reproduce`: Snakemake runs what is out of date, then versions, report and summary."""
 
 from __future__ import annotations
 
@@ -30,8 +26,10 @@ from pargo.fetch.folder import how_to_get
 from pargo.fetch.table import Folder
 from pargo.files import write_atomic
 from pargo.graph.display import Display
-from pargo.graph.groups import GROUPS, Group
-from pargo.graph.snakemake import DEFAULT_PROFILE, call_snakemake, list_jobs
+from pargo.graph.groups import rules_until
+from pargo.graph.jobs import list_jobs
+from pargo.graph.marks import mark_path
+from pargo.graph.snakemake import DEFAULT_PROFILE, call_snakemake
 from pargo.jobs.launcher import ON_INTERRUPT
 from pargo.jobs.overview import Job, cancel, find_jobs
 from pargo.jobs.partitions import check_profile
@@ -86,7 +84,7 @@ def reproduce(
         load_config(snapshot)
         config_file = snapshot.resolve()
         try:
-            ran = _run_groups(config_file, console, profile=profile, cores=cores, until=until)
+            ran = _run(config_file, layout, console, profile=profile, cores=cores, until=until)
         except InterruptedRunError:
             _settle(find_jobs(layout.runs), on_interrupt, console)
             raise
@@ -136,37 +134,29 @@ def _only_driver(layout: Layout) -> Iterator[None]:
         yield
 
 
-def _run_groups(config_file: Path, console: Console, *, profile: Path, cores: int | None, until: str | None) -> int:
-    """Run the groups that have something to do; the number of jobs run."""
-    wanted = _groups(until)
-    rules = [rule for group in wanted for rule in group.rules]
-    pending = {job.rule for job in list_jobs(config_file, until=rules) if job.reason}
-    ran = 0
-    for group in wanted:
-        if not pending.intersection(group.rules):
-            continue
-        # an earlier group may have given the same as before: ask again
-        jobs = [job for job in list_jobs(config_file, until=group.last) if job.reason]
-        count = len(jobs)
-        if count == 0:
-            continue
-        arguments = ["--until", *group.last, *(["--cores", str(cores)] if cores else [])]
-        if unseen := [job.outputs[0] for job in jobs if job.unseen]:
-            arguments += ["--forcerun", *unseen]
-        with Display(console, " and ".join(group.stages), count) as display, _noting_interrupt(display):
-            try:
-                call_snakemake(config_file, *arguments, profile=profile, listener=display.listen)
-            except PargoError:
-                if not display.num_failed and not display.interrupted:
-                    raise
-        if display.interrupted:
-            raise InterruptedRunError("interrupted; what is finished is kept, run again to continue")
-        if display.num_failed:
-            raise PargoError(
-                f"{display.num_failed} of {count} jobs failed; what is finished is kept, run again to continue"
-            )
-        ran += count
-    return ran
+def _run(
+    config_file: Path, layout: Layout, console: Console, *, profile: Path, cores: int | None, until: str | None
+) -> int:
+    """Run the jobs that have something to do; their number."""
+    wanted = [job for job in list_jobs(config_file) if until is None or job.rule in rules_until(until)]
+    pending = [job for job in wanted if job.reason]
+    if not pending:
+        return 0
+    targets = [str(mark_path(layout, job.name)) for job in wanted]
+    arguments = [*targets, *(["--cores", str(cores)] if cores else [])]
+    with Display(console, until or "all stages", len(pending)) as display, _noting_interrupt(display):
+        try:
+            call_snakemake(config_file, *arguments, profile=profile, listener=display.listen)
+        except PargoError:
+            if not display.num_failed and not display.interrupted:
+                raise
+    if display.interrupted:
+        raise InterruptedRunError("interrupted; what is finished is kept, run again to continue")
+    if display.num_failed:
+        raise PargoError(
+            f"{display.num_failed} of {len(pending)} jobs failed; what is finished is kept, run again to continue"
+        )
+    return display.num_run
 
 
 class InterruptedRunError(PargoError):
@@ -212,17 +202,6 @@ def _noting_interrupt(display: Display) -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGINT, previous)
-
-
-def _groups(until: str | None) -> list[Group]:
-    """The groups up to a stage."""
-    if until is None:
-        return list(GROUPS)
-    last = next(index for index, group in enumerate(GROUPS) if until in group.stages)
-    group = GROUPS[last]
-    if until in group.rules and until not in group.last:  # the others of the group come after it
-        group = Group((until,), group.rules[: group.rules.index(until) + 1], (until,))
-    return [*GROUPS[:last], group]
 
 
 def _record(config_file: Path, console: Console) -> None:

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from pargo.arguments import existing
+from pargo.code import code_hash
 from pargo.errors import PargoError, UsageError
-from pargo.stages import Stage, field
-
-Value = Path | None | Mapping[str, Path] | Sequence[Path]
+from pargo.layout import manifest_path
+from pargo.progress import KEPT_MARK
+from pargo.stages import Stage, Value, field, listed
 
 
 def run_stage(
@@ -21,8 +22,11 @@ def run_stage(
     output: Path,
     run_directory: Path | None = None,
     executor: str = "local",
+    found: Sequence[Path] = (),
 ) -> None:
-    """Run a stage to its end. What is wrong with the arguments is said before anything heavy is imported.
+    """Run a stage to its end, unless its output is already what it would make.
+
+    What is wrong with the arguments is said before anything heavy is imported.
 
     Args:
         settings: of the stage, as read from JSON.
@@ -30,14 +34,34 @@ def run_stage(
         output: what the stage makes.
         run_directory: of a stage that is heavy, or keeps something there.
         executor: how a heavy stage runs: `local`, `inline` (in this process), or path of a jobs file.
+        found: what the stage reads beside its inputs.
 
     Raises:
         UsageError: an input that is not there, or settings that are not of this stage.
         PargoError: the stage failed.
     """
     for name, value in inputs.items():
-        for path in _paths(value):
+        for path in listed(value):
             existing(f"--{name}", path)
+    if stage.heavy and run_directory is None:
+        raise UsageError(f"{stage.name}: a stage that runs as a job needs a run directory")
+    try:
+        modules, code = stage.modules(settings), code_hash(stage.code_files(settings))
+        number = field(settings, stage.shards.number) if stage.shards else 1
+    except PargoError as error:
+        raise UsageError(f"--settings: {error}") from None
+    from pargo.made import Spec, reason_to_remake, reported, write_record
+    from pargo.store import bring, find
+
+    paths = [path for value in inputs.values() for path in listed(value)]
+    spec = Spec(stage.name, settings, code, (*paths, *found))
+    if not reason_to_remake(output, spec, reported(output)):
+        print(f"{KEPT_MARK}what it reads came out as before", flush=True)
+        return
+    if (made := find(output, spec)) is not None:
+        bring(made, output)
+        print(f"{KEPT_MARK}restored, it was made before ({made})", flush=True)
+        return
     arguments: dict[str, Any] = {**inputs, "output": output}
     if stage.keeps:
         arguments["run_directory"] = run_directory
@@ -45,14 +69,10 @@ def run_stage(
         from pargo.jobs.stage import call_stage
 
         call_stage(stage.module, "run", json.dumps(settings), arguments)
+        if not manifest_path(output).is_file():
+            write_record(output, spec)
         return
-    if run_directory is None:
-        raise UsageError(f"{stage.name}: a stage that runs as a job needs a run directory")
-    try:
-        modules = stage.modules(settings)
-        number = field(settings, stage.shards.number) if stage.shards else 1
-    except PargoError as error:
-        raise UsageError(f"--settings: {error}") from None
+    assert run_directory is not None
     how: dict[str, Any] = {"modules": modules, "stage_name": stage.name}
     if stage.shards:
         arguments[stage.shards.argument] = _run_shards(stage, number, settings, inputs, run_directory, executor, how)
@@ -86,9 +106,3 @@ def _run_shards(
     ]
     launch_array(stage.shards.function, elements, run_directory=run_directory, executor=executor, **how)
     return [part / stage.shards.file for part in parts]
-
-
-def _paths(value: Value) -> list[Path]:
-    if isinstance(value, Mapping):
-        return list(value.values())
-    return [] if value is None else [value] if isinstance(value, Path) else list(value)

@@ -15,7 +15,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from pargo.code import import_closure
+from pargo.code import code_hash, import_closure
 from pargo.config.base import Settings, canonical_json
 from pargo.config.jobs import Resources
 from pargo.config.words import explain_all
@@ -25,7 +25,6 @@ from pargo.jobs.gpus import check_gpus
 from pargo.jobs.handover import keep
 from pargo.jobs.slurm_job import SlurmJob, Terminated
 from pargo.layout import manifest_path, run_parts
-from pargo.manifest import code_hash
 
 LOCK = "job.lock"
 ENDED = "ended by"  # how the message of a training begins that a signal ended

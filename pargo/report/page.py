@@ -14,6 +14,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
+from pargo.accepted import FILE, read_accepted
 from pargo.files import read_json, write_atomic
 from pargo.report import words
 from pargo.report.cells import STATUSES
@@ -62,6 +63,7 @@ def run(settings: ReportSettings, scores: Iterable[Path], tables: Path, figures:
         figures={name: file_uri(figures / f"{name}.{settings.report.figure_format}") for name in FIGURE_ALT},
         alt=FIGURE_ALT,
         samples=samples(settings, loaded),
+        accepted=read_accepted(output.parent / FILE),
         facts=facts(settings, records),
         tables=link(tables),
         projectors=words.projectors(settings),

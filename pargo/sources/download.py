@@ -8,12 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-from pydantic import Field
+from pydantic import Field, ValidationError
 
 from pargo.code import import_closure
 from pargo.config.base import Name, Settings, canonical_json
-from pargo.config.sources import Source, SourceSettings
+from pargo.config.sources import Source
+from pargo.config.words import explain_all
+from pargo.errors import UsageError
 from pargo.fetch.folder import fetch_download
 from pargo.fetch.table import AnyDownload, Wheel, not_fetched
 from pargo.files import sha256_text, user_cache_directory, write_atomic
@@ -69,11 +72,25 @@ def listing(paths: Sequence[str], run_directory: Path | None = None) -> str:
     return sha256_text(canonical_json(rows)) if rows else ""
 
 
-def source_modules(source: SourceSettings, pin: Wheel | None = None) -> tuple[str, ...]:
+class _Chosen(Settings):
+    """What decides which modules make a source."""
+
+    source: Source
+    pin: Wheel | None = None
+
+
+def source_modules(source: Any, pin: Any = None) -> tuple[str, ...]:
     """Modules whose source decides what becomes of a source: those of its own kind alone.
 
     Args:
-        source: its settings.
-        pin: a wheel's row of the table of downloads, which names its importer.
+        source: its settings, as an object or as read from JSON.
+        pin: a wheel's row of the table of downloads, which names its importer; likewise.
+
+    Raises:
+        UsageError: they are no settings of a source.
     """
-    return "pargo.sources.download", *source.modules(pin)
+    try:
+        chosen = _Chosen.model_validate_json(canonical_json({"source": source, "pin": pin}))
+    except ValidationError as error:
+        raise UsageError(explain_all(error, _Chosen.model_json_schema())) from None
+    return "pargo.sources.download", *chosen.source.modules(chosen.pin)

@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import save_file
 from torch import distributed
 
-from pargo.code import import_closure
+from pargo.code import code_hash, import_closure
 from pargo.config.base import Settings, canonical_json
 from pargo.config.models import Language, LoRA, Vision
 from pargo.config.training import Train
@@ -21,7 +21,7 @@ from pargo.data.images import open_images
 from pargo.errors import PargoError
 from pargo.files import sha256_text
 from pargo.machine import versions
-from pargo.manifest import code_hash, publish, read_manifest
+from pargo.manifest import publish, read_manifest
 from pargo.models.image_processor import PargoImageProcessor
 from pargo.models.vlm import PargoModel
 from pargo.train.checkpoint import Checkpoints

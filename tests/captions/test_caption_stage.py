@@ -58,6 +58,16 @@ def test_shards_give_the_same_bytes(source, selection, tmp_path, number):
     assert manifest_path(tmp_path / "one").read_bytes() == manifest_path(tmp_path / "many").read_bytes()
 
 
+@pytest.mark.parametrize("limit", [0.01, 0.5, 1.0])
+def test_a_higher_limit_gives_the_same_bytes(source, selection, tmp_path, limit):
+    found = []
+    for number, share in enumerate((0.0, limit)):
+        settings = CaptionSettings(split="train", captions=Captions(max_failures=share))
+        run(settings, source, selection, tmp_path / f"out-{number}", tmp_path / f"runs-{number}")
+        found.append(manifest_path(tmp_path / f"out-{number}").read_bytes())
+    assert found[0] == found[1]
+
+
 def test_a_shard_that_is_not_finished(source, selection, tmp_path):
     settings = CaptionSettings(split="train", captions=Captions(num_shards=2))
     shards = [tmp_path / "runs" / str(shard) for shard in range(2)]

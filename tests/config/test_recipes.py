@@ -15,7 +15,7 @@ JOBS = """
 import json, sys
 from pathlib import Path
 from pargo.files import sha256_file
-from pargo.graph.snakemake import list_jobs
+from pargo.graph.jobs import list_jobs
 jobs = list_jobs(Path(sys.argv[1]))
 code = {job.name: {path: sha256_file(Path(path)) for path in job.code_files} for job in jobs}
 print(json.dumps({job.name: [job.settings, code[job.name]] for job in jobs}))

@@ -8,7 +8,7 @@ import yaml
 
 from pargo.graph.changes import describe_changes
 from pargo.graph.dvc_stages import render_params, stage_name, stage_params
-from pargo.graph.snakemake import Job
+from pargo.graph.jobs import Job
 from tests.helpers.dvc_jobs import make_job
 
 NAME = "micro-score-pargo-seed-0"

@@ -10,7 +10,7 @@ import yaml
 from pargo.code import ROOT
 from pargo.graph.dvc import LOCK_FILE, PARAMS_FILE, STAGES_FILE, generate
 from pargo.graph.dvc_stages import owner, settings_hash
-from pargo.graph.snakemake import list_jobs
+from pargo.graph.jobs import list_jobs
 
 
 def stages(path: Path = STAGES_FILE) -> dict[str, Any]:

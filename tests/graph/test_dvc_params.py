@@ -18,9 +18,9 @@ def files(root: Path, *, stages: str = "", params: str = "", **changes: str) -> 
     settings = changes.get("settings", '{"rate":1e-05}')
     job = make_job(
         wildcards={"arm": "pargo", "seed": "0", "benchmark": "mini_mme"},
-        inputs=(),
-        outputs=("out",),
-        directories=frozenset(),
+        paths=(),
+        output=Path("out"),
+        files=(Path("out"),),
         command=f"echo --settings '{settings}' > out",
         **({"settings": settings} | changes),
     )

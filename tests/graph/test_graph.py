@@ -1,15 +1,17 @@
-"""Contract with Snakemake: the adapter lists every job with what DVC needs, and errors come out in words."""
+"""The jobs of a config: each once, in order, with what DVC needs; and plain Snakemake sees the same graph."""
 
 import json
+import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from pargo.code import ROOT, import_closure
+from pargo.code import ROOT, code_hash, import_closure
 from pargo.config.projectors import projector_modules
 from pargo.errors import PargoError
-from pargo.graph.snakemake import Job, list_jobs
-from pargo.manifest import code_hash
+from pargo.graph.jobs import Job, list_jobs, makers
 
 MICRO = ROOT / "config/micro.yaml"
 
@@ -53,7 +55,7 @@ def test_job_holds_what_dvc_needs(jobs: list[Job]) -> None:
     assert set(job.code_files) == {path.as_posix() for path in code}
     assert job.code == code_hash(code)  # as provenance and training specs have it
     assert json.loads(job.settings)["projector"]["name"] == "qformer"
-    assert job.command.endswith("--executor local")
+    assert job.command.endswith("--run-directory runs/micro/pretrain/qformer/seed-0")
     assert job.log == "runs/micro/logs/pretrain-qformer-seed-0.log"
 
 
@@ -79,8 +81,16 @@ def test_order_makes_inputs_before_their_users(jobs: list[Job]) -> None:
         made.update(job.outputs)
 
 
-def test_until_stops_after_a_rule() -> None:
-    assert {job.rule for job in list_jobs(MICRO, until=["features"])} == {"download", "features"}
+def test_snakemake_has_the_same_jobs_and_needs(jobs: list[Job]) -> None:
+    """Rules spell wildcards and resources; which jobs there are, and what each reads, they ask `pargo.graph.jobs`."""
+    command = [sys.executable, "-m", "snakemake", "--configfile", str(MICRO), "--forceall", "--dag"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    labels = dict(re.findall(r'(\d+)\[label = "(\w+)', done.stdout))
+    edges = sorted((labels[a], labels[b]) for a, b in re.findall(r"(\d+) -> (\d+)", done.stdout) if labels[b] != "all")
+    by_name = {job.name: job.rule for job in jobs}
+    expected = [(by_name[need], by_name[name]) for name, needs in makers(jobs).items() for need in needs]
+    assert sorted(rule for rule in labels.values() if rule != "all") == sorted(by_name.values())
+    assert edges == sorted(expected)
 
 
 def test_names_are_unique(jobs: list[Job]) -> None:

@@ -1,15 +1,16 @@
 """An artifact that is not what its job would make now is told by its own provenance and its files' sizes."""
 
-import json
+import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from pargo.code import import_closure
-from pargo.graph.made import reason_to_remake
+from pargo.code import code_hash, import_closure
 from pargo.layout import manifest_path
-from pargo.manifest import PROVENANCE, RUN_RECORD, code_hash, publish
+from pargo.made import Spec, reason_to_remake, write_record
+from pargo.manifest import PROVENANCE, RUN_RECORD, publish
 
 CODE = import_closure("pargo.units")
 SETTINGS = {"train": {"num_samples": 16, "learning_rate": 0.001}, "seed": 0}
@@ -25,7 +26,11 @@ def artifact(tmp_path: Path) -> Path:
 
 
 def reason(artifact: Path, **changes: object) -> str:
-    return reason_to_remake(artifact, json.dumps(SETTINGS | changes), code_hash(CODE))
+    return reason_to_remake(artifact, spec(artifact, SETTINGS | changes))
+
+
+def spec(artifact: Path, settings: dict[str, Any], code: str = "", **chosen: Any) -> Spec:
+    return Spec("finetune", settings, code or code_hash(CODE), (artifact.with_name("source"),), **chosen)
 
 
 def test_what_its_job_would_make_again_has_no_reason(artifact: Path) -> None:
@@ -36,12 +41,12 @@ def test_what_its_job_would_make_again_has_no_reason(artifact: Path) -> None:
 
 def test_settings_are_named_with_both_values(artifact: Path) -> None:
     assert reason(artifact, seed=1) == "made with other settings: seed: 0, now 1"
-    text = reason(artifact, train={"num_samples": 32, "learning_rate": 0.001, "packing": True})
-    assert text == "made with other settings: train.num_samples: 16, now 32, train.packing: null, now true"
+    text = reason(artifact, train={"num_samples": 32, "learning_rate": 0.001, "warmup": 0.5})
+    assert text == "made with other settings: train.num_samples: 16, now 32, train.warmup: null, now 0.5"
 
 
 def test_other_code(artifact: Path) -> None:
-    assert reason_to_remake(artifact, json.dumps(SETTINGS), "another") == "made by other code"
+    assert reason_to_remake(artifact, spec(artifact, SETTINGS, "another")) == "made by other code"
 
 
 def manifest_gone(artifact: Path) -> str:
@@ -62,17 +67,25 @@ def provenance_torn(artifact: Path) -> str:
 
 def file_gone(artifact: Path) -> str:
     (artifact / "sub" / "weights").unlink()
-    return "sub/weights is missing"
+    return "sub/weights: missing"
 
 
 def file_truncated(artifact: Path) -> str:
     (artifact / "sub" / "weights").write_text("weig")
-    return "sub/weights has 4 bytes and not 7"
+    return "sub/weights: changed (4 bytes and not 7)"
+
+
+def file_edited(artifact: Path) -> str:
+    file = artifact / "sub" / "weights"
+    times = file.stat().st_atime_ns, file.stat().st_mtime_ns
+    file.write_text("heights")
+    os.utime(file, ns=times)  # as `cp -p` and `rsync -t` do
+    return "sub/weights: changed"
 
 
 def file_added(artifact: Path) -> str:
     (artifact / "sub" / "more").write_text("")
-    return "sub/more is not in the manifest"
+    return "sub/more: not in the manifest"
 
 
 def input_made_anew(artifact: Path) -> str:
@@ -90,6 +103,7 @@ def input_made_anew(artifact: Path) -> str:
         provenance_torn,
         file_gone,
         file_truncated,
+        file_edited,
         file_added,
         input_made_anew,
     ],
@@ -104,3 +118,25 @@ def test_an_input_made_anew_with_the_same_content_is_no_reason(artifact: Path) -
         (folder / "sub").mkdir()
         (folder / "sub" / "weights").write_text("weights")
     assert reason(artifact) == ""
+
+
+def test_a_new_field_that_nobody_chose_is_no_reason(artifact: Path) -> None:
+    now = SETTINGS | {"new": 1, "train": SETTINGS["train"] | {"warmup": 0.5}}
+    assert reason_to_remake(artifact, spec(artifact, now, chosen=SETTINGS)) == ""
+    chosen = SETTINGS | {"train": SETTINGS["train"] | {"warmup": 0.5}}
+    text = reason_to_remake(artifact, spec(artifact, now, chosen=chosen))
+    assert text == "made with other settings: train.warmup: null, now 0.5"
+    changed = now | {"seed": 5}  # a default that changed
+    assert "seed: 0, now 5" in reason_to_remake(artifact, spec(artifact, changed, chosen={}))
+
+
+def test_a_file_of_the_report_has_its_record_beside_it(tmp_path: Path) -> None:
+    score, made = tmp_path / "score.json", Spec("score", SETTINGS, "c0de", ())
+    assert "is not here" in reason_to_remake(score, made, [score])
+    score.write_text("1")
+    assert "score.json.made is missing or broken" in reason_to_remake(score, made, [score])
+    write_record(score, made)
+    assert reason_to_remake(score, made, [score]) == ""
+    assert reason_to_remake(score, Spec("score", SETTINGS, "other", ()), [score]) == "made by other code"
+    score.write_text("2")
+    assert "score.json: changed" in reason_to_remake(score, made, [score])

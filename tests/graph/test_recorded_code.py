@@ -5,9 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from pargo.files import sha256_file
+from pargo.code import hash_of_meanings, meaning
 from pargo.graph.recorded_code import RecordedCode
-from pargo.manifest import hash_of_files
 from tests.helpers.dvc_jobs import make_job
 
 FILES = ("pargo/a.py", "pargo/a file.py", "pargo/empty.py")
@@ -25,7 +24,7 @@ def commit(root: Path) -> None:
 
 
 def code_hash(root: Path) -> str:
-    return hash_of_files({path: sha256_file(root / path) for path in FILES})
+    return hash_of_meanings({path: meaning(path, (root / path).read_bytes()) for path in FILES})
 
 
 @pytest.fixture

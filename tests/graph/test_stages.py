@@ -4,30 +4,18 @@ import hashlib
 import json
 import shlex
 
-import pytest
 import yaml
 
-from pargo.errors import PargoError
-from pargo.graph.dvc_stages import render_lock, render_params, render_stages, single_spaced, stage_definition
+from pargo.graph.dvc_stages import render_lock, render_params, render_stages, stage_definition
 from tests.helpers.dvc_jobs import make_job
-
-
-def test_an_empty_option_leaves_no_gap() -> None:
-    """DVC reads two spaces at the break of a long line back as one."""
-    command = """python -m pargo score --settings '{"a":"two  spaces"}'  --grades   x 'y  z' """
-    expected = """python -m pargo score --settings '{"a":"two  spaces"}' --grades x 'y  z' """
-    assert single_spaced(command) == expected
-    quoted = """pargo download --settings '{"files":["it'"'"'s  here"]}'"""  # as shlex writes an apostrophe
-    assert single_spaced(quoted) == quoted
 
 
 def test_stage_of_a_job() -> None:
     stages = yaml.safe_load(render_stages("micro", [make_job()], ""))["stages"]
     assert stages == {
         "micro-score-pargo-seed-0": {
-            "cmd": "python -m pargo score --settings dvc-params.json:micro-score-pargo-seed-0 "
-            "--grades --output artifacts/x/d",
-            "deps": ["a", "b.manifest.json"],
+            "cmd": "python -m pargo score --settings dvc-params.json:micro-score-pargo-seed-0 --output artifacts/x/d",
+            "deps": ["artifacts/x/b", "artifacts/x/b.manifest.json", "reports/x/a.json"],
             "params": [
                 {"dvc-params.json": ["micro-score-pargo-seed-0.code", "micro-score-pargo-seed-0.settings_sha256"]}
             ],
@@ -52,11 +40,6 @@ def test_settings_with_an_apostrophe_leave_the_command_too() -> None:
     assert stage_definition("micro", job)["cmd"] == (
         "python -m pargo score --settings dvc-params.json:micro-score-pargo-seed-0 x"
     )
-
-
-def test_rule_that_gives_its_settings_otherwise_is_refused() -> None:
-    with pytest.raises(PargoError, match="rule score: its command does not hold `--settings"):
-        stage_definition("micro", make_job(command="python -m pargo score"))
 
 
 def test_other_source_files_of_the_same_hash_change_no_file() -> None:

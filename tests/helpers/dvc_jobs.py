@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
-from pargo.graph.snakemake import Job
+from pargo.graph.jobs import Job
 
 
 def make_job(rule: str = "score", **changes: Any) -> Job:
@@ -12,14 +13,14 @@ def make_job(rule: str = "score", **changes: Any) -> Job:
     values: dict[str, Any] = {
         "rule": rule,
         "wildcards": {"arm": "pargo", "seed": "0"},
-        "inputs": ("b.manifest.json", "a"),
+        "paths": (Path("artifacts/x/b"), Path("reports/x/a.json")),
         "code_files": ("pargo/score.py",),
         "code": "c0de",
-        "outputs": ("artifacts/x/d", "artifacts/x/d.manifest.json"),
-        "directories": frozenset({"artifacts/x/d"}),
+        "output": Path("artifacts/x/d"),
+        "files": (),
         "settings": '{"learning_rate":0.001}',
-        "command": """python -m pargo score --settings '{"learning_rate":0.001}' --grades  --output artifacts/x/d""",
+        "chosen": "{}",
+        "command": """python -m pargo score --settings '{"learning_rate":0.001}' --output artifacts/x/d""",
         "log": "runs/x/logs/score.log",
-        "reason": "",
     }
     return Job(**(values | changes))

@@ -7,11 +7,10 @@ import json
 import sys
 from collections.abc import Iterator
 
-from pargo.code import import_closure
+from pargo.code import code_hash, import_closure
 from pargo.config.base import canonical_json
 from pargo.config.experiment import Config, load_config
 from pargo.graph.stage_settings import settings_of
-from pargo.manifest import code_hash
 from pargo.stages import STAGES
 
 WILDCARDS = {

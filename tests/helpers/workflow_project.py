@@ -20,7 +20,7 @@ RESULTS = ("artifacts", "reports", "runs", "dvc.yaml", "dvc.lock", "dvc-params.j
 LIST_PENDING = """
 import json, sys
 from pathlib import Path
-from pargo.graph.snakemake import list_jobs
+from pargo.graph.jobs import list_jobs
 print(json.dumps({job.name: job.wildcards.get("arm") for job in list_jobs(Path(sys.argv[1])) if job.reason}))
 """
 
@@ -73,11 +73,11 @@ class Project:
         return str(file)
 
     @contextmanager
-    def edited(self, path: str) -> Iterator[None]:
-        """The project while one file has another line."""
+    def edited(self, path: str, text: str = "\nA_CHANGE = 1\n") -> Iterator[None]:
+        """The project while one file has another line at its end."""
         file = self.root / path
         before = file.read_bytes()
-        file.write_bytes(before + b"\n# a change\n")
+        file.write_bytes(before + text.encode())
         try:
             yield
         finally:

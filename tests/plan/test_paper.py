@@ -11,7 +11,7 @@ import yaml
 from pargo.code import ROOT
 from pargo.config.experiment import load_config
 from pargo.config.jobs import DISTRIBUTED, StageName, load_jobs
-from pargo.graph.snakemake import list_jobs
+from pargo.graph.jobs import list_jobs
 
 PAPER = ROOT / "config/paper.yaml"
 PROFILE = ROOT / "workflow/profiles/paper"

@@ -118,7 +118,7 @@ def test_failed_job_shows_its_log_and_keeps_what_is_finished(project: Project) -
     assert "failed features source" in done.stderr
     assert "runs/failing/logs/features-" in done.stderr
     assert "999" in done.stderr
-    assert re.search(r"error: \d of 2 jobs failed", done.stderr)
+    assert re.search(r"error: \d of 11 jobs failed", done.stderr)
     assert "Traceback" not in done.stderr
     layout = Layout("failing", project.root)
     assert layout.source("scenes").exists()

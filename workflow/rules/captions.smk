@@ -4,67 +4,59 @@
 # what an image looks like, in 256 bits: of training images, and of every benchmark's, which must not be among them
 rule fingerprint:
     input:
-        reads("fingerprint"),
+        needs("fingerprint"),
     output:
-        directory=directory(str(layout.fingerprints("{source}", "{split}"))),
-        manifest=manifest(layout.fingerprints("{source}", "{split}")),
+        touch(mark("fingerprint-{source}-{split}")),
     log:
         log_file("fingerprint-{source}-{split}"),
     resources:
         executor=EXECUTOR,
     params:
-        settings=settings("fingerprint"),
-        inputs=options("fingerprint"),
+        command=command("fingerprint"),
     shell:
-        command("fingerprint", "{wildcards.source}-{wildcards.split}")
+        HEAVY
 
 
 rule select:
     input:
-        reads("select"),
+        needs("select"),
     output:
-        directory=directory(str(layout.selection("{dataset}"))),
-        manifest=manifest(layout.selection("{dataset}")),
+        touch(mark("select-{dataset}")),
     log:
         log_file("select-{dataset}"),
     resources:
         executor=EXECUTOR,
     params:
-        settings=settings("select"),
-        inputs=options("select"),
+        command=command("select"),
     shell:
-        command("select", "{wildcards.dataset}")
+        HEAVY
 
 
 rule caption:
     input:
-        reads("caption"),
+        needs("caption"),
     output:
-        directory=directory(str(layout.raw_captions("{dataset}"))),
-        manifest=manifest(layout.raw_captions("{dataset}")),
+        touch(mark("caption-{dataset}")),
     log:
         log_file("caption-{dataset}"),
     resources:
         executor=EXECUTOR,
     params:
-        settings=settings("caption"),
-        inputs=options("caption"),
+        command=command("caption"),
     shell:
-        command("caption", "{wildcards.dataset}")
+        HEAVY
 
 
 rule filter:
     input:
-        reads("filter"),
+        needs("filter"),
     output:
-        directory=directory(str(layout.captions("{dataset}"))),
-        manifest=manifest(layout.captions("{dataset}")),
+        touch(mark("filter-{dataset}")),
     log:
         log_file("filter-{dataset}"),
     resources:
         executor=EXECUTOR,
     params:
-        settings=settings("filter"),
-        inputs=options("filter"),
+        command=command("filter"),
     shell:
-        command("filter", "{wildcards.dataset}")
+        HEAVY

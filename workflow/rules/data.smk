@@ -3,15 +3,12 @@
 
 rule download:
     input:
-        reads("download"),
+        needs("download"),
     output:
-        directory=directory(str(layout.source("{source}"))),
-        manifest=manifest(layout.source("{source}")),
+        touch(mark("download-{source}")),
     log:
         log_file("download-{source}"),
     params:
-        settings=settings("download"),
-        inputs=options("download"),
-        files=lambda wildcards: local_files(wildcards.source),
+        command=command("download"),
     shell:
-        command("download", "{wildcards.source}")
+        LIGHT

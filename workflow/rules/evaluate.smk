@@ -3,53 +3,49 @@
 
 rule evaluate:
     input:
-        reads("evaluate"),
+        needs("evaluate"),
     output:
-        directory=directory(str(layout.predictions("{arm}", "{seed}", "{benchmark}"))),
-        manifest=manifest(layout.predictions("{arm}", "{seed}", "{benchmark}")),
+        touch(mark("evaluate-{arm}-seed-{seed}-{benchmark}")),
     log:
         log_file("evaluate-{arm}-seed-{seed}-{benchmark}"),
     threads: lambda wildcards: experiment.arms[wildcards.arm].generation.num_threads
     resources:
         executor=EXECUTOR,
     params:
-        settings=settings("evaluate"),
-        inputs=options("evaluate"),
+        command=command("evaluate"),
     shell:
-        command("evaluate", "{wildcards.arm}", seed_folder("{wildcards.seed}"), "{wildcards.benchmark}")
+        HEAVY
 
 
 # a judge model grades what no rule can score
 rule grade:
     input:
-        reads("grade"),
+        needs("grade"),
     output:
-        directory=directory(str(layout.grades("{arm}", "{seed}", "{benchmark}"))),
-        manifest=manifest(layout.grades("{arm}", "{seed}", "{benchmark}")),
+        touch(mark("grade-{arm}-seed-{seed}-{benchmark}")),
     log:
         log_file("grade-{arm}-seed-{seed}-{benchmark}"),
     params:
-        settings=settings("grade"),
-        inputs=options("grade"),
+        command=command("grade"),
     shell:
-        command("grade", "{wildcards.arm}", seed_folder("{wildcards.seed}"), "{wildcards.benchmark}")
+        LIGHT
 
 
 rule score:
     input:
-        reads("score"),
+        needs("score"),
     output:
-        report(
-            str(layout.score("{arm}", "{seed}", "{benchmark}")),
+        shown(
+            layout.score("{arm}", "{seed}", "{benchmark}"),
             caption="../report/score.rst",
             category="Scores",
             subcategory="{benchmark}",
             labels={"arm": "{arm}", "seed": "{seed}"},
         ),
+        touch(mark("score-{arm}-seed-{seed}-{benchmark}")),
     log:
         log_file("score-{arm}-seed-{seed}-{benchmark}"),
     params:
-        settings=settings("score"),
-        inputs=options("score"),
+        command=command("score"),
     shell:
-        command("score", output="{output}")
+        LIGHT

@@ -3,16 +3,14 @@
 
 rule features:
     input:
-        reads("features"),
+        needs("features"),
     output:
-        directory=directory(str(layout.features("{source}", "{split}"))),
-        manifest=manifest(layout.features("{source}", "{split}")),
+        touch(mark("features-{source}-{split}")),
     log:
         log_file("features-{source}-{split}"),
     resources:
         executor=EXECUTOR,
     params:
-        settings=settings("features"),
-        inputs=options("features"),
+        command=command("features"),
     shell:
-        command("features", "{wildcards.source}-{wildcards.split}")
+        HEAVY

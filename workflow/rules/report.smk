@@ -3,88 +3,81 @@
 
 rule attention:
     input:
-        reads("attention"),
+        needs("attention"),
     output:
-        directory=directory(str(layout.attention("{arm}", "{seed}"))),
-        manifest=manifest(layout.attention("{arm}", "{seed}")),
+        touch(mark("attention-{arm}-seed-{seed}")),
     log:
         log_file("attention-{arm}-seed-{seed}"),
     params:
-        settings=settings("attention"),
-        inputs=options("attention"),
+        command=command("attention"),
     shell:
-        command("attention")
+        LIGHT
 
 
 rule report_tables:
     input:
-        reads("report_tables", models=model_directories()),
+        needs("report_tables"),
     output:
         [
-            report(path, caption="../report/tables.rst", category="Tables") if path.endswith(".csv") else path
-            for path in table_files()
+            shown(layout.tables / name, caption="../report/tables.rst", category="Tables")
+            for name in TABLES
+            if name.endswith(".csv")
         ],
+        touch(mark("report_tables")),
     log:
-        log_file("report-tables"),
+        log_file("report_tables"),
     params:
-        settings=settings("report_tables"),
-        inputs=options("report_tables"),
+        command=command("report_tables"),
     shell:
-        command("report_tables", output=layout.tables)
+        LIGHT
 
 
 rule report_figures:
     input:
-        reads("report_figures"),
+        needs("report_figures"),
     output:
         [
-            report(path, caption="../report/figures.rst", category="Figures") if path.endswith(".svg") else path
-            for path in figure_files()
+            shown(layout.figures / name, caption="../report/figures.rst", category="Figures")
+            for name in FIGURES
+            if name.endswith(".svg")
         ],
+        touch(mark("report_figures")),
     log:
-        log_file("report-figures"),
+        log_file("report_figures"),
     params:
-        settings=settings("report_figures"),
-        inputs=options("report_figures"),
+        command=command("report_figures"),
     shell:
-        command("report_figures", output=layout.figures)
+        LIGHT
 
 
 rule report_captions:
     input:
-        reads("report_captions", templates=templates()),
+        needs("report_captions"),
     output:
-        report(
-            str(layout.caption_report("{dataset}") / CAPTION_REPORT[0]),
+        shown(
+            layout.caption_report("{dataset}") / CAPTION_REPORT[0],
             caption="../report/captions.rst",
             category="Captions",
             labels={"dataset": "{dataset}"},
         ),
-        caption_report_files("{dataset}")[1:],
+        touch(mark("report_captions-{dataset}")),
     log:
-        log_file("report-captions-{dataset}"),
+        log_file("report_captions-{dataset}"),
     params:
-        settings=settings("report_captions"),
-        inputs=options("report_captions"),
+        command=command("report_captions"),
     shell:
-        command("report_captions", output=layout.caption_report("{wildcards.dataset}"))
+        LIGHT
 
 
 rule report_page:
     input:
-        reads(
-            "report_page",
-            tables=table_files(),
-            figures=figure_files(),
-            samples=sample_directories(),
-            templates=templates(),
-        ),
+        needs("report_page"),
     output:
-        report(str(layout.page), caption="../report/page.rst", category="Page"),
+        shown(layout.page, caption="../report/page.rst", category="Page"),
+        touch(mark("report_page")),
     log:
-        log_file("report-page"),
+        log_file("report_page"),
     params:
-        settings=settings("report_page"),
-        inputs=options("report_page"),
+        command=command("report_page"),
     shell:
-        command("report_page", output="{output}")
+        LIGHT

@@ -3,10 +3,9 @@
 
 rule pretrain:
     input:
-        reads("pretrain"),
+        needs("pretrain"),
     output:
-        directory=directory(str(layout.model("{arm}", "{seed}", "pretrain"))),
-        manifest=manifest(layout.model("{arm}", "{seed}", "pretrain")),
+        touch(mark("pretrain-{arm}-seed-{seed}")),
     log:
         log_file("pretrain-{arm}-seed-{seed}"),
     # before fine-tuning of other arms: a run waits longest for the arm that starts last
@@ -15,25 +14,22 @@ rule pretrain:
     resources:
         executor=EXECUTOR,
     params:
-        settings=settings("pretrain"),
-        inputs=options("pretrain"),
+        command=command("pretrain"),
     shell:
-        command("pretrain", "{wildcards.arm}", seed_folder("{wildcards.seed}"))
+        HEAVY
 
 
 rule finetune:
     input:
-        reads("finetune"),
+        needs("finetune"),
     output:
-        directory=directory(str(layout.model("{arm}", "{seed}", "finetune"))),
-        manifest=manifest(layout.model("{arm}", "{seed}", "finetune")),
+        touch(mark("finetune-{arm}-seed-{seed}")),
     log:
         log_file("finetune-{arm}-seed-{seed}"),
     threads: num_threads("finetune")
     resources:
         executor=EXECUTOR,
     params:
-        settings=settings("finetune"),
-        inputs=options("finetune"),
+        command=command("finetune"),
     shell:
-        command("finetune", "{wildcards.arm}", seed_folder("{wildcards.seed}"))
+        HEAVY

@@ -17,7 +17,7 @@ from pargo.benchmarks.answering.prompts import find_preset, load_prompt
 from pargo.benchmarks.answering.saved import Answer, SavedAnswers
 from pargo.benchmarks.parts import is_decided, load_answers, load_dataset, load_ranking, load_results
 from pargo.benchmarks.records import PREDICTIONS, Prediction, Question, write_predictions
-from pargo.code import import_closure
+from pargo.code import code_hash, import_closure
 from pargo.config.base import Settings, canonical_json
 from pargo.config.benchmarks import Benchmark
 from pargo.config.generation import Generation
@@ -28,7 +28,7 @@ from pargo.data.images import open_images
 from pargo.errors import PargoError
 from pargo.files import sha256_file, sha256_text
 from pargo.layout import manifest_path
-from pargo.manifest import code_hash, publish
+from pargo.manifest import publish
 from pargo.models.build import build_model, load_own_weights
 from pargo.models.language import load_tokenizer
 from pargo.models.vlm import PargoForConditionalGeneration

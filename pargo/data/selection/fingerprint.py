@@ -21,7 +21,7 @@ from typing import Any, Literal
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pargo.code import import_closure
+from pargo.code import code_hash, import_closure
 from pargo.config.base import Settings, canonical_json
 from pargo.data.images import ImageSet, open_images
 from pargo.data.rgb import open_rgb
@@ -30,7 +30,7 @@ from pargo.data.shards import Shards
 from pargo.errors import PargoError
 from pargo.files import sha256_file, sha256_text
 from pargo.layout import manifest_path
-from pargo.manifest import code_hash, publish
+from pargo.manifest import publish
 from pargo.progress import track
 
 FINGERPRINTS = "fingerprints.parquet"

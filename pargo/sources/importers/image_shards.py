@@ -20,11 +20,10 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pargo.code import import_closure
+from pargo.code import code_hash, import_closure
 from pargo.config.sources.image_shards import ImageShardsSource
 from pargo.data.shard_index import write_index
 from pargo.errors import InputError, PargoError
-from pargo.manifest import code_hash
 from pargo.progress import track
 from pargo.sources.importers import left_out
 from pargo.sources.importers.image_tar import Tar, index_tar, read_part

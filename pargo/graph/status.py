@@ -1,0 +1,112 @@
+"""What is up to date, what would run and why: `pargo status` and `pargo why`."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+from pargo.errors import PargoError, UsageError
+from pargo.files import read_json
+from pargo.graph.jobs import Job, makers
+from pargo.jobs.overview import find_jobs
+from pargo.layout import Layout
+from pargo.machine import versions
+from pargo.manifest import RUN_RECORD
+from pargo.units import duration
+
+COMPUTING = ("torch", "transformers", "deepspeed", "peft", "timm")  # packages that make numbers
+STATES = ("up to date", "running", "restorable", "would run", "may run")
+
+
+def state_of(job: Job, running: frozenset[str] = frozenset()) -> str:
+    """One of `STATES`.
+
+    Args:
+        job: with its reason.
+        running: names of jobs that run now.
+    """
+    if job.name in running:
+        return "running"
+    if not job.reason:
+        return "up to date"
+    return "restorable" if job.made_before else "may run" if job.follows else "would run"
+
+
+def running_jobs(layout: Layout) -> frozenset[str]:
+    """Names of the jobs that run now, as their records say."""
+    alive = (job for job in find_jobs(layout.runs) if job.alive)
+    return frozenset("-".join([job.stage, *job.arm.split()]) for job in alive)
+
+
+def lines_of(jobs: Sequence[Job], running: frozenset[str] = frozenset()) -> Iterator[str]:
+    """What `pargo status` prints: how many are in which state, and of each that is not up to date why.
+
+    Args:
+        jobs: with their reasons, in an order in which they could run.
+        running: names of jobs that run now.
+    """
+    states = [state_of(job, running) for job in jobs]
+    counts = Counter(states)
+    yield f"{len(jobs)} jobs: {', '.join(f'{counts[state]} {state}' for state in STATES if counts[state])}"
+    for job, state in zip(jobs, states, strict=True):
+        if state == "restorable":
+            yield f"  {state:<10}  {job.name}: {job.reason}; made before: {job.made_before}"
+        elif state != "up to date":
+            yield f"  {state:<10}  {job.name}: {job.reason or 'its job has not ended'}{_cost(job)}"
+    yield from _environment(jobs)
+
+
+def chain_of(jobs: Sequence[Job], name: str) -> Iterator[str]:
+    """What `pargo why` prints: a job's reason, and those of the jobs before it that make it run.
+
+    Args:
+        jobs: with their reasons.
+        name: of the job.
+
+    Raises:
+        UsageError: there is no such job.
+    """
+    by_name = {job.name: job for job in jobs}
+    if name not in by_name:
+        raise UsageError(f"JOB: there is no job {name!r}; `pargo status --all` lists them")
+    before = makers(jobs)
+    todo, told = [(name, 0)], set()
+    while todo:
+        current, depth = todo.pop()
+        job, again = by_name[current], current in told
+        told.add(current)
+        text = f"{state_of(job)}{': ' + job.reason if job.reason else ''}"
+        yield f"{'  ' * depth}{current}: {'as above' if again else text}"
+        if not again:
+            todo += [(other, depth + 1) for other in reversed(before[current]) if by_name[other].reason]
+
+
+def _cost(job: Job) -> str:
+    """How long it took when it ran last."""
+    try:
+        seconds = read_json(job.output / RUN_RECORD)["seconds"]
+    except (PargoError, KeyError, TypeError):
+        return ""
+    return f" (took {duration(float(seconds))})"
+
+
+def _environment(jobs: Sequence[Job]) -> Iterator[str]:
+    """Artifacts that other versions of the packages computed, by what differs."""
+    now, found = versions(), Counter[str]()
+    for job in jobs:
+        for text in differing_versions(job, now):
+            found[text] += 1
+    for text, count in sorted(found.items()):
+        yield f"  {count} artifacts were computed with {text}"
+
+
+def differing_versions(job: Job, now: dict[str, str]) -> list[str]:
+    """`torch 2.13.0, now 2.14.1` of each package that differs from what computed a job's artifact."""
+    if job.files:
+        return []
+    try:
+        then = read_json(job.output / RUN_RECORD)["versions"]
+    except (PargoError, KeyError, TypeError):
+        return []
+    differing = [name for name in COMPUTING if name in then and then[name] != now.get(name)]
+    return [f"{name} {then[name]}, now {now.get(name, 'none')}" for name in differing]

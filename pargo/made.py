@@ -1,0 +1,207 @@
+"""Was something made by what would make it now? Its record says: settings, code and contents of the inputs.
+
+Of an artifact the record is its own `provenance.json`; of files of the report it stands beside them, in git. What times
+say, or records of Snakemake and DVC, counts for nothing here.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from pargo.accepted import same_code
+from pargo.config.base import canonical_json
+from pargo.errors import PargoError
+from pargo.files import read_json, sha256_file, sha256_text, write_atomic
+from pargo.layout import manifest_path
+from pargo.manifest import PROVENANCE, describe_files, differing, read_provenance
+from pargo.no_effect import is_free
+
+OTHER_CODE = "made by other code"
+SHOWN = 3  # settings and files named by a reason
+RECORD = ".made"  # no `.json`: beside scores it is none
+
+
+@dataclass(frozen=True)
+class Spec:
+    """What makes something: equal specs give equal results.
+
+    Args:
+        rule: the stage.
+        settings: what the stage reads of the config, as read from JSON.
+        code: hash of what its source files mean.
+        paths: what it reads: artifacts, files of the report and folders of them.
+        chosen: the settings that are not at their defaults, where that is known.
+        strict: results that differ by rounding differ.
+        known: hashes of inputs that are not here yet, but are going to be restored.
+    """
+
+    rule: str
+    settings: Mapping[str, Any]
+    code: str
+    paths: tuple[Path, ...]
+    chosen: Mapping[str, Any] | None = None
+    strict: bool = False
+    known: Mapping[str, str] = field(default_factory=dict)
+
+    @cached_property
+    def inputs(self) -> dict[str, str]:
+        """Hashes of the contents, by path; empty where there is nothing."""
+        names = {name_of(path): path for path in self.paths}
+        return {name: self.known.get(name) or content_of(path) for name, path in names.items()}
+
+    def differences(self, before: Mapping[str, Any]) -> Iterator[Difference]:
+        """What of these settings gives another result than those of another time."""
+        for found in differences(before, self.settings, self.chosen):
+            if not is_free(self.rule, found.path, found.before, found.now, self.settings, strict=self.strict):
+                yield found
+
+
+def name_of(path: Path) -> str:
+    """How a record names an input: an artifact by its manifest."""
+    return (manifest_path(path) if is_artifact(path) else path).as_posix()
+
+
+def is_artifact(path: Path) -> bool:
+    return path.parts[0] == "artifacts" or manifest_path(path).is_file()
+
+
+def content_of(path: Path) -> str:
+    """One hash of an input's content: of an artifact its manifest's, of a folder that of all files; empty for none."""
+    if is_artifact(path):
+        path = manifest_path(path)
+    if path.is_file():
+        return sha256_file(path)
+    return sha256_text(canonical_json(describe_files(path))) if path.is_dir() else ""
+
+
+def record_path(output: Path) -> Path:
+    """The record of files of the report, beside them: `reports/quick/tables` -> `reports/quick/tables.made`."""
+    return output.with_name(output.name + RECORD)
+
+
+def reported(output: Path) -> list[Path]:
+    """The files of the report that an earlier run of a job made; none of an artifact, or where none ran."""
+    try:
+        names = read_json(record_path(output))["files"]
+    except (PargoError, KeyError, TypeError):
+        return []
+    return [output / name if output.is_dir() else output for name in names]
+
+
+def write_record(output: Path, spec: Spec) -> None:
+    """Say what made a file or folder of the report."""
+    record = {"settings": spec.settings, "code": spec.code, "inputs": spec.inputs, "files": _files(output)}
+    write_atomic(record_path(output), json.dumps(record, indent=1, ensure_ascii=False, sort_keys=True) + "\n")
+
+
+def record_of(output: Path, files: Sequence[Path] = ()) -> dict[str, Any]:
+    """What made something: `settings`, `code`, `inputs`, and `files` where it is of the report.
+
+    Raises:
+        PargoError: there is no record, or it is broken.
+    """
+    found = read_json(record_path(output)) if files else read_provenance(output)
+    return dict(found)
+
+
+def reason_to_remake(output: Path, spec: Spec, files: Iterable[Path] = ()) -> str:
+    """Why something is not what its job would make, in words; empty when it is.
+
+    Args:
+        output: an artifact, or a file or folder of the report.
+        spec: what would make it now.
+        files: of the report; none of an artifact.
+    """
+    files = list(files)
+    if lines := _missing(output, files):
+        return lines
+    try:
+        record = record_of(output, files)
+        settings, code, inputs = record["settings"], record["code"], record["inputs"]
+        changed = _edited(record["files"], _files(output)) if files else differing(output)
+    except (PargoError, KeyError, TypeError, ValueError, AttributeError):
+        return f"{record_path(output) if files else output / PROVENANCE} is missing or broken"
+    if changed:
+        return f"{output} is not as it was made: {some(changed)}"
+    if lines := some(spec.differences(settings)):
+        return f"made with other settings: {lines}"
+    if code != spec.code and code not in same_code(output, spec.code):
+        return OTHER_CODE
+    before, now = _by_place(inputs), _by_place(spec.inputs)
+    others = sorted(name for name in {*before, *now} if before.get(name) != now.get(name))
+    return f"made from another {some(others)}" if others else ""
+
+
+class Difference(NamedTuple):
+    """A value that differs: where in the settings, what it was, and what it is now."""
+
+    path: str
+    before: Any
+    now: Any
+
+    def __str__(self) -> str:
+        return f"{self.path}: {json.dumps(self.before)}, now {json.dumps(self.now)}"
+
+
+def differences(before: Any, now: Any, chosen: Any = None, path: str = "") -> Iterator[Difference]:
+    """Every value that differs.
+
+    Args:
+        before, now: settings as read from JSON.
+        chosen: those of `now` that are not at their defaults: a field that is new, and that nobody chose, is no
+            difference. All are chosen where it is None.
+        path: where in the settings they are.
+    """
+    if isinstance(before, Mapping) and isinstance(now, Mapping):
+        for key in sorted({*before, *now}):
+            if key in before or chosen is None or key in chosen:
+                inner = chosen.get(key, {}) if isinstance(chosen, Mapping) else None
+                yield from differences(before.get(key), now.get(key), inner, f"{path}.{key}" if path else key)
+    elif isinstance(before, list) and isinstance(now, list) and len(before) == len(now):
+        inner = chosen if isinstance(chosen, list) and len(chosen) == len(now) else [chosen] * len(now)
+        for number, (old, new, of) in enumerate(zip(before, now, inner, strict=True)):
+            yield from differences(old, new, of, f"{path}[{number}]")
+    elif before != now:
+        yield Difference(path, before, now)
+
+
+def some(texts: Iterable[object]) -> str:
+    """The first ones, and how many more there are."""
+    every = [str(text) for text in texts]
+    more = f", and {len(every) - SHOWN} more" if len(every) > SHOWN else ""
+    return ", ".join(every[:SHOWN]) + more
+
+
+def _by_place(inputs: Mapping[str, str]) -> dict[str, str]:
+    """Inputs by where they are in their config: its name is no content."""
+    found = {}
+    for name, digest in inputs.items():
+        top, _, rest = name.partition("/")
+        found[rest.partition("/")[2] if top in ("artifacts", "reports") else name] = digest
+    return found
+
+
+def _missing(output: Path, files: list[Path]) -> str:
+    if files:
+        gone = [path.as_posix() for path in files if not path.is_file()]
+        return f"{some(gone)} {'is' if len(gone) == 1 else 'are'} not here" if gone else ""
+    if not output.is_dir():
+        return f"{output} is not here"
+    return "" if manifest_path(output).is_file() else f"{manifest_path(output)} is missing"
+
+
+def _files(output: Path) -> dict[str, dict[str, Any]]:
+    if output.is_dir():
+        return describe_files(output)
+    return {output.name: {"sha256": sha256_file(output), "size": output.stat().st_size}}
+
+
+def _edited(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    found = [f"{name}: missing" for name in before if name not in now]
+    found += [f"{name}: changed" for name, entry in now.items() if name in before and before[name] != entry]
+    return found + [f"{name}: not in its record" for name in now if name not in before]
