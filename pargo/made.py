@@ -18,9 +18,11 @@ from pargo.config.base import canonical_json
 from pargo.errors import PargoError
 from pargo.files import read_json, sha256_file, sha256_text, write_atomic
 from pargo.layout import manifest_path
-from pargo.manifest import PROVENANCE, describe_files, differing, read_provenance
+from pargo.machine import versions
+from pargo.manifest import PROVENANCE, RUN_RECORD, describe_files, differing, read_provenance
 from pargo.no_effect import is_free
 
+COMPUTING = ("torch", "transformers", "deepspeed", "peft", "timm")  # packages that make numbers
 OTHER_CODE = "made by other code"
 SHOWN = 3  # settings and files named by a reason
 RECORD = ".made"  # no `.json`: beside scores it is none
@@ -36,7 +38,7 @@ class Spec:
         code: hash of what its source files mean.
         paths: what it reads: artifacts, files of the report and folders of them.
         chosen: the settings that are not at their defaults, where that is known.
-        strict: results that differ by rounding differ.
+        strict: results that differ by rounding differ, and those of other versions of packages.
         known: hashes of inputs that are not here yet, but are going to be restored.
     """
 
@@ -93,10 +95,20 @@ def reported(output: Path) -> list[Path]:
     return [output / name if output.is_dir() else output for name in names]
 
 
-def write_record(output: Path, spec: Spec) -> None:
-    """Say what made a file or folder of the report."""
-    record = {"settings": spec.settings, "code": spec.code, "inputs": spec.inputs, "files": _files(output)}
-    write_atomic(record_path(output), json.dumps(record, indent=1, ensure_ascii=False, sort_keys=True) + "\n")
+def as_record(spec: Spec) -> dict[str, Any]:
+    """What a record says of what makes something, as it is now."""
+    return {"settings": spec.settings, "code": spec.code, "inputs": spec.inputs}
+
+
+def write_record(output: Path, record: Mapping[str, Any]) -> None:
+    """Say what made a file or folder of the report.
+
+    Args:
+        output: the file or folder.
+        record: of `as_record`, from before it was made.
+    """
+    whole = {**record, "files": _files(output)}
+    write_atomic(record_path(output), json.dumps(whole, indent=1, ensure_ascii=False, sort_keys=True) + "\n")
 
 
 def record_of(output: Path, files: Sequence[Path] = ()) -> dict[str, Any]:
@@ -132,6 +144,8 @@ def reason_to_remake(output: Path, spec: Spec, files: Iterable[Path] = ()) -> st
         return f"made with other settings: {lines}"
     if code != spec.code and code not in same_code(output, spec.code):
         return OTHER_CODE
+    if spec.strict and not files and (others := other_versions(output)):
+        return f"computed with {some(others)}"
     before, now = _by_place(inputs), _by_place(spec.inputs)
     others = sorted(name for name in {*before, *now} if before.get(name) != now.get(name))
     return f"made from another {some(others)}" if others else ""
@@ -168,6 +182,17 @@ def differences(before: Any, now: Any, chosen: Any = None, path: str = "") -> It
             yield from differences(old, new, of, f"{path}[{number}]")
     elif before != now:
         yield Difference(path, before, now)
+
+
+def other_versions(directory: Path) -> list[str]:
+    """Packages that computed an artifact in another version than is here: `torch 2.13.0, now 2.14.1`."""
+    try:
+        then = read_json(directory / RUN_RECORD)["versions"]
+    except (PargoError, KeyError, TypeError):
+        return []
+    now = versions()
+    differing = [name for name in COMPUTING if name in then and then[name] != now.get(name)]
+    return [f"{name} {then[name]}, now {now.get(name, 'none')}" for name in differing]
 
 
 def some(texts: Iterable[object]) -> str:
