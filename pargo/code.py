@@ -61,7 +61,12 @@ def code_hash(files: Iterable[Path]) -> str:
     Args:
         files: paths relative to the project root, as `import_closure` gives them.
     """
-    return hash_of_meanings({path.as_posix(): _meaning_of(ROOT / path) for path in files})
+    return hash_of_meanings(meanings(files))
+
+
+def meanings(files: Iterable[Path]) -> dict[str, str]:
+    """What source files mean, by path; see `code_hash`."""
+    return {path.as_posix(): _meaning_of(ROOT / path) for path in files}
 
 
 def hash_of_meanings(files: dict[str, str]) -> str:

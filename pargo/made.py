@@ -14,12 +14,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from pargo.accepted import same_code
+from pargo.code import meanings
 from pargo.config.base import canonical_json
 from pargo.errors import PargoError
 from pargo.files import read_json, sha256_file, sha256_text, write_atomic
 from pargo.layout import manifest_path
 from pargo.machine import versions
-from pargo.manifest import PROVENANCE, RUN_RECORD, describe_files, differing, read_provenance
+from pargo.manifest import CODE_DIGITS, PROVENANCE, RUN_RECORD, describe_files, differing, read_provenance
 from pargo.no_effect import is_free
 
 COMPUTING = ("torch", "transformers", "deepspeed", "peft", "timm")  # packages that make numbers
@@ -40,6 +41,7 @@ class Spec:
         chosen: the settings that are not at their defaults, where that is known.
         strict: results that differ by rounding differ, and those of other versions of packages.
         known: hashes of inputs that are not here yet, but are going to be restored.
+        code_files: source files, where it is to be said which changed.
     """
 
     rule: str
@@ -49,6 +51,7 @@ class Spec:
     chosen: Mapping[str, Any] | None = None
     strict: bool = False
     known: Mapping[str, str] = field(default_factory=dict)
+    code_files: tuple[str, ...] = ()
 
     @cached_property
     def inputs(self) -> dict[str, str]:
@@ -143,7 +146,7 @@ def reason_to_remake(output: Path, spec: Spec, files: Iterable[Path] = ()) -> st
     if lines := some(spec.differences(settings)):
         return f"made with other settings: {lines}"
     if code != spec.code and code not in same_code(output, spec.code):
-        return OTHER_CODE
+        return f"{OTHER_CODE}{_changed_code(output, spec.code_files)}"
     if spec.strict and not files and (others := other_versions(output)):
         return f"computed with {some(others)}"
     before, now = _by_place(inputs), _by_place(spec.inputs)
@@ -200,6 +203,17 @@ def some(texts: Iterable[object]) -> str:
     every = [str(text) for text in texts]
     more = f", and {len(every) - SHOWN} more" if len(every) > SHOWN else ""
     return ", ".join(every[:SHOWN]) + more
+
+
+def _changed_code(output: Path, files: Iterable[str]) -> str:
+    """Source files that meant something else when an artifact was made, as `: a.py, b.py`; empty if not known."""
+    try:
+        then = read_json(output / RUN_RECORD)["code"]
+        now = {path: text[:CODE_DIGITS] for path, text in meanings(map(Path, files)).items()}
+        changed = sorted(path for path in {*then, *now} if then.get(path) != now.get(path))
+    except (PargoError, KeyError, TypeError, AttributeError, OSError):
+        return ""
+    return f": {some(changed)}" if changed and now else ""
 
 
 def _by_place(inputs: Mapping[str, str]) -> dict[str, str]:

@@ -69,7 +69,16 @@ class Job:
     @property
     def spec(self) -> Spec:
         """What would make its output now; its inputs are read when they are asked for."""
-        return Spec(self.rule, json.loads(self.settings), self.code, self.paths, json.loads(self.chosen), self.strict)
+        chosen = json.loads(self.chosen)
+        return Spec(
+            self.rule,
+            json.loads(self.settings),
+            self.code,
+            self.paths,
+            chosen,
+            strict=self.strict,
+            code_files=self.code_files,
+        )
 
     @property
     def inputs(self) -> tuple[str, ...]:
