@@ -32,7 +32,9 @@ def reason(artifact: Path, **changes: object) -> str:
 
 
 def spec(artifact: Path, settings: dict[str, Any], code: str = "", **chosen: Any) -> Spec:
-    return Spec("finetune", settings, code or code_hash(CODE), (artifact.with_name("source"),), **chosen)
+    files = tuple(path.as_posix() for path in CODE)
+    source = artifact.with_name("source")
+    return Spec("finetune", settings, code or code_hash(CODE), (source,), code_files=files, **chosen)
 
 
 def test_what_its_job_would_make_again_has_no_reason(artifact: Path) -> None:
@@ -49,6 +51,14 @@ def test_settings_are_named_with_both_values(artifact: Path) -> None:
 
 def test_other_code(artifact: Path) -> None:
     assert reason_to_remake(artifact, spec(artifact, SETTINGS, "another")) == "made by other code"
+
+
+def test_code_that_changed_is_named_where_the_run_record_tells(artifact: Path) -> None:
+    record = json.loads((artifact / RUN_RECORD).read_text())
+    record["code"] = dict.fromkeys(record["code"], "another mean")
+    (artifact / RUN_RECORD).write_text(json.dumps(record))
+    told = reason_to_remake(artifact, spec(artifact, SETTINGS, "another"))
+    assert told == f"made by other code: {', '.join(path.as_posix() for path in CODE)}"
 
 
 def manifest_gone(artifact: Path) -> str:
