@@ -95,4 +95,4 @@ def _environment(jobs: Sequence[Job]) -> Iterator[str]:
     for job in jobs:
         found.update([] if job.files else other_versions(job.output))
     for text, count in sorted(found.items()):
-        yield f"  {count} artifacts were computed with {text}"
+        yield f"  {count} artifact{'s were' if count > 1 else ' was'} computed with {text}"
