@@ -125,7 +125,7 @@ def status(config_file: Path) -> list[str]:
         f"{job.name}: would run: {job.reason}" for job in jobs if job.reason and not job.follows and job not in away
     ]
     if follow := sum(job.follows for job in jobs):
-        lines.append(f"{follow} more jobs run after these")
+        lines.append(f"{follow} more jobs may run after these")
     stale = [path.name for path, text in generate(config.name, jobs).items() if text_of(path) != text]
     lines += [f"{path}: not what config and code give: `pargo versions write` writes it" for path in stale]
     if STAGES_FILE.name in stale:
@@ -144,7 +144,8 @@ def _away(away: Sequence[Job], recorded: Recorded, changes: Sequence[str]) -> li
     else:
         count += ", recorded"
     if lost := sum(not recorded.restorable(job) for job in same):
-        count += f", but {lost} neither in DVC's cache nor in a remote (`dvc remote add -d` names one)"
+        where = "neither in DVC's cache nor in a remote"
+        count += f", but {lost} of them {where}: `dvc remote add -d` names one, `pargo reproduce` makes them"
     elif same:
         count += ": `pargo reproduce` brings them" if changes else ": `pargo versions restore` brings them"
     return [f"{count}; code and settings as recorded" if not changes else count]

@@ -67,7 +67,7 @@ def _restore(config_file: Path, force: bool) -> None:
                 _put(out)
         for out in outs:
             if out not in lacking:
-                _write_manifest(out)
+                _write_manifest(out, Path(out.def_path))
     if lacking:
         names = sorted(out.def_path for out in lacking)
         raise PargoError(f"not in DVC's cache, and {why}: {some(names)}")
@@ -91,8 +91,9 @@ def bring(config_file: Path, rules: Collection[str] | None = None) -> str:
     """
     config = load_config(config_file)
     recorded = Recorded(config.name)
-    jobs = with_reasons(jobs_of(config), recorded.same)
-    wanted = {stage_name(config.name, job) for job in jobs if job.recorded and (rules is None or job.rule in rules)}
+    # also what may run, since a job before it does: if that gives the same, what was recorded stays
+    jobs = [job for job in with_reasons(jobs_of(config)) if job.made_before is None and recorded.same(job)]
+    wanted = {stage_name(config.name, job) for job in jobs if rules is None or job.rule in rules}
     if not wanted:
         return ""
     with alone(), open_stages(config.name) as stages:
@@ -159,8 +160,7 @@ def _put(out: Any) -> None:
     try:
         new = temporary / output.name
         checkout(str(new.absolute()), out.fs, tree, out.cache, force=True, quiet=True)
-        if output.exists() and not manifest_path(output).is_file():
-            write_atomic(manifest_path(output), _manifest_text(new))  # without one it would not be kept
+        _write_manifest(out, new)  # without one, what is there would not be kept
         set_aside(output)
         new.replace(output)
     finally:
@@ -170,17 +170,13 @@ def _put(out: Any) -> None:
     out.repo.state.save_many([(path, oid, out.fs.info(path)) for path, oid in files], out.fs)
 
 
-def _write_manifest(out: Any) -> None:
-    """Write the manifest of an artifact that is as recorded, where it is gone: git has it, but its content follows."""
+def _write_manifest(out: Any, directory: Path) -> None:
+    """Write the manifest of an artifact where it is gone: git has it, but its content follows from the artifact's."""
     manifest = manifest_path(Path(out.def_path))
     if manifest.exists():
         return
-    text = _manifest_text(Path(out.def_path))
+    # as `pargo/manifest.py` writes it
+    text = json.dumps({"files": describe_files(directory)}, indent=1, ensure_ascii=False) + "\n"
     recorded = {other.def_path: other.hash_info.value for other in out.stage.outs}
     if hashlib.md5(text.encode(), usedforsecurity=False).hexdigest() == recorded.get(manifest.as_posix()):
         write_atomic(manifest, text)
-
-
-def _manifest_text(directory: Path) -> str:
-    """As `pargo/manifest.py` writes it, which is compared with the recorded hash."""
-    return json.dumps({"files": describe_files(directory)}, indent=1, ensure_ascii=False) + "\n"

@@ -134,16 +134,16 @@ def with_reasons(jobs: Sequence[Job], is_recorded: Callable[[Job], bool] = lambd
     asked = []
     for job in jobs:
         spec = replace(job.spec, known=known)
-        reason, made_before, recorded = reason_to_remake(job.output, spec, job.files), None, False
+        reason, made_before = reason_to_remake(job.output, spec, job.files), None
         needs = sorted({anew[name] for path in job.paths if (name := name_of(path)) in anew})
+        recorded = bool(reason) and is_recorded(job)  # its manifest, which is here, says what content it has
         if reason and not needs and not job.files and (made_before := find(job.output, spec)) is not None:
             known[name_of(job.output)] = content_of(made_before)
-        elif recorded := bool(reason and not needs and is_recorded(job)):
-            pass  # its manifest, which is here, says what content it has
-        elif reason or needs:
+        elif needs or (reason and not recorded):
             anew |= dict.fromkeys((*job.outputs, job.output.as_posix()), job.name)
-        follows = bool(needs and not reason)
-        text = reason or (f"{some(needs)} {'runs' if len(needs) == 1 else 'run'} before it" if needs else "")
+        follows = bool(needs) and (recorded or not reason)
+        text = f"{some(needs)} {'runs' if len(needs) == 1 else 'run'} before it" if follows else reason
+        recorded = recorded and not needs
         asked.append(replace(job, reason=text, follows=follows, made_before=made_before, recorded=recorded))
     return asked
 
