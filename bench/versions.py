@@ -63,13 +63,17 @@ def write_record(root: Path, megabytes: float) -> dict[str, float]:
     params = json.loads((root / "dvc-params.json").read_text())
     lock = {name: recorded(name, stage, params) for name, stage in stages.items()}
     copies = round(megabytes * 1e6 / len(dump(lock)))
+    others = sorted(f"paper{number}" for number in range(copies))
     for path, entries in (("dvc.yaml", stages), ("dvc.lock", lock), ("dvc-params.json", params)):
-        every = dict(entries)
-        for number in range(copies):
-            every |= json.loads(json.dumps(entries).replace("micro", f"paper{number}"))
-        head = {"schema": "2.0"} if path == "dvc.lock" else {}
-        text = json.dumps(every, indent=1) if path.endswith(".json") else dump({**head, "stages": every})
-        (root / path).write_text(text)
+        if path.endswith(".json"):
+            every = dict(entries)
+            for other in others:
+                every |= json.loads(json.dumps(entries).replace("micro", other))
+            (root / path).write_text(json.dumps(every, indent=1, ensure_ascii=False) + "\n")
+        else:
+            text = (root / path).read_text() if path == "dvc.yaml" else dump({"schema": "2.0", "stages": entries})
+            head, _, body = text.partition("stages:\n")
+            (root / path).write_text(head + "stages:\n" + body + "".join(body.replace("micro", x) for x in others))
     sizes = {path: (root / path).stat().st_size / 1e6 for path in ("dvc.lock", "dvc.yaml", "dvc-params.json")}
     return {**sizes, "stages": len(lock) * (copies + 1)}
 
@@ -109,10 +113,10 @@ def render(record: dict[str, Any]) -> str:
         [
             "# `pargo versions status` beside a record of the paper's size",
             "",
-            f"Written by `make bench-versions`: {record['rounds']} rounds of paired calls on {record['hardware']}. The "
-            f"record has {size['stages']:,} stages, {size['dvc.lock']:.1f} MB of dvc.lock, {size['dvc.yaml']:.1f} MB of "
-            f"dvc.yaml and {size['dvc-params.json']:.1f} MB of dvc-params.json; asked is for micro's 28. No artifact is "
-            "there. Seconds are medians of the whole process.",
+            f"Written by `make bench-versions`: {record['rounds']} rounds of paired calls on {record['hardware']}. "
+            f"The record has {size['stages']:,} stages: {size['dvc.lock']:.1f} MB of dvc.lock, "
+            f"{size['dvc.yaml']:.1f} MB of dvc.yaml and {size['dvc-params.json']:.1f} MB of dvc-params.json. Asked is for "
+            "micro's 28, whose artifacts are not there. Seconds are medians of the whole process.",
             "",
             f"CPU time: {ratio['value']:.3f} [{ratio['low']:.3f}, {ratio['high']:.3f}] of {record['base']}'s "
             f"(wanted: at most {LIMIT}).",

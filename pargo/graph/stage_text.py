@@ -38,8 +38,8 @@ def split(text: str) -> tuple[str, dict[str, str]] | None:
     found = list(_STAGE.finditer(rest))
     if len(found) != len(_OTHER.findall(rest)) or (rest and (not found or found[0].start())):
         return None
-    ends = [one.start() for one in found[1:]] + [len(rest)]
-    stages = {one[1]: rest[one.start() : end] for one, end in zip(found, ends, strict=True)}
+    starts = [*(one.start() for one in found), len(rest)]
+    stages = {one[1]: rest[one.start() : end] for one, end in zip(found, starts[1:], strict=True)}
     return (head, stages) if len(stages) == len(found) and (not rest or rest.endswith("\n")) else None
 
 
