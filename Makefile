@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 
 .PHONY: help setup reproduce test lint format lock clean
 .PHONY: bench-projector bench-train bench-evaluate bench-jobs bench-shards bench-conversations bench-selection
-.PHONY: bench-reruns bench-captions bench-serve-captions bench-commands bench-harnesses config-is-there
+.PHONY: bench-reruns bench-versions bench-captions bench-serve-captions bench-commands bench-harnesses config-is-there
 
 help:  ## list the commands
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 22
@@ -65,6 +65,9 @@ bench-reruns: setup  ## 50 rounds of random edits, damage, kills and reruns of m
 
 bench-commands: setup  ## from a wrong argument to its error, against an older commit (30 min; the same)
 	@$(BIN)/python -m bench.commands
+
+bench-versions: setup  ## `versions status` beside a record of the paper's size, against an older commit (10 min; the same)
+	@$(BIN)/python -m bench.versions
 
 bench-harnesses: setup  ## `pargo score --as` against lmms-eval's and VLMEvalKit's own code (10 min, network; the same)
 	@$(BIN)/python -m bench.harnesses

@@ -109,10 +109,11 @@ def status(config: Path | None) -> None:
     """Show what of a config is up to date, what would run, and why."""
     _, experiment = read_config(go_to_project(own_code=True), config)
     from pargo.graph.jobs import jobs_of, with_reasons
+    from pargo.graph.recorded import Recorded
     from pargo.graph.status import lines_of, running_jobs
     from pargo.layout import Layout
 
-    jobs = with_reasons(jobs_of(experiment))
+    jobs = with_reasons(jobs_of(experiment), Recorded(experiment.name).restorable)
     for line in lines_of(jobs, running_jobs(Layout(experiment.name))):
         click.echo(line)
 
@@ -124,9 +125,10 @@ def why(job: str, config: Path | None) -> None:
     """Show why a job would run, e.g. `finetune-qformer-seed-0`: its own changes, and the jobs before it."""
     _, experiment = read_config(go_to_project(own_code=True), config)
     from pargo.graph.jobs import jobs_of, with_reasons
+    from pargo.graph.recorded import Recorded
     from pargo.graph.status import chain_of
 
-    for line in chain_of(with_reasons(jobs_of(experiment)), job):
+    for line in chain_of(with_reasons(jobs_of(experiment), Recorded(experiment.name).restorable), job):
         click.echo(line)
 
 
@@ -184,12 +186,13 @@ def versions_write(config: Path | None) -> None:
 
 @versions.command("restore")
 @config_option
-def versions_restore(config: Path | None) -> None:
+@click.option("--force", is_flag=True, help="Replace artifacts that are not as recorded; they are set aside.")
+def versions_restore(config: Path | None, force: bool) -> None:
     """Bring back the artifacts of the checked-out commit, so that nothing of a config has to be rerun."""
     file, _ = read_config(go_to_project(own_code=True), config)
-    from pargo.graph import dvc
+    from pargo.graph.dvc_restore import restore
 
-    dvc.restore(file)
+    restore(file, force=force)
 
 
 @versions.command("status")

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 
-from pargo.graph.dvc_stages import HASHES, PARAMS_FILE, owner, read_yaml, settings_hash, stage_name
+from pargo.graph.dvc_stages import HASHES, LOCK_NAME, PARAMS_FILE, settings_hash, stage_name
 from pargo.graph.jobs import Job
+from pargo.graph.stage_text import stages_of
 from pargo.made import differences, some
 
 
@@ -22,8 +23,7 @@ def describe_changes(
         params: text of dvc-params.json, which still holds the recorded settings where it was not written anew.
         changed_files: source files of a job that differ from those of a code hash, as far as known.
     """
-    stages = (read_yaml(lock) or {}).get("stages") or {}
-    recorded = {name: stage for name, stage in stages.items() if owner(name) == config}
+    recorded = stages_of(lock, LOCK_NAME, config)
     by_name = {stage_name(config, job): job for job in jobs}
     lines = [f"{name}: not recorded" for name in by_name if name not in recorded]
     lines += [f"{name}: recorded, but the config has it no longer" for name in recorded if name not in by_name]

@@ -1,13 +1,9 @@
-"""Record a finished run with DVC, show what differs from it, and restore it in a clone or at another commit."""
+"""Record a finished run with DVC, and show what differs from it; `dvc_restore.py` brings it back."""
 
 from __future__ import annotations
 
-import fcntl
-import logging
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from pargo.code import ROOT
 from pargo.config.experiment import load_config
@@ -15,14 +11,21 @@ from pargo.errors import PargoError
 from pargo.files import write_atomic
 from pargo.graph import dvc_stages
 from pargo.graph.changes import describe_changes
-from pargo.graph.jobs import Job, list_jobs
+from pargo.graph.dvc_repository import (
+    LOCK_FILE,
+    PARAMS_FILE,
+    STAGES_FILE,
+    alone,
+    differing,
+    open_stages,
+    some,
+    text_of,
+)
+from pargo.graph.jobs import Job, jobs_of, list_jobs, with_reasons
+from pargo.graph.recorded import Recorded
 from pargo.graph.recorded_code import RecordedCode
+from pargo.graph.stage_text import stage_texts
 from pargo.manifest import verify
-
-STAGES_FILE = ROOT / "dvc.yaml"
-PARAMS_FILE = ROOT / dvc_stages.PARAMS_FILE
-LOCK_FILE = ROOT / "dvc.lock"
-SHOWN = 3  # names in an error
 
 
 def generate(config: str, jobs: Sequence[Job]) -> dict[Path, str]:
@@ -32,7 +35,12 @@ def generate(config: str, jobs: Sequence[Job]) -> dict[Path, str]:
         PARAMS_FILE: dvc_stages.render_params,
         LOCK_FILE: dvc_stages.render_lock,
     }
-    return {path: render(config, jobs, _text(path)) for path, render in renderers.items()}
+    return {path: render(config, jobs, text_of(path)) for path, render in renderers.items()}
+
+
+def changes_of(config: str, jobs: Sequence[Job]) -> list[str]:
+    """Whose code or settings differ from the recorded run."""
+    return describe_changes(config, jobs, text_of(LOCK_FILE), text_of(PARAMS_FILE), RecordedCode(ROOT).changed_files)
 
 
 def write(config_file: Path) -> None:
@@ -60,158 +68,84 @@ def record(config_file: Path) -> bool:
     Raises:
         PargoError: a job would still run, an artifact is not as it was made, or DVC fails.
     """
-    with _alone():
+    with alone():
         return _record(config_file)
 
 
 def _record(config_file: Path) -> bool:
     name = load_config(config_file).name
     jobs = list_jobs(config_file)
-    _refuse_pending(jobs, config_file)
+    refuse_pending(jobs, config_file)
     files = generate(name, jobs)
-    current = all(_text(path) == text for path, text in files.items())
-    if current and not _status(name):
+    current = all(text_of(path) == text for path, text in files.items())
+    if current and not differing(name):
         return False
     for directory in sorted({Path(path) for job in jobs for path in job.directories}):
         verify(directory)  # what somebody changed by hand is not recorded as a run's
     for path, text in files.items():
-        if text and _text(path) != text:
+        if text and text_of(path) != text:
             write_atomic(path, text)
-    with _stages(name) as recorded:
-        # what `dvc commit -f --no-relink` does for each of its targets, without reading dvc.yaml anew for every one
-        for stage in recorded:
+    with open_stages(name) as stages:
+        from dvc.stage.serialize import to_lockfile
+        from dvc.utils.serialize import dumps_yaml
+
+        for stage in stages:
             stage.save()
             stage.commit(relink=False)
-        recorded[0].dvcfile.dump_stages(recorded, update_pipeline=False)
-    if changes := _status(name):
-        raise PargoError(f"recorded, but DVC still sees changes: {_some(changes)}")
+        # as DVC writes it, but whole or not at all, and without reading what other configs have in it
+        held = {"stages": {key: value for stage in stages for key, value in to_lockfile(stage).items()}}
+        ours = stage_texts(dumps_yaml(held), LOCK_FILE.name, dvc_stages.dump)
+        write_atomic(LOCK_FILE, dvc_stages.lock_with(ours, text_of(LOCK_FILE)))
+    if changes := differing(name):
+        raise PargoError(f"recorded, but DVC still sees changes: {some(changes)}")
     return True
 
 
+def refuse_pending(jobs: Sequence[Job], config_file: Path) -> None:
+    """Raise PargoError when a job has a reason to run."""
+    if pending := [f"{job.name} ({job.reason})" for job in jobs if job.reason]:
+        raise PargoError(f"{config_file}: these would still run: {some(pending)}: run `pargo reproduce` first")
+
+
 def status(config_file: Path) -> list[str]:
-    """What differs between the working tree and the recorded versions of a config, one line each; empty when nothing.
+    """What differs between the working tree and the recorded versions of a config; empty when nothing.
+
+    Artifacts that are not here, as in a clone, are counted in one line.
 
     Raises:
         PargoError: the workflow cannot be built, or DVC fails.
     """
-    name = load_config(config_file).name
-    jobs = list_jobs(config_file)
-    lines = [f"{job.name}: would run: {job.reason}" for job in jobs if job.reason]
-    lines += _changes(name, jobs)
-    stale = [path.name for path, text in generate(name, jobs).items() if _text(path) != text]
+    config = load_config(config_file)
+    recorded = Recorded(config.name)
+    jobs = with_reasons(jobs_of(config), recorded.same)
+    changes = changes_of(config.name, jobs)
+    away = [job for job in jobs if recorded.away(job)]
+    lines = [*_away(away, recorded, changes), *changes]
+    lines += [
+        f"{job.name}: would run: {job.reason}" for job in jobs if job.reason and not job.follows and job not in away
+    ]
+    if follow := sum(job.follows for job in jobs):
+        lines.append(f"{follow} more jobs may run after these")
+    stale = [path.name for path, text in generate(config.name, jobs).items() if text_of(path) != text]
     lines += [f"{path}: not what config and code give: `pargo versions write` writes it" for path in stale]
     if STAGES_FILE.name in stale:
         return lines
-    return lines + _status(name, hashes=False)
+    return lines + differing(config.name, hashes=False, away=[job.output.as_posix() for job in away])
 
 
-def restore(config_file: Path) -> None:
-    """Bring back the recorded artifacts of a config, so that Snakemake has nothing to do.
-
-    Raises:
-        PargoError: the recorded stages are of another config or code, an artifact is in neither cache nor remote, or
-            something would still run afterwards.
-    """
-    with _alone():
-        _restore(config_file)
-
-
-def _restore(config_file: Path) -> None:
-    name = load_config(config_file).name
-    jobs = list_jobs(config_file)
-    files = generate(name, jobs)
-    different = [path.name for path, text in files.items() if _text(path) != text]
-    if changes := _changes(name, jobs) or [f"{path}: not what config and code give" for path in different]:
-        raise PargoError(f"{config_file}: recorded otherwise: {_some(changes)}: check out the commit that recorded it")
-    # what `dvc pull` does for each of its targets, without reading dvc.yaml and dvc.lock anew for every one
-    with _stages(name) as recorded:
-        repo = recorded[0].repo
-        if repo.config["core"].get("remote"):
-            needed = [objects for stage in recorded for objects in stage.get_used_objs().get(None, ())]
-            repo.cloud.pull(needed)
-        failed = [path for stage in recorded for path in stage.checkout().get("failed", [])]
-    if failed:
-        raise PargoError(f"not in DVC's cache, and no remote holds it: {_some(sorted(failed))}")
-    if changes := _status(name):
-        raise PargoError(f"the files differ from the recorded versions: {_some(changes)}: commit or undo your changes")
-    _refuse_pending(list_jobs(config_file), config_file)
-
-
-def _refuse_pending(jobs: Sequence[Job], config_file: Path) -> None:
-    if pending := [f"{job.name} ({job.reason})" for job in jobs if job.reason]:
-        raise PargoError(f"{config_file}: these would still run: {_some(pending)}: run `pargo reproduce` first")
-
-
-def _some(names: Sequence[str]) -> str:
-    """Few enough of them for an error."""
-    return "; ".join(names[:SHOWN]) + (f"; and {len(names) - SHOWN} more" if len(names) > SHOWN else "")
-
-
-def _text(path: Path) -> str:
-    return path.read_text(encoding="utf-8") if path.exists() else ""
-
-
-def _changes(config: str, jobs: Sequence[Job]) -> list[str]:
-    """Whose code or settings differ from the recorded run."""
-    return describe_changes(config, jobs, _text(LOCK_FILE), _text(PARAMS_FILE), RecordedCode(ROOT).changed_files)
-
-
-def _status(config: str, *, hashes: bool = True) -> list[str]:
-    """What DVC sees changed in the stages of a config: a line for each kind of change of each.
-
-    Args:
-        config: name of the config.
-        hashes: with the hashes of dvc-params.json, which DVC compares as the file has them.
-    """
-    lines = []
-    with _stages(config) as recorded:
-        for stage in recorded:
-            for entry in stage.status().get(stage.addressing, []):
-                for what, paths in entry.items() if isinstance(entry, dict) else [(entry, {})]:
-                    states = [f"{path}: {state}" for path, state in paths.items() if hashes or path != PARAMS_FILE.name]
-                    if paths and not states:
-                        continue
-                    lines.append(": ".join([stage.name, what, *([_some(states)] if states else [])]))
-    return lines
-
-
-@contextmanager
-def _alone() -> Iterator[None]:
-    """One process at a time writes the record; another waits. DVC's own lock covers each of its calls alone."""
-    path = ROOT / ".dvc" / "tmp" / "pargo.lock"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
-
-
-@contextmanager
-def _stages(config: str) -> Iterator[list[Any]]:
-    """DVC's stages of a config, under DVC's lock."""
-    with _repository() as repo:
-        from dvc.repo import lock_repo
-
-        with lock_repo(repo):
-            named = [stage for stage in repo.index.stages if getattr(stage, "name", None)]
-            yield [stage for stage in named if dvc_stages.owner(stage.name) == config]
-
-
-@contextmanager
-def _repository() -> Iterator[Any]:
-    """DVC's view of the project.
-
-    Raises:
-        PargoError: the project is no git checkout, or DVC fails.
-    """
-    from dvc.exceptions import CheckoutError, DvcException
-    from dvc.repo import Repo
-
-    for name in ("dvc", "dvc_data"):  # what they warn of is in the error, with what to do
-        logging.getLogger(name).setLevel(logging.ERROR)
-    try:
-        with Repo(str(ROOT)) as repo:
-            yield repo
-    except CheckoutError as error:
-        raise PargoError(f"not in DVC's cache, and no remote holds it: {_some(error.target_infos)}") from error
-    except DvcException as error:
-        raise PargoError(f"DVC: {error}") from error
+def _away(away: Sequence[Job], recorded: Recorded, changes: Sequence[str]) -> list[str]:
+    """How many artifacts are not here, and where they can come from."""
+    if not away:
+        return []
+    same = [job for job in away if recorded.same(job)]
+    count = f"not here: {len(away)} artifact{'s' if len(away) > 1 else ''}"
+    if len(same) < len(away):
+        count += f", {len(same)} of them recorded by code and settings as they are now"
+    else:
+        count += ", recorded"
+    if lost := sum(not recorded.restorable(job) for job in same):
+        where = "neither in DVC's cache nor in a remote"
+        count += f", but {lost} of them {where}: `dvc remote add -d` names one, `pargo reproduce` makes them"
+    elif same:
+        count += ": `pargo reproduce` brings them" if changes else ": `pargo versions restore` brings them"
+    return [f"{count}; code and settings as recorded" if not changes else count]

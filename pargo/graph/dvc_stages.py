@@ -16,26 +16,19 @@ from typing import Any
 
 import yaml
 
-try:
-    from yaml import CSafeLoader
-except ImportError:  # PyYAML was built without it
-    from yaml import SafeLoader as CSafeLoader  # type: ignore[assignment]
-
 from pargo.config.base import canonical_json
 from pargo.files import sha256_text
 from pargo.graph.jobs import Job
+from pargo.graph.stage_text import join, owner, split, stage_texts
 from pargo.stages import STAGES
 
 # DVC reads this file anew for every stage: of 26 stages, its YAML reader in 0.15 s, its JSON reader in 0.7 ms, which it
 # takes for names with one dot alone
 PARAMS_FILE = "dvc-params.json"
 HASHES = ("code", "settings_sha256")  # of a stage in the file; DVC takes a dot for a level of it: stage names hold none
+STAGES_NAME, LOCK_NAME = "dvc.yaml", "dvc.lock"
 HEAD = "# Generated from the Snakemake graph by `pargo versions record`; do not edit.\n"
-
-
-def owner(stage: str) -> str:
-    """The config a stage belongs to."""
-    return stage.partition("-")[0]
+LOCK_HEAD = "schema: '2.0'\nstages:\n"  # as DVC writes it
 
 
 def stage_name(config: str, job: Job) -> str:
@@ -76,8 +69,9 @@ def _command(stage: str, job: Job) -> str:
 def render_stages(config: str, jobs: Iterable[Job], existing: str) -> str:
     """Text of dvc.yaml: the existing one with the stages of a config replaced."""
     stages = {stage_name(config, job): stage_definition(config, job) for job in jobs}
-    others = _others(config, (read_yaml(existing) or {}).get("stages") or {})
-    return HEAD + _dump({"stages": dict(sorted((others | stages).items()))})
+    ours = stage_texts(dump({"stages": stages}), STAGES_NAME, dump) if stages else {}
+    every = _others(config, stage_texts(existing, STAGES_NAME, dump)) | ours
+    return HEAD + join("stages:\n", dict(sorted(every.items())))
 
 
 def render_params(config: str, jobs: Iterable[Job], existing: str) -> str:
@@ -89,26 +83,31 @@ def render_params(config: str, jobs: Iterable[Job], existing: str) -> str:
 
 def render_lock(config: str, jobs: Iterable[Job], existing: str) -> str:
     """Text of dvc.lock without the stages that a config no longer has; unchanged when there are none."""
-    lock = read_yaml(existing) or {}
-    names = {stage_name(config, job) for job in jobs}
-    gone = [name for name in lock.get("stages") or {} if owner(name) == config and name not in names]
-    if not gone:
-        return existing
-    for name in gone:
-        del lock["stages"][name]
-    return yaml.safe_dump(lock, sort_keys=False, width=10**6, allow_unicode=True)
+    stages, names = stage_texts(existing, LOCK_NAME, dump), {stage_name(config, job) for job in jobs}
+    kept = {name: text for name, text in stages.items() if owner(name) != config or name in names}
+    return existing if len(kept) == len(stages) else join(_lock_head(existing), kept)
 
 
-def read_yaml(text: str) -> Any:
-    """YAML by the C reader where there is one: a record of the paper's size has megabytes."""
-    return yaml.load(text, Loader=CSafeLoader)
+def lock_with(stages: dict[str, str], existing: str) -> str:
+    """Text of dvc.lock with some stages written anew, in their places; new ones are at its end.
+
+    Args:
+        stages: text by name.
+        existing: text of dvc.lock.
+    """
+    return join(_lock_head(existing), stage_texts(existing, LOCK_NAME, dump) | stages)
+
+
+def _lock_head(existing: str) -> str:
+    parts = split(existing)
+    return parts[0] if parts else LOCK_HEAD
 
 
 def _others(config: str, entries: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in entries.items() if owner(name) != config}
 
 
-def _dump(value: Any) -> str:
+def dump(value: Any) -> str:
     """YAML with one line per string."""
     return yaml.dump(value, Dumper=_Dumper, sort_keys=False, width=10**6, allow_unicode=True)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 import shlex
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -43,6 +43,7 @@ class Job:
         reason: why it has to run; empty when it is up to date.
         follows: nothing of its own changed, but a job before it runs: it does too, unless that gives the same.
         made_before: where its output was made before, which is restored then.
+        recorded: its artifact is not here, but dvc.lock records it, and it can be restored.
     """
 
     rule: str
@@ -60,6 +61,7 @@ class Job:
     reason: str = ""
     follows: bool = False
     made_before: Path | None = None
+    recorded: bool = False
 
     @property
     def name(self) -> str:
@@ -130,8 +132,14 @@ def list_jobs(config_file: Path) -> list[Job]:
     return with_reasons(jobs_of(load_config(config_file)))
 
 
-def with_reasons(jobs: Sequence[Job]) -> list[Job]:
-    """The jobs, each with the reason why it has to run: it differs from what made its output, or an input does."""
+def with_reasons(jobs: Sequence[Job], is_recorded: Callable[[Job], bool] = lambda job: False) -> list[Job]:
+    """The jobs, each with the reason why it has to run: it differs from what made its output, or an input does.
+
+    Args:
+        jobs: in an order in which they could run.
+        is_recorded: can the artifact of a job be restored from what dvc.lock records? `pargo.graph.recorded` knows;
+            where Snakemake is going to run jobs, that has been done.
+    """
     anew: dict[str, str] = {}  # path of what is made anew -> by which job
     known: dict[str, str] = {}  # content of what is restored
     asked = []
@@ -139,13 +147,15 @@ def with_reasons(jobs: Sequence[Job]) -> list[Job]:
         spec = replace(job.spec, known=known)
         reason, made_before = reason_to_remake(job.output, spec, job.files), None
         needs = sorted({anew[name] for path in job.paths if (name := name_of(path)) in anew})
+        recorded = bool(reason) and is_recorded(job)  # its manifest, which is here, says what content it has
         if reason and not needs and not job.files and (made_before := find(job.output, spec)) is not None:
             known[name_of(job.output)] = content_of(made_before)
-        elif reason or needs:
+        elif needs or (reason and not recorded):
             anew |= dict.fromkeys((*job.outputs, job.output.as_posix()), job.name)
-        follows = bool(needs and not reason)
-        text = reason or (f"{some(needs)} {'runs' if len(needs) == 1 else 'run'} before it" if needs else "")
-        asked.append(replace(job, reason=text, follows=follows, made_before=made_before))
+        follows = bool(needs) and (recorded or not reason)
+        text = f"{some(needs)} {'runs' if len(needs) == 1 else 'run'} before it" if follows else reason
+        recorded = recorded and not needs
+        asked.append(replace(job, reason=text, follows=follows, made_before=made_before, recorded=recorded))
     return asked
 
 

@@ -75,7 +75,6 @@ def reproduce(
     layout = Layout(config.name)
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     os.chdir(ROOT)  # all paths of the layout are relative to it
-    _check_files(config, layout)
     check_profile_files(profile)
     check_profile(profile)
     # launchers leave their jobs when Ctrl-C reaches them; what becomes of the jobs is decided once, here
@@ -86,6 +85,8 @@ def reproduce(
         write_atomic(snapshot, config_file.read_bytes())
         load_config(snapshot)
         config_file = snapshot.resolve()
+        _restore(config_file, console, until)
+        _check_files(config, layout)
         try:
             ran = _run(config_file, layout, console, profile=profile, cores=cores, until=until, confirm=confirm)
         except InterruptedRunError:
@@ -213,6 +214,14 @@ def _noting_interrupt(display: Display) -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGINT, previous)
+
+
+def _restore(config_file: Path, console: Console, until: str | None) -> None:
+    """Bring back what is not here, but recorded as it would be made; what does not come back is computed."""
+    from pargo.graph.dvc_restore import bring
+
+    if (ROOT / ".git").exists() and (told := bring(config_file, until and rules_until(until))):
+        console.print(told)
 
 
 def _record(config_file: Path, console: Console) -> None:

@@ -28,7 +28,7 @@ def state_of(job: Job, running: frozenset[str] = frozenset()) -> str:
         return "running"
     if not job.reason:
         return "up to date"
-    return "restorable" if job.made_before else "may run" if job.follows else "would run"
+    return "restorable" if job.made_before or job.recorded else "may run" if job.follows else "would run"
 
 
 def running_jobs(layout: Layout) -> frozenset[str]:
@@ -49,7 +49,8 @@ def lines_of(jobs: Sequence[Job], running: frozenset[str] = frozenset()) -> Iter
     yield f"{len(jobs)} jobs: {', '.join(f'{counts[state]} {state}' for state in STATES if counts[state])}"
     for job, state in zip(jobs, states, strict=True):
         if state == "restorable":
-            yield f"  {state:<10}  {job.name}: {job.reason}; made before: {job.made_before}"
+            where = f"made before: {job.made_before}" if job.made_before else "dvc.lock records it"
+            yield f"  {state:<10}  {job.name}: {job.reason}; {where}"
         elif state != "up to date":
             yield f"  {state:<10}  {job.name}: {job.reason or 'its job has not ended'}{_cost(job)}"
     yield from _environment(jobs)

@@ -8,9 +8,11 @@ import pytest
 import yaml
 
 from pargo.code import ROOT
-from pargo.graph.dvc import LOCK_FILE, PARAMS_FILE, STAGES_FILE, generate
-from pargo.graph.dvc_stages import owner, settings_hash
+from pargo.graph.dvc import generate
+from pargo.graph.dvc_repository import LOCK_FILE, PARAMS_FILE, STAGES_FILE
+from pargo.graph.dvc_stages import settings_hash
 from pargo.graph.jobs import list_jobs
+from pargo.graph.stage_text import owner
 
 
 def stages(path: Path = STAGES_FILE) -> dict[str, Any]:

@@ -1,0 +1,100 @@
+"""Artifacts that are not here, but that dvc.lock records as their jobs would make them: no job has to run for these."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from pargo.accepted import same_code
+from pargo.graph.dvc_stages import HASHES, LOCK_NAME, PARAMS_FILE, settings_hash, stage_name
+from pargo.graph.jobs import Job
+from pargo.graph.stage_text import stages_of
+from pargo.layout import manifest_path
+
+
+class Recorded:
+    """What dvc.lock holds of a config, compared with its jobs. Paths are relative to the project's folder."""
+
+    def __init__(self, config: str) -> None:
+        self._config = config
+
+    def away(self, job: Job) -> bool:
+        """Is a job's artifact recorded and not here, as in a clone, where only its manifest is?"""
+        gone = not job.files and not job.output.exists() and manifest_path(job.output).is_file()
+        return gone and stage_name(self._config, job) in self._stages
+
+    def same(self, job: Job) -> bool:
+        """Is an artifact that is away as its job would make it: by the same code and settings, from the same inputs?"""
+        if not self.away(job):
+            return False
+        name = stage_name(self._config, job)
+        stage = self._stages[name]
+        held = (stage.get("params") or {}).get(PARAMS_FILE) or {}
+        code, settings = (held.get(f"{name}.{key}") for key in HASHES)
+        if code is None or code not in same_code(job.output, job.code):
+            return False
+        if settings != settings_hash(json.loads(job.settings)):
+            before = (self._params.get(name) or {}).get("settings")
+            if not before or settings_hash(before) != settings or any(job.spec.differences(before)):
+                return False
+        files = _files(stage.get("deps"))
+        if set(files) != {path for path in job.inputs if _is_file(path)}:
+            return False
+        manifest = manifest_path(job.output).as_posix()
+        return all(
+            _md5(path) == value for path, value in (files | {manifest: _files(stage.get("outs"))[manifest]}).items()
+        )
+
+    def restorable(self, job: Job) -> bool:
+        """Is it the same, and in DVC's cache, or perhaps in the default remote, which is not asked?"""
+        return self.same(job) and (self._has_remote or self.cached(job))
+
+    def cached(self, job: Job) -> bool:
+        """Does DVC's cache here have it?"""
+        outs = self._stages[stage_name(self._config, job)].get("outs") or []
+        value = next((out.get("md5", "") for out in outs if out["path"] == job.output.as_posix()), "")
+        return bool(value) and (self._cache / value[:2] / value[2:]).is_file()
+
+    @cached_property
+    def _stages(self) -> dict[str, Any]:
+        file = Path(LOCK_NAME)
+        return stages_of(file.read_text(encoding="utf-8"), LOCK_NAME, self._config) if file.is_file() else {}
+
+    @cached_property
+    def _params(self) -> dict[str, Any]:
+        file = Path(PARAMS_FILE)
+        found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8") or "{}") if file.is_file() else {}
+        return found
+
+    @cached_property
+    def _dvc_config(self) -> Any:
+        from dvc.config import Config
+
+        return Config(str(Path(".dvc").absolute())) if Path(".dvc").is_dir() else {"core": {}, "cache": {}}
+
+    @property
+    def _has_remote(self) -> bool:
+        return bool(self._dvc_config["core"].get("remote"))
+
+    @cached_property
+    def _cache(self) -> Path:
+        return Path(self._dvc_config["cache"].get("dir") or ".dvc/cache", "files", "md5")
+
+
+def _files(entries: Any) -> dict[str, str]:
+    """Hashes of files, by path; folders are told by their manifests."""
+    found = {entry["path"]: entry.get("md5", "") for entry in entries or []}
+    return {path: value for path, value in found.items() if not value.endswith(".dir")}
+
+
+def _is_file(path: str) -> bool:
+    """Is an input of a job a file? What is an artifact has a manifest beside it."""
+    return not manifest_path(Path(path)).is_file()
+
+
+def _md5(path: str) -> str:
+    file = Path(path)
+    return hashlib.md5(file.read_bytes(), usedforsecurity=False).hexdigest() if file.is_file() else ""

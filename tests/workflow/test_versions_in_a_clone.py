@@ -1,0 +1,226 @@
+"""A clone holds manifests and reports alone: what its `status` says, and how the recorded artifacts come back."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from pargo.manifest import differing
+from tests.helpers.s3_server import add_remote, s3_server
+from tests.helpers.workflow_project import Project
+
+MICRO = ("--config", "config/micro.yaml")
+AWAY = "not here: 20 artifacts, recorded"
+CAPTIONS = "artifacts/micro/captions/scenes"
+
+
+@pytest.fixture(scope="module")
+def origin(micro_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A copy of the run of this module's own."""
+    root = tmp_path_factory.mktemp("origin")
+    shutil.copytree(micro_run, root, symlinks=True, dirs_exist_ok=True)
+    return Project(root)
+
+
+@pytest.fixture
+def clone(origin: Project, tmp_path: Path) -> Project:
+    """As `git clone` gives it, with the first copy's cache as its default remote."""
+    origin.git("clone", "--quiet", str(origin.root), str(tmp_path / "clone"))
+    found = Project(tmp_path / "clone")
+    found.run("dvc", "remote", "add", "--local", "--default", "first", str(origin.root / ".dvc/cache"))
+    return found
+
+
+def status(project: Project) -> list[str]:
+    done = project.pargo("versions", "status", *MICRO, check=False)
+    lines = done.stdout.splitlines()
+    assert done.returncode == (0 if lines == ["up to date"] else 1), done.stdout + done.stderr
+    return lines
+
+
+def start(project: Project, *arguments: str) -> subprocess.Popen[bytes]:
+    environment = os.environ | {"PYTHONPATH": str(project.root)}
+    command = [sys.executable, "-m", "pargo", *arguments, *MICRO]
+    return subprocess.Popen(command, cwd=project.root, env=environment, start_new_session=True)
+
+
+def kill_after(seconds: float, process: subprocess.Popen[bytes]) -> None:
+    """kill -9 after some time, or when it has ended before."""
+    time.sleep(seconds)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+def half_made(project: Project) -> list[Path]:
+    """Artifacts that are here and not as their manifests say."""
+    manifests = project.root.glob("artifacts/micro/**/*.manifest.json")
+    found = [path.with_name(path.name.removesuffix(".manifest.json")) for path in manifests]
+    return [path for path in found if path.exists() and differing(path)]
+
+
+def test_status_counts_what_is_not_here(clone: Project) -> None:
+    assert status(clone) == [f"{AWAY}: `pargo versions restore` brings them; code and settings as recorded"]
+    clone.run("dvc", "remote", "remove", "--local", "first")
+    (line,) = status(clone)
+    assert line.startswith(f"{AWAY}, but 20 of them neither in DVC's cache nor in a remote: `dvc remote add -d`")
+
+
+def test_status_still_names_a_changed_stage(clone: Project) -> None:
+    with clone.edited("pargo/report/figures.py"):
+        told = status(clone)
+        assert told == [
+            f"{AWAY}: `pargo reproduce` brings them",
+            "micro-report_figures: its code differs from the recorded run's: pargo/report/figures.py",
+            "report_figures: would run: made by other code",
+            "1 more jobs may run after these",
+            "dvc-params.json: not what config and code give: `pargo versions write` writes it",
+        ]
+    with clone.edited("pargo/captions/quality.py"):
+        told = status(clone)
+        assert told[0] == "not here: 20 artifacts, 19 of them recorded by code and settings as they are now: " + (
+            "`pargo reproduce` brings them"
+        )
+        assert [line.partition(":")[0] for line in told if "differs" in line] == [
+            "micro-filter-scenes",
+            "micro-report_captions-scenes",
+        ]
+
+
+def test_jobs_are_restorable(clone: Project) -> None:
+    assert "28 jobs: 8 up to date, 20 restorable" in clone.pargo("status", *MICRO).stdout
+    clone.run("dvc", "remote", "remove", "--local", "first")
+    assert "restorable" not in clone.pargo("status", *MICRO).stdout
+
+
+def test_reproduce_restores_before_it_runs_anything(clone: Project) -> None:
+    with clone.edited("pargo/captions/quality.py"):  # captions are filtered anew and come out the same
+        done = clone.reproduce()
+    assert "restored 19 artifacts that dvc.lock records" in done.stderr
+    assert re.findall(r"done +(\w+)", done.stderr) == ["filter"]
+    assert not half_made(clone)
+    clone.git("checkout", "--quiet", ".")
+    shutil.rmtree(clone.root / CAPTIONS)
+    done = clone.reproduce("--until", "select")
+    assert "restored" not in done.stderr, "nothing that `select` needs is missing"
+    done = clone.reproduce()
+    assert "restored 1 artifact that dvc.lock records" in done.stderr
+    assert "everything was up to date" in done.stderr
+
+
+def test_reproduce_computes_what_a_remote_does_not_hold(clone: Project) -> None:
+    clone.pargo("versions", "restore", *MICRO)
+    for url, why in (("/no/such/folder", "does not hold it"), ("ftp://127.0.0.1/x", "cannot be read")):
+        clone.run("dvc", "remote", "modify", "--local", "first", "url", url)
+        shutil.rmtree(clone.root / ".dvc/cache", ignore_errors=True)
+        shutil.rmtree(clone.root / CAPTIONS)
+        done = clone.reproduce()
+        (line,) = [line for line in done.stderr.splitlines() if "restored" in line]
+        assert line.startswith("not restored: 1 artifact, not in DVC's cache, and remote 'first' " + why)
+        assert line.endswith(": their jobs run")
+        assert re.findall(r"done +(\w+)", done.stderr) == ["filter"]
+        assert clone.git("status", "--porcelain") == ""
+
+
+def test_restore_by_way_of_an_s3_remote(origin: Project, clone: Project) -> None:
+    with s3_server() as address:
+        for project in (origin, clone):
+            add_remote(project, address)
+        empty = clone.pargo("versions", "restore", *MICRO, check=False)
+        assert empty.returncode == 1
+        assert "not in DVC's cache, and remote 'store' does not hold it: artifacts/micro/" in empty.stderr
+        origin.run("dvc", "push")
+        clone.pargo("versions", "restore", *MICRO)
+        assert status(clone) == ["up to date"]
+    shutil.rmtree(clone.root / ".dvc/cache")
+    shutil.rmtree(clone.root / CAPTIONS)
+    dead = clone.pargo("versions", "restore", *MICRO, check=False)
+    assert dead.returncode == 1
+    assert "remote 'store' cannot be read" in dead.stderr
+    assert address in dead.stderr
+    assert dead.stderr.count("\n") == 1
+    (origin.root / ".dvc/config.local").unlink()
+
+
+@pytest.mark.parametrize("edit", ["by hand", "another version", "without manifest"])
+def test_restore_replaces_what_is_there_with_force_alone(clone: Project, edit: str) -> None:
+    clone.pargo("versions", "restore", *MICRO)
+    file = clone.root / CAPTIONS / "captions.jsonl"
+    file.write_text("mine\n")
+    said = f"{CAPTIONS} (changed: captions.jsonl: changed"
+    if edit == "another version":
+        record = file.with_name("provenance.json")
+        record.write_text(record.read_text().replace('"code": "', '"code": "0'))
+        said = f"{CAPTIONS} (another version)"
+    if edit == "without manifest":
+        file.parent.with_name("scenes.manifest.json").unlink()
+        said = f"{CAPTIONS} (broken)"
+    refused = clone.pargo("versions", "restore", *MICRO, check=False)
+    assert refused.returncode == 1
+    assert f"not as recorded: {said}" in refused.stderr
+    assert "`pargo versions restore --force` replaces it" in refused.stderr
+    assert "-f" not in refused.stderr.replace("--force", "")
+    assert file.read_text() == "mine\n"
+    clone.pargo("versions", "restore", *MICRO, "--force")
+    assert status(clone) == ["up to date"]
+    assert clone.git("status", "--porcelain") == ""
+    (kept,) = clone.root.glob(".pargo/kept/captions/*/scenes/captions.jsonl")
+    assert kept.read_text() == "mine\n"
+
+
+def test_killed_restores_leave_whole_artifacts_and_the_next_ends_it(clone: Project) -> None:
+    seen = set()
+    for seconds in (2.5, 3.0, 3.5, 4.0, 5.0):
+        kill_after(seconds, start(clone, "versions", "restore"))
+        assert not half_made(clone)
+        seen.add(len([path for path in clone.root.glob("artifacts/micro/*/*") if path.is_dir()]))
+    clone.pargo("versions", "restore", *MICRO)
+    assert status(clone) == ["up to date"]
+    assert clone.git("status", "--porcelain") == ""
+
+
+def test_killed_records_leave_a_whole_record_and_the_next_ends_it(origin: Project, tmp_path: Path) -> None:
+    project = Project(tmp_path / "copy")
+    shutil.copytree(origin.root, project.root, symlinks=True)
+    whole = (project.root / "dvc.lock").read_bytes()
+    for seconds in (2.5, 3.0, 3.5, 4.0, 5.0):
+        (project.root / "dvc.lock").write_bytes(b"")
+        shutil.rmtree(project.root / ".dvc/cache", ignore_errors=True)
+        kill_after(seconds, start(project, "versions", "record"))
+        assert (project.root / "dvc.lock").read_bytes() in (b"", whole)
+    project.pargo("versions", "record", *MICRO)
+    assert (project.root / "dvc.lock").read_bytes() == whole
+    assert status(project) == ["up to date"]
+
+
+def test_two_records_at_once_and_locks_that_were_left(origin: Project, tmp_path: Path) -> None:
+    project = Project(tmp_path / "copy")
+    shutil.copytree(origin.root, project.root, symlinks=True)
+    whole = (project.root / "dvc.lock").read_bytes()
+    (project.root / "dvc.lock").unlink()
+    for name in ("lock", "pargo.lock"):  # as a process of another machine left them, in a copied folder
+        (project.root / ".dvc/tmp" / name).write_text("999999\nanother-machine\n")
+    with ThreadPoolExecutor() as pool:
+        both = list(pool.map(lambda _: project.pargo("versions", "record", *MICRO, check=False), range(2)))
+    assert [done.returncode for done in both] == [0, 0], both
+    assert sorted((project.root / "dvc.lock").read_bytes()) == sorted(whole)  # the order of its stages is by name
+    assert status(project) == ["up to date"]
+
+
+def test_a_broken_record_is_said_in_a_line(clone: Project) -> None:
+    lock = clone.root / "dvc.lock"
+    lock.write_text(f"<<<<<<< ours\n{lock.read_text()}=======\n>>>>>>> theirs\n")
+    for command in ("status", "restore", "record"):
+        done = clone.pargo("versions", command, *MICRO, check=False)
+        assert done.returncode == 1
+        assert done.stderr.startswith("error: dvc.lock: no YAML in line 2: end the merge")
+        assert done.stderr.count("\n") == 1
+    assert "error: dvc.lock: no YAML" in clone.reproduce(check=False).stderr
