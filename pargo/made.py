@@ -23,6 +23,8 @@ from pargo.no_effect import is_free
 
 OTHER_CODE = "made by other code"
 SHOWN = 3  # settings and files named by a reason
+# folders of artifacts whose paths hold the name of their arm, and what one artifact there is called
+OF_AN_ARM = {"models": "model", "predictions": "predictions", "grades": "grades"}
 RECORD = ".made"  # no `.json`: beside scores it is none
 
 
@@ -178,11 +180,15 @@ def some(texts: Iterable[object]) -> str:
 
 
 def _by_place(inputs: Mapping[str, str]) -> dict[str, str]:
-    """Inputs by where they are in their config: its name is no content."""
+    """Inputs by where they are in their config: its name is no content, nor is the arm's of the one model."""
     found = {}
     for name, digest in inputs.items():
         top, _, rest = name.partition("/")
         found[rest.partition("/")[2] if top in ("artifacts", "reports") else name] = digest
+    for kind, word in OF_AN_ARM.items():
+        places = [place for place in found if place.startswith(f"{kind}/")]
+        if len(places) == 1:
+            found[word] = found.pop(places[0])
     return found
 
 
