@@ -22,6 +22,7 @@ from pargo.manifest import PROVENANCE, describe_files, differing, read_provenanc
 from pargo.no_effect import is_free
 
 OTHER_CODE = "made by other code"
+UNKNOWN = "unknown"  # content of an input that is made anew: it may come out as it was
 SHOWN = 3  # settings and files named by a reason
 # folders of artifacts whose paths hold the name of their arm, and what one artifact there is called
 OF_AN_ARM = {"models": "model", "predictions": "predictions", "grades": "grades"}
@@ -39,7 +40,7 @@ class Spec:
         paths: what it reads: artifacts, files of the report and folders of them.
         chosen: the settings that are not at their defaults, where that is known.
         strict: results that differ by rounding differ.
-        known: hashes of inputs that are not here yet, but are going to be restored.
+        known: hashes of inputs that are not here yet, but are going to be restored; `UNKNOWN` of those made anew.
     """
 
     rule: str
@@ -135,7 +136,7 @@ def reason_to_remake(output: Path, spec: Spec, files: Iterable[Path] = ()) -> st
     if code != spec.code and code not in same_code(output, spec.code):
         return OTHER_CODE
     before, now = _by_place(inputs), _by_place(spec.inputs)
-    others = sorted(name for name in {*before, *now} if before.get(name) != now.get(name))
+    others = sorted(name for name in {*before, *now} if now.get(name) not in (before.get(name), UNKNOWN))
     return f"made from another {some(others)}" if others else ""
 
 

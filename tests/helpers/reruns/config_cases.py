@@ -128,7 +128,6 @@ def cases() -> list[Case]:
         several("config: seeds and arms", "one arm alone: a setting of pretraining", {"arms.qformer.pretrain": {"learning_rate": 0.002}}, "pretrain-qformer-*"),
         several("config: seeds and arms", "one arm alone: a setting of fine-tuning", {"arms.qformer.finetune": {"learning_rate": 0.002}}, "finetune-qformer-*"),
         several("config: seeds and arms", "one arm alone: how it answers", {"arms.qformer.generation.max_new_tokens": 3}, "evaluate-qformer-*"),
-        several("config: seeds and arms", "an arm with the other's projector", {"arms.qformer.projector": "pargo"}, REPORT, restorable="pretrain-qformer-* finetune-qformer-* evaluate-qformer-*", may="score-qformer-*"),
         # Sources
         *fields(
             "config: sources",

@@ -48,6 +48,11 @@ def truncated(path: str) -> Any:
     return touching(path)(lambda root: (root / path).write_bytes((root / path).read_bytes()[:-1]))
 
 
+def no_json(path: str) -> Any:
+    """A record that was cut off."""
+    return touching(path)(lambda root: (root / path).write_text("{"))
+
+
 def deleted(*paths: str) -> Any:
     """Files or folders are gone."""
 
@@ -151,7 +156,7 @@ def cases() -> list[Case]:
         made("a bit of a pretrained model flipped", edited(f"{model}/pretrain/model.safetensors"), "pretrain-qformer-seed-0"),
         made("a file of a model deleted", deleted(f"{model}/finetune/model.safetensors"), "finetune-qformer-seed-0"),
         made("the manifest of a model deleted", deleted(f"{model}/pretrain.manifest.json"), "pretrain-qformer-seed-0"),
-        made("a manifest that is no JSON", truncated(f"{model}/finetune.manifest.json"), "finetune-qformer-seed-0"),
+        made("a manifest that is no JSON", no_json(f"{model}/finetune.manifest.json"), "finetune-qformer-seed-0"),
         made("the features of a split deleted", deleted(f"{A}/features/scenes-train"), "features-scenes-train"),
         made("the images of a source deleted", deleted(f"{A}/sources/scenes"), "download-scenes"),
         made("a fingerprint edited", edited(f"{A}/fingerprints/scenes-train/fingerprints.parquet"), "fingerprint-scenes-train"),
@@ -168,10 +173,9 @@ def cases() -> list[Case]:
         made("the figures deleted", deleted(f"{R}/figures"), "report_figures"),
         made("the page edited", edited(f"{R}/index.html"), "report_page"),
         made("the page deleted", deleted(f"{R}/index.html"), "report_page"),
-        made("the record of the page is no JSON", truncated(f"{R}/index.html.made"), "report_page"),
+        made("the record of the page is no JSON", no_json(f"{R}/index.html.made"), "report_page"),
         made("the card of captions edited", edited(f"{R}/captions/scenes/README.md"), "report_captions-scenes"),
         made("all artifacts and reports deleted", deleted(A, R), "*"),
-        made("the results of another config deleted", deleted("artifacts/quick")),
         Case(TIMES, "all artifacts and reports with old times", with_times(below(A, R), 1e9)),
         Case(TIMES, "all artifacts and reports with times in the future", with_times(below(A, R), 4e9)),
         Case(TIMES, "all code with new times", with_times(below("pargo"), 4e9), cold=True),
