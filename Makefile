@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 
 .PHONY: help setup reproduce test lint format lock clean
 .PHONY: bench-projector bench-train bench-evaluate bench-jobs bench-shards bench-conversations bench-selection
-.PHONY: bench-captions bench-serve-captions bench-commands bench-harnesses config-is-there
+.PHONY: bench-reruns bench-captions bench-serve-captions bench-commands bench-harnesses config-is-there
 
 help:  ## list the commands
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 22
@@ -59,6 +59,9 @@ bench-captions: setup  ## captions/s of a server that allows so many, against a 
 
 bench-serve-captions: setup  ## 100 images captioned over HTTP by the finished quick run's model (2 min; the same)
 	@$(BIN)/python -m bench.serve_captions
+
+bench-reruns: setup  ## 50 rounds of random edits, damage, kills and reruns of micro (60 min; the same)
+	@$(BIN)/python -m bench.reruns
 
 bench-commands: setup  ## from a wrong argument to its error, against an older commit (30 min; the same)
 	@$(BIN)/python -m bench.commands

@@ -20,10 +20,8 @@ from typing import NamedTuple
 PACKAGE = "pargo"
 ROOT = Path(__file__).resolve().parent.parent
 
-# What they do never reaches an artifact: tests/test_only_talk.py trains and answers without them, to the same bytes.
-ONLY_TALK = tuple(
-    Path(PACKAGE, *name.split(".")) for name in ("errors.py", "progress.py", "train/events.py", "train/show.py")
-)
+# What they do never reaches an artifact: tests/train/test_only_talk.py trains without them, to the same bytes.
+ONLY_TALK = tuple(Path(PACKAGE, name) for name in ("errors.py", "progress.py", "train/events.py", "train/show.py"))
 NO_MEANING = ("ctx", "kind", "type_comment", "type_ignores")  # fields of Python's syntax tree
 NO_SETTINGS = ("NamedTuple", "Protocol", "TypedDict", "ABC")  # bases of classes whose fields are code
 
@@ -63,7 +61,12 @@ def code_hash(files: Iterable[Path]) -> str:
     Args:
         files: paths relative to the project root, as `import_closure` gives them.
     """
-    return hash_of_meanings({path.as_posix(): _meaning_of(ROOT / path) for path in files})
+    return hash_of_meanings(meanings(files))
+
+
+def meanings(files: Iterable[Path]) -> dict[str, str]:
+    """What source files mean, by path; see `code_hash`."""
+    return {path.as_posix(): _meaning_of(ROOT / path) for path in files}
 
 
 def hash_of_meanings(files: dict[str, str]) -> str:

@@ -14,13 +14,16 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from pargo.accepted import same_code
+from pargo.code import meanings
 from pargo.config.base import canonical_json
 from pargo.errors import PargoError
 from pargo.files import read_json, sha256_file, sha256_text, write_atomic
 from pargo.layout import manifest_path
-from pargo.manifest import PROVENANCE, describe_files, differing, read_provenance
+from pargo.machine import versions
+from pargo.manifest import CODE_DIGITS, PROVENANCE, RUN_RECORD, describe_files, differing, read_provenance
 from pargo.no_effect import is_free
 
+COMPUTING = ("torch", "transformers", "deepspeed", "peft", "timm")  # packages that make numbers
 OTHER_CODE = "made by other code"
 UNKNOWN = "unknown"  # content of an input that is made anew: it may come out as it was
 SHOWN = 3  # settings and files named by a reason
@@ -39,8 +42,9 @@ class Spec:
         code: hash of what its source files mean.
         paths: what it reads: artifacts, files of the report and folders of them.
         chosen: the settings that are not at their defaults, where that is known.
-        strict: results that differ by rounding differ.
+        strict: results that differ by rounding differ, and those of other versions of packages.
         known: hashes of inputs that are not here yet, but are going to be restored; `UNKNOWN` of those made anew.
+        code_files: source files, where it is to be said which changed.
     """
 
     rule: str
@@ -50,6 +54,7 @@ class Spec:
     chosen: Mapping[str, Any] | None = None
     strict: bool = False
     known: Mapping[str, str] = field(default_factory=dict)
+    code_files: tuple[str, ...] = ()
 
     @cached_property
     def inputs(self) -> dict[str, str]:
@@ -96,10 +101,20 @@ def reported(output: Path) -> list[Path]:
     return [output / name if output.is_dir() else output for name in names]
 
 
-def write_record(output: Path, spec: Spec) -> None:
-    """Say what made a file or folder of the report."""
-    record = {"settings": spec.settings, "code": spec.code, "inputs": spec.inputs, "files": _files(output)}
-    write_atomic(record_path(output), json.dumps(record, indent=1, ensure_ascii=False, sort_keys=True) + "\n")
+def as_record(spec: Spec) -> dict[str, Any]:
+    """What a record says of what makes something, as it is now."""
+    return {"settings": spec.settings, "code": spec.code, "inputs": spec.inputs}
+
+
+def write_record(output: Path, record: Mapping[str, Any]) -> None:
+    """Say what made a file or folder of the report.
+
+    Args:
+        output: the file or folder.
+        record: of `as_record`, from before it was made.
+    """
+    whole = {**record, "files": _files(output)}
+    write_atomic(record_path(output), json.dumps(whole, indent=1, ensure_ascii=False, sort_keys=True) + "\n")
 
 
 def record_of(output: Path, files: Sequence[Path] = ()) -> dict[str, Any]:
@@ -134,7 +149,9 @@ def reason_to_remake(output: Path, spec: Spec, files: Iterable[Path] = ()) -> st
     if lines := some(spec.differences(settings)):
         return f"made with other settings: {lines}"
     if code != spec.code and code not in same_code(output, spec.code):
-        return OTHER_CODE
+        return f"{OTHER_CODE}{_changed_code(output, spec.code_files)}"
+    if spec.strict and not files and (others := other_versions(output)):
+        return f"computed with {some(others)}"
     before, now = _by_place(inputs), _by_place(spec.inputs)
     others = sorted(name for name in {*before, *now} if now.get(name) not in (before.get(name), UNKNOWN))
     return f"made from another {some(others)}" if others else ""
@@ -173,11 +190,33 @@ def differences(before: Any, now: Any, chosen: Any = None, path: str = "") -> It
         yield Difference(path, before, now)
 
 
+def other_versions(directory: Path) -> list[str]:
+    """Packages that computed an artifact in another version than is here: `torch 2.13.0, now 2.14.1`."""
+    try:
+        then = read_json(directory / RUN_RECORD)["versions"]
+    except (PargoError, KeyError, TypeError):
+        return []
+    now = versions()
+    differing = [name for name in COMPUTING if name in then and then[name] != now.get(name)]
+    return [f"{name} {then[name]}, now {now.get(name, 'none')}" for name in differing]
+
+
 def some(texts: Iterable[object]) -> str:
     """The first ones, and how many more there are."""
     every = [str(text) for text in texts]
     more = f", and {len(every) - SHOWN} more" if len(every) > SHOWN else ""
     return ", ".join(every[:SHOWN]) + more
+
+
+def _changed_code(output: Path, files: Iterable[str]) -> str:
+    """Source files that meant something else when an artifact was made, as `: a.py, b.py`; empty if not known."""
+    try:
+        then = read_json(output / RUN_RECORD)["code"]
+        now = {path: text[:CODE_DIGITS] for path, text in meanings(map(Path, files)).items()}
+        changed = sorted(path for path in {*then, *now} if then.get(path) != now.get(path))
+    except (PargoError, KeyError, TypeError, AttributeError, OSError):
+        return ""
+    return f": {some(changed)}" if changed and now else ""
 
 
 def _by_place(inputs: Mapping[str, str]) -> dict[str, str]:

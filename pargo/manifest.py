@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from pargo.code import code_hash
+from pargo.code import hash_of_meanings, meanings
 from pargo.config.base import canonical_json
 from pargo.errors import PargoError
 from pargo.files import read_json, sha256_file, write_atomic
@@ -27,6 +27,7 @@ from pargo.seen import Seen, files_below
 
 PROVENANCE = "provenance.json"
 RUN_RECORD = "run.json"
+CODE_DIGITS = 12  # digits of what a file means, in the run record: enough to name the files that changed
 NOT_CONTENT = (PROVENANCE, RUN_RECORD, ".snakemake_timestamp")
 
 
@@ -65,10 +66,11 @@ def publish(
     temporary.chmod(0o755)
     finish = run_record()
     # as they are now: what is edited while the stage runs did not make the artifact
+    files = meanings(code)
     record = {
         "settings": json.loads(canonical_json(settings)),
         "inputs": {manifest_path(path).as_posix(): sha256_file(manifest_path(path)) for path in sorted(inputs)},
-        "code": code_hash(code),
+        "code": hash_of_meanings(files),
     }
     try:
         yield temporary
@@ -77,7 +79,9 @@ def publish(
             record["measured"] = dict(measured)
         manifest = _json({"files": describe_files(temporary)})
         (temporary / PROVENANCE).write_text(_json(record), encoding="utf-8")
-        (temporary / RUN_RECORD).write_text(_json(finish()), encoding="utf-8")
+        (temporary / RUN_RECORD).write_text(
+            _json(finish() | {"code": {path: text[:CODE_DIGITS] for path, text in files.items()}}), encoding="utf-8"
+        )
         set_aside(directory)
         temporary.replace(directory)
         write_atomic(manifest_path(directory), manifest)

@@ -162,6 +162,7 @@ def test_command_of_a_rule_is_a_call_that_its_stage_takes(
     assert set(inputs) == {of.name for of in stage.inputs}
     assert all(inputs[of.name] for of in stage.inputs if not of.optional)
     assert set(named) == {
+        *(["strict"] * (rule != "score")),
         *(["run_directory"] if stage.heavy or stage.keeps else []),
         *(["executor"] * stage.heavy),
         *(["found"] * stage.finds),

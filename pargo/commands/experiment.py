@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +28,9 @@ DEFAULT_JOBS = Path("workflow/profiles/paper/jobs.yaml")
     help="What Ctrl-C does with jobs that are running.",
 )
 @click.option("--until", metavar="STAGE", help="Stop after this stage.")
+@click.option("--yes", is_flag=True, help="Do not ask before work that costs much.")
 def reproduce(
-    config: Path | None, profile: Path | None, cores: int | None, on_interrupt: Any, until: str | None
+    config: Path | None, profile: Path | None, cores: int | None, on_interrupt: Any, until: str | None, yes: bool
 ) -> None:
     """Run everything a config needs, record it with DVC and show the headline table."""
     if until is not None:
@@ -41,10 +43,28 @@ def reproduce(
 
         profile = seen(profile)
         check_profile_files(profile)
-    file, _ = read_config(seen, config)
+    file, experiment = read_config(seen, config)
     from pargo.graph.reproduce import reproduce as run
 
-    run(file, profile=profile, cores=cores, until=until, on_interrupt=on_interrupt)
+    def confirm(jobs: Any) -> None:
+        if not yes:
+            _ask(experiment, jobs, None if profile is None else profile / "jobs.yaml")
+
+    run(file, profile=profile, cores=cores, until=until, on_interrupt=on_interrupt, confirm=confirm)
+
+
+def _ask(experiment: Any, jobs: Any, jobs_file: Path | None) -> None:
+    """Ask before jobs run that cost much; where nobody can be asked, that is an error."""
+    from pargo.errors import PargoError
+    from pargo.plan.pending import pending_cost
+
+    cost = pending_cost(experiment, jobs, jobs_file if jobs_file is not None and jobs_file.is_file() else None)
+    if not cost.is_high:
+        return
+    if not sys.stdin.isatty():
+        raise PargoError(f"this would take {cost}: see `pargo status` and `pargo plan`, and say --yes to run it")
+    if not click.confirm(f"This would take {cost}. Run it?"):
+        raise PargoError("nothing was run")
 
 
 @click.command()

@@ -31,6 +31,7 @@ def command(stage: Stage) -> click.Command:
         *(_parameter(of) for of in stage.inputs),
         click.Option(["--output"], **path, help="What the stage makes."),
     ]
+    parameters.append(click.Option(["--strict"], is_flag=True, help="Make anew what differs by rounding alone."))
     if stage.finds:
         parameters.append(click.Option(["--found"], type=PATH, multiple=True, help="What it reads beside its inputs."))
     if stage.heavy or stage.keeps:

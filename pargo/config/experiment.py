@@ -50,6 +50,10 @@ class Config(Settings):
     """A whole reproduction: one file in config/."""
 
     name: Name
+    strict: bool = Field(
+        False,
+        description="make anew also what would differ by rounding alone, and what other versions of packages computed",
+    )
     seeds: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)] = (0,)
     sources: dict[Name, AnySource]
     vision: Vision

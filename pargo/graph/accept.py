@@ -32,7 +32,7 @@ def accept(jobs: Sequence[Job], pattern: str, reason: str) -> list[str]:
     named = [job for job in jobs if fnmatchcase(job.name, pattern)]
     if not named:
         raise UsageError(f"JOB: there is no job {pattern!r}; `pargo status --all` lists them")
-    changed = [job for job in named if job.reason == OTHER_CODE]
+    changed = [job for job in named if job.reason.startswith(OTHER_CODE)]
     if not changed:
         states = [f"{job.name}: {job.reason or 'up to date'}" for job in named[:3]]
         raise PargoError(f"nothing to accept, only a change of code can be: {'; '.join(states)}")

@@ -39,6 +39,7 @@ class Job:
         files: of the report that it makes; none where `output` is an artifact.
         command: without the executor of a heavy stage.
         log: what the command prints.
+        strict: as the config says.
         reason: why it has to run; empty when it is up to date.
         follows: nothing of its own changed, but a job before it runs: it does too, unless that gives the same.
         made_before: where its output was made before, which is restored then.
@@ -55,6 +56,7 @@ class Job:
     files: tuple[Path, ...]
     command: str
     log: str
+    strict: bool = False
     reason: str = ""
     follows: bool = False
     made_before: Path | None = None
@@ -67,7 +69,16 @@ class Job:
     @property
     def spec(self) -> Spec:
         """What would make its output now; its inputs are read when they are asked for."""
-        return Spec(self.rule, json.loads(self.settings), self.code, self.paths, json.loads(self.chosen))
+        chosen = json.loads(self.chosen)
+        return Spec(
+            self.rule,
+            json.loads(self.settings),
+            self.code,
+            self.paths,
+            chosen,
+            strict=self.strict,
+            code_files=self.code_files,
+        )
 
     @property
     def inputs(self) -> tuple[str, ...]:
@@ -192,7 +203,9 @@ def _jobs(config: Config, layout: Layout, inputs: Inputs) -> Iterator[Job]:
             paths=(*(path for value in reads.values() for path in listed(value)), *found),
             output=output,
             files=files,
-            command=_command(stage, text, reads, found, output, directory),
+            command=_command(stage, text, reads, found, output, directory)
+            + (" --strict" if config.strict and not files else ""),
+            strict=config.strict,
             log=layout.log(job_name(rule, texts)).as_posix(),
         )
 

@@ -8,7 +8,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -27,6 +27,7 @@ from pargo.fetch.table import Folder
 from pargo.files import write_atomic
 from pargo.graph.display import Display
 from pargo.graph.groups import rules_until
+from pargo.graph.jobs import Job as PlannedJob
 from pargo.graph.jobs import list_jobs
 from pargo.graph.marks import mark_path
 from pargo.graph.snakemake import DEFAULT_PROFILE, call_snakemake
@@ -49,6 +50,7 @@ def reproduce(
     cores: int | None = None,
     until: str | None = None,
     on_interrupt: OnInterrupt = "ask",
+    confirm: Callable[[Sequence[PlannedJob]], None] = lambda jobs: None,
 ) -> None:
     """Run what is missing or out of date, record it with DVC, and print the headline table.
 
@@ -59,6 +61,7 @@ def reproduce(
         until: stage after which to stop, one of `pargo.graph.groups.STAGES`; nothing is recorded then.
         on_interrupt: what Ctrl-C does with running jobs; `ask` where nobody can be asked: jobs of a cluster stay,
             others are cancelled.
+        confirm: is shown all jobs, with the reasons of those that would run, before any does; raises to stop.
 
     Raises:
         ConfigError: the config cannot be run.
@@ -84,7 +87,7 @@ def reproduce(
         load_config(snapshot)
         config_file = snapshot.resolve()
         try:
-            ran = _run(config_file, layout, console, profile=profile, cores=cores, until=until)
+            ran = _run(config_file, layout, console, profile=profile, cores=cores, until=until, confirm=confirm)
         except InterruptedRunError:
             _settle(find_jobs(layout.runs), on_interrupt, console)
             raise
@@ -135,13 +138,21 @@ def _only_driver(layout: Layout) -> Iterator[None]:
 
 
 def _run(
-    config_file: Path, layout: Layout, console: Console, *, profile: Path, cores: int | None, until: str | None
+    config_file: Path,
+    layout: Layout,
+    console: Console,
+    *,
+    profile: Path,
+    cores: int | None,
+    until: str | None,
+    confirm: Callable[[Sequence[PlannedJob]], None],
 ) -> int:
     """Run the jobs that have something to do; their number."""
     wanted = [job for job in list_jobs(config_file) if until is None or job.rule in rules_until(until)]
     pending = [job for job in wanted if job.reason]
     if not pending:
         return 0
+    confirm(wanted)
     targets = [str(mark_path(layout, job.name)) for job in wanted]
     arguments = [*targets, *(["--cores", str(cores)] if cores else [])]
     with Display(console, until or "all stages", len(pending)) as display, _noting_interrupt(display):

@@ -10,11 +10,10 @@ from pargo.files import read_json
 from pargo.graph.jobs import Job, makers
 from pargo.jobs.overview import find_jobs
 from pargo.layout import Layout
-from pargo.machine import versions
+from pargo.made import other_versions
 from pargo.manifest import RUN_RECORD
 from pargo.units import duration
 
-COMPUTING = ("torch", "transformers", "deepspeed", "peft", "timm")  # packages that make numbers
 STATES = ("up to date", "running", "restorable", "would run", "may run")
 
 
@@ -92,21 +91,8 @@ def _cost(job: Job) -> str:
 
 def _environment(jobs: Sequence[Job]) -> Iterator[str]:
     """Artifacts that other versions of the packages computed, by what differs."""
-    now, found = versions(), Counter[str]()
+    found = Counter[str]()
     for job in jobs:
-        for text in differing_versions(job, now):
-            found[text] += 1
+        found.update([] if job.files else other_versions(job.output))
     for text, count in sorted(found.items()):
-        yield f"  {count} artifacts were computed with {text}"
-
-
-def differing_versions(job: Job, now: dict[str, str]) -> list[str]:
-    """`torch 2.13.0, now 2.14.1` of each package that differs from what computed a job's artifact."""
-    if job.files:
-        return []
-    try:
-        then = read_json(job.output / RUN_RECORD)["versions"]
-    except (PargoError, KeyError, TypeError):
-        return []
-    differing = [name for name in COMPUTING if name in then and then[name] != now.get(name)]
-    return [f"{name} {then[name]}, now {now.get(name, 'none')}" for name in differing]
+        yield f"  {count} artifact{'s were' if count > 1 else ' was'} computed with {text}"

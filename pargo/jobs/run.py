@@ -23,6 +23,7 @@ def run_stage(
     run_directory: Path | None = None,
     executor: str = "local",
     found: Sequence[Path] = (),
+    strict: bool = False,
 ) -> None:
     """Run a stage to its end, unless its output is already what it would make.
 
@@ -35,6 +36,7 @@ def run_stage(
         run_directory: of a stage that is heavy, or keeps something there.
         executor: how a heavy stage runs: `local`, `inline` (in this process), or path of a jobs file.
         found: what the stage reads beside its inputs.
+        strict: make anew what differs by rounding alone, or was computed with other versions of packages.
 
     Raises:
         UsageError: an input that is not there, or settings that are not of this stage.
@@ -50,11 +52,11 @@ def run_stage(
         number = field(settings, stage.shards.number) if stage.shards else 1
     except PargoError as error:
         raise UsageError(f"--settings: {error}") from None
-    from pargo.made import Spec, reason_to_remake, reported, write_record
+    from pargo.made import Spec, as_record, reason_to_remake, reported, write_record
     from pargo.store import bring, find
 
     paths = [path for value in inputs.values() for path in listed(value)]
-    spec = Spec(stage.name, settings, code, (*paths, *found))
+    spec = Spec(stage.name, settings, code, (*paths, *found), strict=strict)
     if not reason_to_remake(output, spec, reported(output)):
         print(f"{KEPT_MARK}what it reads came out as before", flush=True)
         return
@@ -68,9 +70,10 @@ def run_stage(
     if not stage.heavy:
         from pargo.jobs.stage import call_stage
 
+        record = as_record(spec)  # as things are when it begins
         call_stage(stage.module, "run", json.dumps(settings), arguments)
         if not manifest_path(output).is_file():
-            write_record(output, spec)
+            write_record(output, record)
         return
     assert run_directory is not None
     how: dict[str, Any] = {"modules": modules, "stage_name": stage.name}

@@ -1,7 +1,9 @@
 """An artifact that is not what its job would make now is told by its own provenance and its files' sizes."""
 
+import json
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +11,7 @@ import pytest
 
 from pargo.code import code_hash, import_closure
 from pargo.layout import manifest_path
-from pargo.made import Spec, reason_to_remake, write_record
+from pargo.made import Spec, as_record, other_versions, reason_to_remake, write_record
 from pargo.manifest import PROVENANCE, RUN_RECORD, publish
 
 CODE = import_closure("pargo.units")
@@ -30,7 +32,9 @@ def reason(artifact: Path, **changes: object) -> str:
 
 
 def spec(artifact: Path, settings: dict[str, Any], code: str = "", **chosen: Any) -> Spec:
-    return Spec("finetune", settings, code or code_hash(CODE), (artifact.with_name("source"),), **chosen)
+    files = tuple(path.as_posix() for path in CODE)
+    source = artifact.with_name("source")
+    return Spec("finetune", settings, code or code_hash(CODE), (source,), code_files=files, **chosen)
 
 
 def test_what_its_job_would_make_again_has_no_reason(artifact: Path) -> None:
@@ -47,6 +51,14 @@ def test_settings_are_named_with_both_values(artifact: Path) -> None:
 
 def test_other_code(artifact: Path) -> None:
     assert reason_to_remake(artifact, spec(artifact, SETTINGS, "another")) == "made by other code"
+
+
+def test_code_that_changed_is_named_where_the_run_record_tells(artifact: Path) -> None:
+    record = json.loads((artifact / RUN_RECORD).read_text())
+    record["code"] = dict.fromkeys(record["code"], "another mean")
+    (artifact / RUN_RECORD).write_text(json.dumps(record))
+    told = reason_to_remake(artifact, spec(artifact, SETTINGS, "another"))
+    assert told == f"made by other code: {', '.join(path.as_posix() for path in CODE)}"
 
 
 def manifest_gone(artifact: Path) -> str:
@@ -135,8 +147,19 @@ def test_a_file_of_the_report_has_its_record_beside_it(tmp_path: Path) -> None:
     assert "is not here" in reason_to_remake(score, made, [score])
     score.write_text("1")
     assert "score.json.made is missing or broken" in reason_to_remake(score, made, [score])
-    write_record(score, made)
+    write_record(score, as_record(made))
     assert reason_to_remake(score, made, [score]) == ""
     assert reason_to_remake(score, Spec("score", SETTINGS, "other", ()), [score]) == "made by other code"
     score.write_text("2")
     assert "score.json: changed" in reason_to_remake(score, made, [score])
+
+
+def test_other_versions_of_packages_are_told_and_count_where_the_config_is_strict(artifact: Path) -> None:
+    record = json.loads((artifact / RUN_RECORD).read_text())
+    now = record["versions"]["torch"]
+    record["versions"] |= {"torch": "0.1", "snakemake": "0.1"}  # the second computes nothing
+    (artifact / RUN_RECORD).write_text(json.dumps(record))
+    assert other_versions(artifact) == [f"torch 0.1, now {now}"]
+    assert reason(artifact) == ""
+    strict = replace(spec(artifact, SETTINGS), strict=True)
+    assert reason_to_remake(artifact, strict) == f"computed with torch 0.1, now {now}"
