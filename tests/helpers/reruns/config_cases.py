@@ -117,6 +117,9 @@ def cases() -> list[Case]:
         several("config: the file", "defaults of an arm written out", {"base.pretrain.warmup": 0.03, "base.generation.num_beams": None}),
         several("config: the file", "a section of `base` written in every arm", {"arms.pargo": {"pretrain": {"learning_rate": 1.0e-3}}}),
         several("config: the file", "`name`: another", {"name": "other"}, f"score-* report_captions-* {REPORT}", restorable="download-* fingerprint-* select-* caption-* filter-* features-* pretrain-* finetune-* evaluate-* attention-*", may=""),
+        several("config: the file", "`strict`: true", {"strict": True}),
+        several("config: the file", "`strict`: true, and a setting that changes rounding alone", {"strict": True, "base.pretrain.micro_batch_size": 4}, "pretrain-*"),
+        several("config: the file", "`strict`: true, and a setting without any effect", {"strict": True, "base.pretrain.num_workers": 1}),
         # Seeds, arms
         several("config: seeds and arms", "a seed more", {"seeds": [0, 1]}, f"pretrain-*-seed-1 finetune-*-seed-1 evaluate-*-seed-1-* score-*-seed-1-* {REPORT}"),
         several("config: seeds and arms", "another seed", {"seeds": [1]}, f"pretrain-* finetune-* evaluate-* score-* attention-* {REPORT}"),

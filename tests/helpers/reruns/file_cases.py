@@ -8,10 +8,12 @@ import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from tests.helpers.reruns.case import MICRO, Case, kept_as_they_were
+from tests.helpers.reruns.config_cases import changed
 
 A, R = "artifacts/micro", "reports/micro"
 MADE, TIMES, GIT, ENVIRONMENT = "artifacts and reports", "times", "git and folders", "environment"
@@ -134,6 +136,13 @@ def with_torch(*outputs: str) -> Any:
     return touching(*records)(change)
 
 
+@contextmanager
+def strictly(root: Path, make: Any) -> Iterator[str]:
+    """A change, and a config that says `strict: true`."""
+    with make(root), changed({"strict": True})(root) as config:
+        yield config
+
+
 def made(change: str, make: Any, would: str = "", **how: Any) -> Case:
     return Case(MADE, change, make, would, **how)
 
@@ -193,5 +202,6 @@ def cases() -> list[Case]:
         Case(GIT, "`dvc.lock` and `dvc.yaml` deleted", deleted("dvc.lock", "dvc.yaml")),
         Case(GIT, "README and tests edited", touching("README.md", "tests/conftest.py")(lambda root: [(root / name).write_text("") for name in ("README.md", "tests/conftest.py")])),
         Case(ENVIRONMENT, "another torch computed two models", with_torch(f"{model}/pretrain", f"{model}/finetune"), note="`pargo status` says so"),
+        Case(ENVIRONMENT, "the same, and `strict: true`", partial(strictly, make=with_torch(f"{model}/pretrain")), "pretrain-qformer-seed-0"),
         Case(ENVIRONMENT, "another version in `requirements.lock`", touching("requirements.lock")(lambda root: (root / "requirements.lock").write_text("torch==0.0.1\n")), note="what computed a thing is in its own record"),
     ]
