@@ -11,16 +11,15 @@ from typing import Any
 
 import pytest
 
-from pargo.config.base import Settings, canonical_json
+from pargo.config.base import Settings
 from pargo.config.experiment import Config, load_config
 from pargo.graph.jobs import jobs_of, makers
 from tests.helpers.reruns.asking import Asking
 from tests.helpers.reruns.case import MICRO, Case, reads
-from tests.helpers.reruns.config_cases import changed
 from tests.helpers.reruns.table import CASES, DOCUMENT, document
 from tests.helpers.workflow_project import ROOT, Project
 
-CHECKED = (  # against plain Snakemake
+CHECKED = (  # against Snakemake
     "`name`: another",
     "an arm more that equals another",
     "`sources.scenes.seed`: 7",
@@ -72,15 +71,13 @@ def test_after_all_changes_the_run_is_as_it_was(project: Project, cold: Asking) 
 
 
 @pytest.mark.parametrize("change", CHECKED)
-def test_plain_snakemake_says_the_same(change: str, project: Project, cold: Asking) -> None:
+def test_snakemake_says_the_same(change: str, project: Project, cold: Asking) -> None:
     [case] = [case for case in CASES if case.change == change]
+    profile = ("--workflow-profile", "workflow/profiles/default")  # as `pargo reproduce` has it
     with case.make(project.root) as config:
         states = {name: state for name, state, _ in cold.answer(config)["jobs"]}
-        done = project.run("snakemake", "--configfile", config, "--dry-run", "--quiet", "rules")
-        log = done.stdout + done.stderr
-        planned = {Path(name).name for name in re.findall(r"runs/\w+/up_to_date/[\w-]+", log)}
-        done = project.run("snakemake", "--configfile", config, "--dry-run")
-        planned = set(re.findall(r"output: .*?runs/\w+/up_to_date/([\w-]+)", done.stdout))
+        done = project.run("snakemake", *profile, "--configfile", config, "--dry-run")
+    planned = set(re.findall(r"output: .*?runs/\w+/up_to_date/([\w-]+)", done.stdout + done.stderr))
     assert planned == {name for name, state in states.items() if state != "up to date"}
 
 
@@ -94,22 +91,28 @@ def test_the_page_for_readers_is_current() -> None:
     assert DOCUMENT.read_text(encoding="utf-8") == document(), "python -m tests.helpers.reruns"
 
 
-# Every field is in the settings of some stage ------------------------------------------------------------------------
+def test_every_field_of_a_config_is_in_the_settings_of_a_stage() -> None:
+    config = load_config(ROOT / MICRO)
+    before = all_settings(config)
+    unread = {path for path in paths_of(config) if all_settings(with_value(config, path, "another")) == before}
+    assert {".".join(path) for path in unread} == {"strict"}, "what nobody reads changes nothing, whatever it says"
 
-NOBODY_READS = {  # and why
-    "name": "a label",
-    "strict": "says what counts as a change",
-    "estimate": "what `pargo plan` counts with before files are there",
-    "shuffle_turns": "by name, in fine-tuning",
-}
+
+def all_settings(config: Config) -> set[str]:
+    """What all jobs read of a config; an error where a stage notices the value first."""
+    try:
+        return {job.settings for job in jobs_of(config)} | {job.name for job in jobs_of(config)}
+    except Exception as error:
+        return {repr(error)}
 
 
 def paths_of(value: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
-    """All fields of a config, down to single values."""
+    """All fields of a config, down to single values; projectors that no arm names are in none."""
     items = {name: getattr(value, name) for name in type(value).model_fields} if isinstance(value, Settings) else value
     if isinstance(items, dict) and items:
         for name, item in items.items():
-            yield from paths_of(item, (*path, name))
+            if (*path, name) != ("projectors",):
+                yield from paths_of(item, (*path, name))
     else:
         yield path
 
@@ -122,3 +125,47 @@ def with_value(value: Any, path: tuple[str, ...], new: Any) -> Any:
     if isinstance(value, Settings):
         return value.model_copy(update={name: with_value(getattr(value, name), tuple(rest), new)})
     return value | {name: with_value(value[name], tuple(rest), new)}
+
+
+# Real runs ------------------------------------------------------------------------------------------------------------
+
+
+def ran(text: str) -> tuple[set[str], set[str]]:
+    """Stages that were done, and those that were kept, of what a run printed."""
+    done, kept = (set(re.findall(rf"{word} +(\w+) ", text)) for word in ("done", "kept"))
+    return done, kept
+
+
+def test_an_edit_that_is_undone_is_restored(project: Project) -> None:
+    file = project.root / MICRO
+    before = file.read_text()
+    file.write_text(before.replace("    max_turns: 3", "    max_turns: 2"))
+    assert {"finetune", "evaluate"} <= ran(project.reproduce().stderr)[0]
+    file.write_text(before)
+    done, kept = ran(project.reproduce().stderr)
+    assert not done & {"pretrain", "finetune", "evaluate", "attention"}
+    assert {"finetune", "evaluate", "attention"} <= kept
+    assert "everything was up to date" in project.reproduce().stderr
+
+
+def test_two_configs_compute_what_they_share_once(project: Project) -> None:
+    config = project.variant("second", name="second")
+    done, kept = ran(project.pargo("reproduce", "--config", config, "--until", "pretrain").stderr)
+    assert not done
+    assert {"download", "caption", "filter", "features", "pretrain"} <= kept
+    for top in ("artifacts", "runs", "reports"):
+        shutil.rmtree(project.root / top / "second", ignore_errors=True)
+
+
+def test_a_copy_elsewhere_is_up_to_date(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    other = Project(project.root.with_name("elsewhere"))
+    shutil.copytree(project.root, other.root, symlinks=True)
+    shutil.rmtree(other.root / ".snakemake")
+    for path in other.root.rglob("*"):
+        if path.is_file() and ".git" not in path.parts:
+            os.utime(path, (1e9, 1e9))
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    assert not other.pending()
+    assert "everything was up to date" in other.reproduce().stderr
+    with other.edited("pargo/report/figures.py"):
+        assert set(other.pending()) == {"report_figures", "report_page"}

@@ -88,7 +88,9 @@ def _with_field(text: str, name: str) -> str:
 def cases() -> list[Case]:
     """All of the code."""
     return [
-        Case(SAME, "a comment, a docstring and empty lines in every file of `pargo/`", every_file(_remarked), cold=True),
+        Case(
+            SAME, "a comment, a docstring and empty lines in every file of `pargo/`", every_file(_remarked), cold=True
+        ),
         Case(SAME, "every file of `pargo/` reformatted", every_file(_reformatted), cold=True),
         Case(SAME, "every docstring of `pargo/` in other words", every_file(_without_docstrings), cold=True),
         *map(remark, REMARKED),

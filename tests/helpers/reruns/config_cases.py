@@ -67,7 +67,11 @@ def rewritten(change: Callable[[str], str]) -> Callable[[Path], Any]:
 
 
 def _written(value: Any) -> str:
-    return "taken out" if value is GONE else str(yaml.safe_dump(value, default_flow_style=True, width=1000)).split("\n...")[0].strip()
+    return (
+        "taken out"
+        if value is GONE
+        else str(yaml.safe_dump(value, default_flow_style=True, width=1000)).split("\n...")[0].strip()
+    )
 
 
 def _training(stage: str) -> list[Case]:
@@ -114,23 +118,105 @@ def cases() -> list[Case]:
         Case("config: the file", "comments and blank lines", rewritten(lambda text: "# new\n\n" + text + "\n# end\n")),
         Case("config: the file", "its sections in another order", rewritten(_reversed)),
         several("config: the file", "a default written out", {"selection": {"min_side": None}, "quality.min_words": 3}),
-        several("config: the file", "defaults of an arm written out", {"base.pretrain.warmup": 0.03, "base.generation.num_beams": None}),
-        several("config: the file", "a section of `base` written in every arm", {"arms.pargo": {"pretrain": {"learning_rate": 1.0e-3}}}),
-        several("config: the file", "`name`: another", {"name": "other"}, f"score-* report_captions-* {REPORT}", restorable="download-* fingerprint-* select-* caption-* filter-* features-* pretrain-* finetune-* evaluate-* attention-*", may=""),
+        several(
+            "config: the file",
+            "defaults of an arm written out",
+            {"base.pretrain.warmup": 0.03, "base.generation.num_beams": None},
+        ),
+        several(
+            "config: the file",
+            "a section of `base` written in every arm",
+            {"arms.pargo": {"pretrain": {"learning_rate": 1.0e-3}}},
+        ),
+        several(
+            "config: the file",
+            "`name`: another",
+            {"name": "other"},
+            f"score-* report_captions-* {REPORT}",
+            restorable="download-* fingerprint-* select-* caption-* filter-* features-* pretrain-* finetune-* evaluate-* attention-*",
+            may="",
+        ),
         several("config: the file", "`strict`: true", {"strict": True}),
-        several("config: the file", "`strict`: true, and a setting that changes rounding alone", {"strict": True, "base.pretrain.micro_batch_size": 4}, "pretrain-*"),
-        several("config: the file", "`strict`: true, and a setting without any effect", {"strict": True, "base.pretrain.num_workers": 1}),
+        several(
+            "config: the file",
+            "`strict`: true, and a setting that changes rounding alone",
+            {"strict": True, "base.pretrain.micro_batch_size": 4},
+            "pretrain-*",
+        ),
+        several(
+            "config: the file",
+            "`strict`: true, and a setting without any effect",
+            {"strict": True, "base.pretrain.num_workers": 1},
+        ),
         # Seeds, arms
-        several("config: seeds and arms", "a seed more", {"seeds": [0, 1]}, f"pretrain-*-seed-1 finetune-*-seed-1 evaluate-*-seed-1-* score-*-seed-1-* {REPORT}"),
-        several("config: seeds and arms", "another seed", {"seeds": [1]}, f"pretrain-* finetune-* evaluate-* score-* attention-* {REPORT}"),
-        several("config: seeds and arms", "an arm more", {"arms.third": {"pretrain": {"learning_rate": 0.005}}}, f"pretrain-third-* finetune-third-* evaluate-third-* score-third-* {REPORT}"),
-        several("config: seeds and arms", "an arm more that equals another", {"arms.twin": {}}, f"score-twin-* {REPORT}", restorable="pretrain-twin-* finetune-twin-* evaluate-twin-*"),
-        several("config: seeds and arms", "an arm more that shares the first stage", {"arms.third": {"finetune": {"learning_rate": 0.005}}}, f"finetune-third-* evaluate-third-* score-third-* {REPORT}", restorable="pretrain-third-*"),
-        several("config: seeds and arms", "an arm less", {"arms.qformer": GONE, "arms.twin": {}, "report.reference_arm": "twin"}, f"score-twin-* {REPORT}", restorable="pretrain-twin-* finetune-twin-* evaluate-twin-*"),
-        several("config: seeds and arms", "an arm with another name", {"arms.qformer": GONE, "arms.blip": {"projector": "qformer", "generation": {"num_shards": 2}}, "report.reference_arm": "blip"}, f"score-blip-* {REPORT}", restorable="pretrain-blip-* finetune-blip-* evaluate-blip-*"),
-        several("config: seeds and arms", "one arm alone: a setting of pretraining", {"arms.qformer.pretrain": {"learning_rate": 0.002}}, "pretrain-qformer-*"),
-        several("config: seeds and arms", "one arm alone: a setting of fine-tuning", {"arms.qformer.finetune": {"learning_rate": 0.002}}, "finetune-qformer-*"),
-        several("config: seeds and arms", "one arm alone: how it answers", {"arms.qformer.generation.max_new_tokens": 3}, "evaluate-qformer-*"),
+        several(
+            "config: seeds and arms",
+            "a seed more",
+            {"seeds": [0, 1]},
+            f"pretrain-*-seed-1 finetune-*-seed-1 evaluate-*-seed-1-* score-*-seed-1-* {REPORT}",
+        ),
+        several(
+            "config: seeds and arms",
+            "another seed",
+            {"seeds": [1]},
+            f"pretrain-* finetune-* evaluate-* score-* attention-* {REPORT}",
+        ),
+        several(
+            "config: seeds and arms",
+            "an arm more",
+            {"arms.third": {"pretrain": {"learning_rate": 0.005}}},
+            f"pretrain-third-* finetune-third-* evaluate-third-* score-third-* {REPORT}",
+        ),
+        several(
+            "config: seeds and arms",
+            "an arm more that equals another",
+            {"arms.twin": {}},
+            f"score-twin-* {REPORT}",
+            restorable="pretrain-twin-* finetune-twin-* evaluate-twin-*",
+        ),
+        several(
+            "config: seeds and arms",
+            "an arm more that shares the first stage",
+            {"arms.third": {"finetune": {"learning_rate": 0.005}}},
+            f"finetune-third-* evaluate-third-* score-third-* {REPORT}",
+            restorable="pretrain-third-*",
+        ),
+        several(
+            "config: seeds and arms",
+            "an arm less",
+            {"arms.qformer": GONE, "arms.twin": {}, "report.reference_arm": "twin"},
+            f"score-twin-* {REPORT}",
+            restorable="pretrain-twin-* finetune-twin-* evaluate-twin-*",
+        ),
+        several(
+            "config: seeds and arms",
+            "an arm with another name",
+            {
+                "arms.qformer": GONE,
+                "arms.blip": {"projector": "qformer", "generation": {"num_shards": 2}},
+                "report.reference_arm": "blip",
+            },
+            f"score-blip-* {REPORT}",
+            restorable="pretrain-blip-* finetune-blip-* evaluate-blip-*",
+        ),
+        several(
+            "config: seeds and arms",
+            "one arm alone: a setting of pretraining",
+            {"arms.qformer.pretrain": {"learning_rate": 0.002}},
+            "pretrain-qformer-*",
+        ),
+        several(
+            "config: seeds and arms",
+            "one arm alone: a setting of fine-tuning",
+            {"arms.qformer.finetune": {"learning_rate": 0.002}},
+            "finetune-qformer-*",
+        ),
+        several(
+            "config: seeds and arms",
+            "one arm alone: how it answers",
+            {"arms.qformer.generation.max_new_tokens": 3},
+            "evaluate-qformer-*",
+        ),
         # Sources
         *fields(
             "config: sources",
@@ -160,8 +246,18 @@ def cases() -> list[Case]:
             ("language.attention", "eager", LANGUAGE),
         ),
         several("config: models", "`vision.num_patches`: 64", {"vision.num_patches": 64}, VISION),
-        several("config: models", "`vision.source`: another", {"sources.tower": {"kind": "random_vision", "seed": 3}, "vision.source": "tower"}, f"download-tower {VISION}"),
-        several("config: models", "`language.source`: another", {"sources.speaker": {"kind": "random_language", "seed": 3}, "language.source": "speaker"}, f"download-speaker {LANGUAGE}"),
+        several(
+            "config: models",
+            "`vision.source`: another",
+            {"sources.tower": {"kind": "random_vision", "seed": 3}, "vision.source": "tower"},
+            f"download-tower {VISION}",
+        ),
+        several(
+            "config: models",
+            "`language.source`: another",
+            {"sources.speaker": {"kind": "random_language", "seed": 3}, "language.source": "speaker"},
+            f"download-speaker {LANGUAGE}",
+        ),
         # Projectors
         *fields(
             "config: projectors",
@@ -184,12 +280,36 @@ def cases() -> list[Case]:
             ("projectors.qformer.cross_attention_interval", 1, QFORMER),
             ("projectors.unused", {"name": "linear"}, ""),
         ),
-        several("config: projectors", "a projector with another name in the table", {qformer: GONE, "projectors.blip": {"name": "qformer", "num_tokens": 5, "hidden_size": 32, "num_layers": 2, "num_heads": 2, "intermediate_size": 64}, "arms.qformer.projector": "blip"}),
-        several("config: projectors", "an arm with a projector of another kind", {"arms.qformer.projector": {"name": "linear"}}, QFORMER),
+        several(
+            "config: projectors",
+            "a projector with another name in the table",
+            {
+                qformer: GONE,
+                "projectors.blip": {
+                    "name": "qformer",
+                    "num_tokens": 5,
+                    "hidden_size": 32,
+                    "num_layers": 2,
+                    "num_heads": 2,
+                    "intermediate_size": 64,
+                },
+                "arms.qformer.projector": "blip",
+            },
+        ),
+        several(
+            "config: projectors",
+            "an arm with a projector of another kind",
+            {"arms.qformer.projector": {"name": "linear"}},
+            QFORMER,
+        ),
         # Datasets, selection, captions
         several("config: datasets", "a dataset that no arm uses", {"datasets.spare": {"source": "scenes"}}),
         several("config: datasets", "`datasets.scenes.selection`: as the config's", {"datasets.scenes.selection": {}}),
-        several("config: datasets", "`datasets.scenes.captions`: as the config's", {"datasets.scenes.captions": {"engine": "annotations", "num_shards": 2}}),
+        several(
+            "config: datasets",
+            "`datasets.scenes.captions`: as the config's",
+            {"datasets.scenes.captions": {"engine": "annotations", "num_shards": 2}},
+        ),
         several("config: datasets", "`datasets.scenes.quality`: as the config's", {"datasets.scenes.quality": {}}),
         *fields(
             "config: datasets",
@@ -197,7 +317,11 @@ def cases() -> list[Case]:
             ("datasets.scenes.captions.engine", "conversation", CAPTION),
             ("datasets.scenes.quality.min_words", 4, "filter-scenes"),
             ("datasets.scenes.shuffle_turns", False, "finetune-*"),
-            ("datasets.scenes.split", "test", "fingerprint-scenes-test select-scenes caption-scenes filter-scenes features-scenes-test pretrain-* finetune-* report_captions-scenes"),
+            (
+                "datasets.scenes.split",
+                "test",
+                "fingerprint-scenes-test select-scenes caption-scenes filter-scenes features-scenes-test pretrain-* finetune-* report_captions-scenes",
+            ),
         ),
         *fields(
             "config: selection",
@@ -224,7 +348,10 @@ def cases() -> list[Case]:
         ),
         *fields(
             "config: quality",
-            *((f"quality.{name}", False, "filter-scenes") for name in ("truncated", "thoughts", "control_tokens", "roles", "labels", "wrapped", "refusals")),
+            *(
+                (f"quality.{name}", False, "filter-scenes")
+                for name in ("truncated", "thoughts", "control_tokens", "roles", "labels", "wrapped", "refusals")
+            ),
             *((f"quality.{name}", True, "filter-scenes") for name in ("unfinished", "exact_duplicates")),
             ("quality.min_words", 4, "filter-scenes"),
             ("quality.max_words", 300, "filter-scenes"),
@@ -247,7 +374,12 @@ def cases() -> list[Case]:
             ("base.finetune.lora.target_modules", ["q_proj"], "finetune-* evaluate-*"),
             ("base.finetune.lora.learning_rate", 0.002, "finetune-*"),
         ),
-        several("config: training", "`base.finetune.packing`: false, with dropout", {dropout: 0.1, "base.finetune.packing": False}, "finetune-* evaluate-*"),
+        several(
+            "config: training",
+            "`base.finetune.packing`: false, with dropout",
+            {dropout: 0.1, "base.finetune.packing": False},
+            "finetune-* evaluate-*",
+        ),
         # Answers and scores
         *fields(
             "config: generation",
@@ -265,12 +397,37 @@ def cases() -> list[Case]:
             ("benchmarks.mini_mme.prompt", "llava", f"evaluate-*-mini_mme score-*-mini_mme {REPORT}"),
             ("benchmarks.mini_mme.parser", "official", ""),
             ("benchmarks.mini_mme.partial", False, f"evaluate-*-mini_mme score-*-mini_mme {REPORT}"),
-            ("benchmarks.third", {"kind": "mini_mme", "source": "mini_mme", "prompt": "llava"}, f"evaluate-*-third score-*-third {REPORT}"),
+            (
+                "benchmarks.third",
+                {"kind": "mini_mme", "source": "mini_mme", "prompt": "llava"},
+                f"evaluate-*-third score-*-third {REPORT}",
+            ),
             ("benchmarks.mini_mme_release", GONE, REPORT),
         ),
-        several("config: benchmarks", "`benchmarks.mini_mme_release.parser`: official, as the other's", {"benchmarks.mini_mme_release.parser": "official"}, f"score-*-mini_mme_release {REPORT}", restorable="evaluate-*-mini_mme_release"),
-        several("config: benchmarks", "a benchmark with another name", {"benchmarks.mini_mme_release": GONE, "benchmarks.release": {"kind": "mini_mme", "source": "mini_mme", "parser": "pargo_release"}}, f"score-*-release {REPORT}", restorable="evaluate-*-release"),
-        several("config: benchmarks", "a benchmark more that equals another", {"benchmarks.twin": {"kind": "mini_mme", "source": "mini_mme"}}, f"score-*-twin {REPORT}", restorable="evaluate-*-twin"),
+        several(
+            "config: benchmarks",
+            "`benchmarks.mini_mme_release.parser`: official, as the other's",
+            {"benchmarks.mini_mme_release.parser": "official"},
+            f"score-*-mini_mme_release {REPORT}",
+            restorable="evaluate-*-mini_mme_release",
+        ),
+        several(
+            "config: benchmarks",
+            "a benchmark with another name",
+            {
+                "benchmarks.mini_mme_release": GONE,
+                "benchmarks.release": {"kind": "mini_mme", "source": "mini_mme", "parser": "pargo_release"},
+            },
+            f"score-*-release {REPORT}",
+            restorable="evaluate-*-release",
+        ),
+        several(
+            "config: benchmarks",
+            "a benchmark more that equals another",
+            {"benchmarks.twin": {"kind": "mini_mme", "source": "mini_mme"}},
+            f"score-*-twin {REPORT}",
+            restorable="evaluate-*-twin",
+        ),
         # The report
         *fields(
             "config: report",
@@ -281,7 +438,12 @@ def cases() -> list[Case]:
             ("report.figure_format", "png", REPORT),
             ("report.palette", "deep", REPORT),
         ),
-        several("config: report", "`report.headline_arm` and `reference_arm` exchanged", {"report.headline_arm": "qformer", "report.reference_arm": "pargo"}, REPORT),
+        several(
+            "config: report",
+            "`report.headline_arm` and `reference_arm` exchanged",
+            {"report.headline_arm": "qformer", "report.reference_arm": "pargo"},
+            REPORT,
+        ),
     ]
 
 

@@ -6,7 +6,6 @@ from itertools import groupby
 from pathlib import Path
 
 from tests.helpers.reruns import code_cases, config_cases, file_cases
-from tests.helpers.reruns.case import Case
 
 DOCUMENT = Path(__file__).parents[3] / "docs/reruns.md"
 CASES = [*config_cases.cases(), *code_cases.cases(), *file_cases.cases()]
@@ -34,7 +33,9 @@ def document() -> str:
         for case in cases:
             text = f"{case.change} ({case.note})" if case.note else case.change
             rows.setdefault((_names(case.would), _names(case.restorable)), []).append(text)
-        lines += [f"| {'; '.join(texts)} | {would or 'nothing'} | {restored} |" for (would, restored), texts in rows.items()]
+        lines += [
+            f"| {'; '.join(texts)} | {would or 'nothing'} | {restored} |" for (would, restored), texts in rows.items()
+        ]
         lines.append("")
     return "\n".join(lines).rstrip() + "\n"
 
