@@ -25,7 +25,10 @@ from pargo.no_effect import is_free
 
 COMPUTING = ("torch", "transformers", "deepspeed", "peft", "timm")  # packages that make numbers
 OTHER_CODE = "made by other code"
+UNKNOWN = "unknown"  # content of an input that is made anew: it may come out as it was
 SHOWN = 3  # settings and files named by a reason
+# folders of artifacts whose paths hold the name of their arm, and what one artifact there is called
+OF_AN_ARM = {"models": "model", "predictions": "predictions", "grades": "grades"}
 RECORD = ".made"  # no `.json`: beside scores it is none
 
 
@@ -40,7 +43,7 @@ class Spec:
         paths: what it reads: artifacts, files of the report and folders of them.
         chosen: the settings that are not at their defaults, where that is known.
         strict: results that differ by rounding differ, and those of other versions of packages.
-        known: hashes of inputs that are not here yet, but are going to be restored.
+        known: hashes of inputs that are not here yet, but are going to be restored; `UNKNOWN` of those made anew.
         code_files: source files, where it is to be said which changed.
     """
 
@@ -150,7 +153,7 @@ def reason_to_remake(output: Path, spec: Spec, files: Iterable[Path] = ()) -> st
     if spec.strict and not files and (others := other_versions(output)):
         return f"computed with {some(others)}"
     before, now = _by_place(inputs), _by_place(spec.inputs)
-    others = sorted(name for name in {*before, *now} if before.get(name) != now.get(name))
+    others = sorted(name for name in {*before, *now} if now.get(name) not in (before.get(name), UNKNOWN))
     return f"made from another {some(others)}" if others else ""
 
 
@@ -217,11 +220,15 @@ def _changed_code(output: Path, files: Iterable[str]) -> str:
 
 
 def _by_place(inputs: Mapping[str, str]) -> dict[str, str]:
-    """Inputs by where they are in their config: its name is no content."""
+    """Inputs by where they are in their config: its name is no content, nor is the arm's of the one model."""
     found = {}
     for name, digest in inputs.items():
         top, _, rest = name.partition("/")
         found[rest.partition("/")[2] if top in ("artifacts", "reports") else name] = digest
+    for kind, word in OF_AN_ARM.items():
+        places = [place for place in found if place.startswith(f"{kind}/")]
+        if len(places) == 1:
+            found[word] = found.pop(places[0])
     return found
 
 

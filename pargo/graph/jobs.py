@@ -17,7 +17,7 @@ from pargo.config.experiment import Config, load_config
 from pargo.graph.inputs import Inputs
 from pargo.graph.stage_settings import settings_of
 from pargo.layout import Layout, manifest_path, seed_folder
-from pargo.made import Spec, content_of, is_artifact, name_of, reason_to_remake, some
+from pargo.made import UNKNOWN, Spec, content_of, is_artifact, name_of, reason_to_remake, some
 from pargo.report.settings import CAPTION_REPORT, FIGURES, TABLES
 from pargo.stages import STAGES, Stage, Value, listed
 from pargo.store import find
@@ -141,7 +141,7 @@ def with_reasons(jobs: Sequence[Job], is_recorded: Callable[[Job], bool] = lambd
             where Snakemake is going to run jobs, that has been done.
     """
     anew: dict[str, str] = {}  # path of what is made anew -> by which job
-    known: dict[str, str] = {}  # content of what is restored
+    known: dict[str, str] = {}  # content of what is restored, or made anew
     asked = []
     for job in jobs:
         spec = replace(job.spec, known=known)
@@ -152,6 +152,7 @@ def with_reasons(jobs: Sequence[Job], is_recorded: Callable[[Job], bool] = lambd
             known[name_of(job.output)] = content_of(made_before)
         elif needs or (reason and not recorded):
             anew |= dict.fromkeys((*job.outputs, job.output.as_posix()), job.name)
+            known |= dict.fromkeys((*job.outputs, job.output.as_posix()), UNKNOWN)
         follows = bool(needs) and (recorded or not reason)
         text = f"{some(needs)} {'runs' if len(needs) == 1 else 'run'} before it" if follows else reason
         recorded = recorded and not needs

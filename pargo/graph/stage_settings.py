@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from pargo.config.experiment import Config
+from pargo.config.projectors import ProjectorSettings
 from pargo.config.sources import LocalSource
 from pargo.config.training import Train
 from pargo.fetch.table import wheel, without_remarks
@@ -73,11 +74,13 @@ def finetune(config: Config, arm: str, seed: int) -> dict[str, Any]:
 
 
 def evaluate(config: Config, arm: str, benchmark: str) -> dict[str, Any]:
-    experiment = config.arms[arm]
+    experiment, generation = config.arms[arm], config.arms[arm].generation
+    if generation.precision == config.language.precision:
+        generation = generation.model_copy(update={"precision": None})  # which means the same
     return _model(config, arm) | {
         "benchmark": config.benchmarks[benchmark].ungraded,
         "lora": experiment.finetune.lora.adapter,
-        "generation": experiment.generation,
+        "generation": generation,
     }
 
 
@@ -93,7 +96,7 @@ def attention(config: Config, arm: str) -> dict[str, Any]:
     split = next(iter(config.benchmarks.values())).split
     return {
         "vision": config.vision,
-        "projector": config.arms[arm].projector,
+        "projector": _projector(config, arm),
         "split": split,
         "count": config.report.attention_images,
     }
@@ -109,7 +112,7 @@ def report(config: Config) -> dict[str, Any]:
         "seeds": config.seeds,
         "vision": config.vision,
         "language": config.language,
-        "projectors": {name: arm.projector for name, arm in config.arms.items()},
+        "projectors": {name: _projector(config, name) for name in config.arms},
         "benchmarks": config.benchmarks,
         "report": config.report,
     }
@@ -118,10 +121,14 @@ def report(config: Config) -> dict[str, Any]:
 report_tables = report_figures = report_page = report
 
 
+def _projector(config: Config, arm: str) -> ProjectorSettings:
+    return config.arms[arm].projector.as_by_default(config.vision.num_patches)
+
+
 def _training(config: Config, train: Train, seed: int) -> dict[str, Any]:
     splits = {dataset: config.datasets[dataset].split for dataset in train.mixture}
     return {"seed": seed, "train": train, "splits": splits}
 
 
 def _model(config: Config, arm: str) -> dict[str, Any]:
-    return {"vision": config.vision, "language": config.language, "projector": config.arms[arm].projector}
+    return {"vision": config.vision, "language": config.language, "projector": _projector(config, arm)}

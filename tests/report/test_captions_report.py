@@ -166,3 +166,11 @@ def test_the_page_of_samples(artifacts, tmp_path):
     assert "image cannot be read" in text
     assert re.sub(r"\s+", " ", text).count('Dropped: empty <span class="count">(1)') == 1
     assert "(29)" in text
+
+
+def test_how_captions_were_shared_out_is_not_in_the_report(artifacts, tmp_path):
+    other = SETTINGS.model_copy(update={"captions": Captions(num_shards=7, max_failures=0.125)})
+    run(SETTINGS, **artifacts, output=tmp_path / "a")
+    run(other, **artifacts, output=tmp_path / "b")
+    for name in CAPTION_REPORT:
+        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()

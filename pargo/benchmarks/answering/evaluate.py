@@ -6,6 +6,7 @@ Several jobs can share the questions: each answers one shard of the batches (`an
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -113,11 +114,14 @@ def _code(settings: EvaluateSettings) -> list[Path]:
 
 
 def _spec(settings: EvaluateSettings, inputs: Sequence[Path]) -> str:
-    """Hash of all that the answers depend on."""
+    """Hash of all that the answers depend on: which parser reads them afterwards is not of it."""
+    asked = json.loads(canonical_json(settings))
+    del asked["benchmark"]["parser"]
     return sha256_text(
         canonical_json(
             {
-                "settings": settings,
+                "settings": asked,
+                "ranks": settings.benchmark.ranks,
                 "inputs": [sha256_file(manifest_path(path)) for path in inputs],
                 "code": code_hash(_code(settings)),
             }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from pargo.config.base import Settings
 from pargo.config.implementations import Implementations
@@ -28,6 +28,10 @@ class ProjectorSettings(Settings):
 
     def check_patches(self, num_patches: int) -> None:
         """Raise InputError, naming the field and the choices, when this cannot be built on so many patches."""
+
+    def as_by_default(self, num_patches: int) -> Self:
+        """The same projector, without a choice written out that is made anyway for so many patches."""
+        return self
 
     def in_words(self) -> str:
         """Title and what sets these settings apart, e.g. `MLP on 4 patches`."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from math import isqrt
-from typing import Literal
+from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -30,6 +30,16 @@ class Grouping(ProjectorSettings):
         if self.window is not None and self.group_shape != "window":
             raise ValueError(f"window {list(self.window)} needs group_shape 'window', not {self.group_shape!r}")
         return self
+
+    def num_groups(self, num_patches: int) -> int:
+        """Into how many groups so many patches are divided: one for each token."""
+        return self.num_image_tokens(num_patches)
+
+    def as_by_default(self, num_patches: int) -> Self:
+        """Without `window` where it is the one that is taken anyway."""
+        bare = self.model_copy(update={"window": None})
+        groups = self.num_groups(num_patches)
+        return bare if self.window and self.window == bare.window_shape(num_patches, groups) else self
 
     def window_shape(self, num_patches: int, num_groups: int) -> tuple[int, int]:
         """Rows and columns of the windows that divide a square grid of patches into equal groups.
@@ -66,4 +76,4 @@ class AdjacentPatches(Grouping):
         """Raise InputError, naming the field and the choices, when this cannot be built on so many patches."""
         check_divides("adjacent_patches", self.adjacent_patches, num_patches)
         if self.group_shape == "window":
-            self.window_shape(num_patches, self.num_image_tokens(num_patches))
+            self.window_shape(num_patches, self.num_groups(num_patches))

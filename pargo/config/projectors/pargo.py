@@ -74,6 +74,9 @@ class PargoProjector(Grouping):
     def num_image_tokens(self, num_patches: int) -> int:
         return self.num_tokens
 
+    def num_groups(self, num_patches: int) -> int:
+        return self.num_partial_tokens
+
     def in_words(self) -> str:
         if not self.num_global_tokens:
             return "ParGo, partial tokens only"
@@ -89,4 +92,4 @@ class PargoProjector(Grouping):
         if self.num_partial_tokens:
             check_divides("num_partial_tokens", self.num_partial_tokens, num_patches)
             if self.group_shape == "window":
-                self.window_shape(num_patches, self.num_partial_tokens)
+                self.window_shape(num_patches, self.num_groups(num_patches))

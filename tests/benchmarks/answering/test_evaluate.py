@@ -315,6 +315,15 @@ def test_a_killed_evaluation_goes_on_with_the_same_answers(parts, tmp_path, monk
     assert read_manifest(tmp_path / "out") == read_manifest(tmp_path / "whole")
 
 
+def test_another_parser_reads_the_answers_that_are_there(parts, tmp_path, monkeypatch):
+    evaluate(parts, make_settings(kind="mini_mme"), tmp_path / "out")
+    monkeypatch.setattr(answering, "generate", None)  # no model is asked again
+    other = make_settings(kind="mini_mme", parser="pargo_release")
+    run_directory = tmp_path / "out-run"
+    assert evaluate(parts, other, tmp_path / "out")
+    assert run_directory.is_dir()
+
+
 def test_saved_answers_of_something_else_are_not_used(tmp_path):
     path = tmp_path / ANSWERS
     with SavedAnswers(path, "one") as saved:

@@ -1,0 +1,44 @@
+"""The contract of reruns: all cases, and the page for readers that is written from them."""
+
+from __future__ import annotations
+
+from itertools import groupby
+from pathlib import Path
+
+from tests.helpers.reruns import code_cases, config_cases, file_cases
+
+DOCUMENT = Path(__file__).parents[3] / "docs/reruns.md"
+CASES = [*config_cases.cases(), *code_cases.cases(), *file_cases.cases()]
+HEAD = """# What runs again
+
+A job runs when what would make its output now is not what made it: its settings, the meaning of its code, or the
+contents of what it reads. Names of jobs are those of `pargo status`; `*` stands for any part. Jobs that read what a
+listed job makes may run after it: they do not where that comes out as it was. What was made before is restored, and
+not made again. `pargo why JOB` says why a job would run.
+
+Each line is a test (`tests/workflow/test_reruns.py`): the change is made alone on a finished run of
+`config/micro.yaml`, and exactly these jobs run. This page is written from the tests: `python -m tests.helpers.reruns`.
+
+Known reruns: names of datasets and sources are in the settings of what is made of them, so another name makes it anew;
+so does a weight of a mixture that changes no share.
+"""
+
+
+def document() -> str:
+    """The page; changes with the same outcome share a line."""
+    lines = [HEAD]
+    for section, cases in groupby(CASES, key=lambda case: case.section):
+        lines.append(f"## {section[0].upper()}{section[1:]}\n\n| change | runs | is restored |\n|---|---|---|")
+        rows: dict[tuple[str, str], list[str]] = {}
+        for case in cases:
+            text = f"{case.change} ({case.note})" if case.note else case.change
+            rows.setdefault((_names(case.would), _names(case.restorable)), []).append(text)
+        lines += [
+            f"| {'; '.join(texts)} | {would or 'nothing'} | {restored} |" for (would, restored), texts in rows.items()
+        ]
+        lines.append("")
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _names(patterns: str) -> str:
+    return ", ".join(f"`{pattern}`" for pattern in patterns.split())
