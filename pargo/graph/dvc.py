@@ -78,7 +78,8 @@ def _record(config_file: Path) -> bool:
     refuse_pending(jobs, config_file)
     files = generate(name, jobs)
     current = all(text_of(path) == text for path, text in files.items())
-    if current and not differing(name):
+    recorded = Recorded(name)
+    if current and all(recorded.holds(job) for job in jobs):  # without DVC, which takes longer to load than all else
         return False
     for directory in sorted({Path(path) for job in jobs for path in job.directories}):
         verify(directory)  # what somebody changed by hand is not recorded as a run's

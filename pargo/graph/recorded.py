@@ -48,6 +48,25 @@ class Recorded:
             _md5(path) == value for path, value in (files | {manifest: _files(stage.get("outs"))[manifest]}).items()
         )
 
+    def holds(self, job: Job) -> bool:
+        """Is a job recorded as it is now: by the same code and settings, from the same inputs, with the same result?
+
+        Its artifact must be here, and as its manifest says.
+        """
+        name = stage_name(self._config, job)
+        stage = self._stages.get(name) or {}
+        held = (stage.get("params") or {}).get(PARAMS_FILE) or {}
+        now = dict(zip(HASHES, (job.code, settings_hash(json.loads(job.settings))), strict=True))
+        if any(held.get(f"{name}.{key}") != value for key, value in now.items()):
+            return False
+        files, made = _files(stage.get("deps")), _files(stage.get("outs"))
+        if set(files) != {path for path in job.inputs if _is_file(path)}:
+            return False
+        if set(made) != {path for path in job.outputs if path not in job.directories}:
+            return False
+        kept = job.files or self.cached(job)
+        return bool(kept) and all(_md5(path) == value for path, value in (files | made).items())
+
     def restorable(self, job: Job) -> bool:
         """Is it the same, and in DVC's cache, or perhaps in the default remote, which is not asked?"""
         return self.same(job) and (self._has_remote or self.cached(job))

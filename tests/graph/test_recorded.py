@@ -109,3 +109,26 @@ def test_what_is_here_is_not_away(jobs: list[Job]) -> None:
     assert not Recorded("other").away(jobs[0])
     Path("dvc.lock").unlink()
     assert not Recorded("micro").away(jobs[0])
+
+
+def test_what_is_recorded_as_it_is_now_needs_no_dvc(jobs: list[Job]) -> None:
+    assert all(Recorded("micro").holds(job) for job in jobs)
+
+
+@pytest.mark.parametrize("change", ["code", "settings", "result", "input", "cache", "record"])
+def test_what_differs_from_the_record_is_not_held(jobs: list[Job], change: str) -> None:
+    features, model = jobs
+    if change == "code":
+        model = replace(model, code="other")
+    elif change == "settings":
+        model = replace(model, settings='{"train":{"num_workers":2}}')
+    elif change == "result":
+        manifest_path(MODEL).write_text("{}")
+    elif change == "input":
+        manifest_path(FEATURES).write_text("{}")
+    elif change == "cache":
+        Path(".dvc/cache/files/md5/ab/finetune.dir").unlink()
+    else:
+        Path("dvc.lock").unlink()
+    assert not Recorded("micro").holds(model)
+    assert Recorded("micro").holds(features) == (change in ("code", "settings", "result", "cache"))
