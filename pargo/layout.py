@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 RUNS = Path("runs")
+MANIFEST = ".manifest.json"  # behind the name of an artifact
 SEED = re.compile(r"seed-(\d+)")
 
 
@@ -41,7 +42,7 @@ def project_of_run(run_directory: Path) -> Path | None:
 
 def manifest_path(directory: Path) -> Path:
     """The manifest of an artifact directory stands beside it: `x/y` -> `x/y.manifest.json`."""
-    return directory.with_name(directory.name + ".manifest.json")
+    return directory.with_name(directory.name + MANIFEST)
 
 
 @dataclass(frozen=True)

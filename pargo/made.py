@@ -20,6 +20,7 @@ from pargo.files import read_json, sha256_file, sha256_text, write_atomic
 from pargo.layout import manifest_path
 from pargo.manifest import PROVENANCE, describe_files, differing, read_provenance
 from pargo.no_effect import is_free
+from pargo.seen import content
 
 OTHER_CODE = "made by other code"
 SHOWN = 3  # settings and files named by a reason
@@ -38,6 +39,7 @@ class Spec:
         chosen: the settings that are not at their defaults, where that is known.
         strict: results that differ by rounding differ.
         known: hashes of inputs that are not here yet, but are going to be restored.
+        local: files and folders of a person that it reads, and that may be gone once they were read.
     """
 
     rule: str
@@ -47,12 +49,19 @@ class Spec:
     chosen: Mapping[str, Any] | None = None
     strict: bool = False
     known: Mapping[str, str] = field(default_factory=dict)
+    local: tuple[Path, ...] = ()
 
     @cached_property
     def inputs(self) -> dict[str, str]:
         """Hashes of the contents, by path; empty where there is nothing."""
         names = {name_of(path): path for path in self.paths}
         return {name: self.known.get(name) or content_of(path) for name, path in names.items()}
+
+    @cached_property
+    def local_contents(self) -> dict[str, str]:
+        """Hashes of a person's files, by path; none when some are gone: then nothing can be made from them."""
+        found = {path.as_posix(): content(path) for path in self.local}
+        return found if all(found.values()) else {}
 
     def differences(self, before: Mapping[str, Any]) -> Iterator[Difference]:
         """What of these settings gives another result than those of another time."""
@@ -134,7 +143,11 @@ def reason_to_remake(output: Path, spec: Spec, files: Iterable[Path] = ()) -> st
         return OTHER_CODE
     before, now = _by_place(inputs), _by_place(spec.inputs)
     others = sorted(name for name in {*before, *now} if before.get(name) != now.get(name))
-    return f"made from another {some(others)}" if others else ""
+    if others:
+        return f"made from another {some(others)}"
+    read = record.get("local") or {}  # an older record names none
+    edited = sorted(name for name, now in spec.local_contents.items() if read.get(name, now) != now)
+    return f"made from {some(edited)} before {'it' if len(edited) == 1 else 'they'} changed" if edited else ""
 
 
 class Difference(NamedTuple):

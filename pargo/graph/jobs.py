@@ -67,7 +67,9 @@ class Job:
     @property
     def spec(self) -> Spec:
         """What would make its output now; its inputs are read when they are asked for."""
-        return Spec(self.rule, json.loads(self.settings), self.code, self.paths, json.loads(self.chosen))
+        settings, chosen = json.loads(self.settings), json.loads(self.chosen)
+        local = STAGES[self.rule].local_files(settings)
+        return Spec(self.rule, settings, self.code, self.paths, chosen, local=local)
 
     @property
     def inputs(self) -> tuple[str, ...]:

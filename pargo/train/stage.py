@@ -110,7 +110,6 @@ def run_training(
         work()
         distributed.barrier()
         return
-    _remove_leftovers(output)
     measured: dict[str, Any] = {}
     with publish(output, settings=settings, inputs=inputs, code=code, measured=measured) as directory:
         trained = work()
@@ -163,12 +162,3 @@ def _be_deterministic(wanted: bool) -> None:
     torch.use_deterministic_algorithms(wanted)
     torch.utils.deterministic.fill_uninitialized_memory = False  # costs time and changes no result
     torch.backends.cudnn.benchmark = not wanted
-
-
-def _remove_leftovers(output: Path) -> None:
-    """Remove what a killed run left beside the artifact; jobs of one run directory never run at the same time."""
-    for path in output.parent.glob(f".{output.name}.*"):
-        if path.is_dir():
-            shutil.rmtree(path, ignore_errors=True)
-        else:
-            path.unlink(missing_ok=True)
