@@ -119,7 +119,7 @@ def kept() -> list[Path]:
 
 
 def kind_of(directory: Path) -> str | None:
-    """Of what kind an artifact is, e.g. `models`; None where it is none of this project."""
+    """The kind of an artifact, e.g. `models`; None where it is none of this project."""
     parts = directory.parts
     return parts[2] if len(parts) > 3 and parts[0] == "artifacts" else None
 

@@ -34,7 +34,7 @@ class Seen:
         self._now: dict[str, list[object]] = {}
 
     def sha256(self, name: str) -> str:
-        """Of a file, by its path below the directory."""
+        """The hash of a file, by its path below the directory."""
         found = (self._root / name).stat()
         stamp = [found.st_size, found.st_mtime_ns, found.st_ctime_ns]
         known = self._known.get(name)

@@ -11,6 +11,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+from pargo.errors import PargoError
 from pargo.kept import KEPT, complete, kind_of, move, new_place, put
 from pargo.layout import manifest_path
 from pargo.made import Spec, reason_to_remake
@@ -65,10 +66,12 @@ def bring(found: Path, output: Path) -> bool:
                     return False
                 complete(temporary, manifest)
             put(temporary, output)
-    except (FileNotFoundError, shutil.Error):
-        if found.is_dir() and found.stat().st_ino == before:
-            raise
-        return False
+    except (FileNotFoundError, shutil.Error) as error:
+        if not found.is_dir() or found.stat().st_ino != before:
+            return False
+        if isinstance(error, shutil.Error):  # of many files: (from, to, why) of each
+            raise PargoError(f"cannot copy {found} to {output}: {error.args[0][0][2]}") from error
+        raise
     if own:
         shutil.rmtree(found.parent, ignore_errors=True)
     return True

@@ -23,7 +23,7 @@ from pargo.manifest import verify
 from pargo.store import bring, find, restore
 from tests.helpers.faults import FILES, OTHER, OUTPUT, make, run, spec
 
-MANY = 10  # calls: an operation that has fewer was not interrupted
+MANY = 4  # calls: an operation that has fewer was not interrupted
 IN_PLACE = ["arm", "arm.manifest.json"]
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from pargo.code import code_hash
+from pargo.errors import PargoError
 from pargo.kept import set_aside
 from pargo.made import Spec
 from pargo.manifest import publish
@@ -77,6 +78,8 @@ def _process(folder: Path, operation: str, fault: str, at: int) -> None:
         work(operation)
     except OSError as error:
         sys.exit(error.errno or 1)
+    except PargoError as error:
+        sys.exit(errno.ENOSPC if os.strerror(errno.ENOSPC) in str(error) else 1)
     except KeyboardInterrupt:
         sys.exit(130)
 
