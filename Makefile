@@ -91,5 +91,9 @@ lock:  ## resolve the dependencies of pyproject.toml anew and write requirements
 	  sed -E 's/^((nvidia|cuda|triton)[^ ]*)$$/\1 ; sys_platform == "linux" and platform_machine == "x86_64"/'; } > requirements.lock
 	rm -rf build
 
-clean:  ## remove run folders; artifacts, reports and .venv stay
-	rm -rf runs .snakemake
+clean:  ## remove logs and caches; what was paid for or took long stays
+	rm -rf .snakemake .pargo/seen .pargo/code-*.json runs/*/logs runs/*/up_to_date runs/*/snakemake-report.html
+	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	@echo 'kept: runs/ (checkpoints of trainings, results so far), .pargo/answers (of models), .pargo/kept (replaced'
+	@echo 'artifacts, see `pargo gc`), artifacts/ and reports/. To remove what runs left, by hand: rm -rf runs .pargo'
+

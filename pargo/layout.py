@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 RUNS = Path("runs")
+MANIFEST = ".manifest.json"  # behind the name of an artifact
 SEED = re.compile(r"seed-(\d+)")
 
 
@@ -33,9 +34,15 @@ def run_parts(run_directory: Path) -> tuple[str, ...]:
     return parts[parts.index(RUNS.name) + 2 :] if RUNS.name in parts[:-2] else parts[-1:]
 
 
+def project_of_run(run_directory: Path) -> Path | None:
+    """The project's folder, seen from a run directory below its `runs/<config>/`; None for any other folder."""
+    parts = run_directory.parts
+    return Path(*parts[: parts.index(RUNS.name)]) if RUNS.name in parts[:-2] else None
+
+
 def manifest_path(directory: Path) -> Path:
     """The manifest of an artifact directory stands beside it: `x/y` -> `x/y.manifest.json`."""
-    return directory.with_name(directory.name + ".manifest.json")
+    return directory.with_name(directory.name + MANIFEST)
 
 
 @dataclass(frozen=True)

@@ -2,31 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import platform
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-PACKAGES = (
-    "torch",
-    "numpy",
-    "transformers",
-    "tokenizers",
-    "safetensors",
-    "timm",
-    "deepspeed",
-    "peft",
-    "snakemake",
-    "dvc",
-    "submitit",
-)
+COMPUTING = ("torch", "numpy", "transformers", "tokenizers", "safetensors", "timm", "deepspeed", "peft")
+PACKAGES = (*COMPUTING, "snakemake", "dvc", "submitit")
 
 
 @cache
@@ -67,13 +57,20 @@ def git_commit() -> str | None:
 
 
 def versions() -> dict[str, str]:
-    """Versions of Python and of the packages that make numbers."""
-    found = {"python": platform.python_version()}
-    for name in PACKAGES:
-        try:
+    """Versions of Python and of the packages that make numbers, or run what does."""
+    return {"python": platform.python_version()} | _versions(PACKAGES)
+
+
+def computing_versions() -> dict[str, str]:
+    """Versions of the packages that make numbers."""
+    return _versions(COMPUTING)
+
+
+def _versions(packages: Iterable[str]) -> dict[str, str]:
+    found = {}
+    for name in packages:
+        with contextlib.suppress(metadata.PackageNotFoundError):
             found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
     return found
 
 

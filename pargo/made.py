@@ -22,6 +22,7 @@ from pargo.layout import manifest_path
 from pargo.machine import versions
 from pargo.manifest import CODE_DIGITS, PROVENANCE, RUN_RECORD, describe_files, differing, read_provenance
 from pargo.no_effect import is_free
+from pargo.seen import content
 
 COMPUTING = ("torch", "transformers", "deepspeed", "peft", "timm")  # packages that make numbers
 OTHER_CODE = "made by other code"
@@ -45,6 +46,7 @@ class Spec:
         strict: results that differ by rounding differ, and those of other versions of packages.
         known: hashes of inputs that are not here yet, but are going to be restored; `UNKNOWN` of those made anew.
         code_files: source files, where it is to be said which changed.
+        local: files and folders of a person that it reads, and that may be gone once they were read.
     """
 
     rule: str
@@ -55,12 +57,19 @@ class Spec:
     strict: bool = False
     known: Mapping[str, str] = field(default_factory=dict)
     code_files: tuple[str, ...] = ()
+    local: tuple[Path, ...] = ()
 
     @cached_property
     def inputs(self) -> dict[str, str]:
         """Hashes of the contents, by path; empty where there is nothing."""
         names = {name_of(path): path for path in self.paths}
         return {name: self.known.get(name) or content_of(path) for name, path in names.items()}
+
+    @cached_property
+    def local_contents(self) -> dict[str, str]:
+        """Hashes of a person's files, by path; none when some are gone: then nothing can be made from them."""
+        found = {path.as_posix(): content(path) for path in self.local}
+        return found if all(found.values()) else {}
 
     def differences(self, before: Mapping[str, Any]) -> Iterator[Difference]:
         """What of these settings gives another result than those of another time."""
@@ -154,7 +163,11 @@ def reason_to_remake(output: Path, spec: Spec, files: Iterable[Path] = ()) -> st
         return f"computed with {some(others)}"
     before, now = _by_place(inputs), _by_place(spec.inputs)
     others = sorted(name for name in {*before, *now} if now.get(name) not in (before.get(name), UNKNOWN))
-    return f"made from another {some(others)}" if others else ""
+    if others:
+        return f"made from another {some(others)}"
+    read = record.get("local") or {}  # an older record names none
+    edited = sorted(name for name, now in spec.local_contents.items() if read.get(name, now) != now)
+    return f"made from {some(edited)} before {'it' if len(edited) == 1 else 'they'} changed" if edited else ""
 
 
 class Difference(NamedTuple):

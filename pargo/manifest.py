@@ -9,8 +9,6 @@ differs from run to run and is not.
 from __future__ import annotations
 
 import json
-import shutil
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,11 +17,11 @@ from typing import Any
 from pargo.code import hash_of_meanings, meanings
 from pargo.config.base import canonical_json
 from pargo.errors import PargoError
-from pargo.files import read_json, sha256_file, write_atomic
-from pargo.kept import set_aside
+from pargo.files import read_json, sha256_file
+from pargo.kept import complete, new_place, put
 from pargo.layout import manifest_path
 from pargo.machine import hardware, run_record
-from pargo.seen import Seen, files_below
+from pargo.seen import Seen, content, files_below
 
 PROVENANCE = "provenance.json"
 RUN_RECORD = "run.json"
@@ -48,6 +46,7 @@ def publish(
     inputs: Iterable[Path] = (),
     code: Iterable[Path] = (),
     measured: Mapping[str, Any] | None = None,
+    local: Iterable[Path] = (),
 ) -> Iterator[Path]:
     """Yield an empty temporary directory; on success it becomes `directory` and its manifest is written.
 
@@ -58,12 +57,10 @@ def publish(
         code: the stage's source files (`pargo.code.import_closure`); one hash of what they mean is
             recorded, as they are when the stage begins.
         measured: what the settings left to a measurement; may be filled until the end.
+        local: files and folders of a person that the stage reads; their contents are recorded, as when it begins.
 
     On failure nothing is published and the temporary directory is removed.
     """
-    directory.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(dir=directory.parent, prefix=f".{directory.name}."))
-    temporary.chmod(0o755)
     finish = run_record()
     # as they are now: what is edited while the stage runs did not make the artifact
     files = meanings(code)
@@ -72,22 +69,18 @@ def publish(
         "inputs": {manifest_path(path).as_posix(): sha256_file(manifest_path(path)) for path in sorted(inputs)},
         "code": hash_of_meanings(files),
     }
-    try:
+    if contents := {path.as_posix(): content(path) for path in local}:
+        record["local"] = contents
+    with new_place(directory) as temporary:
         yield temporary
         record["hardware"] = hardware()
         if measured:
             record["measured"] = dict(measured)
-        manifest = _json({"files": describe_files(temporary)})
         (temporary / PROVENANCE).write_text(_json(record), encoding="utf-8")
-        (temporary / RUN_RECORD).write_text(
-            _json(finish() | {"code": {path: text[:CODE_DIGITS] for path, text in files.items()}}), encoding="utf-8"
-        )
-        set_aside(directory)
-        temporary.replace(directory)
-        write_atomic(manifest_path(directory), manifest)
-    except BaseException:
-        shutil.rmtree(temporary, ignore_errors=True)
-        raise
+        digits = {path: text[:CODE_DIGITS] for path, text in files.items()}
+        (temporary / RUN_RECORD).write_text(_json(finish() | {"code": digits}), encoding="utf-8")
+        complete(temporary, _json({"files": describe_files(temporary)}))
+        put(temporary, directory)
 
 
 def _json(value: Any) -> str:
@@ -100,7 +93,8 @@ def read_manifest(directory: Path) -> dict[str, Any]:
 
 
 def read_provenance(directory: Path) -> dict[str, Any]:
-    """How an artifact was made: `settings`, `inputs` (manifest -> sha256), `code` (hash), `hardware`, `measured`."""
+    """How an artifact was made: `settings`, `inputs` (manifest -> sha256), `code` (hash), `hardware`, `measured`, and
+    `local` (a person's files -> hash)."""
     return read_json(directory / PROVENANCE)
 
 

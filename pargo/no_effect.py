@@ -6,6 +6,7 @@ says `strict: true`; the provenance of what they made keeps the value that it wa
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from typing import Any, Literal, NamedTuple
 
@@ -93,6 +94,19 @@ NO_EFFECT: Mapping[str, Mapping[str, NoEffect]] = {
         ),
     },
 }
+
+
+def how_and_what(rule: str, settings: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The settings of a stage that change no bit of its result, by path, and the settings without them."""
+    how, what = {}, json.loads(json.dumps(settings))
+    for path, found in NO_EFFECT.get(rule, {}).items():
+        *parents, name = path.split(".")
+        place = what
+        for parent in parents:
+            place = place.get(parent) or {}
+        if found.equal == "bitwise" and name in place:
+            how[path] = place.pop(name)
+    return how, what
 
 
 def is_free(rule: str, path: str, before: Any, now: Any, settings: Mapping[str, Any], *, strict: bool) -> bool:

@@ -34,7 +34,7 @@ class Seen:
         self._now: dict[str, list[object]] = {}
 
     def sha256(self, name: str) -> str:
-        """Of a file, by its path below the directory."""
+        """The hash of a file, by its path below the directory."""
         found = (self._root / name).stat()
         stamp = [found.st_size, found.st_mtime_ns, found.st_ctime_ns]
         known = self._known.get(name)
@@ -60,3 +60,12 @@ def files_below(directory: Path) -> Iterator[str]:
     """Paths of all files below a directory, relative to it and sorted."""
     found = (path.relative_to(directory).as_posix() for path in directory.rglob("*") if path.is_file())
     yield from sorted(found)
+
+
+def content(path: Path) -> str:
+    """One hash of a file, or of names and contents of the files below a folder; empty where there are none."""
+    names = [""] if path.is_file() else files_below(path)
+    seen = Seen(path)
+    rows = {name: [(path / name).stat().st_size, seen.sha256(name)] for name in names}
+    seen.keep()
+    return hashlib.sha256(json.dumps(rows).encode()).hexdigest() if rows else ""

@@ -88,6 +88,7 @@ class Stage(NamedTuple):
         plugins: modules that it loads by name.
         finds: it reads more than its inputs, which its command is told with `--found`.
         templates: folder of files that it fills in, relative to the project root: part of its code.
+        local: gives the files of a person that it reads.
     """
 
     name: str
@@ -101,6 +102,7 @@ class Stage(NamedTuple):
     plugins: tuple[Plugin, ...] = ()
     finds: bool = False
     templates: str = ""
+    local: Plugin | None = None
 
     @property
     def command(self) -> str:
@@ -118,6 +120,10 @@ class Stage(NamedTuple):
             PargoError: there is no such plug-in.
         """
         return self.module, *(name for plugin in self.plugins for name in plugin.modules(settings))
+
+    def local_files(self, settings: Any) -> tuple[Path, ...]:
+        """Files and folders that a person put there, and that the stage reads; arguments as of `modules`."""
+        return tuple(map(Path, self.local.modules(settings))) if self.local else ()
 
     def code_files(self, settings: Any) -> tuple[Path, ...]:
         """Source files that decide what the stage does, relative to the project root; arguments as of `modules`."""
@@ -162,6 +168,7 @@ STAGES = {
             (),
             keeps=True,
             plugins=(Plugin("pargo.sources.download:source_modules", ("source", "pin")),),
+            local=Plugin("pargo.sources.download:local_files", ("source", "downloads")),
         ),
         Stage(
             "fingerprint",

@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import os
 import shutil
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from pargo.files import write_atomic
-from pargo.kept import KEPT, kind_of, set_aside
+from pargo.errors import PargoError
+from pargo.kept import KEPT, complete, kind_of, move, new_place, put
 from pargo.layout import manifest_path
 from pargo.made import Spec, reason_to_remake
 from pargo.manifest import PROVENANCE
+
+TRIES = 3  # other jobs may take away, or set aside, what was found
 
 
 def find(output: Path, spec: Spec) -> Path | None:
@@ -32,27 +33,48 @@ def find(output: Path, spec: Spec) -> Path | None:
     return None
 
 
-def bring(found: Path, output: Path) -> None:
+def restore(output: Path, spec: Spec) -> Path | None:
+    """Put an artifact that was made before where a job would make it; the place where it was, None when there is none.
+
+    Arguments as of `find`.
+    """
+    for _ in range(TRIES):
+        found = find(output, spec)
+        if found is None or bring(found, output):
+            return found
+    return None
+
+
+def bring(found: Path, output: Path) -> bool:
     """Put an artifact where a job would make it; what is there now is set aside.
 
     One that was set aside is moved; of another config's, the files are linked, or copied where that cannot be.
+
+    Returns:
+        False where it went away meanwhile: another job took it, or made it anew.
     """
-    manifest = manifest_path(found).read_bytes()
-    output.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(dir=output.parent, prefix=f".{output.name}."))
+    own, before = found.is_relative_to(KEPT), 0
     try:
-        if found.is_relative_to(KEPT):
-            new = found
-        else:
-            new = temporary / output.name
-            shutil.copytree(found, new, copy_function=_link)
-        set_aside(output)
-        new.replace(output)
-        write_atomic(manifest_path(output), manifest)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-    if found.is_relative_to(KEPT):
+        before, manifest = found.stat().st_ino, manifest_path(found).read_bytes()
+        with new_place(output) as temporary:
+            if own:
+                complete(temporary, manifest)  # first, so that it counts as whole wherever a kill leaves it
+                move(found, temporary)
+            else:
+                shutil.copytree(found, temporary, dirs_exist_ok=True, copy_function=_link)
+                if found.stat().st_ino != before or manifest_path(found).read_bytes() != manifest:
+                    return False
+                complete(temporary, manifest)
+            put(temporary, output)
+    except (FileNotFoundError, shutil.Error) as error:
+        if not found.is_dir() or found.stat().st_ino != before:
+            return False
+        if isinstance(error, shutil.Error):  # of many files: (from, to, why) of each
+            raise PargoError(f"cannot copy {found} to {output}: {error.args[0][0][2]}") from error
+        raise
+    if own:
         shutil.rmtree(found.parent, ignore_errors=True)
+    return True
 
 
 def _candidates(output: Path) -> Iterator[Path]:

@@ -14,13 +14,14 @@ from typing import Any, Literal
 
 import pyarrow.parquet as pq
 
+from pargo.answers import answer_files, shared, shared_folder
 from pargo.captions.engines import caption_modules, make_engine
 from pargo.captions.records import KEY, RecordFile, read_rows
 from pargo.captions.samples import Failure, read_samples
 from pargo.code import code_hash, import_closure
 from pargo.config.base import Settings, canonical_json
 from pargo.config.captions import Captions
-from pargo.config.engines import engine_modules
+from pargo.config.engines import engine_class, engine_modules
 from pargo.data.shards import Shards
 from pargo.errors import PargoError
 from pargo.files import sha256_file, sha256_text
@@ -106,9 +107,10 @@ def _part(name: str, number: int) -> int:
 
 
 def _caption(settings: CaptionSettings, source: Path, ids: Sequence[str], run_directory: Path) -> None:
-    """What this job, or jobs that shared the images in another way, have on disk is not asked again."""
+    """What was sent before is not sent again: by this job, by those that shared the images otherwise, or elsewhere."""
     images, spec = Shards(source / settings.split), _spec(settings, source)
-    with RecordFile(run_directory / RECORDS, spec) as records:
+    folder = shared_folder(run_directory, spec) if settings.captions.engine.has_model else None
+    with RecordFile(run_directory / RECORDS, spec) as records, shared(records.path, folder):
         keys = {}
         for name in ids:
             try:
@@ -116,7 +118,7 @@ def _caption(settings: CaptionSettings, source: Path, ids: Sequence[str], run_di
             except PargoError as error:
                 if name not in records.finished:  # a caption does not go when the storage does
                     records.add(Failure(name, str(error), "unavailable"), "")
-        for other in _others(run_directory):
+        for other in (*_others(run_directory), *answer_files(folder)):
             if waiting := {name: key for name, key in keys.items() if records.finished.get(name) != key}:
                 records.adopt(other, spec, waiting)
         waiting = {name: key for name, key in keys.items() if records.finished.get(name) != key}
@@ -124,8 +126,7 @@ def _caption(settings: CaptionSettings, source: Path, ids: Sequence[str], run_di
             return
         if len(waiting) < len(ids):
             print(f"going on after {len(ids) - len(waiting)} of {len(ids)} images", flush=True)
-        engine = make_engine(settings.captions)
-        problems = 0
+        engine, problems = make_engine(settings.captions), 0
         title = f"Captioning {source.name} {settings.split}"
         for result in track(engine.caption(read_samples(images, waiting)), title, total=len(waiting)):
             records.add(result, keys[result.id])
@@ -136,10 +137,10 @@ def _caption(settings: CaptionSettings, source: Path, ids: Sequence[str], run_di
 
 
 def _key(settings: CaptionSettings, images: Shards, name: str) -> str:
-    """Hash of an image and of the text that a model is shown with it."""
+    """Hash of an image and of what a model is sent with it."""
     engine, record = settings.captions.engine, images.record(name)  # read in any case: a damaged one is found here
-    text = record.get("alt_text") if engine.shows_text else None
-    return sha256_text(canonical_json([images.sha256(name).hex(), text]))[:32]
+    request = engine_class(engine.kind).request(engine, name, record)
+    return sha256_text(canonical_json([images.sha256(name).hex(), request]))[:32]
 
 
 def _others(run_directory: Path) -> list[Path]:
@@ -158,9 +159,9 @@ def _selected(selection: Path) -> list[str]:
 
 
 def _spec(settings: CaptionSettings, source: Path) -> str:
-    """Hash of all that the caption of an image depends on.
+    """Hash of all that the caption of an image depends on, beside what is sent for it: the key of a line has that.
 
-    Not of the image itself, which is the key of a line, nor of the selection: one more image is one more question. Not
+    Not of the selection: one more image is one more question. Not
     of the code of an engine with a model: what was asked is in its settings, and a million captions are not asked again
     for a comment. So the file stays when the artifact is made. An engine without a model reads the whole records.
     """
@@ -168,9 +169,9 @@ def _spec(settings: CaptionSettings, source: Path) -> str:
     if not engine.has_model:
         images, code = sha256_file(manifest_path(source)), code_hash(import_closure(*engine_modules(engine.kind)))
         return sha256_text(canonical_json([engine, settings.split, images, code]))
-    asked = engine.model_dump(exclude=set(engine.how))
+    asked = engine.model_dump(exclude={*engine.how, *engine.in_request})
     weights = None if engine.weights is None else describe_files(engine.weights)
-    return sha256_text(canonical_json([asked, settings.split, weights]))
+    return sha256_text(canonical_json([asked, weights]))
 
 
 def _in_order(

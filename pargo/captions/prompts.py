@@ -6,8 +6,10 @@ ParGoCap's captions describe the whole scene and then its parts; the paper's own
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
+from pargo.config.engines._model import Prompts
 from pargo.errors import PargoError
 
 MAX_HINT = 300  # characters
@@ -58,3 +60,9 @@ def fill(prompt: str, hint: str | None) -> str:
     """The text to send; a hint is shortened, and cannot end its own marks."""
     text = " ".join((hint or "").replace("<", "(").replace(">", ")").split())[:MAX_HINT]
     return PROMPTS[prompt] + (_HINT.format(hint=text) if text else "")
+
+
+def to_send(prompts: Prompts, sample_id: str, record: Mapping[str, Any]) -> tuple[str, str]:
+    """The id of a sample's prompt, and the text that a model is sent with its image."""
+    prompt = choose(prompts.variants, sample_id)
+    return prompt, fill(prompt, record.get("alt_text") if prompts.hint else None)

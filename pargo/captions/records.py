@@ -10,7 +10,7 @@ from typing import Any
 from pargo.captions.samples import Result
 from pargo.journal import Journal, Line, damaged, read_journal
 
-KEY = "input"  # field of a line: hash of the image and the text that was shown with it
+KEY = "request"  # field of a line: hash of what was sent, image and text
 SYNC_INTERVAL = 2.0  # seconds: what a machine that loses its power has to ask again; a killed process loses nothing
 
 
@@ -96,20 +96,23 @@ class RecordFile:
         """Append the results of another file of the same work; another process may be writing it.
 
         Args:
-            wanted: ids, and the keys that their results must have.
+            wanted: ids, and the keys that their results must have: what was sent for an image may have been sent for
+                the same image by another name.
         """
         lines = read_journal(other, growing=True)
         header = next(lines, None)
         if header is None or header.row.get("spec") != spec:
             return
-        found: dict[str, dict[str, Any]] = {}
+        keys, found = {*wanted.values()}, dict[str, dict[str, Any]]()
         for line in lines:
             row = _result(line, other)
-            found.pop(row["id"], None)
-            if row.get("kind") != "unavailable" and wanted.get(row["id"]) == row.get(KEY):
-                found[row["id"]] = row
-        for row in found.values():
-            self._add(row)
+            if row.get("kind") == "unavailable":
+                found.pop(row.get(KEY, ""), None)
+            elif row.get(KEY) in keys:
+                found[row[KEY]] = row
+        for name, key in wanted.items():
+            if key in found:
+                self._add(found[key] | {"id": name})
 
     def __enter__(self) -> RecordFile:
         return self

@@ -86,6 +86,17 @@ class CaptionEngine(ABC, Generic[Chosen]):
     def __init__(self, settings: Chosen) -> None:
         self.settings = settings
 
+    @classmethod
+    def request(cls, settings: Chosen, name: str, record: Mapping[str, Any]) -> object:
+        """What the caption of an image depends on beside the image, and the settings that are not `in_request`.
+
+        Args:
+            settings: of the engine.
+            name: of the image.
+            record: of the image.
+        """
+        return [name, record.get("alt_text") if settings.shows_text else None]
+
     @abstractmethod
     def caption(self, samples: Iterable[Sample]) -> Iterator[Result]:
         """One result for each sample, in any order, as they come.

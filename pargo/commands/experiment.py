@@ -10,6 +10,7 @@ import click
 
 from pargo.arguments import choice, existing_file
 from pargo.commands.options import PATH, Group, Number, config_option, read_config, valid_config
+from pargo.errors import UsageError
 from pargo.project import go_to_project
 from pargo.train.peaks import PEAKS
 
@@ -144,6 +145,28 @@ def accept(job: str, reason: str, config: Path | None) -> None:
 
     for name in run(with_reasons(jobs_of(experiment)), job, reason):
         click.echo(f"accepted: {name}")
+
+
+@click.command()
+@click.option("--yes", is_flag=True, help="Remove them, but for those that a commit recorded.")
+@click.option("--all", "everything", is_flag=True, help="With --yes: those as well.")
+def gc(yes: bool, everything: bool) -> None:
+    """List artifacts that others replaced, and that are kept to be restored; with --yes remove them."""
+    go_to_project()
+    if everything and not yes:
+        raise UsageError("--all: needs --yes; without it nothing is removed")
+    from pargo.graph.gc import lines_of, list_kept, removable, remove
+
+    rows = list_kept()
+    for line in lines_of(rows):
+        click.echo(line)
+    going = removable(rows, everything)
+    if yes:
+        remove(going)
+        stay = f"; {len(rows) - len(going)} stay, as commits recorded them (--all)" if len(going) < len(rows) else ""
+        click.echo(f"removed: {len(going)}{stay}")
+    elif going:
+        click.echo(f"`pargo gc --yes` removes {len(going)} of them")
 
 
 @click.group(cls=Group, no_args_is_help=True)

@@ -11,6 +11,7 @@ PANELS = {
         "plan": "experiment",
         "accept": "experiment",
         "cancel": "jobs",
+        "gc": "experiment",
         "versions": "experiment",
     },
     "Look": {

@@ -142,6 +142,12 @@ class Config(Settings):
                     _known(f"arms.{name}.{stage}.mixture", dataset, self.datasets)
         _known("report.headline_arm", self.report.headline_arm, self.arms)
         _known("report.reference_arm", self.report.reference_arm, self.arms)
+        if self.report.reference_arm == self.report.headline_arm:
+            others = ", ".join(sorted(self.arms.keys() - {self.report.headline_arm})) or "none, add one to arms"
+            raise ValueError(
+                f"report.reference_arm: {self.report.reference_arm!r} is the headline arm too, and the report compares "
+                f"the two; other arms: {others}"
+            )
 
 
 def _known(where: str, name: str, choices: dict[str, Any]) -> None:

@@ -71,15 +71,16 @@ class Job:
     @property
     def spec(self) -> Spec:
         """What would make its output now; its inputs are read when they are asked for."""
-        chosen = json.loads(self.chosen)
+        settings, chosen = json.loads(self.settings), json.loads(self.chosen)
         return Spec(
             self.rule,
-            json.loads(self.settings),
+            settings,
             self.code,
             self.paths,
             chosen,
             strict=self.strict,
             code_files=self.code_files,
+            local=STAGES[self.rule].local_files(settings),
         )
 
     @property

@@ -49,19 +49,19 @@ def run_stage(
         raise UsageError(f"{stage.name}: a stage that runs as a job needs a run directory")
     try:
         modules, code = stage.modules(settings), code_hash(stage.code_files(settings))
+        local = stage.local_files(settings)
         number = field(settings, stage.shards.number) if stage.shards else 1
     except PargoError as error:
         raise UsageError(f"--settings: {error}") from None
     from pargo.made import Spec, as_record, reason_to_remake, reported, write_record
-    from pargo.store import bring, find
+    from pargo.store import restore
 
     paths = [path for value in inputs.values() for path in listed(value)]
-    spec = Spec(stage.name, settings, code, (*paths, *found), strict=strict)
+    spec = Spec(stage.name, settings, code, (*paths, *found), strict=strict, local=local)
     if not reason_to_remake(output, spec, reported(output)):
         print(f"{KEPT_MARK}what it reads came out as before", flush=True)
         return
-    if (made := find(output, spec)) is not None:
-        bring(made, output)
+    if (made := restore(output, spec)) is not None:
         print(f"{KEPT_MARK}restored, it was made before ({made})", flush=True)
         return
     arguments: dict[str, Any] = {**inputs, "output": output}

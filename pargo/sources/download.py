@@ -6,7 +6,6 @@ models a transformers directory.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +18,9 @@ from pargo.config.words import explain_all
 from pargo.errors import UsageError
 from pargo.fetch.folder import fetch_download
 from pargo.fetch.table import AnyDownload, Wheel, not_fetched
-from pargo.files import sha256_text, user_cache_directory, write_atomic
+from pargo.files import user_cache_directory
 from pargo.manifest import publish
 from pargo.sources.makers import Job, load_maker
-
-LISTING = "imported"  # in the run directory
 
 
 class DownloadSettings(Settings):
@@ -40,7 +37,7 @@ def run(settings: DownloadSettings, output: Path, cache: Path | None = None, run
 
     Args:
         cache: folder of verified downloads; default `user_cache_directory()/wheels`.
-        run_directory: keeps which local files were imported, see `listing`.
+        run_directory: keeps what a killed import of many files has done.
 
     Raises:
         PargoError: a download failed or is not the pinned file; nothing is published.
@@ -49,34 +46,31 @@ def run(settings: DownloadSettings, output: Path, cache: Path | None = None, run
         fetch_download(name, row)
     code = import_closure(*source_modules(settings.source, settings.pin))
     cache = cache or user_cache_directory() / "wheels"
-    with publish(output, settings=settings, code=code) as directory:
+    local = [Path(path) for path in local_files(settings.source, settings.downloads)]
+    with publish(output, settings=settings, code=code, local=local) as directory:
         job = Job(settings.id, directory, run_directory, settings.pin, cache)
         load_maker(settings.source.kind).make(settings.source, job)
-    paths = not_fetched(settings.source.inputs, settings.downloads.values())
-    if run_directory is not None and paths:
-        write_atomic(run_directory / LISTING, listing(paths))
 
 
-def listing(paths: Sequence[str], run_directory: Path | None = None) -> str:
-    """A hash of names, sizes and times of files, and of those below folders; empty for none.
+def local_files(source: Any, downloads: Any) -> tuple[str, ...]:
+    """Files and folders of a source that somebody put there; those that the run fetches are known by their rows.
 
     Args:
-        paths: files or folders that somebody put there.
-        run_directory: where some are gone: of an import, which says what they were. Without it that is empty too.
+        source, downloads: of the stage's settings, as objects or as read from JSON.
+
+    Raises:
+        UsageError: they are no settings of a source.
     """
-    if not all(Path(path).exists() for path in paths):
-        record = None if run_directory is None else run_directory / LISTING
-        return record.read_text() if record is not None and record.exists() else ""
-    found = [file for path in paths for file in (Path(path), *sorted(Path(path).rglob("*"))) if file.is_file()]
-    rows = [[str(file), file.stat().st_size, file.stat().st_mtime_ns] for file in found]
-    return sha256_text(canonical_json(rows)) if rows else ""
+    chosen = _parse({"source": source, "downloads": downloads})
+    return tuple(not_fetched(chosen.source.inputs, chosen.downloads.values()))
 
 
 class _Chosen(Settings):
-    """What decides which modules make a source."""
+    """What decides which modules make a source, and which files it reads."""
 
     source: Source
     pin: Wheel | None = None
+    downloads: dict[Name, AnyDownload] = Field({})
 
 
 def source_modules(source: Any, pin: Any = None) -> tuple[str, ...]:
@@ -89,8 +83,12 @@ def source_modules(source: Any, pin: Any = None) -> tuple[str, ...]:
     Raises:
         UsageError: they are no settings of a source.
     """
+    chosen = _parse({"source": source, "pin": pin})
+    return "pargo.sources.download", *chosen.source.modules(chosen.pin)
+
+
+def _parse(settings: dict[str, Any]) -> _Chosen:
     try:
-        chosen = _Chosen.model_validate_json(canonical_json({"source": source, "pin": pin}))
+        return _Chosen.model_validate_json(canonical_json(settings))
     except ValidationError as error:
         raise UsageError(explain_all(error, _Chosen.model_json_schema())) from None
-    return "pargo.sources.download", *chosen.source.modules(chosen.pin)

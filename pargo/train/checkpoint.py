@@ -13,13 +13,15 @@ import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from pargo.config.base import canonical_json
 from pargo.errors import PargoError
-from pargo.files import sha256_file
+from pargo.files import sha256_file, sha256_text
 
 WEIGHTS, OPTIMIZER, METRICS, STATE = "model.safetensors", "optimizer.safetensors", "metrics.jsonl", "state.json"
 
@@ -51,13 +53,26 @@ class Checkpoints:
         spec: hash of everything that decides the numbers; checkpoints of another spec are ignored.
         keep: how many stay.
         warn: takes a message about a checkpoint that is not used.
+        how: settings that change no number (`pargo.no_effect`), by path.
+        goes_on: may a training go on from a checkpoint that was made with another `how`?
     """
 
-    def __init__(self, directory: Path, spec: str, *, keep: int = 2, warn: Callable[[str], None] = print) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        spec: str,
+        *,
+        keep: int = 2,
+        warn: Callable[[str], None] = print,
+        how: Mapping[str, Any] | None = None,
+        goes_on: Callable[[Mapping[str, Any]], bool] = lambda how: True,
+    ) -> None:
         self.directory = directory
         self.spec = spec
         self.keep = keep
         self.warn = warn
+        self.how = dict(how or {})
+        self.goes_on = goes_on
 
     def _all(self) -> list[Path]:
         """Complete checkpoints, newest first (a temporary one has another name)."""
@@ -82,7 +97,7 @@ class Checkpoints:
         try:
             shutil.rmtree(temporary, ignore_errors=True)
             temporary.mkdir(parents=True)
-            _write(temporary, step, self.spec, weights, optimizer, metrics, computed)
+            _write(temporary, step, {"spec": self.spec, "how": self.how}, weights, optimizer, metrics, computed)
             self._make_room(final)
             temporary.replace(final)
             _sync(self.directory)
@@ -91,7 +106,7 @@ class Checkpoints:
             last = next((path.name for path in self._all()), "none")
             raise PargoError(f"cannot write checkpoint {final}: {error}; the last good one: {last}") from error
         # later ones are of a run that this one did not continue: they must not push out its own
-        own = [path for path in self._all() if _spec(path) in (self.spec, None)]
+        own = [path for path in self._all() if self._is_own(path)]
         kept = [path for path in own if path.name <= final.name][: self.keep]
         for path in own:
             if path not in kept:
@@ -99,8 +114,9 @@ class Checkpoints:
 
     def _make_room(self, final: Path) -> None:
         """A checkpoint of other settings stays, under another name: somebody may go back to them."""
-        if (spec := _spec(final)) not in (self.spec, None):
-            aside = final.with_name(f"{final.name}-{spec[:8]}")
+        if final.exists() and not self._is_own(final):
+            name = sha256_text(canonical_json(_state(final)))[:8]
+            aside = final.with_name(f"{final.name}-{name}")
             shutil.rmtree(aside, ignore_errors=True)
             final.replace(aside)
         shutil.rmtree(final, ignore_errors=True)
@@ -128,14 +144,22 @@ class Checkpoints:
         state = json.loads((path / STATE).read_text(encoding="utf-8"))
         if state["spec"] != self.spec:
             return "it belongs to other settings, data or code"
+        if not self.goes_on(state.get("how", {})):
+            return f"it was made with {canonical_json(state.get('how', {}))}"
         bad = [name for name, digest in state["files"].items() if sha256_file(path / name) != digest]
         return f"it is damaged ({', '.join(bad)})" if bad else None
 
+    def _is_own(self, path: Path) -> bool:
+        """Is a checkpoint of this training, or so damaged that it is of none?"""
+        state = _state(path)
+        return state is None or (state["spec"] == self.spec and self.goes_on(state["how"]))
 
-def _spec(path: Path) -> str | None:
-    """What a checkpoint belongs to; None where that cannot be read."""
+
+def _state(path: Path) -> dict[str, Any] | None:
+    """What a checkpoint says of itself; None where that cannot be read."""
     try:
-        return str(json.loads((path / STATE).read_text(encoding="utf-8"))["spec"])
+        state = json.loads((path / STATE).read_text(encoding="utf-8"))
+        return {"spec": str(state["spec"]), "how": dict(state.get("how", {}))}
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
@@ -143,7 +167,7 @@ def _spec(path: Path) -> str | None:
 def _write(
     directory: Path,
     step: int,
-    spec: str,
+    of: Mapping[str, Any],
     weights: Mapping[str, Tensor],
     optimizer: Mapping[str, Tensor],
     metrics: Sequence[str],
@@ -153,7 +177,7 @@ def _write(
     save_file(dict(optimizer), directory / OPTIMIZER)
     (directory / METRICS).write_text("".join(metrics), encoding="utf-8")
     files = {path.name: sha256_file(path) for path in sorted(directory.iterdir())}
-    text = json.dumps({"step": step, "spec": spec, "computed": dict(computed), "files": files}, indent=1) + "\n"
+    text = json.dumps({"step": step, **of, "computed": dict(computed), "files": files}, indent=1) + "\n"
     (directory / STATE).write_text(text, encoding="utf-8")
     for path in (*sorted(directory.iterdir()), directory):
         _sync(path)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from collections.abc import Callable, Mapping, Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +22,7 @@ from pargo.data.feature_store import FeatureStore
 from pargo.data.images import open_images
 from pargo.errors import PargoError
 from pargo.files import sha256_text
-from pargo.machine import versions
+from pargo.machine import computing_versions
 from pargo.manifest import publish, read_manifest
 from pargo.models.image_processor import PargoImageProcessor
 from pargo.models.vlm import PargoModel
@@ -28,9 +30,6 @@ from pargo.train.checkpoint import Checkpoints
 from pargo.train.data import ImageStore, Pixels, TrainingData
 from pargo.train.engine import start_process_group
 from pargo.train.loop import Trained, find_start, say, train_model
-
-# settings that decide no number: a run may go on with others
-NO_NUMBERS = {"num_workers": 0, "checkpoint_interval": 1, "keep_checkpoints": 1}
 
 
 def run_training(
@@ -54,7 +53,8 @@ def run_training(
         prepare: makes the model and the data, with the number of threads already set; a training that goes on, maybe on
             another machine, computes its language model as it began, whatever would be fastest there.
         seed: of the run.
-        modules: of the stage, and of what it loads by name; their import closure is the code of the artifact.
+        modules: of the stage, which is called as the first of them, and of what it loads by name; their import closure
+            is the code of the artifact.
         inputs: artifact directories that are read.
         output: where to publish.
         run_directory: checkpoints and timings; the checkpoints go when the artifact is published.
@@ -62,21 +62,32 @@ def run_training(
     Raises:
         PargoError: an input does not exist, or the training failed.
     """
-    code = import_closure(*modules)
+    code, given = import_closure(*modules), json.loads(canonical_json(settings))
+    rule = modules[0].rpartition(".")[2]
+    # loaded by name: one more setting in the table is no other code of a training
+    table = import_module("pargo.no_effect")
+    how, what = table.how_and_what(rule, given)  # with another `how` a run may go on
     spec = sha256_text(
         canonical_json(
             {
-                "settings": settings.model_copy(update={"train": train.model_copy(update=NO_NUMBERS)}),
+                "settings": what,
                 "inputs": [read_manifest(path)["files"] for path in inputs],
                 "code": code_hash(code),
-                "versions": versions(),
+                "versions": computing_versions(),
             }
         )
     )
+
+    def goes_on(before: Mapping[str, Any]) -> bool:
+        others = [path for path, now in how.items() if before.get(path) != now]
+        return all(table.is_free(rule, path, before.get(path), how[path], given, strict=True) for path in others)
+
     torch.set_num_threads(train.num_threads)
     _be_deterministic(train.deterministic)
     rank, _ = start_process_group()
-    checkpoints = Checkpoints(run_directory / "checkpoints", spec, keep=train.keep_checkpoints, warn=say)
+    checkpoints = Checkpoints(
+        run_directory / "checkpoints", spec, keep=train.keep_checkpoints, warn=say, how=how, goes_on=goes_on
+    )
     checkpoint = find_start(checkpoints)
     if checkpoint is not None:
         language = language.model_copy(update=checkpoint.computed)
@@ -99,7 +110,6 @@ def run_training(
         work()
         distributed.barrier()
         return
-    _remove_leftovers(output)
     measured: dict[str, Any] = {}
     with publish(output, settings=settings, inputs=inputs, code=code, measured=measured) as directory:
         trained = work()
@@ -152,12 +162,3 @@ def _be_deterministic(wanted: bool) -> None:
     torch.use_deterministic_algorithms(wanted)
     torch.utils.deterministic.fill_uninitialized_memory = False  # costs time and changes no result
     torch.backends.cudnn.benchmark = not wanted
-
-
-def _remove_leftovers(output: Path) -> None:
-    """Remove what a killed run left beside the artifact; jobs of one run directory never run at the same time."""
-    for path in output.parent.glob(f".{output.name}.*"):
-        if path.is_dir():
-            shutil.rmtree(path, ignore_errors=True)
-        else:
-            path.unlink(missing_ok=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -255,6 +256,42 @@ def test_captions_that_were_set_aside_in_another_part_are_found(tmp_path, serve)
     asked = requests(tmp_path)
     asked.pop(PLAIN, None)
     assert asked == dict.fromkeys(all_ids(30), 2)  # once for each revision
+
+
+def test_what_was_sent_once_is_not_sent_by_another_config(tmp_path, serve):
+    """Nor with other names of the images, more parts, or without `runs/`; another model or prompt is asked."""
+    url, count = serve(0.0), 12
+
+    def asked_by(config: str, names: list[str], number: int = 1, variants: tuple[str, ...] = ("scene-1",), **changes):
+        before = requests(tmp_path)
+        with publish(tmp_path / config, settings={}) as folder, ShardWriter(folder / "train") as writer:
+            for index, name in enumerate(names):
+                image = encode_png(render(draw_scene(0, index), 48))
+                writer.write(image, {"id": name, "conversation": [], "alt_text": f"alt {index}"})
+        selection = write_selection(tmp_path / "selection", names)
+        prompts = {"variants": variants}
+        settings = server_settings(url, num_shards=number, max_failures=0.2, prompts=prompts, **changes)
+        runs = tmp_path / "runs" / config / "caption" / "scenes"
+        shards = [runs / str(shard) for shard in range(number)] if number > 1 else []
+        for shard, folder in enumerate(shards):
+            build.caption_shard(settings, tmp_path / config, selection, shard, folder)
+        build.run(settings, tmp_path / config, selection, tmp_path / f"out-{config}", runs, shards)
+        rows = [json.loads(line) for line in (tmp_path / f"out-{config}/captions.jsonl").read_text().splitlines()]
+        assert [row["id"] for row in rows] == names
+        asked = requests(tmp_path) - before
+        return sum(asked.values()) - asked[PLAIN]
+
+    assert asked_by("one", all_ids(count)) == count
+    assert asked_by("two", all_ids(count), number=3) == 0
+    assert asked_by("three", [f"image-{index}" for index in range(count)]) == 0
+    assert asked_by("four", all_ids(count + 1)) == 1
+    shutil.rmtree(tmp_path / "runs")
+    assert asked_by("one", all_ids(count), number=2, timeout=9.0) == 0
+    assert asked_by("one", all_ids(count), variants=("details-1",)) == count
+    assert asked_by("one", all_ids(count), variants=("scene-1", "details-1")) == 0
+    assert asked_by("one", all_ids(count), model="another") == count
+    assert asked_by("five", all_ids(count), sampling={"max_tokens": 9}) == count
+    assert asked_by("five", all_ids(count)) == 0
 
 
 @pytest.mark.parametrize("reason", [f"odd {KEY}", "\ud800"])

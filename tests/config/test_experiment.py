@@ -194,13 +194,27 @@ def test_a_max_length_without_room_beside_the_image_is_refused(stage: str, arm: 
         },
         "mlp": {"name": "mlp", "adjacent_patches": 2, "hidden_size": 8},
     }
-    data["base"]["projector"], data["arms"] = arm, {arm: {}}
-    data["report"] |= {"headline_arm": arm, "reference_arm": arm}
+    data["base"]["projector"], data["arms"] = arm, {arm: {}, f"{arm}_again": {}}
+    data["report"] |= {"headline_arm": arm, "reference_arm": f"{arm}_again"}
     message = rf"arms\.{arm}\.{stage}\.max_length: 8 tokens hold no answer, as an image takes 8 of them"
     with pytest.raises(ConfigError, match=message):
         parse_config(data)
     data["base"][stage]["max_length"] = 9
     assert getattr(parse_config(data).arms[arm], stage).max_length == 9
+
+
+def test_the_report_compares_two_arms() -> None:
+    """Before, the run went on to its end, and the page was lost to a KeyError."""
+    with pytest.raises(ConfigError) as error:
+        parse_config(change("report/reference_arm", "pargo"))
+    assert str(error.value) == (
+        "config: report.reference_arm: 'pargo' is the headline arm too, and the report compares the two; "
+        "other arms: qformer"
+    )
+    alone = change("report/reference_arm", "pargo")
+    del alone["arms"]["qformer"]
+    with pytest.raises(ConfigError, match="other arms: none, add one to arms"):
+        parse_config(alone)
 
 
 @pytest.mark.parametrize("path", ["base/pretrain/learnin_rate", "projectors/pargo/learnin_rate"])

@@ -315,7 +315,8 @@ def test_a_config_that_uses_a_broken_plugin_is_refused(monkeypatch):
         "implementation: expected pargo/models/projectors/qformer.py"
     )
     del data["projectors"]["qformer"], data["arms"]["qformer"]
-    data["report"]["reference_arm"] = "pargo"
+    data["arms"]["other"] = {"projector": {"num_layers": 3}}
+    data["report"]["reference_arm"] = "other"
     parse_config(data)
     with pytest.raises(ConfigError, match=r"^config: captions\.engine: caption engine 'conversation' has settings"):
         parse_config(data | {"captions": {"engine": "conversation"}})

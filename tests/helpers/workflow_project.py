@@ -32,16 +32,20 @@ class Project:
     root: Path
     KEY: ClassVar[str] = "a-key-that-must-not-be-kept"  # of a judge
 
-    def run(self, *command: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-        """Run a command in the project, with the project's own `pargo`."""
-        environment = os.environ | {
+    @property
+    def environment(self) -> dict[str, str]:
+        """Variables of the commands."""
+        return os.environ | {
             "PYTHONPATH": str(self.root),
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
             "COLUMNS": "200",
             "OPENAI_API_KEY": self.KEY,
             "CUDA_VISIBLE_DEVICES": "0",  # as on most machines with a GPU; here nothing is behind it
         }
-        done = subprocess.run(command, cwd=self.root, env=environment, capture_output=True, text=True)
+
+    def run(self, *command: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        """Run a command in the project, with the project's own `pargo`."""
+        done = subprocess.run(command, cwd=self.root, env=self.environment, capture_output=True, text=True)
         assert not check or done.returncode == 0, f"{' '.join(command)}\n{done.stdout}\n{done.stderr}"
         return done
 

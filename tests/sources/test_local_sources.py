@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import tracemalloc
 from pathlib import Path
 
@@ -12,8 +13,10 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
+from pargo import seen
 from pargo.captions.engines import make_engine
 from pargo.captions.samples import read_samples
+from pargo.code import code_hash
 from pargo.config.base import canonical_json
 from pargo.config.captions import Captions
 from pargo.config.experiment import load_config
@@ -21,13 +24,16 @@ from pargo.config.models import Language, Vision
 from pargo.data.shards import Shards
 from pargo.errors import InputError, PargoError
 from pargo.graph.stage_settings import download
-from pargo.manifest import verify
+from pargo.made import Spec, reason_to_remake
+from pargo.manifest import read_provenance, verify
 from pargo.models.language import load_language_model
 from pargo.models.vision import load_vision_tower
-from pargo.sources.download import DownloadSettings, listing, run
+from pargo.seen import content
+from pargo.sources.download import DownloadSettings, run
 from pargo.sources.importers.entries import read_entries
 from pargo.sources.needed import missing_files
 from pargo.sources.random_models import write_random_language
+from pargo.stages import STAGES
 from tests.data.test_shards import png
 
 TOWER, TAG = "test_vit2", "r160_in1k"
@@ -421,20 +427,48 @@ def test_files_that_no_download_brings_have_to_be_there(tmp_path, monkeypatch):
 
 
 def test_imported_files_may_be_deleted_but_not_changed(tmp_path, images):
-    """What Snakemake compares of a local source: `pargo.sources.download.listing`."""
-    one = str(images / "2.jpg")
-    settings = {"kind": "conversations", "annotations": (str(tmp_path / "list.json"),), "images": str(images)}
-    (tmp_path / "list.json").write_text(json.dumps([entry()]))
-    paths, runs = settings["annotations"], tmp_path / "runs"
-    before = listing(paths, runs)
-    run(DownloadSettings.model_validate({"id": "x", "source": settings}), tmp_path / "out", run_directory=runs)
-    assert listing(paths, runs) == before != listing([one])
-    (tmp_path / "list.json").write_text(json.dumps([entry(), entry()]))
-    assert listing(paths, runs) != before
-    (tmp_path / "list.json").unlink()
-    assert listing(paths, runs) == before
-    assert listing(paths) == listing([]) == ""
-    assert listing([str(images)]) not in ("", listing([one]))
+    """Contents count, and not times; what is gone is no reason, and an import that fails leaves the old one."""
+    source = {"kind": "conversations", "annotations": (str(tmp_path / "list.json"),), "images": str(images)}
+    annotations, output = tmp_path / "list.json", tmp_path / "out"
+    settings = DownloadSettings.model_validate({"id": "x", "source": source})
+    given, stage = json.loads(canonical_json(settings)), STAGES["download"]
+
+    def reason() -> str:
+        code, local = code_hash(stage.code_files(given)), stage.local_files(given)
+        return reason_to_remake(output, Spec("download", given, code, (), local=local))
+
+    annotations.write_text(json.dumps([entry()]))
+    run(settings, output, run_directory=tmp_path / "runs")
+    assert reason() == ""
+    assert read_provenance(output)["local"].keys() == {str(annotations)}
+    os.utime(annotations, (1, 1))
+    assert reason() == ""
+    before = annotations.read_bytes()
+    annotations.write_bytes(before.replace(b"[", b" ["))
+    assert reason() == f"made from {annotations} before it changed"
+    annotations.write_bytes(before)
+    assert reason() == ""
+    annotations.unlink()
+    assert reason() == ""
+    with pytest.raises(PargoError):
+        run(settings, output)
+    verify(output)
+    assert reason() == ""
+
+
+def test_contents_of_folders_are_read_once(tmp_path, monkeypatch):
+    folder = tmp_path / "folder"
+    (folder / "sub").mkdir(parents=True)
+    (folder / "sub" / "a").write_text("a")
+    whole, one = content(folder), content(folder / "sub" / "a")
+    assert len({whole, one, ""}) == 3
+    monkeypatch.setattr(seen, "sha256_file", lambda path: pytest.fail(f"{path} is read again"))
+    assert (content(folder), content(folder / "sub" / "a")) == (whole, one)
+    monkeypatch.undo()
+    (folder / "sub" / "a").rename(folder / "b")
+    assert content(folder) not in ("", whole)
+    (folder / "b").unlink()
+    assert content(folder) == content(tmp_path / "nothing") == ""
 
 
 def test_a_better_estimate_imports_nothing_again():

@@ -82,3 +82,22 @@ def test_those_of_other_settings_stay_and_do_not_push_out_new_ones(checkpoints):
 
 def test_without_any_there_is_none(tmp_path):
     assert Checkpoints(tmp_path / "none", "spec").load() is None
+
+
+def test_a_training_goes_on_from_one_that_was_kept_otherwise(tmp_path, said):
+    """`how` changes no number, but where it says so itself: what skipped samples may not go on as if it had not."""
+
+    def store(bad: str, workers: int) -> Checkpoints:
+        goes_on = {"stop": lambda how: how["bad"] == "stop", "skip": lambda how: True}[bad]
+        return Checkpoints(tmp_path, "spec", warn=said.append, how={"bad": bad, "workers": workers}, goes_on=goes_on)
+
+    def save(store: Checkpoints, step: int) -> None:
+        store.save(step, {"w": torch.zeros(1)}, {"step": torch.tensor(1.0)}, [], {})
+
+    save(store("stop", 0), 2)
+    assert store("stop", 4).load().step == store("skip", 4).load().step == 2
+    save(store("skip", 4), 3)
+    assert store("stop", 0).load().step == 2
+    assert 'step-00000003 is not used: it was made with {"bad":"skip","workers":4}' in said[0]
+    save(store("stop", 0), 3)  # takes the name, but not the place, of the other one
+    assert len(list(tmp_path.glob("step-00000003*"))) == 2

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import random
+import shutil
 import signal
 import time
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -214,3 +216,20 @@ def test_ranks_that_find_different_checkpoints_all_stop(world, tmp_path):
     assert finish(start([(stage, text, arguments)], world_size=2, last_rank=[elsewhere])) == [1, 1]
     assert {path.name for path in (tmp_path / "run" / "checkpoints").iterdir()} == left
     assert not (tmp_path / "out").exists()
+
+
+KEPT_OTHERWISE = {"num_workers": 1, "checkpoint_interval": 2, "keep_checkpoints": 1, "on_bad_sample": "skip"}
+
+
+def test_what_changes_no_bit_throws_no_checkpoint_away(world, tmp_path, monkeypatch, capfd):
+    """Nor do other versions of what runs jobs; those of what computes do."""
+    plain = changes(0)
+    assert finish(start([job(world, tmp_path, **plain)], kill_after=4)) == [-signal.SIGKILL]
+    real = metadata.version
+    for name, goes_on in (("torch", False), ("snakemake", True)):
+        shutil.copytree(tmp_path / "run", tmp_path / name / "run")
+        monkeypatch.setattr(metadata, "version", lambda of, name=name: "0" if of == name else real(of))
+        train(*job(world, tmp_path / name, **plain | KEPT_OTHERWISE))
+        assert ("resuming after step 3" in capfd.readouterr().out) is goes_on
+    weights = [published(tmp_path / name)["model.safetensors"] for name in ("torch", "snakemake")]
+    assert weights[0] == weights[1]

@@ -31,7 +31,7 @@ def run(settings: GradeSettings, predictions: Path, run_directory: Path, output:
     answers = read_predictions(predictions / PREDICTIONS)
     run_directory.mkdir(parents=True, exist_ok=True)
     file = run_directory / GRADES
-    grading = grade(answers, settings.judge, file)
+    grading = grade(answers, settings.judge, file, run_directory=run_directory)
     if grading.ungraded:
         name, reason = next(iter(grading.ungraded.items()))
         number = f"{len(grading.ungraded)} of {len(answers)} answers"

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from pargo.answers import answer_files, shared, shared_folder
 from pargo.benchmarks.formats.rows import read_text
 from pargo.benchmarks.mmvet.entries import parse_entries
 from pargo.benchmarks.mmvet.judge_client import JudgeClient, Refused
@@ -80,7 +81,13 @@ def log_path(output: Path) -> Path:
     return output.with_name(f"{output.name}.log.jsonl")
 
 
-def grade(answers: Sequence[Answered], judge: Judge, output: Path, prompt: Prompt = PROMPT) -> Grading:
+def grade(
+    answers: Sequence[Answered],
+    judge: Judge,
+    output: Path,
+    prompt: Prompt = PROMPT,
+    run_directory: Path | None = None,
+) -> Grading:
     """Ask the judge for each answer's grades and write them as the official grades file {id: {model, content, score}},
     with the version of our prompt and the answer that was graded.
 
@@ -88,7 +95,7 @@ def grade(answers: Sequence[Answered], judge: Judge, output: Path, prompt: Promp
     ungraded are left out of the file, never written as 0, unless the prompt is the notebook's: then replies are read,
     asked for again and given up in its way (`notebook.py`). Grades are kept as they come (`log_path`): a run after an
     interruption, or after some stayed ungraded, asks for the missing ones alone, given the same model, prompt,
-    temperature and answers.
+    temperature and answers. Those of other jobs of the project count as well, where `run_directory` is one of its.
 
     Raises:
         PargoError: an id twice, no answers, the server refuses key, model or address or stays out of reach (what is
@@ -104,7 +111,11 @@ def grade(answers: Sequence[Answered], judge: Judge, output: Path, prompt: Promp
     replies = 0
     log = GradeLog(log_path(output))
     try:
-        with log:
+        whom = sha256_text(canonical_json(_asked(judge)))
+        folder = None if run_directory is None else shared_folder(run_directory, whom)
+        with log, shared(log.path, folder):
+            for other in answer_files(folder):
+                log.adopt(other, {request.key for request in requests})
             missing = [request for request in requests if request.key not in log.finished]
             for request, reason, count in _ask(missing, judge, prompt, log):
                 replies += count
@@ -139,9 +150,13 @@ def grade(answers: Sequence[Answered], judge: Judge, output: Path, prompt: Promp
 
 def _request(answer: Answered, run: int, judge: Judge, prompt: Prompt) -> _Request:
     text = prompt.fill(answer, answer.answer)
-    asked = judge.model_dump(include={"model", "temperature", "max_tokens"})
     way = [VERSION] if prompt.notebook else []
-    return _Request(sha256_text(canonical_json([asked, text, answer.id, run, *way])), answer, run, text)
+    return _Request(sha256_text(canonical_json([_asked(judge), text, answer.id, run, *way])), answer, run, text)
+
+
+def _asked(judge: Judge) -> dict[str, Any]:
+    """Whom is asked, and with which settings of the reply."""
+    return judge.model_dump(include={"model", "temperature", "max_tokens"})
 
 
 def _ask(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Set
 from itertools import repeat
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from pydantic import ValidationError
 
 from pargo.config.base import Fraction, Settings
 from pargo.config.words import explain_all
-from pargo.journal import Journal, Line, damaged
+from pargo.journal import Journal, Line, damaged, read_journal
 
 
 class Finished(Settings):
@@ -33,7 +34,7 @@ class GradeLog:
     """
 
     def __init__(self, path: Path) -> None:
-        self._lock = threading.Lock()
+        self.path, self._lock = path, threading.Lock()
         self._journal = Journal(path, use="grades into the same output")
         try:
             self.finished = {record.request: record for record in map(_grade, self._journal.lines(), repeat(path))}
@@ -51,6 +52,16 @@ class GradeLog:
             if not self._journal.is_closed:
                 self._journal.append(record.model_dump())
                 self.finished[record.request] = record
+
+    def adopt(self, other: Path, requests: Set[str]) -> None:
+        """Append the grades of another file; another process may be writing it.
+
+        Args:
+            requests: whose grades are wanted.
+        """
+        for record in map(_grade, read_journal(other, growing=True), repeat(other)):
+            if record.request in requests and record.request not in self.finished:
+                self.add(record)
 
     def __enter__(self) -> GradeLog:
         return self

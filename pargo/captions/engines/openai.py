@@ -7,13 +7,14 @@ import io
 import random
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
+from typing import Any
 
 from PIL import Image
 
 from pargo.captions.breaker import Breaker
-from pargo.captions.prompts import choose, fill
+from pargo.captions.prompts import choose, fill, to_send
 from pargo.captions.samples import Caption, CaptionEngine, Failure, Result, Sample, failure, read_image
 from pargo.config.engines.openai import OpenAIEngine, Picture
 from pargo.errors import PargoError
@@ -45,19 +46,22 @@ class Engine(CaptionEngine[OpenAIEngine]):
         self._trusted = 0  # refusals that count as the images' own until a reply comes
         self._breaker = Breaker(max(20, 2 * settings.num_threads), settings.max_wait, settings.max_outage)
 
+    @classmethod
+    def request(cls, settings: OpenAIEngine, name: str, record: Mapping[str, Any]) -> object:
+        return to_send(settings.prompts, name, record)
+
     def caption(self, samples: Iterable[Sample]) -> Iterator[Result]:
         return in_threads(self._one, samples, self.settings.num_threads)
 
     def _one(self, sample: Sample) -> Result:
         settings = self.settings
-        prompt = choose(settings.prompts.variants, sample.id)
-        hint = sample.record.get("alt_text") if settings.prompts.hint else None
+        prompt, text = to_send(settings.prompts, sample.id, sample.record)
         try:
             image = read_image(sample)
         except PargoError as error:
             return failure(sample, error)
         url = data_url(image, settings.picture)
-        text, tries = fill(prompt, hint), 0
+        tries = 0
         while tries < settings.max_tries:
             if self._breaker.enter():
                 self._ask_about_plain_picture(prompt)

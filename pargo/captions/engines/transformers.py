@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from pargo.captions.prompts import choose, fill
+from pargo.captions.prompts import choose, to_send
 from pargo.captions.samples import Caption, CaptionEngine, Failure, Result, Sample, failure, read_image
 from pargo.config.engines.transformers import TransformersEngine
 from pargo.errors import PargoError
@@ -42,6 +42,10 @@ class Engine(CaptionEngine[TransformersEngine]):
         self._model = model.to(device).eval()
         self._name = directory.name
 
+    @classmethod
+    def request(cls, settings: TransformersEngine, name: str, record: Mapping[str, Any]) -> object:
+        return to_send(settings.prompts, name, record)
+
     def caption(self, samples: Iterable[Sample]) -> Iterator[Result]:
         samples = iter(samples)
         while batch := list(islice(samples, self.settings.batch_size)):
@@ -58,11 +62,11 @@ class Engine(CaptionEngine[TransformersEngine]):
         import torch
 
         settings, tokenizer = self.settings, self._processor.tokenizer
-        prompts = [choose(settings.prompts.variants, sample.id) for sample, _ in batch]
-        texts = []
-        for prompt, (sample, _) in zip(prompts, batch, strict=True):
-            hint = sample.record.get("alt_text") if settings.prompts.hint else None
-            content = [{"type": "image"}, {"type": "text", "text": fill(prompt, hint)}]
+        prompts, texts = [], []
+        for sample, _ in batch:
+            prompt, text = to_send(settings.prompts, sample.id, sample.record)
+            prompts.append(prompt)
+            content = [{"type": "image"}, {"type": "text", "text": text}]
             messages = [{"role": "user", "content": content}]
             texts.append(self._processor.apply_chat_template(messages, add_generation_prompt=True))
         tokenizer.padding_side = "left"

@@ -22,12 +22,14 @@ class EngineSettings(Settings, hide_input_in_errors=True):
         has_model: whether a model is asked. Its captions are kept until its settings, its weights or the image change;
             those of other engines depend on their code and on the whole records of the images.
         how: fields that say how a model is asked, not what: a change of these makes no other captions.
+        in_request: fields that count by what is sent for each image, which the engine's `request` gives.
     """
 
     if TYPE_CHECKING:  # each class has a field of its own, in its own place
         kind: str
     has_model: ClassVar[bool] = False
     how: ClassVar[frozenset[str]] = frozenset()
+    in_request: ClassVar[frozenset[str]] = frozenset()
 
     @property
     def shows_text(self) -> bool:

@@ -32,6 +32,7 @@ class ModelEngine(EngineSettings):
     """An engine that asks a model."""
 
     has_model: ClassVar[bool] = True
+    in_request: ClassVar[frozenset[str]] = frozenset({"prompts"})
     revision: str = Field("", description="of the model, as you know it; written into every record")
     prompts: Prompts = Prompts()
     sampling: Sampling = Sampling()

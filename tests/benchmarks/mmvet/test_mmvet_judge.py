@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -436,3 +437,25 @@ def test_the_client_library_loads_only_when_it_asks():
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "[]"
+
+
+def test_another_config_asks_nothing_twice(tmp_path, inputs):
+    """Grades outlive `runs/`; another judge, or other settings of its replies, is asked anew."""
+    answers = read([*inputs(20)], parser="judge", partial=False)
+    with judge_server(good) as server:
+
+        def asked_by(config: str, number: int = 20, **changes) -> int:
+            before = server.num_requests
+            runs = tmp_path / "runs" / config / "grade" / "pargo" / "seed-0" / "mmvet"
+            output = runs / "grades.json"
+            assert grade(answers[:number], settings(server, **changes), output, run_directory=runs).graded == number
+            assert len(json.loads(output.read_text())) == number
+            return server.num_requests - before
+
+        assert asked_by("one", 15) == 15
+        assert asked_by("two", timeout=9.0) == 5
+        shutil.rmtree(tmp_path / "runs")
+        assert asked_by("one") == 0
+        assert asked_by("one", model="another") == 20
+        assert asked_by("two", max_tokens=99) == 20
+        assert asked_by("two", num_runs=2) == 20

@@ -1,0 +1,92 @@
+"""What was paid for or took long outlives `make clean`, Ctrl-C, and runs that work at the same things."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from pargo.layout import Layout
+from pargo.manifest import verify
+from tests.helpers.workflow_project import Project
+
+
+@pytest.fixture(scope="module")
+def project(micro_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Project:
+    root = tmp_path_factory.mktemp("nothing-lost")
+    shutil.copytree(micro_run, root, symlinks=True, dirs_exist_ok=True)
+    return Project(root)
+
+
+def test_clean_keeps_what_was_paid_for_or_took_long(project: Project) -> None:
+    held = [
+        "runs/micro/pretrain/pargo/seed-0/checkpoints/step-00000002/state.json",
+        "runs/micro/caption/scenes/records.jsonl",
+        "runs/micro/grade/pargo/seed-0/mmvet/grades.json.log.jsonl",
+        ".pargo/answers/engine/one.jsonl",
+        ".pargo/kept/models/x/pretrain/model.safetensors",
+        "artifacts/micro/raw_captions/scenes/captions.jsonl",
+        "reports/micro/index.html",
+    ]
+    for name in held:
+        path = project.root / name
+        if not path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text("held")
+    said = project.run("make", "clean").stdout
+    assert "rm -rf runs .pargo" in said
+    assert [name for name in held if not (project.root / name).exists()] == []
+    for name in (".snakemake", "runs/micro/logs", "runs/micro/snakemake-report.html", ".pargo/seen"):
+        assert not (project.root / name).exists()
+    assert project.pending() == {}
+    shutil.rmtree(project.root / ".pargo/kept")
+
+
+def test_ctrl_c_leaves_the_old_outputs_in_place(project: Project) -> None:
+    folder = Layout("micro", project.root).model("qformer", 0, "pretrain")
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    variant = project.variant("wider", projectors__qformer__hidden_size=48)
+    command = [sys.executable, "-m", "pargo", "reproduce", "--config", variant, "--until", "pretrain"]
+    process = subprocess.Popen(
+        command, cwd=project.root, env=project.environment, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    assert process.stderr is not None
+    for line in process.stderr:
+        if "start  pretrain arm qformer" in line:
+            break
+    process.send_signal(signal.SIGINT)
+    rest = process.stderr.read()
+    assert process.wait(60) == 130, rest
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+    assert project.pending() == {}
+
+
+def test_two_runs_that_share_work_end_right(project: Project) -> None:
+    """Each makes the new scenes, or takes them from the other one."""
+    names = ("first", "second")
+    variants = {name: project.variant(name, name=name, sources__scenes__seed=7) for name in names}
+    with ThreadPoolExecutor() as threads:
+        runs = [
+            threads.submit(project.pargo, "reproduce", "--config", variants[name], "--until", "filter", check=False)
+            for name in names
+        ]
+    for run in runs:
+        assert run.result().returncode == 0, run.result().stderr
+    contents = []
+    for name in names:
+        artifacts = project.root / "artifacts" / name
+        manifests = sorted(artifacts.rglob("*.manifest.json"))
+        for manifest in manifests:
+            verify(manifest.with_name(manifest.name.removesuffix(".manifest.json")))
+        contents.append({path.relative_to(artifacts).as_posix(): path.read_bytes() for path in manifests})
+        assert not list(artifacts.rglob(".*"))
+        assert {
+            job for job in project.pending(variants[name]) if job.startswith(("download", "select", "filter"))
+        } == set()
+    assert contents[0] == contents[1]
+    assert any("captions" in name for name in contents[0])
