@@ -1,7 +1,7 @@
 """Asks the product for the states of all jobs, once per change, without the start of a process each time.
 
 A process that has imported the libraries waits in the project's folder and forks for each question. A `warm` one has
-imported `pargo` too and knows its code, which must not change then; a cold one imports it anew in each fork and reads all.
+imported `pargo` too and knows its code, which must not change then; a cold one imports it anew in each fork.
 """
 
 from __future__ import annotations
@@ -66,7 +66,8 @@ class Asking:
 
     def answer(self, config: str) -> dict[str, list]:
         """`jobs`: name, state and reason of each; `status`: the lines of `pargo status`."""
-        assert self._process.stdin and self._process.stdout
+        assert self._process.stdin
+        assert self._process.stdout
         print(config, file=self._process.stdin, flush=True)
         found = json.loads(self._process.stdout.readline())
         assert "error" not in found, found["error"]
@@ -78,7 +79,8 @@ class Asking:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        assert self._process.stdin and self._process.stdout
+        assert self._process.stdin
+        assert self._process.stdout
         self._process.stdin.close()
         self._process.wait()
         self._process.stdout.close()

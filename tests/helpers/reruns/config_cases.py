@@ -133,7 +133,8 @@ def cases() -> list[Case]:
             "`name`: another",
             {"name": "other"},
             f"score-* report_captions-* {REPORT}",
-            restorable="download-* fingerprint-* select-* caption-* filter-* features-* pretrain-* finetune-* evaluate-* attention-*",
+            restorable="download-* fingerprint-* select-* caption-* filter-* features-* pretrain-* finetune-* "
+            "evaluate-* attention-*",
             may="",
         ),
         several("config: the file", "`strict`: true", {"strict": True}),
@@ -320,7 +321,8 @@ def cases() -> list[Case]:
             (
                 "datasets.scenes.split",
                 "test",
-                "fingerprint-scenes-test select-scenes caption-scenes filter-scenes features-scenes-test pretrain-* finetune-* report_captions-scenes",
+                "fingerprint-scenes-test select-scenes caption-scenes filter-scenes features-scenes-test pretrain-* "
+                "finetune-* report_captions-scenes",
             ),
         ),
         *fields(
