@@ -19,12 +19,11 @@ from pargo.config.base import canonical_json
 from pargo.errors import PargoError
 from pargo.files import read_json, sha256_file, sha256_text, write_atomic
 from pargo.layout import manifest_path
-from pargo.machine import versions
+from pargo.machine import COMPUTING, versions
 from pargo.manifest import CODE_DIGITS, PROVENANCE, RUN_RECORD, describe_files, differing, read_provenance
 from pargo.no_effect import is_free
 from pargo.seen import content
 
-COMPUTING = ("torch", "transformers", "deepspeed", "peft", "timm")  # packages that make numbers
 OTHER_CODE = "made by other code"
 UNKNOWN = "unknown"  # content of an input that is made anew: it may come out as it was
 SHOWN = 3  # settings and files named by a reason

@@ -17,7 +17,7 @@ from typing import Any
 from pargo.code import hash_of_meanings, meanings
 from pargo.config.base import canonical_json
 from pargo.errors import PargoError
-from pargo.files import read_json, sha256_file
+from pargo.files import read_json, sha256_file, sha256_text, write_atomic
 from pargo.kept import complete, new_place, put
 from pargo.layout import manifest_path
 from pargo.machine import hardware, run_record
@@ -78,9 +78,28 @@ def publish(
             record["measured"] = dict(measured)
         (temporary / PROVENANCE).write_text(_json(record), encoding="utf-8")
         digits = {path: text[:CODE_DIGITS] for path, text in files.items()}
-        (temporary / RUN_RECORD).write_text(_json(finish() | {"code": digits}), encoding="utf-8")
-        complete(temporary, _json({"files": describe_files(temporary)}))
+        manifest = _json({"files": describe_files(temporary)})
+        more = {"code": digits, "manifest": sha256_text(manifest)}
+        (temporary / RUN_RECORD).write_text(_json(finish() | more), encoding="utf-8")
+        complete(temporary, manifest)
+        mend_manifest(directory)
         put(temporary, directory)
+
+
+def mend_manifest(directory: Path) -> None:
+    """Give an artifact its own manifest back, before it is set aside: git may have replaced it, as on another branch.
+
+    Its run record says which it is; what was edited by hand fits none, and keeps what it has.
+    """
+    path = manifest_path(directory)
+    try:
+        own = read_json(directory / RUN_RECORD)["manifest"]
+    except (PargoError, KeyError, TypeError):
+        return
+    if not path.is_file() or sha256_file(path) != own:
+        text = _json({"files": describe_files(directory)})
+        if sha256_text(text) == own:
+            write_atomic(path, text)
 
 
 def _json(value: Any) -> str:

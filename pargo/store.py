@@ -15,7 +15,7 @@ from pargo.errors import PargoError
 from pargo.kept import KEPT, complete, kind_of, move, new_place, put
 from pargo.layout import manifest_path
 from pargo.made import Spec, reason_to_remake
-from pargo.manifest import PROVENANCE
+from pargo.manifest import PROVENANCE, mend_manifest
 
 TRIES = 3  # other jobs may take away, or set aside, what was found
 
@@ -65,6 +65,7 @@ def bring(found: Path, output: Path) -> bool:
                 if found.stat().st_ino != before or manifest_path(found).read_bytes() != manifest:
                     return False
                 complete(temporary, manifest)
+            mend_manifest(output)
             put(temporary, output)
     except (FileNotFoundError, shutil.Error) as error:
         if not found.is_dir() or found.stat().st_ino != before:

@@ -1,0 +1,79 @@
+"""What was made before is found by what makes it, whatever git did to its manifest since."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pargo.kept import kept
+from pargo.layout import manifest_path
+from pargo.made import Spec, reason_to_remake
+from pargo.manifest import publish
+from pargo.store import find, restore
+
+OUTPUT = Path("artifacts/micro/models/pargo/seed-0/pretrain")
+
+
+@pytest.fixture(autouse=True)
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def spec(rank: int) -> Spec:
+    return Spec("pretrain", {"rank": rank}, "", ())
+
+
+def make(rank: int, output: Path = OUTPUT) -> str:
+    """Make an artifact; its manifest."""
+    with publish(output, settings={"rank": rank}) as folder:
+        (folder / "weights").write_text(str(rank))
+    return manifest_path(output).read_text()
+
+
+@pytest.fixture(autouse=True)
+def no_code(monkeypatch: pytest.MonkeyPatch) -> None:
+    from pargo import made
+
+    monkeypatch.setattr(made, "same_code", lambda output, code: {code, made.read_provenance(output)["code"]})
+
+
+def test_there_and_back_and_there_again() -> None:
+    make(1), make(2)
+    for rank in (1, 2, 1):
+        assert restore(OUTPUT, spec(rank)) is not None
+        assert (OUTPUT / "weights").read_text() == str(rank)
+        assert reason_to_remake(OUTPUT, spec(rank)) == ""
+    assert len(kept()) == 1  # the other one
+
+
+def test_one_of_another_config_is_found() -> None:
+    other = Path("artifacts/quick/models/other/seed-0/pretrain")
+    make(1, other)
+    assert find(OUTPUT, spec(1)) == other
+    assert restore(OUTPUT, spec(1)) == other
+    assert reason_to_remake(other, spec(1)) == reason_to_remake(OUTPUT, spec(1)) == ""
+
+
+def test_a_manifest_that_git_replaced_loses_nothing() -> None:
+    """Going to another branch changes the manifests, which are in git, and not the artifacts, which are not."""
+    first, second = make(1), make(2)
+    manifest_path(OUTPUT).write_text(first)  # the branch of the first
+    assert "not as it was made" in reason_to_remake(OUTPUT, spec(1))
+    restore(OUTPUT, spec(1))
+    assert reason_to_remake(OUTPUT, spec(1)) == ""
+    manifest_path(OUTPUT).write_text(second)  # and back
+    assert restore(OUTPUT, spec(2)) is not None
+    assert reason_to_remake(OUTPUT, spec(2)) == ""
+    manifest_path(OUTPUT).unlink()
+    make(3)
+    assert restore(OUTPUT, spec(2)) is not None
+
+
+def test_what_was_edited_by_hand_is_never_restored() -> None:
+    make(1)
+    (OUTPUT / "weights").write_text("7")
+    manifest_path(OUTPUT).unlink()
+    make(2)
+    assert restore(OUTPUT, spec(1)) is None
