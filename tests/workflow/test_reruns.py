@@ -1,4 +1,4 @@
-"""The contract of reruns: every change, tried alone on a finished run, makes exactly these jobs run (docs/reruns.md)."""
+"""The contract of reruns: each change, alone on a finished run, makes exactly these jobs run (docs/reruns.md)."""
 
 from __future__ import annotations
 

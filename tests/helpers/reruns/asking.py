@@ -66,7 +66,8 @@ class Asking:
 
     def answer(self, config: str) -> dict[str, list]:
         """`jobs`: name, state and reason of each; `status`: the lines of `pargo status`."""
-        assert self._process.stdin and self._process.stdout
+        assert self._process.stdin
+        assert self._process.stdout
         print(config, file=self._process.stdin, flush=True)
         found = json.loads(self._process.stdout.readline())
         assert "error" not in found, found["error"]
@@ -78,7 +79,8 @@ class Asking:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        assert self._process.stdin and self._process.stdout
+        assert self._process.stdin
+        assert self._process.stdout
         self._process.stdin.close()
         self._process.wait()
         self._process.stdout.close()

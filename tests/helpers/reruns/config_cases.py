@@ -133,7 +133,7 @@ def cases() -> list[Case]:
             "`name`: another",
             {"name": "other"},
             f"score-* report_captions-* {REPORT}",
-            restorable="download-* fingerprint-* select-* caption-* filter-* features-* pretrain-* finetune-* evaluate-* attention-*",
+            restorable="[!rs]* select-*",
             may="",
         ),
         several("config: the file", "`strict`: true", {"strict": True}),
@@ -320,7 +320,7 @@ def cases() -> list[Case]:
             (
                 "datasets.scenes.split",
                 "test",
-                "fingerprint-scenes-test select-scenes caption-scenes filter-scenes features-scenes-test pretrain-* finetune-* report_captions-scenes",
+                f"*-scenes-test select-* filter-* {CAPTION} pretrain-* finetune-*",
             ),
         ),
         *fields(
