@@ -303,6 +303,18 @@ def cases() -> list[Case]:
             QFORMER,
         ),
         # Datasets, selection, captions
+        several(
+            "config: datasets",
+            "a dataset with another name",
+            {
+                "datasets.scenes": GONE,
+                "datasets.pics": {"source": "scenes", "shuffle_turns": True},
+                "base.pretrain.mixture": {"pics": 1.0},
+                "base.finetune.mixture": {"pics": 1.0},
+            },
+            "pretrain-* finetune-* report_captions-pics",
+            restorable="select-pics caption-pics filter-pics",
+        ),
         several("config: datasets", "a dataset that no arm uses", {"datasets.spare": {"source": "scenes"}}),
         several("config: datasets", "`datasets.scenes.selection`: as the config's", {"datasets.scenes.selection": {}}),
         several(
