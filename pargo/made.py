@@ -27,8 +27,14 @@ from pargo.seen import content
 OTHER_CODE = "made by other code"
 UNKNOWN = "unknown"  # content of an input that is made anew: it may come out as it was
 SHOWN = 3  # settings and files named by a reason
-# folders of artifacts whose paths hold the name of their arm, and what one artifact there is called
-OF_AN_ARM = {"models": "model", "predictions": "predictions", "grades": "grades"}
+# folders of artifacts whose paths hold the name of their arm or dataset, and what the only one that is read is called
+BY_NAME = {
+    "models": "model",
+    "predictions": "predictions",
+    "grades": "grades",
+    "selection": "selection",
+    "raw_captions": "raw captions",
+}
 RECORD = ".made"  # no `.json`: beside scores it is none
 
 
@@ -232,12 +238,12 @@ def _changed_code(output: Path, files: Iterable[str]) -> str:
 
 
 def _by_place(inputs: Mapping[str, str]) -> dict[str, str]:
-    """Inputs by where they are in their config: its name is no content, nor is the arm's of the one model."""
+    """Inputs by where they are in their config: its name is no content, nor are an arm's or dataset's."""
     found = {}
     for name, digest in inputs.items():
         top, _, rest = name.partition("/")
         found[rest.partition("/")[2] if top in ("artifacts", "reports") else name] = digest
-    for kind, word in OF_AN_ARM.items():
+    for kind, word in BY_NAME.items():
         places = [place for place in found if place.startswith(f"{kind}/")]
         if len(places) == 1:
             found[word] = found.pop(places[0])

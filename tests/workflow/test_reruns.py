@@ -1,19 +1,20 @@
-"""The contract of reruns (docs/reruns.md): every change, alone on a finished run, makes exactly these jobs run."""
+"""The contract of reruns: each change, alone on a finished run, makes exactly these jobs run (docs/reruns.md)."""
 
 from __future__ import annotations
 
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from pargo.config.base import Settings
+from pargo.config.base import Settings, canonical_json
 from pargo.config.experiment import Config, load_config
 from pargo.graph.jobs import jobs_of, makers
+from pargo.graph.stage_settings import settings_of
 from tests.helpers.reruns.asking import Asking
 from tests.helpers.reruns.case import MICRO, Case, reads
 from tests.helpers.reruns.table import CASES, DOCUMENT, document
@@ -93,17 +94,23 @@ def test_the_page_for_readers_is_current() -> None:
 
 def test_every_field_of_a_config_is_in_the_settings_of_a_stage() -> None:
     config = load_config(ROOT / MICRO)
-    before = all_settings(config)
-    unread = {path for path in paths_of(config) if all_settings(with_value(config, path, "another")) == before}
-    assert {".".join(path) for path in unread} == {"strict"}, "what nobody reads changes nothing, whatever it says"
+    jobs = [(job.rule, job.wildcards) for job in jobs_of(config)]
+    before = all_settings(config, jobs)
+    unread = {
+        path
+        for path in paths_of(config)
+        if all(all_settings(with_value(config, path, new), jobs) == before for new in ("another", False))
+    }
+    # they say what counts as a change, and which artifacts are read
+    assert {".".join(path) for path in unread} == {"strict", "datasets.scenes.source"}
 
 
-def all_settings(config: Config) -> set[str]:
-    """What all jobs read of a config; an error where a stage notices the value first."""
+def all_settings(config: Config, jobs: list[tuple[str, Mapping[str, str]]]) -> list[str]:
+    """What jobs read of a config; an error where one notices the value first."""
     try:
-        return {job.settings for job in jobs_of(config)} | {job.name for job in jobs_of(config)}
+        return [canonical_json(settings_of(config, rule, wildcards)) for rule, wildcards in jobs]
     except Exception as error:
-        return {repr(error)}
+        return [repr(error)]
 
 
 def paths_of(value: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:

@@ -1,7 +1,8 @@
 """Asks the product for the states of all jobs, once per change, without the start of a process each time.
 
 A process that has imported the libraries waits in the project's folder and forks for each question. A `warm` one has
-imported `pargo` too and knows its code, which must not change then; a cold one imports it anew in each fork.
+imported `pargo` too and knows its code, which must not change then; a cold one
+imports it anew in each fork and reads all.
 """
 
 from __future__ import annotations

@@ -133,8 +133,7 @@ def cases() -> list[Case]:
             "`name`: another",
             {"name": "other"},
             f"score-* report_captions-* {REPORT}",
-            restorable="download-* fingerprint-* select-* caption-* filter-* features-* pretrain-* finetune-* "
-            "evaluate-* attention-*",
+            restorable="[!rs]* select-*",
             may="",
         ),
         several("config: the file", "`strict`: true", {"strict": True}),
@@ -304,6 +303,18 @@ def cases() -> list[Case]:
             QFORMER,
         ),
         # Datasets, selection, captions
+        several(
+            "config: datasets",
+            "a dataset with another name",
+            {
+                "datasets.scenes": GONE,
+                "datasets.pics": {"source": "scenes", "shuffle_turns": True},
+                "base.pretrain.mixture": {"pics": 1.0},
+                "base.finetune.mixture": {"pics": 1.0},
+            },
+            "pretrain-* finetune-* report_captions-pics",
+            restorable="select-pics caption-pics filter-pics",
+        ),
         several("config: datasets", "a dataset that no arm uses", {"datasets.spare": {"source": "scenes"}}),
         several("config: datasets", "`datasets.scenes.selection`: as the config's", {"datasets.scenes.selection": {}}),
         several(
@@ -321,8 +332,7 @@ def cases() -> list[Case]:
             (
                 "datasets.scenes.split",
                 "test",
-                "fingerprint-scenes-test select-scenes caption-scenes filter-scenes features-scenes-test pretrain-* "
-                "finetune-* report_captions-scenes",
+                f"*-scenes-test select-* filter-* {CAPTION} pretrain-* finetune-*",
             ),
         ),
         *fields(
