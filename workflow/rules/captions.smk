@@ -10,9 +10,8 @@ rule fingerprint:
     log:
         log_file("fingerprint-{source}-{split}"),
     resources:
-        executor=EXECUTOR,
-    params:
         command=command("fingerprint"),
+        executor=EXECUTOR,
     shell:
         HEAVY
 
@@ -25,9 +24,8 @@ rule select:
     log:
         log_file("select-{dataset}"),
     resources:
-        executor=EXECUTOR,
-    params:
         command=command("select"),
+        executor=EXECUTOR,
     shell:
         HEAVY
 
@@ -40,9 +38,8 @@ rule caption:
     log:
         log_file("caption-{dataset}"),
     resources:
-        executor=EXECUTOR,
-    params:
         command=command("caption"),
+        executor=EXECUTOR,
     shell:
         HEAVY
 
@@ -55,8 +52,7 @@ rule filter:
     log:
         log_file("filter-{dataset}"),
     resources:
-        executor=EXECUTOR,
-    params:
         command=command("filter"),
+        executor=EXECUTOR,
     shell:
         HEAVY

@@ -57,7 +57,7 @@ def needs(rule):
 
 
 def command(rule):
-    """Parameter function of a rule: its job's command."""
+    """Resource function of a rule: its job's command. As a parameter it would rerun the job when any of it changes."""
     return lambda wildcards: jobs[job_name(rule, dict(wildcards.items()))].command
 
 
@@ -75,5 +75,5 @@ def shown(path, **how):
     return update(report(str(path), **how))
 
 
-LIGHT = "{params.command} > {log} 2>&1"
-HEAVY = "{params.command} --executor {resources.executor} > {log} 2>&1"
+LIGHT = "{resources.command} > {log} 2>&1"
+HEAVY = "{resources.command} --executor {resources.executor} > {log} 2>&1"

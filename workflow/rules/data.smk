@@ -8,7 +8,7 @@ rule download:
         touch(mark("download-{source}")),
     log:
         log_file("download-{source}"),
-    params:
+    resources:
         command=command("download"),
     shell:
         LIGHT

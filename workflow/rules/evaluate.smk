@@ -10,9 +10,8 @@ rule evaluate:
         log_file("evaluate-{arm}-seed-{seed}-{benchmark}"),
     threads: lambda wildcards: experiment.arms[wildcards.arm].generation.num_threads
     resources:
-        executor=EXECUTOR,
-    params:
         command=command("evaluate"),
+        executor=EXECUTOR,
     shell:
         HEAVY
 
@@ -25,7 +24,7 @@ rule grade:
         touch(mark("grade-{arm}-seed-{seed}-{benchmark}")),
     log:
         log_file("grade-{arm}-seed-{seed}-{benchmark}"),
-    params:
+    resources:
         command=command("grade"),
     shell:
         LIGHT
@@ -45,7 +44,7 @@ rule score:
         touch(mark("score-{arm}-seed-{seed}-{benchmark}")),
     log:
         log_file("score-{arm}-seed-{seed}-{benchmark}"),
-    params:
+    resources:
         command=command("score"),
     shell:
         LIGHT

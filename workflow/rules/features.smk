@@ -9,8 +9,7 @@ rule features:
     log:
         log_file("features-{source}-{split}"),
     resources:
-        executor=EXECUTOR,
-    params:
         command=command("features"),
+        executor=EXECUTOR,
     shell:
         HEAVY

@@ -8,7 +8,7 @@ rule attention:
         touch(mark("attention-{arm}-seed-{seed}")),
     log:
         log_file("attention-{arm}-seed-{seed}"),
-    params:
+    resources:
         command=command("attention"),
     shell:
         LIGHT
@@ -26,7 +26,7 @@ rule report_tables:
         touch(mark("report_tables")),
     log:
         log_file("report_tables"),
-    params:
+    resources:
         command=command("report_tables"),
     shell:
         LIGHT
@@ -44,7 +44,7 @@ rule report_figures:
         touch(mark("report_figures")),
     log:
         log_file("report_figures"),
-    params:
+    resources:
         command=command("report_figures"),
     shell:
         LIGHT
@@ -63,7 +63,7 @@ rule report_captions:
         touch(mark("report_captions-{dataset}")),
     log:
         log_file("report_captions-{dataset}"),
-    params:
+    resources:
         command=command("report_captions"),
     shell:
         LIGHT
@@ -77,7 +77,7 @@ rule report_page:
         touch(mark("report_page")),
     log:
         log_file("report_page"),
-    params:
+    resources:
         command=command("report_page"),
     shell:
         LIGHT

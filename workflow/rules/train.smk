@@ -12,9 +12,8 @@ rule pretrain:
     priority: 1
     threads: num_threads("pretrain")
     resources:
-        executor=EXECUTOR,
-    params:
         command=command("pretrain"),
+        executor=EXECUTOR,
     shell:
         HEAVY
 
@@ -28,8 +27,7 @@ rule finetune:
         log_file("finetune-{arm}-seed-{seed}"),
     threads: num_threads("finetune")
     resources:
-        executor=EXECUTOR,
-    params:
         command=command("finetune"),
+        executor=EXECUTOR,
     shell:
         HEAVY
