@@ -105,7 +105,7 @@ def test_reproduce_restores_before_it_runs_anything(clone: Project) -> None:
     with clone.edited("pargo/captions/quality.py"):  # captions are filtered anew and come out the same
         done = clone.reproduce()
     assert "restored 19 artifacts that dvc.lock records" in done.stderr
-    assert re.findall(r"done +(\w+)", done.stderr) == ["filter"]
+    assert re.findall(r"done +(\w+)", done.stderr) == ["filter", "report"]  # of captions, which reads that file too
     assert not half_made(clone)
     clone.git("checkout", "--quiet", ".")
     shutil.rmtree(clone.root / CAPTIONS)
@@ -177,11 +177,9 @@ def test_restore_replaces_what_is_there_with_force_alone(clone: Project, edit: s
 
 
 def test_killed_restores_leave_whole_artifacts_and_the_next_ends_it(clone: Project) -> None:
-    seen = set()
     for seconds in (2.5, 3.0, 3.5, 4.0, 5.0):
         kill_after(seconds, start(clone, "versions", "restore"))
         assert not half_made(clone)
-        seen.add(len([path for path in clone.root.glob("artifacts/micro/*/*") if path.is_dir()]))
     clone.pargo("versions", "restore", *MICRO)
     assert status(clone) == ["up to date"]
     assert clone.git("status", "--porcelain") == ""
@@ -211,7 +209,7 @@ def test_two_records_at_once_and_locks_that_were_left(origin: Project, tmp_path:
     with ThreadPoolExecutor() as pool:
         both = list(pool.map(lambda _: project.pargo("versions", "record", *MICRO, check=False), range(2)))
     assert [done.returncode for done in both] == [0, 0], both
-    assert sorted((project.root / "dvc.lock").read_bytes()) == sorted(whole)  # the order of its stages is by name
+    assert (project.root / "dvc.lock").read_bytes() == whole
     assert status(project) == ["up to date"]
 
 
