@@ -118,7 +118,7 @@ def test_reproduce_restores_before_it_runs_anything(clone: Project) -> None:
 
 def test_reproduce_computes_what_a_remote_does_not_hold(clone: Project) -> None:
     clone.pargo("versions", "restore", *MICRO)
-    for url, why in (("/no/such/folder", "does not hold it"), ("ftp://127.0.0.1/x", "cannot be read")):
+    for url, why in (("/no/such/folder", "does not hold it"), ("http://127.0.0.1:9/x", "cannot be read")):
         clone.run("dvc", "remote", "modify", "--local", "first", "url", url)
         shutil.rmtree(clone.root / ".dvc/cache", ignore_errors=True)
         shutil.rmtree(clone.root / CAPTIONS)
