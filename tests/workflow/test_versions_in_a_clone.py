@@ -216,7 +216,7 @@ def test_two_records_at_once_and_locks_that_were_left(origin: Project, tmp_path:
 def test_a_broken_record_is_said_in_a_line(clone: Project) -> None:
     lock = clone.root / "dvc.lock"
     lock.write_text(f"<<<<<<< ours\n{lock.read_text()}=======\n>>>>>>> theirs\n")
-    for command in ("status", "restore", "record"):
+    for command in ("status", "restore"):
         done = clone.pargo("versions", command, *MICRO, check=False)
         assert done.returncode == 1
         assert done.stderr.startswith("error: dvc.lock: no YAML in line 2: end the merge")
