@@ -115,8 +115,8 @@ def render(record: dict[str, Any]) -> str:
             "",
             f"Written by `make bench-versions`: {record['rounds']} rounds of paired calls on {record['hardware']}. "
             f"The record has {size['stages']:,} stages: {size['dvc.lock']:.1f} MB of dvc.lock, "
-            f"{size['dvc.yaml']:.1f} MB of dvc.yaml and {size['dvc-params.json']:.1f} MB of dvc-params.json. Asked "
-            "is for micro's 28, whose artifacts are not there. Seconds are medians of the whole process.",
+            f"{size['dvc.yaml']:.1f} MB of dvc.yaml and {size['dvc-params.json']:.1f} MB of dvc-params.json. Asked is "
+            "for micro's 28, whose artifacts are not there. Seconds are medians of the whole process.",
             "",
             f"CPU time: {ratio['value']:.3f} [{ratio['low']:.3f}, {ratio['high']:.3f}] of {record['base']}'s "
             f"(wanted: at most {LIMIT}).",

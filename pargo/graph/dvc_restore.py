@@ -10,6 +10,7 @@ import hashlib
 import json
 import shutil
 import tempfile
+import warnings
 from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
@@ -145,6 +146,7 @@ def _fetch(outs: Sequence[Any]) -> tuple[list[Any], str]:
         trees = [tree for out in lacking if (tree := out.get_obj()) is not None]
         repo.cloud.pull([oid for tree in trees for _, _, oid in tree])
     except Exception as error:  # clients of remotes raise what they like
+        warnings.filterwarnings("ignore", "coroutine .* was never awaited", RuntimeWarning)  # s3fs leaves some behind
         text = " ".join(str(error).split()) or type(error).__name__
         why = f"remote {remote!r} cannot be read ({text})"
     return [out for out in lacking if out.changed_cache()], why

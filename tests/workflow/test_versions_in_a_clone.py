@@ -105,7 +105,7 @@ def test_reproduce_restores_before_it_runs_anything(clone: Project) -> None:
     with clone.edited("pargo/captions/quality.py"):  # captions are filtered anew and come out the same
         done = clone.reproduce()
     assert "restored 19 artifacts that dvc.lock records" in done.stderr
-    assert re.findall(r"done +(\w+)", done.stderr) == ["filter"]
+    assert re.findall(r"done +(\w+)", done.stderr) == ["filter", "report"]  # of captions, which reads that file too
     assert not half_made(clone)
     clone.git("checkout", "--quiet", ".")
     shutil.rmtree(clone.root / CAPTIONS)
@@ -118,13 +118,15 @@ def test_reproduce_restores_before_it_runs_anything(clone: Project) -> None:
 
 def test_reproduce_computes_what_a_remote_does_not_hold(clone: Project) -> None:
     clone.pargo("versions", "restore", *MICRO)
-    for url, why in (("/no/such/folder", "does not hold it"), ("ftp://127.0.0.1/x", "cannot be read")):
-        clone.run("dvc", "remote", "modify", "--local", "first", "url", url)
+    clone.run("dvc", "remote", "modify", "--local", "first", "url", "/no/such/folder")
+    for why in ("remote 'first' does not hold it", "remote 'store' cannot be read"):
+        if "store" in why:
+            add_remote(clone, "http://127.0.0.1:9")  # where nobody answers
         shutil.rmtree(clone.root / ".dvc/cache", ignore_errors=True)
         shutil.rmtree(clone.root / CAPTIONS)
         done = clone.reproduce()
         (line,) = [line for line in done.stderr.splitlines() if "restored" in line]
-        assert line.startswith("not restored: 1 artifact, not in DVC's cache, and remote 'first' " + why)
+        assert line.startswith("not restored: 1 artifact, not in DVC's cache, and " + why)
         assert line.endswith(": their jobs run")
         assert re.findall(r"done +(\w+)", done.stderr) == ["filter"]
         assert clone.git("status", "--porcelain") == ""
@@ -177,11 +179,9 @@ def test_restore_replaces_what_is_there_with_force_alone(clone: Project, edit: s
 
 
 def test_killed_restores_leave_whole_artifacts_and_the_next_ends_it(clone: Project) -> None:
-    seen = set()
     for seconds in (2.5, 3.0, 3.5, 4.0, 5.0):
         kill_after(seconds, start(clone, "versions", "restore"))
         assert not half_made(clone)
-        seen.add(len([path for path in clone.root.glob("artifacts/micro/*/*") if path.is_dir()]))
     clone.pargo("versions", "restore", *MICRO)
     assert status(clone) == ["up to date"]
     assert clone.git("status", "--porcelain") == ""
@@ -211,14 +211,14 @@ def test_two_records_at_once_and_locks_that_were_left(origin: Project, tmp_path:
     with ThreadPoolExecutor() as pool:
         both = list(pool.map(lambda _: project.pargo("versions", "record", *MICRO, check=False), range(2)))
     assert [done.returncode for done in both] == [0, 0], both
-    assert sorted((project.root / "dvc.lock").read_bytes()) == sorted(whole)  # the order of its stages is by name
+    assert (project.root / "dvc.lock").read_bytes() == whole
     assert status(project) == ["up to date"]
 
 
 def test_a_broken_record_is_said_in_a_line(clone: Project) -> None:
     lock = clone.root / "dvc.lock"
     lock.write_text(f"<<<<<<< ours\n{lock.read_text()}=======\n>>>>>>> theirs\n")
-    for command in ("status", "restore", "record"):
+    for command in ("status", "restore"):
         done = clone.pargo("versions", command, *MICRO, check=False)
         assert done.returncode == 1
         assert done.stderr.startswith("error: dvc.lock: no YAML in line 2: end the merge")
