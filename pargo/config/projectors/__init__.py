@@ -30,7 +30,7 @@ class ProjectorSettings(Settings):
         """Raise InputError, naming the field and the choices, when this cannot be built on so many patches."""
 
     def as_by_default(self, num_patches: int) -> Self:
-        """The same projector, without a choice written out that is made anyway for so many patches."""
+        """This projector, without a choice written out that is made anyway for so many patches."""
         return self
 
     def in_words(self) -> str:

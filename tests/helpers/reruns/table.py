@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from itertools import groupby
 from pathlib import Path
 
@@ -26,12 +27,17 @@ so does a weight of a mixture that changes no share.
 
 def document() -> str:
     """The page; changes with the same outcome share a line."""
-    lines = [HEAD]
+    titles = {case.section: f"{case.section[0].upper()}{case.section[1:]}" for case in CASES}
+    contents = [
+        f"- [{title}](#{re.sub('[^a-z0-9 -]', '', title.lower()).replace(' ', '-')})" for title in titles.values()
+    ]
+    lines = [HEAD, *contents, ""]
     for section, cases in groupby(CASES, key=lambda case: case.section):
-        lines.append(f"## {section[0].upper()}{section[1:]}\n\n| change | runs | is restored |\n|---|---|---|")
+        lines.append(f"## {titles[section]}\n\n| change | runs | is restored |\n|---|---|---|")
         rows: dict[tuple[str, str], list[str]] = {}
         for case in cases:
             text = f"{case.change} ({case.note})" if case.note else case.change
+            text = re.sub(r"`(?!pargo/)([\w/]+\.(?:py|j2|html\.j2))`", r"`pargo/\1`", text)
             rows.setdefault((_names(case.would), _names(case.restorable)), []).append(text)
         lines += [
             f"| {'; '.join(texts)} | {would or 'nothing'} | {restored} |" for (would, restored), texts in rows.items()
