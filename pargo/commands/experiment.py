@@ -106,7 +106,8 @@ def plan(config: Path | None, jobs: Path | None, gpu: str, mfu: float, decoding_
 
 @click.command()
 @config_option
-def status(config: Path | None) -> None:
+@click.option("--all", "every", is_flag=True, help="List jobs that are up to date, too.")
+def status(config: Path | None, every: bool) -> None:
     """Show what of a config is up to date, what would run, and why."""
     _, experiment = read_config(go_to_project(own_code=True), config)
     from pargo.graph.jobs import jobs_of, with_reasons
@@ -115,7 +116,7 @@ def status(config: Path | None) -> None:
     from pargo.layout import Layout
 
     jobs = with_reasons(jobs_of(experiment), Recorded(experiment.name).restorable)
-    for line in lines_of(jobs, running_jobs(Layout(experiment.name))):
+    for line in lines_of(jobs, running_jobs(Layout(experiment.name)), every=every):
         click.echo(line)
 
 

@@ -37,12 +37,13 @@ def running_jobs(layout: Layout) -> frozenset[str]:
     return frozenset("-".join([job.stage, *job.arm.split()]) for job in alive)
 
 
-def lines_of(jobs: Sequence[Job], running: frozenset[str] = frozenset()) -> Iterator[str]:
+def lines_of(jobs: Sequence[Job], running: frozenset[str] = frozenset(), *, every: bool = False) -> Iterator[str]:
     """What `pargo status` prints: how many are in which state, and of each that is not up to date why.
 
     Args:
         jobs: with their reasons, in an order in which they could run.
         running: names of jobs that run now.
+        every: a line for jobs that are up to date, too.
     """
     states = [state_of(job, running) for job in jobs]
     counts = Counter(states)
@@ -51,7 +52,10 @@ def lines_of(jobs: Sequence[Job], running: frozenset[str] = frozenset()) -> Iter
         if state == "restorable":
             where = f"made before: {job.made_before}" if job.made_before else "dvc.lock records it"
             yield f"  {state:<10}  {job.name}: {job.reason}; {where}"
-        elif state != "up to date":
+        elif state == "up to date":
+            if every:
+                yield f"  {state:<10}  {job.name}"
+        else:
             yield f"  {state:<10}  {job.name}: {job.reason or 'its job has not ended'}{_cost(job)}"
     yield from _environment(jobs)
 

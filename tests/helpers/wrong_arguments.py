@@ -45,6 +45,9 @@ CONFIG_COMMANDS = (
     ("config", "check"),
     ("reproduce", "--config"),
     ("plan", "--config"),
+    ("status", "--config"),
+    ("why", "report_page", "--config"),
+    ("accept", "report_page", "--reason", "x", "--config"),
     ("data", "ls", "--config"),
     ("data", "size", "--config"),
     ("data", "verify", "--config"),
@@ -80,6 +83,7 @@ ARGUMENTS: tuple[tuple[tuple[str, ...], str], ...] = (
     (("reproduce", "--profile", "{files}/profile"), "pretrain: there is no jobs file nowhere.yaml"),
     (("reproduce", "--profile", "{files}/broken_profile"), "profile.yaml:3: not valid YAML"),
     # what a config costs
+    (("gc", "--all"), "--all: needs --yes; without it nothing is removed"),
     (("plan", "--gpu", "H900"), "--gpu: 'H900' is not known; did you mean 'H200'?; choices: A10, A100, H100"),
     (("plan", "--mfu", "7"), "--mfu: '7' is not valid: expected at most 1"),
     (("plan", "--mfu", "x"), "--mfu: 'x' is not valid: expected a number"),

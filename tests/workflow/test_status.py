@@ -38,6 +38,9 @@ def status(project: Project, config: str = "config/micro.yaml") -> list[str]:
 
 def test_a_finished_run_is_one_line(project: Project) -> None:
     assert status(project) == ["28 jobs: 28 up to date"]
+    every = project.pargo("status", "--all", *MICRO).stdout.splitlines()
+    assert len(every) == 29
+    assert every[-1] == "  up to date  report_page"
     done = project.pargo("why", "report_page", *MICRO)
     assert done.stdout == "report_page: up to date\n"
 
