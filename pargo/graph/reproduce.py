@@ -162,6 +162,9 @@ def _run(
         except PargoError:
             if not display.num_failed and not display.interrupted:
                 raise
+        except (RuntimeError, KeyboardInterrupt):
+            if not display.interrupted:  # else it came inside Snakemake's event loop, which then cannot be closed
+                raise
     if display.interrupted:
         raise InterruptedRunError("interrupted; what is finished is kept, run again to continue")
     if display.num_failed:
