@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import fcntl
+import json
 import logging
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -73,9 +74,29 @@ def _repository() -> Iterator[Any]:
         logging.getLogger(name).setLevel(logging.ERROR)
     try:
         with Repo(str(ROOT)) as repo:
+            _forget_torn_locks(repo)
             yield repo
     except DvcException as error:
         raise PargoError(f"DVC: {error}") from error
+
+
+def _forget_torn_locks(repo: Any) -> None:
+    """Remove DVC's list of locked files where a kill left half of it, since DVC refuses to go on with one.
+
+    DVC writes the list in place. Under DVC's own guard nobody is writing it, so half of one is from a process that
+    ended.
+    """
+    from dvc.lock import make_lock
+    from dvc.rwlock import RWLOCK_FILE, RWLOCK_LOCK
+
+    path = Path(repo.tmp_dir) / RWLOCK_FILE
+    hardlink = repo.config["core"].get("hardlink_lock", False)
+    with make_lock(str(path.with_name(RWLOCK_LOCK)), tmp_dir=repo.tmp_dir, hardlink_lock=hardlink):
+        with suppress(FileNotFoundError):
+            try:
+                json.loads(path.read_bytes())
+            except ValueError:  # no JSON, or no UTF-8
+                path.unlink()
 
 
 def differing(config: str, *, hashes: bool = True, away: Sequence[str] = ()) -> list[str]:

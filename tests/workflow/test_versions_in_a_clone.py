@@ -201,6 +201,15 @@ def test_killed_records_leave_a_whole_record_and_the_next_ends_it(origin: Projec
     assert status(project) == ["up to date"]
 
 
+@pytest.mark.parametrize("torn", [b"", b'{"write": {"/some/fi', b"\xc3"])
+def test_a_list_of_locked_files_that_a_kill_tore_stops_nothing(origin: Project, tmp_path: Path, torn: bytes) -> None:
+    project = Project(tmp_path / "copy")
+    shutil.copytree(origin.root, project.root, symlinks=True)
+    (project.root / ".dvc/tmp/rwlock").write_bytes(torn)
+    project.pargo("versions", "record", *MICRO)
+    assert status(project) == ["up to date"]
+
+
 def test_two_records_at_once_and_locks_that_were_left(origin: Project, tmp_path: Path) -> None:
     project = Project(tmp_path / "copy")
     shutil.copytree(origin.root, project.root, symlinks=True)
