@@ -27,11 +27,11 @@ def micro_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def project(micro_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """The copy after `pargo reproduce --config config/micro.yaml`, committed; each worker has its own."""
-    root = tmp_path_factory.mktemp("project")
-    shutil.copytree(micro_run, root, symlinks=True, dirs_exist_ok=True)
+    """The copy after `pargo reproduce --config config/micro.yaml`, committed; each module has its own to disturb."""
+    root = tmp_path_factory.mktemp("workflow") / "project"
+    shutil.copytree(micro_run, root, symlinks=True)
     return Project(root)
 
 

@@ -7,9 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -34,14 +32,6 @@ LOOK_AGAIN = {"select-scenes"}
 def jobs(project: Project, config: str) -> dict[str, Any]:
     """Settings, hash of the code and reason to run of all jobs."""
     return json.loads(project.run(sys.executable, "-c", JOBS, config).stdout)
-
-
-@pytest.fixture(scope="module")
-def project(micro_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """A copy of this module's own: other tests of the worker find no plug-ins in theirs."""
-    root = tmp_path_factory.mktemp("plugins")
-    shutil.copytree(micro_run, root, symlinks=True, dirs_exist_ok=True)
-    return Project(root)
 
 
 @pytest.fixture(scope="module")

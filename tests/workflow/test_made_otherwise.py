@@ -17,14 +17,6 @@ from tests.helpers.workflow_project import Project
 TRAINED = {"pretrain", "finetune", "evaluate", "score"}
 
 
-@pytest.fixture(scope="module")
-def project(micro_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """A copy of this module's own: the worker's has code with later times, since other tests edit it and undo that."""
-    root = tmp_path_factory.mktemp("made-otherwise")
-    shutil.copytree(micro_run, root, symlinks=True, dirs_exist_ok=True)
-    return Project(root)
-
-
 @pytest.fixture
 def layout(project: Project) -> Layout:
     return Layout("micro", project.root)

@@ -7,20 +7,10 @@ import signal
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
-
-import pytest
 
 from pargo.layout import Layout
 from pargo.manifest import verify
 from tests.helpers.workflow_project import Project
-
-
-@pytest.fixture(scope="module")
-def project(micro_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Project:
-    root = tmp_path_factory.mktemp("nothing-lost")
-    shutil.copytree(micro_run, root, symlinks=True, dirs_exist_ok=True)
-    return Project(root)
 
 
 def test_clean_keeps_what_was_paid_for_or_took_long(project: Project) -> None:

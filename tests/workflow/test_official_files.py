@@ -60,16 +60,13 @@ def judge() -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def official(project: Project, judge: str, tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """A copy of the finished micro project, with the official benchmarks run as well."""
-    root = tmp_path_factory.mktemp("official") / "project"
-    shutil.copytree(project.root, root, symlinks=True)
-    copy = Project(root)
+def official(project: Project, judge: str) -> Project:
+    """The finished micro project, with the official benchmarks run as well."""
     sources, benchmarks = {}, {}
     for name, write in WRITERS.items():
-        folder = root / "data" / name
+        folder = project.root / "data" / name
         folder.mkdir(parents=True)
-        files = [path.relative_to(root).as_posix() for path in write(folder)]
+        files = [path.relative_to(project.root).as_posix() for path in write(folder)]
         sources[f"sources__{name}"] = {"kind": "official", "benchmark": name, "files": files}
         benchmarks[f"benchmarks__{name}"] = {"kind": name, "source": name}
     benchmarks["benchmarks__mme"] |= {"prompt": "pargo_release", "partial": True}
@@ -77,19 +74,19 @@ def official(project: Project, judge: str, tmp_path_factory: pytest.TempPathFact
     benchmarks["benchmarks__mmvet_not_graded"] = {"kind": "mmvet", "source": "mmvet", "prompt": "compact"}
     benchmarks["benchmarks__seedbench_ranking"] = {"kind": "seedbench", "source": "seedbench", "parser": "ranking_mean"}
     one_job = {"arms__qformer": {"projector": "qformer"}}  # shards are tested by micro itself
-    config = copy.variant("official", **sources, **benchmarks, **one_job)
-    copy.pargo("reproduce", "--config", config)
-    return copy
+    config = project.variant("official", **sources, **benchmarks, **one_job)
+    project.pargo("reproduce", "--config", config)
+    return project
 
 
 def test_every_benchmark_is_scored_again() -> None:
     assert {command[0] for command in EXPORTS.values()} == set(WRITERS)
 
 
-def test_micro_itself_did_not_run_again(official: Project, project: Project) -> None:
+def test_micro_itself_did_not_run_again(official: Project, micro_run: Path) -> None:
     for stage in ("pretrain", "finetune"):
         path = f"artifacts/micro/models/pargo/seed-0/{stage}/run.json"
-        assert (official.root / path).read_bytes() == (project.root / path).read_bytes()
+        assert (official.root / path).read_bytes() == (micro_run / path).read_bytes()
 
 
 @pytest.mark.parametrize("name", EXPORTS)

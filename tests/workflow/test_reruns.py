@@ -6,7 +6,6 @@ import os
 import re
 import shutil
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -30,14 +29,6 @@ CHECKED = (  # against Snakemake
     "a model truncated",
     "`.snakemake` deleted",
 )
-
-
-@pytest.fixture(scope="module")
-def project(micro_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """A copy of this module's own, in which nothing else is changed at the same time."""
-    root = tmp_path_factory.mktemp("reruns") / "project"
-    shutil.copytree(micro_run, root, symlinks=True)
-    return Project(root)
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,14 +14,6 @@ from tests.helpers.workflow_project import Project
 
 MICRO = ("--config", "config/micro.yaml")
 LOOP = "pargo/train/loop.py"
-
-
-@pytest.fixture(scope="module")
-def project(micro_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """A copy of this module's own: changes that are accepted stay."""
-    root = tmp_path_factory.mktemp("status")
-    shutil.copytree(micro_run, root, symlinks=True, dirs_exist_ok=True)
-    return Project(root)
 
 
 @pytest.fixture

@@ -23,20 +23,19 @@ AWAY = "not here: 20 artifacts, recorded"
 CAPTIONS = "artifacts/micro/captions/scenes"
 
 
-@pytest.fixture(scope="module")
-def origin(micro_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """A copy of the run of this module's own."""
-    root = tmp_path_factory.mktemp("origin")
-    shutil.copytree(micro_run, root, symlinks=True, dirs_exist_ok=True)
-    return Project(root)
+@pytest.fixture
+def copy(micro_run: Path, tmp_path: Path) -> Project:
+    """The finished run in a folder of one test's own."""
+    shutil.copytree(micro_run, tmp_path / "copy", symlinks=True)
+    return Project(tmp_path / "copy")
 
 
 @pytest.fixture
-def clone(origin: Project, tmp_path: Path) -> Project:
+def clone(project: Project, tmp_path: Path) -> Project:
     """As `git clone` gives it, with the first copy's cache as its default remote."""
-    origin.git("clone", "--quiet", str(origin.root), str(tmp_path / "clone"))
+    project.git("clone", "--quiet", str(project.root), str(tmp_path / "clone"))
     found = Project(tmp_path / "clone")
-    found.run("dvc", "remote", "add", "--local", "--default", "first", str(origin.root / ".dvc/cache"))
+    found.run("dvc", "remote", "add", "--local", "--default", "first", str(project.root / ".dvc/cache"))
     return found
 
 
@@ -132,14 +131,14 @@ def test_reproduce_computes_what_a_remote_does_not_hold(clone: Project) -> None:
         assert clone.git("status", "--porcelain") == ""
 
 
-def test_restore_by_way_of_an_s3_remote(origin: Project, clone: Project) -> None:
+def test_restore_by_way_of_an_s3_remote(project: Project, clone: Project) -> None:
     with s3_server() as address:
-        for project in (origin, clone):
-            add_remote(project, address)
+        for each in (project, clone):
+            add_remote(each, address)
         empty = clone.pargo("versions", "restore", *MICRO, check=False)
         assert empty.returncode == 1
         assert "not in DVC's cache, and remote 'store' does not hold it: artifacts/micro/" in empty.stderr
-        origin.run("dvc", "push")
+        project.run("dvc", "push")
         clone.pargo("versions", "restore", *MICRO)
         assert status(clone) == ["up to date"]
     shutil.rmtree(clone.root / ".dvc/cache")
@@ -149,7 +148,7 @@ def test_restore_by_way_of_an_s3_remote(origin: Project, clone: Project) -> None
     assert "remote 'store' cannot be read" in dead.stderr
     assert address in dead.stderr
     assert dead.stderr.count("\n") == 1
-    (origin.root / ".dvc/config.local").unlink()
+    (project.root / ".dvc/config.local").unlink()
 
 
 @pytest.mark.parametrize("edit", ["by hand", "another version", "without manifest"])
@@ -187,41 +186,37 @@ def test_killed_restores_leave_whole_artifacts_and_the_next_ends_it(clone: Proje
     assert clone.git("status", "--porcelain") == ""
 
 
-def test_killed_records_leave_a_whole_record_and_the_next_ends_it(origin: Project, tmp_path: Path) -> None:
-    project = Project(tmp_path / "copy")
-    shutil.copytree(origin.root, project.root, symlinks=True)
-    whole = (project.root / "dvc.lock").read_bytes()
+def test_killed_records_leave_a_whole_record_and_the_next_ends_it(copy: Project) -> None:
+    whole = (copy.root / "dvc.lock").read_bytes()
     for seconds in (2.5, 3.0, 3.5, 4.0, 5.0):
-        (project.root / "dvc.lock").write_bytes(b"")
-        shutil.rmtree(project.root / ".dvc/cache", ignore_errors=True)
-        kill_after(seconds, start(project, "versions", "record"))
-        assert (project.root / "dvc.lock").read_bytes() in (b"", whole)
-    project.pargo("versions", "record", *MICRO)
-    assert (project.root / "dvc.lock").read_bytes() == whole
-    assert status(project) == ["up to date"]
+        (copy.root / "dvc.lock").write_bytes(b"")
+        shutil.rmtree(copy.root / ".dvc/cache", ignore_errors=True)
+        kill_after(seconds, start(copy, "versions", "record"))
+        assert (copy.root / "dvc.lock").read_bytes() in (b"", whole)
+    copy.pargo("versions", "record", *MICRO)
+    assert (copy.root / "dvc.lock").read_bytes() == whole
+    assert status(copy) == ["up to date"]
 
 
-@pytest.mark.parametrize("torn", [b"", b'{"write": {"/some/fi', b"\xc3"])
-def test_a_list_of_locked_files_that_a_kill_tore_stops_nothing(origin: Project, tmp_path: Path, torn: bytes) -> None:
-    project = Project(tmp_path / "copy")
-    shutil.copytree(origin.root, project.root, symlinks=True)
-    (project.root / ".dvc/tmp/rwlock").write_bytes(torn)
-    project.pargo("versions", "record", *MICRO)
-    assert status(project) == ["up to date"]
+def test_a_list_of_locked_files_that_a_kill_tore_stops_nothing(copy: Project) -> None:
+    for torn in (b"", b'{"write": {"/some/fi', b"\xc3"):
+        (copy.root / ".dvc/tmp/rwlock").write_bytes(torn)
+        assert status(copy) == ["up to date"]
+    (copy.root / ".dvc/tmp/rwlock").write_bytes(b"")
+    (copy.root / "dvc.lock").unlink()
+    copy.pargo("versions", "record", *MICRO)
 
 
-def test_two_records_at_once_and_locks_that_were_left(origin: Project, tmp_path: Path) -> None:
-    project = Project(tmp_path / "copy")
-    shutil.copytree(origin.root, project.root, symlinks=True)
-    whole = (project.root / "dvc.lock").read_bytes()
-    (project.root / "dvc.lock").unlink()
+def test_two_records_at_once_and_locks_that_were_left(copy: Project) -> None:
+    whole = (copy.root / "dvc.lock").read_bytes()
+    (copy.root / "dvc.lock").unlink()
     for name in ("lock", "pargo.lock"):  # as a process of another machine left them, in a copied folder
-        (project.root / ".dvc/tmp" / name).write_text("999999\nanother-machine\n")
+        (copy.root / ".dvc/tmp" / name).write_text("999999\nanother-machine\n")
     with ThreadPoolExecutor() as pool:
-        both = list(pool.map(lambda _: project.pargo("versions", "record", *MICRO, check=False), range(2)))
+        both = list(pool.map(lambda _: copy.pargo("versions", "record", *MICRO, check=False), range(2)))
     assert [done.returncode for done in both] == [0, 0], both
-    assert (project.root / "dvc.lock").read_bytes() == whole
-    assert status(project) == ["up to date"]
+    assert (copy.root / "dvc.lock").read_bytes() == whole
+    assert status(copy) == ["up to date"]
 
 
 def test_a_broken_record_is_said_in_a_line(clone: Project) -> None:
