@@ -91,12 +91,12 @@ def _forget_torn_locks(repo: Any) -> None:
 
     path = Path(repo.tmp_dir) / RWLOCK_FILE
     hardlink = repo.config["core"].get("hardlink_lock", False)
-    with make_lock(str(path.with_name(RWLOCK_LOCK)), tmp_dir=repo.tmp_dir, hardlink_lock=hardlink):
-        with suppress(FileNotFoundError):
-            try:
-                json.loads(path.read_bytes())
-            except ValueError:  # no JSON, or no UTF-8
-                path.unlink()
+    guard = make_lock(str(path.with_name(RWLOCK_LOCK)), tmp_dir=repo.tmp_dir, hardlink_lock=hardlink)
+    with guard, suppress(FileNotFoundError):
+        try:
+            json.loads(path.read_bytes())
+        except ValueError:  # no JSON, or no UTF-8
+            path.unlink()
 
 
 def differing(config: str, *, hashes: bool = True, away: Sequence[str] = ()) -> list[str]:
