@@ -1,7 +1,7 @@
 """Artifacts in their places: a new one takes a place when it is whole, and the old one moves below `.pargo/kept/`.
 
-There `pargo.store` finds it, and `pargo gc` ends it. Whatever a kill or a full disk interrupts: the old artifact is in
-its place or set aside, and so is a new one that was whole.
+There `pargo.store` finds it, and `pargo gc` removes it. Whatever a kill or a full disk interrupts: the old artifact is
+in its place or set aside, and so is a new one that was whole.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Was something made by what would make it now? Its record says: settings, code and contents of the inputs.
+"""Is an output up to date? Its record must equal what its job would use now: settings, code, contents of inputs.
 
 Of an artifact the record is its own `provenance.json`; of files of the report it stands beside them, in git. What times
 say, or records of Snakemake and DVC, counts for nothing here.
@@ -169,10 +169,10 @@ def reason_to_remake(output: Path, spec: Spec, files: Iterable[Path] = ()) -> st
     before, now = _by_place(inputs), _by_place(spec.inputs)
     others = sorted(name for name in {*before, *now} if now.get(name) not in (before.get(name), UNKNOWN))
     if others:
-        return f"made from another {some(others)}"
+        return f"an input changed: {some(others)}"
     read = record.get("local") or {}  # an older record names none
     edited = sorted(name for name, now in spec.local_contents.items() if read.get(name, now) != now)
-    return f"made from {some(edited)} before {'it' if len(edited) == 1 else 'they'} changed" if edited else ""
+    return f"{'a file' if len(edited) == 1 else 'files'} of yours changed: {some(edited)}" if edited else ""
 
 
 class Difference(NamedTuple):
@@ -215,8 +215,8 @@ def other_versions(directory: Path) -> list[str]:
     except (PargoError, KeyError, TypeError):
         return []
     now = versions()
-    differing = [name for name in COMPUTING if name in then and then[name] != now.get(name)]
-    return [f"{name} {then[name]}, now {now.get(name, 'none')}" for name in differing]
+    changed = [name for name in COMPUTING if name in then and then[name] != now.get(name)]
+    return [f"{name} {then[name]}, now {now.get(name, 'none')}" for name in changed]
 
 
 def some(texts: Iterable[object]) -> str:

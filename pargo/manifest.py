@@ -38,6 +38,11 @@ def describe_files(directory: Path) -> dict[str, dict[str, Any]]:
     }
 
 
+def manifest_text(directory: Path) -> str:
+    """The manifest that the files of a directory give."""
+    return _json({"files": describe_files(directory)})
+
+
 @contextmanager
 def publish(
     directory: Path,
@@ -78,7 +83,7 @@ def publish(
             record["measured"] = dict(measured)
         (temporary / PROVENANCE).write_text(_json(record), encoding="utf-8")
         digits = {path: text[:CODE_DIGITS] for path, text in files.items()}
-        manifest = _json({"files": describe_files(temporary)})
+        manifest = manifest_text(temporary)
         more = {"code": digits, "manifest": sha256_text(manifest)}
         (temporary / RUN_RECORD).write_text(_json(finish() | more), encoding="utf-8")
         complete(temporary, manifest)
@@ -97,7 +102,7 @@ def mend_manifest(directory: Path) -> None:
     except (PargoError, KeyError, TypeError):
         return
     if not path.is_file() or sha256_file(path) != own:
-        text = _json({"files": describe_files(directory)})
+        text = manifest_text(directory)
         if sha256_text(text) == own:
             write_atomic(path, text)
 

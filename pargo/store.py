@@ -1,4 +1,4 @@
-"""Artifacts that were made before: what is replaced is set aside, and what was ever made here is not made again.
+"""Finds artifacts that were made before, so that a job restores one and does not make it again.
 
 An artifact is looked for among those of all configs, and among those set aside below `.pargo/kept/`, by what makes it.
 `pargo gc` removes what was set aside.

@@ -110,13 +110,11 @@ def plan(config: Path | None, jobs: Path | None, gpu: str, mfu: float, decoding_
 def status(config: Path | None, every: bool) -> None:
     """Show what of a config is up to date, what would run, and why."""
     _, experiment = read_config(go_to_project(own_code=True), config)
-    from pargo.graph.jobs import jobs_of, with_reasons
-    from pargo.graph.recorded import Recorded
+    from pargo.graph.recorded import jobs_here
     from pargo.graph.status import lines_of, running_jobs
     from pargo.layout import Layout
 
-    jobs = with_reasons(jobs_of(experiment), Recorded(experiment.name).restorable)
-    for line in lines_of(jobs, running_jobs(Layout(experiment.name)), every=every):
+    for line in lines_of(jobs_here(experiment), running_jobs(Layout(experiment.name)), every=every):
         click.echo(line)
 
 
@@ -126,11 +124,10 @@ def status(config: Path | None, every: bool) -> None:
 def why(job: str, config: Path | None) -> None:
     """Show why a job would run, e.g. `finetune-qformer-seed-0`: its own changes, and the jobs before it."""
     _, experiment = read_config(go_to_project(own_code=True), config)
-    from pargo.graph.jobs import jobs_of, with_reasons
-    from pargo.graph.recorded import Recorded
+    from pargo.graph.recorded import jobs_here
     from pargo.graph.status import chain_of
 
-    for line in chain_of(with_reasons(jobs_of(experiment), Recorded(experiment.name).restorable), job):
+    for line in chain_of(jobs_here(experiment), job):
         click.echo(line)
 
 
@@ -139,12 +136,12 @@ def why(job: str, config: Path | None) -> None:
 @click.option("--reason", required=True, help="Why the change is without effect; shown in the report.")
 @config_option
 def accept(job: str, reason: str, config: Path | None) -> None:
-    """Accept a change of code as without effect on what JOB made, e.g. `finetune-*`; the next change is told again."""
+    """Accept a change of code as without effect on what JOB made, e.g. `finetune-*`, until it changes again."""
     _, experiment = read_config(go_to_project(own_code=True), config)
     from pargo.graph.accept import accept as run
-    from pargo.graph.jobs import jobs_of, with_reasons
+    from pargo.graph.recorded import jobs_here
 
-    for name in run(with_reasons(jobs_of(experiment)), job, reason):
+    for name in run(jobs_here(experiment), job, reason):
         click.echo(f"accepted: {name}")
 
 

@@ -116,7 +116,7 @@ def write_card(
     place = Layout.of_model(model)
     run = None if place is None else {"config": place.layout.config, "arm": place.arm, "seed": place.seed}
     record = model / RUN_RECORD
-    commit = read_json(record)["commit"] if record.is_file() else None
+    commit = read_json(record).get("commit") if record.is_file() else None
     words = settings.projector.in_words()
     title = f"{words}, {settings.vision.architecture}, {settings.language.source}"
     template = Environment(  # noqa: S701 - Markdown of our own files, no page

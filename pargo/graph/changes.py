@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 
-from pargo.graph.dvc_stages import HASHES, LOCK_NAME, PARAMS_FILE, settings_hash, stage_name
+from pargo.graph.dvc_stages import LOCK_NAME, recorded_hashes, recorded_settings, settings_hash, stage_name
 from pargo.graph.jobs import Job
 from pargo.graph.stage_text import stages_of
 from pargo.made import differences, some
@@ -30,8 +30,7 @@ def describe_changes(
     older = 0
     known = json.loads(params or "{}")
     for name, stage in sorted(recorded.items()):
-        held = (stage.get("params") or {}).get(PARAMS_FILE) or {}
-        code, settings = (held.get(f"{name}.{key}") for key in HASHES)
+        code, settings = recorded_hashes(stage, name)
         if code is None or settings is None:
             older += 1
         elif name in by_name:
@@ -40,8 +39,8 @@ def describe_changes(
                 lines.append(_line(f"{name}: its code differs from the recorded run's", changed_files(job, code)))
             now = json.loads(job.settings)
             if settings != settings_hash(now):
-                before = (known.get(name) or {}).get("settings")
-                given = list(differences(before, now)) if before and settings_hash(before) == settings else []
+                before = recorded_settings(known, name, settings)
+                given = list(differences(before, now)) if before else []
                 lines.append(_line(f"{name}: its settings differ from the recorded run's", given))
     if older:
         lines.insert(0, f"dvc.lock: {older} stages are in the form of an older ParGo-Repro: {_REWRITE}")

@@ -16,15 +16,15 @@ from pargo.graph.dvc_repository import (
     PARAMS_FILE,
     STAGES_FILE,
     alone,
-    differing,
+    changes_dvc_sees,
     open_stages,
-    some,
     text_of,
 )
 from pargo.graph.jobs import Job, jobs_of, list_jobs, with_reasons
 from pargo.graph.recorded import Recorded
 from pargo.graph.recorded_code import RecordedCode
 from pargo.graph.stage_text import stage_texts
+from pargo.made import some
 from pargo.manifest import verify
 
 
@@ -97,7 +97,7 @@ def _record(config_file: Path) -> bool:
         held = {"stages": {key: value for stage in stages for key, value in to_lockfile(stage).items()}}
         ours = stage_texts(dumps_yaml(held), LOCK_FILE.name, dvc_stages.dump)
         write_atomic(LOCK_FILE, dvc_stages.lock_with(ours, text_of(LOCK_FILE)))
-    if changes := differing(name):
+    if changes := changes_dvc_sees(name):
         raise PargoError(f"recorded, but DVC still sees changes: {some(changes)}")
     return True
 
@@ -131,7 +131,7 @@ def status(config_file: Path) -> list[str]:
     lines += [f"{path}: not what config and code give: `pargo versions write` writes it" for path in stale]
     if STAGES_FILE.name in stale:
         return lines
-    return lines + differing(config.name, hashes=False, away=[job.output.as_posix() for job in away])
+    return lines + changes_dvc_sees(config.name, hashes=False, away=[job.output.as_posix() for job in away])
 
 
 def _away(away: Sequence[Job], recorded: Recorded, changes: Sequence[str]) -> list[str]:

@@ -14,21 +14,16 @@ from pargo.code import ROOT
 from pargo.errors import PargoError
 from pargo.graph import dvc_stages
 from pargo.graph.stage_text import stages_of
+from pargo.made import some
 
 STAGES_FILE = ROOT / dvc_stages.STAGES_NAME
-PARAMS_FILE = ROOT / dvc_stages.PARAMS_FILE
+PARAMS_FILE = ROOT / dvc_stages.PARAMS_NAME
 LOCK_FILE = ROOT / dvc_stages.LOCK_NAME
-SHOWN = 3  # names in an error
 
 
 def text_of(path: Path) -> str:
     """A file's text; empty where there is none."""
     return path.read_text(encoding="utf-8") if path.exists() else ""
-
-
-def some(names: Sequence[str]) -> str:
-    """Few enough of them for an error."""
-    return "; ".join(names[:SHOWN]) + (f"; and {len(names) - SHOWN} more" if len(names) > SHOWN else "")
 
 
 @contextmanager
@@ -99,7 +94,7 @@ def _forget_torn_locks(repo: Any) -> None:
             path.unlink()
 
 
-def differing(config: str, *, hashes: bool = True, away: Sequence[str] = ()) -> list[str]:
+def changes_dvc_sees(config: str, *, hashes: bool = True, away: Sequence[str] = ()) -> list[str]:
     """What DVC sees changed in the stages of a config: a line for each kind of change of each.
 
     Args:

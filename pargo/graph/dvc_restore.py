@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
-import tempfile
 import warnings
 from collections.abc import Collection, Sequence
 from pathlib import Path
@@ -17,18 +15,16 @@ from typing import Any
 
 from pargo.config.experiment import load_config
 from pargo.errors import PargoError
-from pargo.files import write_atomic
+from pargo.files import sha256_text, write_atomic
 from pargo.graph.dvc import changes_of, generate, refuse_pending
-from pargo.graph.dvc_repository import alone, differing, open_stages, some, text_of
+from pargo.graph.dvc_repository import alone, changes_dvc_sees, open_stages, text_of
 from pargo.graph.dvc_stages import stage_name
 from pargo.graph.jobs import Job, jobs_of, list_jobs, with_reasons
 from pargo.graph.recorded import Recorded
-from pargo.kept import set_aside
+from pargo.kept import complete, new_place, put
 from pargo.layout import manifest_path
-from pargo.made import record_of
-from pargo.made import some as a_few
-from pargo.manifest import describe_files
-from pargo.manifest import differing as differing_files
+from pargo.made import record_of, some
+from pargo.manifest import RUN_RECORD, differing, manifest_text, mend_manifest
 
 
 def restore(config_file: Path, *, force: bool = False) -> None:
@@ -68,11 +64,11 @@ def _restore(config_file: Path, force: bool) -> None:
                 _put(out)
         for out in outs:
             if out not in lacking:
-                _write_manifest(out, Path(out.def_path))
+                _write_manifest(out)
     if lacking:
         names = sorted(out.def_path for out in lacking)
         raise PargoError(f"not in DVC's cache, and {why}: {some(names)}")
-    if changes := differing(name):
+    if changes := changes_dvc_sees(name):
         raise PargoError(f"the files differ from the recorded versions: {some(changes)}: commit or undo your changes")
     refuse_pending(list_jobs(config_file), config_file)
 
@@ -119,12 +115,12 @@ def _how_it_differs(job: Job) -> str:
     try:
         made = record_of(job.output)
         of_now = made["code"] == job.code and made["settings"] == json.loads(job.settings)
-        files = differing_files(job.output)
+        files = differing(job.output)
     except (PargoError, KeyError, TypeError, OSError):
         return f"{job.output} (broken)"
     if not of_now:
         return f"{job.output} (another version)"
-    return f"{job.output} (changed: {a_few(files) if files else 'its records'})"
+    return f"{job.output} (changed: {some(files) if files else 'its records'})"
 
 
 def _fetch(outs: Sequence[Any]) -> tuple[list[Any], str]:
@@ -157,28 +153,40 @@ def _put(out: Any) -> None:
     from dvc_data.hashfile.checkout import checkout
 
     output, tree = Path(out.def_path), out.get_obj()
-    output.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(dir=output.parent, prefix=f".{output.name}."))
-    try:
-        new = temporary / output.name
-        checkout(str(new.absolute()), out.fs, tree, out.cache, force=True, quiet=True)
-        _write_manifest(out, new)  # without one, what is there would not be kept
-        set_aside(output)
-        new.replace(output)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+    with new_place(output) as temporary:
+        checkout(str(temporary.absolute()), out.fs, tree, out.cache, force=True, quiet=True)
+        manifest = _manifest_text(out, temporary)
+        # DVC keeps no record of the run; which manifest is the artifact's own is told here, for when git has another
+        write_atomic(temporary / RUN_RECORD, json.dumps({"manifest": sha256_text(manifest)}) + "\n")
+        complete(temporary, manifest)
+        mend_manifest(output)  # of what is there, before it is set aside
+        put(temporary, output)
     # DVC need not read again what it has just written
     files = [(str(output.joinpath(*key).absolute()), oid) for key, _, oid in tree]
     out.repo.state.save_many([(path, oid, out.fs.info(path)) for path, oid in files], out.fs)
 
 
-def _write_manifest(out: Any, directory: Path) -> None:
+def _write_manifest(out: Any) -> None:
     """Write the manifest of an artifact where it is gone: git has it, but its content follows from the artifact's."""
     manifest = manifest_path(Path(out.def_path))
-    if manifest.exists():
-        return
-    # as `pargo/manifest.py` writes it
-    text = json.dumps({"files": describe_files(directory)}, indent=1, ensure_ascii=False) + "\n"
+    if not manifest.exists():
+        text = _manifest_text(out, Path(out.def_path))
+        if _md5(text.encode()) == _recorded_manifest(out):
+            write_atomic(manifest, text)
+
+
+def _manifest_text(out: Any, directory: Path) -> str:
+    """The manifest of what is recorded: the one that is here, unless it is another version's."""
+    manifest = manifest_path(Path(out.def_path))
+    if manifest.is_file() and _md5(data := manifest.read_bytes()) == _recorded_manifest(out):
+        return data.decode()
+    return manifest_text(directory)
+
+
+def _recorded_manifest(out: Any) -> str | None:
     recorded = {other.def_path: other.hash_info.value for other in out.stage.outs}
-    if hashlib.md5(text.encode(), usedforsecurity=False).hexdigest() == recorded.get(manifest.as_posix()):
-        write_atomic(manifest, text)
+    return recorded.get(manifest_path(Path(out.def_path)).as_posix())
+
+
+def _md5(data: bytes) -> str:
+    return hashlib.md5(data, usedforsecurity=False).hexdigest()

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import yaml
@@ -24,7 +24,7 @@ from pargo.stages import STAGES
 
 # DVC reads this file anew for every stage: of 26 stages, its YAML reader in 0.15 s, its JSON reader in 0.7 ms, which it
 # takes for names with one dot alone
-PARAMS_FILE = "dvc-params.json"
+PARAMS_NAME = "dvc-params.json"
 HASHES = ("code", "settings_sha256")  # of a stage in the file; DVC takes a dot for a level of it: stage names hold none
 STAGES_NAME, LOCK_NAME = "dvc.yaml", "dvc.lock"
 HEAD = "# Generated from the Snakemake graph by `pargo versions record`; do not edit.\n"
@@ -44,7 +44,7 @@ def stage_definition(config: str, job: Job) -> dict[str, Any]:
     return {
         "cmd": _command(name, job),
         "deps": sorted(job.inputs),
-        "params": [{PARAMS_FILE: [f"{name}.{key}" for key in HASHES]}],
+        "params": [{PARAMS_NAME: [f"{name}.{key}" for key in HASHES]}],
         "outs": outs,
     }
 
@@ -55,6 +55,25 @@ def stage_params(job: Job) -> dict[str, Any]:
     return {"code": job.code, "settings_sha256": settings_hash(settings), "settings": settings}
 
 
+def recorded_hashes(stage: Mapping[str, Any], name: str) -> tuple[str | None, str | None]:
+    """The hashes of code and settings that dvc.lock holds of a stage; None where an older form holds none."""
+    held = (stage.get("params") or {}).get(PARAMS_NAME) or {}
+    code, settings = (held.get(f"{name}.{key}") for key in HASHES)
+    return code, settings
+
+
+def recorded_settings(params: Mapping[str, Any], name: str, recorded: str | None) -> dict[str, Any] | None:
+    """The settings of a stage in dvc-params.json, where these are still the ones that were recorded.
+
+    Args:
+        params: what the file holds.
+        name: of the stage.
+        recorded: hash of the recorded settings.
+    """
+    settings: dict[str, Any] | None = (params.get(name) or {}).get("settings")
+    return settings if settings and settings_hash(settings) == recorded else None
+
+
 def settings_hash(settings: dict[str, Any]) -> str:
     return sha256_text(canonical_json(settings))
 
@@ -63,7 +82,7 @@ def _command(stage: str, job: Job) -> str:
     """A job's command, which reads its settings from dvc-params.json."""
     option = f"--settings {shlex.quote(job.settings)}"
     executor = " --executor local" if STAGES[job.rule].heavy else ""
-    return job.command.replace(option, f"--settings {PARAMS_FILE}:{stage}") + executor
+    return job.command.replace(option, f"--settings {PARAMS_NAME}:{stage}") + executor
 
 
 def render_stages(config: str, jobs: Iterable[Job], existing: str) -> str:

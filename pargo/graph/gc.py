@@ -72,7 +72,8 @@ def lines_of(rows: Sequence[Kept]) -> Iterator[str]:
         return
     for row in rows:
         note = "; a commit recorded it" if row.recorded else ""
-        yield f"{size(row.size) or '0 B':>9}  {row.when:%Y-%m-%d %H:%M}  {row.origin}: {row.made}{note}"
+        place = f"{row.origin}, now {row.directory}"
+        yield f"{size(row.size) or '0 B':>9}  {row.when:%Y-%m-%d %H:%M}  {place}: {row.made}{note}"
     yield f"{_total(rows)} in all; a commit recorded {_total([row for row in rows if row.recorded])} of it"
 
 
@@ -98,7 +99,7 @@ def _made(directory: Path) -> str:
         took, commit = duration(float(record["seconds"])), str(record["commit"])[:12]
         return f"made {record['started']} in {took} by commit {commit}"
     except (PargoError, KeyError, TypeError, ValueError):
-        return "made nobody knows when"
+        return "made at an unknown time"
 
 
 def _recorded(manifests: Sequence[Path]) -> set[Path]:

@@ -46,7 +46,7 @@ class Inputs:
         return {
             "language": self._language,
             "captions": {name: self.layout.captions(name) for name in mixture},
-            "features": self.feature_directories("pretrain", arm),
+            "features": self._feature_directories("pretrain", arm),
             "images": {} if stored else {name: self.layout.source(chosen.source) for name, chosen in mixture.items()},
             "vision": None if stored else self._vision,
         }
@@ -57,7 +57,7 @@ class Inputs:
             "language": self._language,
             "pretrained": self.layout.model(arm, seed, "pretrain"),
             "sources": {name: self.layout.source(chosen.source) for name, chosen in mixture.items()},
-            "features": self.feature_directories("finetune", arm),
+            "features": self._feature_directories("finetune", arm),
             "vision": None if self._stores_features("finetune", arm) else self._vision,
         }
 
@@ -161,7 +161,7 @@ class Inputs:
         models = {self.config.vision.source, self.config.language.source}
         return sorted({*models, *benchmarks, *(part.source for part in datasets)})
 
-    def feature_directories(self, stage: str, arm: str) -> dict[str, Path]:
+    def _feature_directories(self, stage: str, arm: str) -> dict[str, Path]:
         """Stored features of a training's images; none when they are computed in its loop."""
         if not self._stores_features(stage, arm):
             return {}

@@ -155,7 +155,7 @@ def with_reasons(jobs: Sequence[Job], is_recorded: Callable[[Job], bool] = lambd
             anew |= dict.fromkeys((*job.outputs, job.output.as_posix()), job.name)
             known |= dict.fromkeys((*job.outputs, job.output.as_posix()), UNKNOWN)
         follows = bool(needs) and (recorded or not reason)
-        text = f"{some(needs)} {'runs' if len(needs) == 1 else 'run'} before it" if follows else reason
+        text = f"waits for {some(needs)}, which would run" if follows else reason
         recorded = recorded and not needs
         asked.append(replace(job, reason=text, follows=follows, made_before=made_before, recorded=recorded))
     return asked
@@ -187,7 +187,7 @@ def _command(
     return " ".join([*words, *(["--run-directory", run_directory.as_posix()] if run_directory else [])])
 
 
-def run_folders(rule: str, wildcards: Mapping[str, str]) -> tuple[str, ...]:
+def _run_folders(rule: str, wildcards: Mapping[str, str]) -> tuple[str, ...]:
     """Folders of a job's run directory below that of its stage."""
     parts = [seed_folder(value) if key == "seed" else value for key, value in wildcards.items()]
     return ("-".join(parts),) if rule in ("fingerprint", "features") else tuple(parts)
@@ -203,7 +203,7 @@ def _jobs(config: Config, layout: Layout, inputs: Inputs) -> Iterator[Job]:
         read = getattr(inputs, rule)
         reads = read(**{name: texts[name] for name in inspect.signature(read).parameters})
         found = tuple(inputs.found(rule))
-        directory = layout.run_directory(rule, *run_folders(rule, texts)) if stage.heavy or stage.keeps else None
+        directory = layout.run_directory(rule, *_run_folders(rule, texts)) if stage.heavy or stage.keeps else None
         return Job(
             rule=rule,
             wildcards=texts,

@@ -18,7 +18,7 @@ TIME = 0  # of the files: none is newer than another
 
 def mark_path(layout: Layout, name: str) -> Path:
     """The file of a job."""
-    return layout.runs / "up_to_date" / name
+    return _folder(layout) / name
 
 
 def set_marks(layout: Layout, jobs: Iterable[Job]) -> None:
@@ -27,7 +27,7 @@ def set_marks(layout: Layout, jobs: Iterable[Job]) -> None:
     Raises:
         PargoError: they cannot be written.
     """
-    folder = mark_path(layout, "x").parent
+    folder = _folder(layout)
     done = {job.name for job in jobs if not job.reason}
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -38,4 +38,10 @@ def set_marks(layout: Layout, jobs: Iterable[Job]) -> None:
             (folder / name).touch()
             os.utime(folder / name, (TIME, TIME))
     except OSError as error:
-        raise PargoError(f"{folder}: cannot say there what is up to date: {error.strerror}") from error
+        raise PargoError(
+            f"{folder}: cannot tell Snakemake by files here what is up to date: {error.strerror}"
+        ) from error
+
+
+def _folder(layout: Layout) -> Path:
+    return layout.runs / "up_to_date"

@@ -9,10 +9,17 @@ from pathlib import Path
 from typing import Any
 
 from pargo.accepted import same_code
-from pargo.graph.dvc_stages import HASHES, LOCK_NAME, PARAMS_FILE, settings_hash, stage_name
-from pargo.graph.jobs import Job
+from pargo.config.experiment import Config
+from pargo.graph.dvc_repository import text_of
+from pargo.graph.dvc_stages import LOCK_NAME, PARAMS_NAME, recorded_hashes, recorded_settings, settings_hash, stage_name
+from pargo.graph.jobs import Job, jobs_of, with_reasons
 from pargo.graph.stage_text import stages_of
 from pargo.layout import manifest_path
+
+
+def jobs_here(config: Config) -> list[Job]:
+    """All jobs of a config, with the reasons why they have to run; those that dvc.lock can bring back are marked."""
+    return with_reasons(jobs_of(config), Recorded(config.name).restorable)
 
 
 class Recorded:
@@ -31,22 +38,14 @@ class Recorded:
         if not self.away(job):
             return False
         name = stage_name(self._config, job)
-        stage = self._stages[name]
-        held = (stage.get("params") or {}).get(PARAMS_FILE) or {}
-        code, settings = (held.get(f"{name}.{key}") for key in HASHES)
+        code, settings = recorded_hashes(self._stages[name], name)
         if code is None or code not in same_code(job.output, job.code):
             return False
         if settings != settings_hash(json.loads(job.settings)):
-            before = (self._params.get(name) or {}).get("settings")
-            if not before or settings_hash(before) != settings or any(job.spec.differences(before)):
+            before = recorded_settings(self._params, name, settings)
+            if before is None or any(job.spec.differences(before)):
                 return False
-        files = _files(stage.get("deps"))
-        if set(files) != {path for path in job.inputs if _is_file(path)}:
-            return False
-        manifest = manifest_path(job.output).as_posix()
-        return all(
-            _md5(path) == value for path, value in (files | {manifest: _files(stage.get("outs"))[manifest]}).items()
-        )
+        return self._files_are_as_recorded(job)
 
     def holds(self, job: Job) -> bool:
         """Is a job recorded as it is now: by the same code and settings, from the same inputs, with the same result?
@@ -54,18 +53,21 @@ class Recorded:
         Its artifact must be here, and as its manifest says.
         """
         name = stage_name(self._config, job)
-        stage = self._stages.get(name) or {}
-        held = (stage.get("params") or {}).get(PARAMS_FILE) or {}
-        now = dict(zip(HASHES, (job.code, settings_hash(json.loads(job.settings))), strict=True))
-        if any(held.get(f"{name}.{key}") != value for key, value in now.items()):
+        if name not in self._stages:
             return False
-        files, made = _files(stage.get("deps")), _files(stage.get("outs"))
-        if set(files) != {path for path in job.inputs if _is_file(path)}:
+        if recorded_hashes(self._stages[name], name) != (job.code, settings_hash(json.loads(job.settings))):
+            return False
+        return bool(job.files or self.cached(job)) and self._files_are_as_recorded(job)
+
+    def _files_are_as_recorded(self, job: Job) -> bool:
+        """Are the files that a job reads and makes, manifests of artifacts among them, the recorded ones?"""
+        stage = self._stages[stage_name(self._config, job)]
+        read, made = _files(stage.get("deps")), _files(stage.get("outs"))
+        if set(read) != {path for path in job.inputs if _is_file(path)}:
             return False
         if set(made) != {path for path in job.outputs if path not in job.directories}:
             return False
-        kept = job.files or self.cached(job)
-        return bool(kept) and all(_md5(path) == value for path, value in (files | made).items())
+        return all(_md5(path) == value for path, value in (read | made).items())
 
     def restorable(self, job: Job) -> bool:
         """Is it the same, and in DVC's cache, or perhaps in the default remote, which is not asked?"""
@@ -79,13 +81,11 @@ class Recorded:
 
     @cached_property
     def _stages(self) -> dict[str, Any]:
-        file = Path(LOCK_NAME)
-        return stages_of(file.read_text(encoding="utf-8"), LOCK_NAME, self._config) if file.is_file() else {}
+        return stages_of(text_of(Path(LOCK_NAME)), LOCK_NAME, self._config)
 
     @cached_property
     def _params(self) -> dict[str, Any]:
-        file = Path(PARAMS_FILE)
-        found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8") or "{}") if file.is_file() else {}
+        found: dict[str, Any] = json.loads(text_of(Path(PARAMS_NAME)) or "{}")
         return found
 
     @cached_property

@@ -1,8 +1,8 @@
-"""What each job reads of the config: the one place that decides what reruns what.
+"""What each job reads of the config.
 
-The canonical JSON of what the function with a stage's name gives is its rule's only parameter, and the `--settings` of
-its command, so a stage cannot read anything that Snakemake does not track. Each stage declares the same fields as a
-typed class of its own.
+The canonical JSON of what the function with a stage's name gives is the `--settings` of the job's command, all that it
+knows of the config, and is compared with the record of what it made (`pargo/made.py`). Each stage declares the same
+fields as a typed class of its own.
 """
 
 from __future__ import annotations

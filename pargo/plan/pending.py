@@ -42,7 +42,7 @@ class Cost(NamedTuple):
 
     @property
     def is_high(self) -> bool:
-        """Is it more than a person wants to be asked about?"""
+        """Is it so much that a person is asked first?"""
         return self.gpu_hours > ASK_ABOVE or self.requests > ASK_REQUESTS or bool(self.unknown)
 
 

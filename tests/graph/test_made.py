@@ -104,7 +104,7 @@ def input_made_anew(artifact: Path) -> str:
     source = artifact.with_name("source")
     with publish(source, settings=SETTINGS, code=CODE) as folder:
         (folder / "weights").write_text("others")
-    return "made from another"
+    return "an input changed"
 
 
 @pytest.mark.parametrize(

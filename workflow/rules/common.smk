@@ -46,11 +46,6 @@ def mark(name):
     return str(mark_path(layout, name))
 
 
-def marks(*rules):
-    """Those of all jobs of some rules."""
-    return [mark(name) for name, job in jobs.items() if job.rule in rules]
-
-
 def needs(rule):
     """Input function of a rule: marks of the jobs whose outputs it reads."""
     return lambda wildcards: [mark(name) for name in made_by[job_name(rule, dict(wildcards.items()))]]

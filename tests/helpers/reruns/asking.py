@@ -20,9 +20,10 @@ from pathlib import Path
 import filelock, numpy, pydantic, yaml
 
 def ask(config):
-    from pargo.graph.jobs import list_jobs
+    from pargo.config.experiment import load_config
+    from pargo.graph.recorded import jobs_here
     from pargo.graph.status import lines_of, state_of
-    jobs = list_jobs(Path(config))
+    jobs = jobs_here(load_config(Path(config)))
     rows = [(job.name, state_of(job), job.reason) for job in jobs]
     return {"jobs": rows, "status": list(lines_of(jobs))}
 
