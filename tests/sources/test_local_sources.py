@@ -445,7 +445,7 @@ def test_imported_files_may_be_deleted_but_not_changed(tmp_path, images):
     assert reason() == ""
     before = annotations.read_bytes()
     annotations.write_bytes(before.replace(b"[", b" ["))
-    assert reason() == f"made from {annotations} before it changed"
+    assert reason() == f"a file of yours changed: {annotations}"
     annotations.write_bytes(before)
     assert reason() == ""
     annotations.unlink()
