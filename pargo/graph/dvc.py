@@ -128,7 +128,7 @@ def status(config_file: Path) -> list[str]:
     if follow := sum(job.follows for job in jobs):
         lines.append(f"{follow} more jobs may run after these")
     stale = [path.name for path, text in generate(config.name, jobs).items() if text_of(path) != text]
-    lines += [f"{path}: not what config and code give: `pargo versions write` writes it" for path in stale]
+    lines += [f"{path}: out of date; `pargo versions write` writes it anew" for path in stale]
     if STAGES_FILE.name in stale:
         return lines
     return lines + changes_dvc_sees(config.name, hashes=False, away=[job.output.as_posix() for job in away])

@@ -21,7 +21,7 @@ LIST_PENDING = """
 import json, sys
 from pathlib import Path
 from pargo.graph.jobs import list_jobs
-print(json.dumps({job.name: job.wildcards.get("arm") for job in list_jobs(Path(sys.argv[1])) if job.reason}))
+print(json.dumps([job.name for job in list_jobs(Path(sys.argv[1])) if job.reason]))
 """
 
 
@@ -55,9 +55,9 @@ class Project:
     def reproduce(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         return self.pargo("reproduce", "--config", "config/micro.yaml", *arguments, check=check)
 
-    def pending(self, config: str = "config/micro.yaml") -> dict[str, str | None]:
-        """Jobs that would run, with their arm."""
-        return json.loads(self.run(sys.executable, "-c", LIST_PENDING, config).stdout)
+    def pending(self, config: str = "config/micro.yaml") -> set[str]:
+        """Names of the jobs that would run."""
+        return set(json.loads(self.run(sys.executable, "-c", LIST_PENDING, config).stdout))
 
     def git(self, *arguments: str) -> str:
         identity = ("-c", "user.name=test", "-c", "user.email=test@example.org")

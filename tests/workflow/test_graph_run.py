@@ -69,39 +69,6 @@ def test_plain_snakemake_has_nothing_to_do(project: Project) -> None:
     assert "Nothing to be done" in done.stdout + done.stderr
 
 
-def test_plot_style_reruns_the_report_alone(project: Project) -> None:
-    variant = project.variant("style", report__palette="deep")
-    assert set(project.pending(variant)) == REPORT
-
-
-def test_edit_of_a_report_file_reruns_the_report_alone(project: Project) -> None:
-    with project.edited("pargo/report/figures.py"):
-        assert set(project.pending()) == {"report_figures", "report_page"}
-    assert not project.pending()  # the content is the old one again, its time is not
-
-
-def test_projector_width_of_an_arm_reruns_that_arm_and_the_report(project: Project) -> None:
-    variant = project.variant("width", projectors__qformer__hidden_size=48)
-    pending = project.pending(variant)
-    stages = {name.partition("-")[0] for name, arm in pending.items() if arm}
-    assert stages == {"pretrain", "finetune", "evaluate", "score"}
-    assert {arm for arm in pending.values() if arm} == {"qformer"}
-    assert {name for name, arm in pending.items() if not arm} == REPORT
-
-
-def test_edit_of_the_training_loop_keeps_data_and_features(project: Project) -> None:
-    with project.edited("pargo/train/loop.py"):
-        stages = {name.partition("-")[0] for name in project.pending()}
-    assert "pretrain" in stages
-    assert not stages & {"download", "fingerprint", "select", "caption", "filter", "features"}
-
-
-def test_new_time_of_a_file_reruns_nothing(project: Project) -> None:
-    for path in ("pargo/train/loop.py", "artifacts/micro/captions/scenes.manifest.json"):
-        (project.root / path).touch()
-    assert not project.pending()
-
-
 def test_repeated_stage_with_the_same_result_stops_there(project: Project) -> None:
     captions = Layout("micro", project.root).captions("scenes")
     shutil.rmtree(captions)
@@ -151,6 +118,10 @@ def test_record_refuses_an_unfinished_run(project: Project) -> None:
         status = project.pargo("versions", "status", "--config", "config/micro.yaml", check=False)
         assert status.returncode == 1
         assert "report_figures: would run" in status.stdout
+    variant = project.variant("wider", projectors__qformer__hidden_size=48)
+    refused = project.pargo("versions", "record", "--config", variant, check=False)
+    assert refused.returncode == 1
+    assert "pretrain-qformer-seed-0 (made with other settings: projector.hidden_size: 32, now 48)" in refused.stderr
 
 
 def test_one_driver_per_config(project: Project) -> None:

@@ -165,4 +165,4 @@ def test_a_copy_elsewhere_is_up_to_date(project: Project, monkeypatch: pytest.Mo
     assert not other.pending()
     assert "everything was up to date" in other.reproduce().stderr
     with other.edited("pargo/report/figures.py"):
-        assert set(other.pending()) == {"report_figures", "report_page"}
+        assert other.pending() == {"report_figures", "report_page"}

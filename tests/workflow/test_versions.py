@@ -71,7 +71,7 @@ def test_changed_code_is_told_by_stage_and_file(project: Project) -> None:
         assert "up to date" in project.run("dvc", "status").stdout  # which reads what was written
         refused = project.pargo("versions", "restore", *MICRO, check=False)
         assert refused.returncode == 1
-        assert f"recorded otherwise: {told[0]}: check out the commit" in refused.stderr
+        assert f"dvc.lock records another version: {told[0]}: check out the commit" in refused.stderr
         project.pargo("versions", "write", *MICRO)
         assert project.git("diff", "--name-only").split() == ["dvc-params.json", "pargo/report/figures.py"]
         assert changes(project) == told

@@ -81,7 +81,7 @@ def test_status_still_names_a_changed_stage(clone: Project) -> None:
             "micro-report_figures: its code differs from the recorded run's: pargo/report/figures.py",
             "report_figures: would run: made by other code",
             "1 more jobs may run after these",
-            "dvc-params.json: not what config and code give: `pargo versions write` writes it",
+            "dvc-params.json: out of date; `pargo versions write` writes it anew",
         ]
     with clone.edited("pargo/captions/quality.py"):
         told = status(clone)

@@ -19,6 +19,10 @@ LANGUAGE = f"pretrain-* finetune-* evaluate-* {REPORT}"
 PARGO = f"pretrain-pargo-* finetune-pargo-* evaluate-pargo-* attention-pargo-* {REPORT}"
 QFORMER = f"pretrain-qformer-* finetune-qformer-* evaluate-qformer-* {REPORT}"
 CAPTION = "caption-scenes report_captions-scenes"
+# all that makes an artifact
+MADE_BEFORE = (
+    "download-* fingerprint-* select-* caption-* filter-* features-* pretrain-* finetune-* evaluate-* attention-*"
+)
 
 Row = tuple[str, Any, str]  # field, its new value, what would run
 
@@ -133,7 +137,7 @@ def cases() -> list[Case]:
             "`name`: another",
             {"name": "other"},
             f"score-* report_captions-* {REPORT}",
-            restorable="[!rs]* select-*",
+            restorable=MADE_BEFORE,
             may="",
         ),
         several("config: the file", "`strict`: true", {"strict": True}),
@@ -183,7 +187,7 @@ def cases() -> list[Case]:
         ),
         several(
             "config: seeds and arms",
-            "an arm less",
+            "an arm replaced by an equal one",
             {"arms.qformer": GONE, "arms.twin": {}, "report.reference_arm": "twin"},
             f"score-twin-* {REPORT}",
             restorable="pretrain-twin-* finetune-twin-* evaluate-twin-*",

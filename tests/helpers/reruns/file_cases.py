@@ -163,7 +163,11 @@ def cases() -> list[Case]:
         made("the manifest of captions deleted", deleted(f"{A}/captions/scenes.manifest.json"), "filter-scenes"),
         made("the provenance of captions deleted", deleted(f"{A}/captions/scenes/provenance.json"), "filter-scenes"),
         made("run.json of captions deleted", deleted(f"{A}/captions/scenes/run.json")),
-        made("raw captions deleted, the manifest is here", deleted(f"{A}/raw_captions/scenes"), "caption-scenes"),
+        made(
+            "raw captions deleted, the manifest is here",
+            deleted(f"{A}/raw_captions/scenes"),
+            restorable="caption-scenes",
+        ),
         made("a model truncated", truncated(f"{model}/finetune/model.safetensors"), "finetune-qformer-seed-0"),
         made("a bit of a model flipped", edited(f"{model}/finetune/model.safetensors"), "finetune-qformer-seed-0"),
         made(
@@ -174,8 +178,10 @@ def cases() -> list[Case]:
         made("a file of a model deleted", deleted(f"{model}/finetune/model.safetensors"), "finetune-qformer-seed-0"),
         made("the manifest of a model deleted", deleted(f"{model}/pretrain.manifest.json"), "pretrain-qformer-seed-0"),
         made("a manifest that is no JSON", no_json(f"{model}/finetune.manifest.json"), "finetune-qformer-seed-0"),
-        made("the features of a split deleted", deleted(f"{A}/features/scenes-train"), "features-scenes-train"),
-        made("the images of a source deleted", deleted(f"{A}/sources/scenes"), "download-scenes"),
+        made(
+            "the features of a split deleted", deleted(f"{A}/features/scenes-train"), restorable="features-scenes-train"
+        ),
+        made("the images of a source deleted", deleted(f"{A}/sources/scenes"), restorable="download-scenes"),
         made(
             "a fingerprint edited",
             edited(f"{A}/fingerprints/scenes-train/fingerprints.parquet"),
@@ -183,8 +189,12 @@ def cases() -> list[Case]:
         ),
         made("a selection edited", edited(f"{A}/selection/scenes/selected.parquet"), "select-scenes"),
         made("answers edited", edited(f"{predictions}/predictions.jsonl"), "evaluate-pargo-seed-0-mini_mme"),
-        made("answers deleted", deleted(predictions), "evaluate-pargo-seed-0-mini_mme"),
-        made("the attention of a model deleted", deleted(f"{A}/attention/pargo/seed-0"), "attention-pargo-seed-0"),
+        made("answers deleted", deleted(predictions), restorable="evaluate-pargo-seed-0-mini_mme"),
+        made(
+            "the attention of a model deleted",
+            deleted(f"{A}/attention/pargo/seed-0"),
+            restorable="attention-pargo-seed-0",
+        ),
         made("a score edited", edited(score), scored),
         made("a score deleted", deleted(score), scored),
         made("the record of a score deleted", deleted(f"{score}.made"), scored),

@@ -12,13 +12,13 @@ DOCUMENT = Path(__file__).parents[3] / "docs/reruns.md"
 CASES = [*config_cases.cases(), *code_cases.cases(), *file_cases.cases()]
 HEAD = """# What runs again
 
-A job runs when what would make its output now is not what made it: its settings, the meaning of its code, or the
-contents of what it reads. Names of jobs are those of `pargo status`; `*` stands for any part. Jobs that read what a
-listed job makes may run after it: they do not where that comes out as it was. What was made before is restored, and
-not made again. `pargo why JOB` says why a job would run.
+A job runs when its settings, its code or the contents of its inputs differ from those that made its output. Code counts
+by meaning: comments and formatting do not. Names of jobs are those of `pargo status`; `*` stands for any part. The jobs
+listed run. Jobs that read their output run after them, but only if it comes out different. What was made before is
+restored, and not made again. `pargo why JOB` says why a job would run.
 
 Each line is a test (`tests/workflow/test_reruns.py`): the change is made alone on a finished run of
-`config/micro.yaml`, and exactly these jobs run. This page is written from the tests: `python -m tests.helpers.reruns`.
+`config/micro.yaml`, and exactly these jobs would run. This page is written from the tests: `python -m tests.helpers.reruns`.
 
 Known reruns: names of datasets and sources are in the settings of what is made of them, so another name makes it anew;
 so does a weight of a mixture that changes no share.
