@@ -48,8 +48,8 @@ def _restore(config_file: Path, force: bool) -> None:
     different = [path.name for path, text in generate(name, jobs).items() if text_of(path) != text]
     if changes := changes_of(name, jobs) or [f"{path}: out of date" for path in different]:
         raise PargoError(
-            f"{config_file}: dvc.lock records another version: {some(changes)}: check out the commit that has this config "
-            "and code, or run `pargo reproduce`"
+            f"{config_file}: dvc.lock records another version: {some(changes)}: check out the commit that has this "
+            "config and code, or run `pargo reproduce`"
         )
     by_output = {job.output.as_posix(): job for job in jobs}
     with open_stages(name) as stages:

@@ -18,7 +18,8 @@ listed run. Jobs that read their output run after them, but only if it comes out
 restored, and not made again. `pargo why JOB` says why a job would run.
 
 Each line is a test (`tests/workflow/test_reruns.py`): the change is made alone on a finished run of
-`config/micro.yaml`, and exactly these jobs would run. This page is written from the tests: `python -m tests.helpers.reruns`.
+`config/micro.yaml`, and exactly these jobs would run. This page is written from the tests:
+`python -m tests.helpers.reruns`.
 
 Known reruns: names of datasets and sources are in the settings of what is made of them, so another name makes it anew;
 so does a weight of a mixture that changes no share.
