@@ -8,7 +8,6 @@ import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -136,11 +135,15 @@ def with_torch(*outputs: str) -> Any:
     return touching(*records)(change)
 
 
-@contextmanager
-def strictly(root: Path, make: Any) -> Iterator[str]:
-    """A change, and a config that says `strict: true`."""
-    with make(root), changed({"strict": True})(root) as config:
-        yield config
+def with_config(make: Any, **values: Any) -> Any:
+    """A change, and fields of the config; their paths have `__` between the parts."""
+
+    @contextmanager
+    def both(root: Path) -> Iterator[str]:
+        with make(root), changed({path.replace("__", "."): value for path, value in values.items()})(root) as config:
+            yield config
+
+    return both
 
 
 def made(change: str, make: Any, would: str = "", **how: Any) -> Case:
@@ -238,6 +241,18 @@ def cases() -> list[Case]:
         Case(TIMES, "another score with an older time", older(score, " "), scored),
         Case(GIT, "another branch checked out, and back", checked_out_to_and_fro, cold=True),
         Case(GIT, "`.snakemake` deleted", deleted(".snakemake")),
+        Case(
+            GIT,
+            "`.snakemake` deleted, and `sources.scenes.seed`: 8",
+            with_config(deleted(".snakemake"), sources__scenes__seed=8),
+            "download-scenes",
+        ),
+        Case(
+            GIT,
+            "`.snakemake` deleted, and `base.finetune.learning_rate`: 0.01",
+            with_config(deleted(".snakemake"), base__finetune__learning_rate=0.01),
+            "finetune-*",
+        ),
         Case(GIT, "`runs` deleted", deleted("runs")),
         Case(GIT, "`.pargo` deleted", deleted(".pargo"), cold=True),
         Case(GIT, "`dvc.lock` and `dvc.yaml` deleted", deleted("dvc.lock", "dvc.yaml")),
@@ -257,7 +272,7 @@ def cases() -> list[Case]:
         Case(
             ENVIRONMENT,
             "the same, and `strict: true`",
-            partial(strictly, make=with_torch(f"{model}/pretrain")),
+            with_config(with_torch(f"{model}/pretrain"), strict=True),
             "pretrain-qformer-seed-0",
         ),
         Case(
