@@ -20,13 +20,15 @@ from pargo.train.texts import ConversationDataset
 
 
 class FinetuneSettings(Settings):
-    """What this stage reads; `splits` are those of the datasets in the mixture, `shuffle_turns` names some of them."""
+    """What this stage reads; `sources` and `splits` are those of the datasets in the mixture, `shuffle_turns` names some
+    of them."""
 
     seed: int
     vision: Vision
     language: Language
     projector: Projector
     train: Finetune
+    sources: dict[Name, Name] = {}  # models that were trained before do not say
     splits: dict[Name, str]
     shuffle_turns: tuple[Name, ...]
 

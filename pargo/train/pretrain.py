@@ -20,13 +20,14 @@ from pargo.train.texts import CaptionDataset
 
 
 class PretrainSettings(Settings):
-    """What this stage reads; `splits` are those of the datasets in the mixture."""
+    """What this stage reads; `sources` and `splits` are those of the datasets in the mixture."""
 
     seed: int
     vision: Vision
     language: Language
     projector: Projector
     train: Pretrain
+    sources: dict[Name, Name] = {}  # models that were trained before do not say
     splits: dict[Name, str]
 
 
