@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from pydantic import Field
+
 from pargo.config.base import Name, Settings
 from pargo.config.models import Language, Vision
 from pargo.config.projectors import Projector, projector_modules
@@ -27,7 +29,7 @@ class PretrainSettings(Settings):
     language: Language
     projector: Projector
     train: Pretrain
-    sources: dict[Name, Name] = {}  # models that were trained before do not say
+    sources: dict[Name, Name] = Field({})  # models that were trained before do not say
     splits: dict[Name, str]
 
 
