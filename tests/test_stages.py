@@ -216,5 +216,5 @@ def test_models_that_a_config_names_by_folder_are_read(stage: str, settings: Any
 
 @pytest.mark.parametrize(("stage", "settings"), [("filter", {"quality": 1}), ("caption", {"captions": {"engine": 1}})])
 def test_settings_that_name_no_model_well_are_refused(stage: str, settings: Any) -> None:
-    with pytest.raises(UsageError, match="^(quality|captions): .*expected"):
+    with pytest.raises(UsageError, match=r"^(quality|captions): .*expected"):
         STAGES[stage].local_files(settings)
