@@ -65,7 +65,6 @@ class StageCall:
 
     def spec(self) -> str:
         """Hash of what the job does: stage, settings, arguments, code, and content of the artifacts it reads."""
-        ours = self.module.startswith("pargo.")
         inputs = {}
         for path in _paths(self.arguments):
             manifest = manifest_path(path)
@@ -78,10 +77,15 @@ class StageCall:
                     "settings": json.loads(self.settings),
                     "arguments": self.arguments,
                     "inputs": inputs,
-                    "code": code_hash(import_closure(self.module, *self.modules)) if ours else None,
+                    "code": self._code(),
                 }
             )
         )
+
+    def _code(self) -> str | None:
+        """Hash of its source files, which a process reads once: what it records later is of this moment."""
+        ours = self.module.startswith("pargo.")
+        return code_hash(import_closure(self.module, *self.modules)) if ours else None
 
     def __call__(self) -> str | None:
         """Run the stage; the message of an expected failure (PargoError), or None.
@@ -131,6 +135,7 @@ class StageCall:
         if self.num_threads is not None:
             # read when torch is loaded
             os.environ["OMP_NUM_THREADS"] = os.environ["MKL_NUM_THREADS"] = str(self.num_threads)
+        self._code()  # what is edited while it runs did not make the result
         try:
             check_gpus(self.resources)  # before what is heavy
             if self.resources.num_tasks > 1 and SlurmJob.current() is None:
