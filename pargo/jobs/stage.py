@@ -160,16 +160,19 @@ def call_stage(module: str, name: str, settings: str, arguments: Mapping[str, An
     Raises:
         UsageError: the settings are not of that type.
     """
-    function = getattr(importlib.import_module(module), name)
-    kind = typing.get_type_hints(function)["settings"]
+    parsed = parse_settings(module, name, settings)
+    getattr(importlib.import_module(module), name)(settings=parsed, **arguments)
+
+
+def parse_settings(module: str, name: str, settings: str) -> Any:
+    """Settings as the type that a stage's function declares; imports it. Arguments and errors as of `call_stage`."""
+    kind = typing.get_type_hints(getattr(importlib.import_module(module), name))["settings"]
     if not (isinstance(kind, type) and issubclass(kind, Settings)):
-        function(settings=json.loads(settings), **arguments)
-        return
+        return json.loads(settings)
     try:
-        parsed = kind.model_validate_json(settings)
+        return kind.model_validate_json(settings)
     except ValidationError as error:
         raise UsageError(f"--settings are no {kind.__name__}: {explain_all(error, kind.model_json_schema())}") from None
-    function(settings=parsed, **arguments)
 
 
 def _paths(value: Any) -> list[Path]:

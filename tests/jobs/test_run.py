@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -11,9 +12,11 @@ from typing import Any
 
 import pytest
 
+from pargo.code import import_closure
+from pargo.config.quality import Quality
 from pargo.errors import UsageError
 from pargo.jobs.run import run_stage
-from pargo.manifest import read_provenance
+from pargo.manifest import publish, read_provenance
 from pargo.stages import Input, Plugin, Shards, Stage
 from tests.helpers.workflow_project import copy_project
 
@@ -118,6 +121,34 @@ def test_an_input_may_be_left_out(kind, value, tmp_path):
     stage = Stage("x", "no_such_module", "", (Input("texts", kind, optional=True),))
     with pytest.raises(ModuleNotFoundError):
         run_stage(stage, {}, {"texts": value}, tmp_path / "output")
+
+
+def published(path: Path, **settings: Any) -> None:
+    """An artifact as the stage would have made it."""
+    with publish(path, settings=settings, code=import_closure(PLAIN.module)) as folder:
+        (folder / "made").write_text("before")
+
+
+PLAIN = Stage("filter", "pargo.captions.filter", "", ())
+NOW = {"split": "train", "quality": json.loads(Quality().model_dump_json())}
+BEFORE = {"split": "train", "quality": {name: value for name, value in NOW["quality"].items() if name != "unfinished"}}
+
+
+def run_filter(settings: dict[str, Any], output: Path) -> None:
+    run_stage(PLAIN, settings, {}, output)
+
+
+@pytest.mark.parametrize("place", ["artifacts/micro/captions/a", "artifacts/other/captions/a"])
+def test_a_new_field_that_nobody_chose_makes_nothing_anew(place, tmp_path, monkeypatch, capsys):
+    """As `pargo status` says it: what is there is kept, and what was made elsewhere is restored."""
+    monkeypatch.chdir(tmp_path)
+    output = Path("artifacts/micro/captions/a")
+    published(Path(place), **BEFORE)
+    run_filter(NOW, output)
+    assert ("came out as before" if place == str(output) else "it was made before") in capsys.readouterr().out
+    assert (output / "made").read_text() == "before"
+    with pytest.raises(TypeError, match="missing"):  # it is chosen: the stage runs, here without its inputs
+        run_filter({"split": "train", "quality": NOW["quality"] | {"unfinished": True}}, output)
 
 
 EDITS_ITSELF = """
