@@ -149,13 +149,14 @@ def record_of(output: Path, files: Sequence[Path] = ()) -> dict[str, Any]:
     return dict(found)
 
 
-def reason_to_remake(output: Path, spec: Spec, files: Iterable[Path] = ()) -> str:
+def reason_to_remake(output: Path, spec: Spec, files: Iterable[Path] = (), target: Path | None = None) -> str:
     """Why something is not what its job would make, in words; empty when it is.
 
     Args:
         output: an artifact, or a file or folder of the report.
         spec: what would make it now.
         files: of the report; none of an artifact.
+        target: where the job would make it, if not there: changes of code are accepted for that.
     """
     files = list(files)
     if lines := _missing(output, files):
@@ -170,7 +171,7 @@ def reason_to_remake(output: Path, spec: Spec, files: Iterable[Path] = ()) -> st
         return f"{output} is not as it was made: {some(changed)}"
     if lines := some(spec.differences(settings)):
         return f"made with other settings: {lines}"
-    if code != spec.code and code not in same_code(output, spec.code):
+    if code != spec.code and code not in same_code(target or output, spec.code):
         return f"{OTHER_CODE}{_changed_code(output, spec.code_files)}"
     if spec.strict and not files and (others := other_versions(output)):
         return f"computed with {some(others)}"
