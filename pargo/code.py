@@ -205,7 +205,7 @@ def _text(node: object, declared: bool) -> str:
     parts = []
     for name, value in ast.iter_fields(node):
         if name == "body" and declared and isinstance(node, ast.ClassDef) and _is_settings(node):
-            value = [item for item in value if not isinstance(item, ast.AnnAssign)]
+            value = [item for item in value if not _is_field(item)]
         if name not in NO_MEANING and value is not None and value != []:
             parts.append(f"{name}={_text(value, declared)}")
     return f"{type(node).__name__}({','.join(parts)})"
@@ -214,6 +214,15 @@ def _text(node: object, declared: bool) -> str:
 def _does_nothing(node: object) -> bool:
     """Is it a statement without effect: a docstring, another bare constant, or `pass`?"""
     return isinstance(node, ast.Pass) or (isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant))
+
+
+def _is_field(node: ast.AST) -> bool:
+    """Does a statement of a settings class declare a field? Constants of the class, `ClassVar`, are no fields."""
+    if not isinstance(node, ast.AnnAssign):
+        return False
+    written = node.annotation
+    text = written.value if isinstance(written, ast.Constant) else ast.unparse(written)
+    return str(text).partition("[")[0].rpartition(".")[2] != "ClassVar"
 
 
 def _is_settings(node: ast.ClassDef) -> bool:

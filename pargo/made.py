@@ -7,7 +7,7 @@ say, or records of Snakemake and DVC, counts for nothing here.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -47,7 +47,8 @@ class Spec:
         settings: what the stage reads of the config, as read from JSON.
         code: hash of what its source files mean.
         paths: what it reads: artifacts, files of the report and folders of them.
-        chosen: the settings that are not at their defaults, where that is known.
+        chosen: the settings that are not at their defaults, where that is known, or what gives them: it is asked only
+            where new settings are all that differs.
         strict: results that differ by rounding differ, and those of other versions of packages.
         known: hashes of inputs that are not here yet, but are going to be restored; `UNKNOWN` of those made anew.
         code_files: source files, where it is to be said which changed.
@@ -58,7 +59,7 @@ class Spec:
     settings: Mapping[str, Any]
     code: str
     paths: tuple[Path, ...]
-    chosen: Mapping[str, Any] | None = None
+    chosen: Mapping[str, Any] | Callable[[], Mapping[str, Any]] | None = None
     strict: bool = False
     known: Mapping[str, str] = field(default_factory=dict)
     code_files: tuple[str, ...] = ()
@@ -78,7 +79,14 @@ class Spec:
 
     def differences(self, before: Mapping[str, Any]) -> Iterator[Difference]:
         """What of these settings gives another result than those of another time."""
-        for found in differences(before, self.settings, self.chosen):
+        chosen = self.chosen
+        if callable(chosen):
+            changed, new = list(self._differences(before, {})), list(self._differences(before, None))
+            chosen = None if changed or not new else chosen()
+        return self._differences(before, chosen)
+
+    def _differences(self, before: Mapping[str, Any], chosen: Mapping[str, Any] | None) -> Iterator[Difference]:
+        for found in differences(before, self.settings, chosen):
             if not is_free(self.rule, found.path, found.before, found.now, self.settings, strict=self.strict):
                 yield found
 
@@ -141,13 +149,14 @@ def record_of(output: Path, files: Sequence[Path] = ()) -> dict[str, Any]:
     return dict(found)
 
 
-def reason_to_remake(output: Path, spec: Spec, files: Iterable[Path] = ()) -> str:
+def reason_to_remake(output: Path, spec: Spec, files: Iterable[Path] = (), target: Path | None = None) -> str:
     """Why something is not what its job would make, in words; empty when it is.
 
     Args:
         output: an artifact, or a file or folder of the report.
         spec: what would make it now.
         files: of the report; none of an artifact.
+        target: where the job would make it, if not there: changes of code are accepted for that.
     """
     files = list(files)
     if lines := _missing(output, files):
@@ -162,7 +171,7 @@ def reason_to_remake(output: Path, spec: Spec, files: Iterable[Path] = ()) -> st
         return f"{output} is not as it was made: {some(changed)}"
     if lines := some(spec.differences(settings)):
         return f"made with other settings: {lines}"
-    if code != spec.code and code not in same_code(output, spec.code):
+    if code != spec.code and code not in same_code(target or output, spec.code):
         return f"{OTHER_CODE}{_changed_code(output, spec.code_files)}"
     if spec.strict and not files and (others := other_versions(output)):
         return f"computed with {some(others)}"

@@ -60,7 +60,7 @@ def publish(
         settings: what the stage read (recorded as is).
         inputs: artifact directories the stage read; their manifests' hashes are recorded.
         code: the stage's source files (`pargo.code.import_closure`); one hash of what they mean is
-            recorded, as they are when the stage begins.
+            recorded, as they are when the stage begins: a job reads them first (`pargo.jobs.stage`).
         measured: what the settings left to a measurement; may be filled until the end.
         local: files and folders of a person that the stage reads; their contents are recorded, as when it begins.
 

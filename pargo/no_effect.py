@@ -75,18 +75,28 @@ _TRAINING = {
     "train.packing": NoEffect("rounding", _ROUNDING, given=_no_dropout),
     "train.zero_stage": NoEffect("rounding", _ROUNDING),
 }
+_ASKED = "tests/captions/test_caption_faults.py::test_how_a_server_is_asked_changes_no_caption"
+_JUDGED = "tests/benchmarks/mmvet/test_mmvet_judge.py::test_how_a_judge_is_asked_changes_no_byte_of_the_grades"
+_ENGINE = ("base_url", "api_key_environment", "timeout", "num_threads", "max_tries", "max_wait", "max_outage")
+_JUDGE = ("base_url", "api_key_environment", "timeout", "num_threads", "max_retries")
 _CARD = "tests/report/test_captions_report.py::test_how_captions_were_shared_out_is_not_in_the_report"
 NO_EFFECT: Mapping[str, Mapping[str, NoEffect]] = {
     "caption": {
         "captions.num_shards": NoEffect("bitwise", f"{_CAPTION}::test_shards_give_the_same_bytes"),
         "captions.max_failures": NoEffect("bitwise", f"{_CAPTION}::test_a_higher_limit_gives_the_same_bytes", _raised),
+        **{f"captions.engine.{name}": NoEffect("bitwise", _ASKED) for name in _ENGINE},
     },
     "report_captions": {
         "captions.num_shards": NoEffect("bitwise", _CARD),
         "captions.max_failures": NoEffect("bitwise", _CARD),
+        **{f"captions.engine.{name}": NoEffect("bitwise", _CARD) for name in _ENGINE},
     },
     "pretrain": _TRAINING,
     "finetune": _TRAINING,
+    "grade": {
+        **{f"judge.{name}": NoEffect("bitwise", _JUDGED) for name in _JUDGE},
+        "judge.max_replies": NoEffect("bitwise", _JUDGED, _raised),
+    },
     "evaluate": {
         "generation.num_shards": NoEffect("bitwise", f"{_EVALUATE}::test_shards_give_the_answers_of_one_job"),
         "generation.batch_size": NoEffect(

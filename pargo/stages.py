@@ -194,6 +194,7 @@ STAGES = {
             keeps=True,
             shards=Shards("pargo.captions.build:caption_shard", "captions.num_shards", "shards"),
             plugins=(Plugin("pargo.captions.engines:caption_modules", ("captions.engine.kind",)),),
+            local=Plugin("pargo.captions.local:of_captions", ("captions",)),
         ),
         Stage(
             "filter",
@@ -201,6 +202,7 @@ STAGES = {
             "Keep the captions of one dataset that are good enough, and count the others by reason.",
             (Input("source"), Input("captions")),
             heavy=True,
+            local=Plugin("pargo.captions.local:of_quality", ("quality",)),
         ),
         Stage(
             "features",

@@ -28,7 +28,7 @@ def find(output: Path, spec: Spec) -> Path | None:
         spec: what would make it.
     """
     for directory in _candidates(output):
-        if directory != output and not reason_to_remake(directory, spec):
+        if directory != output and not reason_to_remake(directory, spec, target=output):
             return directory
     return None
 

@@ -142,6 +142,16 @@ def test_fields_of_settings_are_no_code_as_their_values_are_compared() -> None:
     assert not same(settings, settings.replace("self.x", "self.x + 1"), CONFIG)
 
 
+@pytest.mark.parametrize(
+    "annotation", ["ClassVar", "ClassVar[bool]", "typing.ClassVar[bool]", "'ClassVar[bool]'", "t.ClassVar"]
+)
+def test_constants_of_settings_classes_are_code(annotation: str) -> None:
+    """Nobody writes them into a config, so no settings tell of them."""
+    text = FIELDS.format(base="Settings").replace("x: int = 1", f"x: int = 1\n    leads: {annotation} = True")
+    assert not same(text, text.replace("= True", "= False"), CONFIG)
+    assert same(text, text.replace("x: int = 1", "x: int = 2"), CONFIG)
+
+
 @pytest.mark.parametrize("base", ["NamedTuple", "Protocol[int]", "typing.NamedTuple"])
 def test_fields_of_other_classes_are_code(base: str) -> None:
     text = FIELDS.format(base=base)

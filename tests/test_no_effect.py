@@ -5,12 +5,15 @@ from __future__ import annotations
 import ast
 import json
 from collections.abc import Iterator
+from functools import cache
 from typing import Any
 
 import pytest
 
 from pargo.code import ROOT
-from pargo.config.experiment import load_config
+from pargo.config.engines.openai import OpenAIEngine
+from pargo.config.experiment import Config, parse_config
+from pargo.config.yaml_file import read_yaml
 from pargo.graph.jobs import jobs_of
 from pargo.no_effect import NO_EFFECT, is_free
 from pargo.stages import field
@@ -33,8 +36,27 @@ def functions_of(file: str) -> Iterator[str]:
 def test_each_names_a_field_and_a_test(rule: str, path: str) -> None:
     file, _, name = NO_EFFECT[rule][path].test.partition("::")
     assert name in functions_of(file)
-    job = next(job for job in jobs_of(load_config(ROOT / "config/micro.yaml")) if job.rule == rule)
+    job = next(job for job in jobs_of(config_with_servers()) if job.rule == rule)
     field(json.loads(job.settings), path)
+
+
+@cache
+def config_with_servers() -> Config:
+    """Micro, with captions and grades of served models."""
+    data = read_yaml(ROOT / "config/micro.yaml")
+    served = {"base_url": "http://127.0.0.1/v1", "model": "vlm"}
+    data["captions"]["engine"] = {"kind": "openai"} | served
+    data["sources"]["mmvet"] = {"kind": "official", "benchmark": "mmvet", "files": ["mm-vet.zip"]}
+    data["benchmarks"]["mmvet"] = {"kind": "mmvet", "source": "mmvet", "judge": served}
+    return parse_config(data)
+
+
+def test_all_that_an_engine_calls_how_is_without_effect() -> None:
+    """And nothing else: what counts for answers that are kept counts for the artifact."""
+    start = "captions.engine."
+    for rule in ("caption", "report_captions"):
+        named = {path.removeprefix(start) for path in NO_EFFECT[rule] if path.startswith(start)}
+        assert named == OpenAIEngine.how
 
 
 @pytest.mark.parametrize(
@@ -47,6 +69,12 @@ def test_each_names_a_field_and_a_test(rule: str, path: str) -> None:
         ("finetune", "train.on_bad_sample", "skip", "stop", False, False),
         ("caption", "captions.max_failures", 0.01, 0.5, True, True),
         ("caption", "captions.max_failures", 0.5, 0.01, False, False),
+        ("caption", "captions.engine.timeout", 60.0, 9.0, True, True),
+        ("caption", "captions.engine.model", "a", "b", False, False),
+        ("grade", "judge.base_url", "http://a/v1", "http://b/v1", True, True),
+        ("grade", "judge.max_replies", 5, 9, True, True),
+        ("grade", "judge.max_replies", 9, 5, False, False),
+        ("grade", "judge.max_tokens", 16, 32, False, False),
         ("evaluate", "generation.batch_size", 1, 8, True, False),
         ("evaluate", "generation.max_new_tokens", 1, 8, False, False),
         ("score", "generation.batch_size", 1, 8, False, False),

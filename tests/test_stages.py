@@ -198,3 +198,23 @@ def test_a_field_that_is_not_there(settings: dict[str, Any], path: str, message:
 def test_a_plugin_that_there_is_not() -> None:
     with pytest.raises(PargoError, match="unknown benchmark 'nosuch'"):
         Plugin("pargo.benchmarks:answer_modules", ("benchmark.kind",)).modules({"benchmark": {"kind": "nosuch"}})
+
+
+@pytest.mark.parametrize(
+    ("stage", "settings", "expected"),
+    [
+        ("filter", {"quality": {}}, []),
+        ("filter", {"quality": {"scorer": {"directory": "clip", "min_similarity": 0.2}}}, ["clip"]),
+        ("caption", {"captions": {"engine": "annotations"}}, []),
+        ("caption", {"captions": {"engine": {"kind": "openai", "base_url": "http://a/v1", "model": "m"}}}, []),
+        ("caption", {"captions": {"engine": {"kind": "transformers", "directory": "models/a"}}}, ["models/a"]),
+    ],
+)
+def test_models_that_a_config_names_by_folder_are_read(stage: str, settings: Any, expected: list[str]) -> None:
+    assert [path.as_posix() for path in STAGES[stage].local_files(settings)] == expected
+
+
+@pytest.mark.parametrize(("stage", "settings"), [("filter", {"quality": 1}), ("caption", {"captions": {"engine": 1}})])
+def test_settings_that_name_no_model_well_are_refused(stage: str, settings: Any) -> None:
+    with pytest.raises(UsageError, match=r"^(quality|captions): .*expected"):
+        STAGES[stage].local_files(settings)

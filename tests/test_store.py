@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from pargo.accepted import accept
+from pargo.code import code_hash
 from pargo.kept import kept
 from pargo.layout import manifest_path
 from pargo.made import Spec, reason_to_remake
@@ -21,8 +23,11 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def spec(rank: int) -> Spec:
-    return Spec("pretrain", {"rank": rank}, "", ())
+NO_CODE = code_hash([])
+
+
+def spec(rank: int, code: str = NO_CODE) -> Spec:
+    return Spec("pretrain", {"rank": rank}, code, ())
 
 
 def make(rank: int, output: Path = OUTPUT) -> str:
@@ -30,13 +35,6 @@ def make(rank: int, output: Path = OUTPUT) -> str:
     with publish(output, settings={"rank": rank}) as folder:
         (folder / "weights").write_text(str(rank))
     return manifest_path(output).read_text()
-
-
-@pytest.fixture(autouse=True)
-def no_code(monkeypatch: pytest.MonkeyPatch) -> None:
-    from pargo import made
-
-    monkeypatch.setattr(made, "same_code", lambda output, code: {code, made.read_provenance(output)["code"]})
 
 
 def test_there_and_back_and_there_again() -> None:
@@ -77,3 +75,22 @@ def test_what_was_edited_by_hand_is_never_restored() -> None:
     manifest_path(OUTPUT).unlink()
     make(2)
     assert restore(OUTPUT, spec(1)) is None
+
+
+@pytest.mark.parametrize("place", [OUTPUT, Path("artifacts/quick/models/other/seed-0/pretrain")])
+def test_an_accepted_change_of_code_counts_for_what_was_made_before(place: Path) -> None:
+    """Accepted, then another setting and back; or made by the code before by another config."""
+    make(1, place), make(2, place)
+    assert find(OUTPUT, spec(1, "another code")) is None
+    accept(OUTPUT, {"output": OUTPUT.as_posix(), "from": NO_CODE, "to": "another code"})
+    assert restore(OUTPUT, spec(1, "another code")) is not None
+    assert (OUTPUT / "weights").read_text() == "1"
+    assert reason_to_remake(OUTPUT, spec(1, "another code")) == ""
+    assert reason_to_remake(OUTPUT, spec(1, "a third code")) != ""
+
+
+def test_a_change_that_another_job_accepted_does_not_count() -> None:
+    make(1), make(2)
+    other = OUTPUT.parents[2] / "other/seed-0/pretrain"
+    accept(other, {"output": other.as_posix(), "from": NO_CODE, "to": "another code"})
+    assert find(OUTPUT, spec(1, "another code")) is None

@@ -62,18 +62,19 @@ def run(
         PargoError: more images stayed without a caption than `max_failures` allows (all results are kept), or the
             engine cannot go on.
     """
-    if not shards:
-        _caption(settings, source, _selected(selection), run_directory)
-        shards = [run_directory]
-    places = [{name: (place, size) for name, place, size in read_rows(shard / RECORDS)} for shard in shards]
-    counts: Counter[str] = Counter()
+    selected, counts = _selected(selection), Counter[str]()
     inputs, code = [source, selection], import_closure(*caption_modules(settings.captions.engine.kind))
-    with publish(output, settings=settings, inputs=inputs, code=code) as directory:
+    local = settings.captions.local_files
+    with publish(output, settings=settings, inputs=inputs, code=code, local=local) as directory:
+        if not shards:
+            _caption(settings, source, selected, run_directory)
+            shards = [run_directory]
+        places = [{name: (place, size) for name, place, size in read_rows(shard / RECORDS)} for shard in shards]
         with (
             (directory / "captions.jsonl").open("w", encoding="utf-8") as captions,
             (directory / "failures.jsonl").open("w", encoding="utf-8") as failures,
         ):
-            for row in _in_order(_selected(selection), shards, places):
+            for row in _in_order(selected, shards, places):
                 is_failure = "kind" in row
                 counts[row["reason"].partition(":")[0] if is_failure else ""] += 1
                 print(json.dumps(row, ensure_ascii=False), file=failures if is_failure else captions)

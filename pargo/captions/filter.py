@@ -50,11 +50,11 @@ def run(settings: FilterSettings, captions: Path, source: Path, output: Path) ->
     Raises:
         PargoError: a file cannot be read, or no caption is left.
     """
-    shards = Shards(source / settings.split)
-    reasons = _reasons(settings.quality, captions, shards)
-    numbers = Statistics()
     inputs, code = [captions, source], import_closure("pargo.captions.filter")
-    with publish(output, settings=settings, inputs=inputs, code=code) as directory:
+    local = settings.quality.local_files
+    with publish(output, settings=settings, inputs=inputs, code=code, local=local) as directory:
+        shards, numbers = Shards(source / settings.split), Statistics()
+        reasons = _reasons(settings.quality, captions, shards)
         with (
             (directory / "captions.jsonl").open("w", encoding="utf-8") as kept,
             (directory / "dropped.jsonl").open("w", encoding="utf-8") as dropped,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from pydantic import Field
@@ -24,3 +25,8 @@ class Captions(Settings, hide_input_in_errors=True):
     max_failures: Fraction = Field(
         0.01, description="largest share of images without a caption; more is an error, and all results are kept"
     )
+
+    @property
+    def local_files(self) -> list[Path]:
+        """The folder of the model that makes them, where it runs here."""
+        return [] if self.engine.weights is None else [self.engine.weights]

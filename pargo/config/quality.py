@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 from pydantic import Field
@@ -60,3 +61,8 @@ class Quality(Settings):
         None, description="bits of 256 (SimHash of three-word sequences) in which a text differs from an earlier one"
     )
     scorer: Scorer | None = None
+
+    @property
+    def local_files(self) -> list[Path]:
+        """The folder of the model that scores captions, if one does."""
+        return [] if self.scorer is None else [Path(self.scorer.directory)]

@@ -3,6 +3,9 @@
 The canonical JSON of what the function with a stage's name gives is the `--settings` of the job's command, all that it
 knows of the config, and is compared with the record of what it made (`pargo/made.py`). Each stage declares the same
 fields as a typed class of its own.
+
+A record holds which artifacts were read, and not as what. Where several of one kind are read, their names are in the
+settings too, so that two that are exchanged differ.
 """
 
 from __future__ import annotations
@@ -46,7 +49,8 @@ def fingerprint(config: Config, split: str) -> dict[str, Any]:
 
 
 def select(config: Config, dataset: str) -> dict[str, Any]:
-    return {"selection": config.datasets[dataset].selection or config.selection}
+    chosen = config.datasets[dataset]
+    return {"source": chosen.source, "split": chosen.split, "selection": chosen.selection or config.selection}
 
 
 def caption(config: Config, dataset: str) -> dict[str, Any]:
@@ -126,8 +130,10 @@ def _projector(config: Config, arm: str) -> ProjectorSettings:
 
 
 def _training(config: Config, train: Train, seed: int) -> dict[str, Any]:
-    splits = {dataset: config.datasets[dataset].split for dataset in train.mixture}
-    return {"seed": seed, "train": train, "splits": splits}
+    datasets = {name: config.datasets[name] for name in train.mixture}
+    sources = {name: dataset.source for name, dataset in datasets.items()}
+    splits = {name: dataset.split for name, dataset in datasets.items()}
+    return {"seed": seed, "train": train, "sources": sources, "splits": splits}
 
 
 def _model(config: Config, arm: str) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +58,8 @@ def run_stage(
     from pargo.store import restore
 
     paths = [path for value in inputs.values() for path in listed(value)]
-    spec = Spec(stage.name, settings, code, (*paths, *found), strict=strict, local=local)
+    chosen = partial(_chosen, stage, settings)
+    spec = Spec(stage.name, settings, code, (*paths, *found), chosen, strict=strict, local=local)
     if not reason_to_remake(output, spec, reported(output)):
         print(f"{KEPT_MARK}what it reads came out as before", flush=True)
         return
@@ -84,6 +86,15 @@ def run_stage(
 
     given = {"settings": settings, **arguments}
     launch(stage.module, given, name=run_directory.as_posix(), run_directory=run_directory, executor=executor, **how)
+
+
+def _chosen(stage: Stage, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings that are not at their defaults, as `pargo.graph.jobs` has them; imports the stage."""
+    from pargo.config.base import without_defaults
+    from pargo.jobs.stage import parse_settings
+
+    parsed = parse_settings(stage.module, "run", json.dumps(settings))
+    return {name: without_defaults(value) for name, value in dict(parsed).items()}
 
 
 def _run_shards(

@@ -65,7 +65,6 @@ class StageCall:
 
     def spec(self) -> str:
         """Hash of what the job does: stage, settings, arguments, code, and content of the artifacts it reads."""
-        ours = self.module.startswith("pargo.")
         inputs = {}
         for path in _paths(self.arguments):
             manifest = manifest_path(path)
@@ -78,10 +77,15 @@ class StageCall:
                     "settings": json.loads(self.settings),
                     "arguments": self.arguments,
                     "inputs": inputs,
-                    "code": code_hash(import_closure(self.module, *self.modules)) if ours else None,
+                    "code": self._code(),
                 }
             )
         )
+
+    def _code(self) -> str | None:
+        """Hash of its source files, which a process reads once: what it records later is of this moment."""
+        ours = self.module.startswith("pargo.")
+        return code_hash(import_closure(self.module, *self.modules)) if ours else None
 
     def __call__(self) -> str | None:
         """Run the stage; the message of an expected failure (PargoError), or None.
@@ -131,6 +135,7 @@ class StageCall:
         if self.num_threads is not None:
             # read when torch is loaded
             os.environ["OMP_NUM_THREADS"] = os.environ["MKL_NUM_THREADS"] = str(self.num_threads)
+        self._code()  # what is edited while it runs did not make the result
         try:
             check_gpus(self.resources)  # before what is heavy
             if self.resources.num_tasks > 1 and SlurmJob.current() is None:
@@ -155,16 +160,19 @@ def call_stage(module: str, name: str, settings: str, arguments: Mapping[str, An
     Raises:
         UsageError: the settings are not of that type.
     """
-    function = getattr(importlib.import_module(module), name)
-    kind = typing.get_type_hints(function)["settings"]
+    parsed = parse_settings(module, name, settings)
+    getattr(importlib.import_module(module), name)(settings=parsed, **arguments)
+
+
+def parse_settings(module: str, name: str, settings: str) -> Any:
+    """Settings as the type that a stage's function declares; imports it. Arguments and errors as of `call_stage`."""
+    kind = typing.get_type_hints(getattr(importlib.import_module(module), name))["settings"]
     if not (isinstance(kind, type) and issubclass(kind, Settings)):
-        function(settings=json.loads(settings), **arguments)
-        return
+        return json.loads(settings)
     try:
-        parsed = kind.model_validate_json(settings)
+        return kind.model_validate_json(settings)
     except ValidationError as error:
         raise UsageError(f"--settings are no {kind.__name__}: {explain_all(error, kind.model_json_schema())}") from None
-    function(settings=parsed, **arguments)
 
 
 def _paths(value: Any) -> list[Path]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from pydantic import Field
+
 from pargo.config.base import Name, Settings
 from pargo.config.models import Language, Vision
 from pargo.config.projectors import Projector, projector_modules
@@ -20,13 +22,14 @@ from pargo.train.texts import ConversationDataset
 
 
 class FinetuneSettings(Settings):
-    """What this stage reads; `splits` are those of the datasets in the mixture, `shuffle_turns` names some of them."""
+    """What this stage reads; `sources` and `splits` are those of the mixture's datasets, `shuffle_turns` names some."""
 
     seed: int
     vision: Vision
     language: Language
     projector: Projector
     train: Finetune
+    sources: dict[Name, Name] = Field({})  # models that were trained before do not say
     splits: dict[Name, str]
     shuffle_turns: tuple[Name, ...]
 

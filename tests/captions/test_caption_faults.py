@@ -40,6 +40,7 @@ run(CaptionSettings.model_validate_json(sys.argv[1]), source, selection, output,
 @pytest.fixture(autouse=True)
 def key(monkeypatch):
     monkeypatch.setenv(KEY_NAME, KEY)
+    monkeypatch.setenv("ANOTHER_KEY", KEY)
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
 
 
@@ -256,6 +257,20 @@ def test_captions_that_were_set_aside_in_another_part_are_found(tmp_path, serve)
     asked = requests(tmp_path)
     asked.pop(PLAIN, None)
     assert asked == dict.fromkeys(all_ids(30), 2)  # once for each revision
+
+
+def test_how_a_server_is_asked_changes_no_caption(tmp_path, serve):
+    """Each is asked anew: the time of an answer is all that differs."""
+    source, selection = write_images(tmp_path / "source", 12), write_selection(tmp_path / "selection", all_ids(12))
+    others = {"num_threads": 1, "timeout": 9.0, "max_tries": 3, "max_wait": 1.0, "max_outage": 60.0}
+    found = []
+    for number, how in enumerate(({}, others | {"api_key_environment": "ANOTHER_KEY"})):
+        settings = server_settings(serve(0.0), **how)
+        build.run(settings, source, selection, tmp_path / f"out-{number}", tmp_path / f"run-{number}")
+        rows = [json.loads(line) for line in (tmp_path / f"out-{number}/captions.jsonl").read_text().splitlines()]
+        found.append([{name: value for name, value in row.items() if name != "time"} for row in rows])
+    assert found[0] == found[1]
+    assert len(found[0]) == 12
 
 
 def test_what_was_sent_once_is_not_sent_by_another_config(tmp_path, serve):

@@ -12,11 +12,14 @@ from hypothesis import strategies as st
 from pargo.captions.filter import FilterSettings, run
 from pargo.captions.quality import ALL_RULES
 from pargo.captions.statistics import DETAILS, Statistics
+from pargo.code import code_hash
 from pargo.config.quality import Quality, Scorer
 from pargo.errors import PargoError
 from pargo.layout import manifest_path
+from pargo.made import Spec, reason_to_remake
 from pargo.manifest import publish, verify
 from pargo.sources.scenes import draw_scene, encode_png, render
+from pargo.stages import STAGES
 from tests.helpers.caption_world import record, write_source
 
 
@@ -220,6 +223,29 @@ def test_a_scorer_drops_what_fits_its_image_least(tmp_path, clip):
     quality = Quality(scorer=Scorer(directory=str(clip), **limits), max_repetition=1.0)
     (row,) = lines(filtered(tmp_path, texts, quality, "sentence", image) / "dropped.jsonl")
     assert (row["reason"], row["id"]) == ("dissimilar", f"{least.index(min(least)):06d}")
+
+
+def test_another_scorer_in_the_same_folder_is_a_reason(tmp_path, clip):
+    quality = Quality(scorer=Scorer(directory=str(clip), min_similarity=-1.0), max_repetition=1.0)
+    image = encode_png(render(draw_scene(0, 0), 64))
+    output, settings = filtered(tmp_path, ["a red a blue"], quality, "out", image), {"split": "train"}
+    settings["quality"] = json.loads(quality.model_dump_json())
+    stage = STAGES["filter"]
+    paths = (tmp_path / "out-captions", tmp_path / "out-source")
+
+    def reason() -> str:
+        local = stage.local_files(settings)
+        return reason_to_remake(
+            output, Spec("filter", settings, code_hash(stage.code_files(settings)), paths, local=local)
+        )
+
+    assert reason() == ""
+    (clip / "model.safetensors").write_bytes(b"another")
+    assert reason() == f"a file of yours changed: {clip}"
+    (clip / "model.safetensors").unlink()
+    for path in clip.iterdir():
+        path.unlink()
+    assert reason() == ""  # nothing can be made from what is gone
 
 
 def test_no_scorer(tmp_path):

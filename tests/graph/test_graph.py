@@ -2,16 +2,21 @@
 
 import json
 import re
+import shlex
 import subprocess
 import sys
+from functools import reduce
+from operator import getitem
 from pathlib import Path
 
 import pytest
+import yaml
 
 from pargo.code import ROOT, code_hash, import_closure
+from pargo.config.experiment import load_config
 from pargo.config.projectors import projector_modules
 from pargo.errors import PargoError
-from pargo.graph.jobs import Job, list_jobs, makers
+from pargo.graph.jobs import Job, jobs_of, list_jobs, makers
 
 MICRO = ROOT / "config/micro.yaml"
 
@@ -72,6 +77,58 @@ def test_nothing_names_a_place_on_this_machine(jobs: list[Job]) -> None:
     for job in jobs:
         assert not [path for path in (*job.inputs, *job.code_files, *job.outputs) if Path(path).is_absolute()]
         assert str(ROOT) not in job.command + job.settings
+
+
+EXCHANGED = {  # fields of the two configs that hold the same sources, in other places
+    "the sources of two datasets of one mixture": {
+        "datasets.b": ({"source": "scenes"}, {"source": "more"}),
+        "datasets.c": ({"source": "more"}, {"source": "scenes"}),
+        "base.finetune.mixture": ({"b": 0.7, "c": 0.3},) * 2,
+        "base.pretrain.mixture": ({"b": 0.7, "c": 0.3},) * 2,
+    },
+    "the same, with the tower in the loop": {
+        "datasets.b": ({"source": "scenes"}, {"source": "more"}),
+        "datasets.c": ({"source": "more"}, {"source": "scenes"}),
+        "base.finetune": ({"mixture": {"b": 0.7, "c": 0.3}, "features": "in_loop"},) * 2,
+        "base.pretrain": ({"mixture": {"b": 0.7, "c": 0.3}, "features": "in_loop"},) * 2,
+    },
+    "the images to select from and those of the benchmarks": {
+        "datasets.scenes": ({"source": "mini_mme", "split": "test"}, {"source": "more", "split": "test"}),
+        "benchmarks": tuple({"a": {"kind": "mini_mme", "source": name}} for name in ("more", "mini_mme")),
+        "sources.more": ({"kind": "mini_mme", "images_per_task": 2, "seed": 3},) * 2,
+    },
+    "the weights of the tower and of the language model": {
+        "vision.source": ("vision_tower", "language_model"),
+        "language.source": ("language_model", "vision_tower"),
+    },
+}
+
+
+@pytest.mark.parametrize("change", EXCHANGED)
+def test_what_is_read_as_what_is_in_the_settings(change: str, tmp_path: Path) -> None:
+    """A record holds the paths that were read, and not as what: two equal records must mean the same command."""
+    first, second = (_jobs_with(change, number, tmp_path) for number in (0, 1))
+    assert first.keys() == second.keys()
+    told = {name for name in first if first[name][0] != second[name][0]}
+    assert told
+    assert not {name for name in told if first[name][1:] == second[name][1:]}
+
+
+def _jobs_with(change: str, number: int, folder: Path) -> dict[str, tuple[str, str, set[Path]]]:
+    """Inputs of all jobs as their commands have them, their settings, and what they read, by name."""
+    data = yaml.safe_load(MICRO.read_text(encoding="utf-8"))
+    data["sources"]["more"] = {"kind": "scenes", "num_images": 8, "seed": 5}
+    for path, values in EXCHANGED[change].items():
+        *parents, key = path.split(".")
+        place = reduce(getitem, parents, data)
+        new = values[number]
+        place[key] = place[key] | new if key in ("pretrain", "finetune") else new
+    file = folder / "config.yaml"
+    file.write_text(yaml.safe_dump(data), encoding="utf-8")
+    return {
+        job.name: (job.command.replace(shlex.quote(job.settings), ""), job.settings, set(job.paths))
+        for job in jobs_of(load_config(file))
+    }
 
 
 def test_order_makes_inputs_before_their_users(jobs: list[Job]) -> None:

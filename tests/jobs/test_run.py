@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from pargo.code import import_closure
+from pargo.config.quality import Quality
 from pargo.errors import UsageError
 from pargo.jobs.run import run_stage
+from pargo.manifest import publish, read_provenance
 from pargo.stages import Input, Plugin, Shards, Stage
+from tests.helpers.workflow_project import copy_project
 
 STAGE = Stage(
     "shared",
@@ -114,3 +121,67 @@ def test_an_input_may_be_left_out(kind, value, tmp_path):
     stage = Stage("x", "no_such_module", "", (Input("texts", kind, optional=True),))
     with pytest.raises(ModuleNotFoundError):
         run_stage(stage, {}, {"texts": value}, tmp_path / "output")
+
+
+def published(path: Path, **settings: Any) -> None:
+    """An artifact as the stage would have made it."""
+    with publish(path, settings=settings, code=import_closure(PLAIN.module)) as folder:
+        (folder / "made").write_text("before")
+
+
+PLAIN = Stage("filter", "pargo.captions.filter", "", ())
+NOW = {"split": "train", "quality": json.loads(Quality().model_dump_json())}
+BEFORE = {"split": "train", "quality": {name: value for name, value in NOW["quality"].items() if name != "unfinished"}}
+
+
+def run_filter(settings: dict[str, Any], output: Path) -> None:
+    run_stage(PLAIN, settings, {}, output)
+
+
+@pytest.mark.parametrize("place", ["artifacts/micro/captions/a", "artifacts/other/captions/a"])
+def test_a_new_field_that_nobody_chose_makes_nothing_anew(place, tmp_path, monkeypatch, capsys):
+    """As `pargo status` says it: what is there is kept, and what was made elsewhere is restored."""
+    monkeypatch.chdir(tmp_path)
+    output = Path("artifacts/micro/captions/a")
+    published(Path(place), **BEFORE)
+    run_filter(NOW, output)
+    assert ("came out as before" if place == str(output) else "it was made before") in capsys.readouterr().out
+    assert (output / "made").read_text() == "before"
+    with pytest.raises(TypeError, match="missing"):  # it is chosen: the stage runs, here without its inputs
+        run_filter({"split": "train", "quality": NOW["quality"] | {"unfinished": True}}, output)
+
+
+EDITS_ITSELF = """
+from pathlib import Path
+from pargo.code import import_closure
+from pargo.manifest import publish
+
+def run(settings: dict, output: Path) -> None:
+    with open(__file__, "a") as file:
+        file.write("EDITED = True\\n")
+    with publish(output, settings=settings, code=import_closure("pargo.edits_itself")):
+        pass
+"""
+CALL = """
+from pathlib import Path
+from pargo.jobs.stage import StageCall
+print(StageCall("pargo.edits_itself", "run", "{}", {"output": Path("out")}, Path("run"))())
+"""
+
+
+def test_code_that_is_edited_while_a_job_runs_is_not_what_made_its_result(tmp_path):
+    """Also of a stage that publishes at its end, as most do."""
+    copy_project(tmp_path)
+    stage = tmp_path / "pargo/edits_itself.py"
+    stage.write_text(EDITS_ITSELF)
+    hashed = "from pargo.code import code_hash, import_closure as c; print(code_hash(c('pargo.edits_itself')))"
+
+    def python(text: str) -> str:
+        environment = os.environ | {"PYTHONPATH": str(tmp_path)}
+        words = [sys.executable, "-c", text]
+        return subprocess.run(words, cwd=tmp_path, env=environment, check=True, capture_output=True, text=True).stdout
+
+    before = python(hashed).strip()
+    assert python(CALL) == "None\n"
+    assert stage.read_text() != EDITS_ITSELF
+    assert read_provenance(tmp_path / "out")["code"] == before != python(hashed).strip()

@@ -169,8 +169,16 @@ def test_the_page_of_samples(artifacts, tmp_path):
 
 
 def test_how_captions_were_shared_out_is_not_in_the_report(artifacts, tmp_path):
-    other = SETTINGS.model_copy(update={"captions": Captions(num_shards=7, max_failures=0.125)})
-    run(SETTINGS, **artifacts, output=tmp_path / "a")
-    run(other, **artifacts, output=tmp_path / "b")
-    for name in CAPTION_REPORT:
-        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+    shared = SETTINGS.model_copy(update={"captions": Captions(num_shards=7, max_failures=0.125)})
+    served = {"kind": "openai", "base_url": "http://one/v1", "model": "vlm"}
+    how = {"base_url": "http://two/v1", "api_key_environment": "ANOTHER", "timeout": 9.0, "num_threads": 1}
+    how |= {"max_tries": 1, "max_wait": 1.0, "max_outage": 9.0}
+    asked, otherwise = (
+        SETTINGS.model_copy(update={"captions": Captions(engine=engine)}) for engine in (served, served | how)
+    )
+    pairs = ((SETTINGS, shared), (asked, otherwise))
+    for number, (one, other) in enumerate(pairs):
+        run(one, **artifacts, output=tmp_path / f"{number}-a")
+        run(other, **artifacts, output=tmp_path / f"{number}-b")
+        for name in CAPTION_REPORT:
+            assert (tmp_path / f"{number}-a" / name).read_bytes() == (tmp_path / f"{number}-b" / name).read_bytes()

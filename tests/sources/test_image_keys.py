@@ -239,7 +239,7 @@ def test_later_stages_take_such_ids_as_any_other(tmp_path):
     download.run(download.DownloadSettings(id="pool", source=pool), source)
     fingerprint.run(fingerprint.FingerprintSettings(split="train"), source, prints, tmp_path / "run")
     selection = Selection(near_duplicate_distance=None)
-    select.run(select.SelectSettings(selection=selection), prints, {}, chosen)
+    select.run(select.SelectSettings(source="images", split="train", selection=selection), prints, {}, chosen)
     captions = Captions(engine="conversation")
     build.run(build.CaptionSettings(split="train", captions=captions), source, chosen, raw, tmp_path / "captioning")
     rows = [json.loads(line) for line in (raw / "captions.jsonl").read_text().splitlines()]

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from pargo.code import import_closure
-from pargo.config.base import Settings
+from pargo.config.base import Name, Settings
 from pargo.config.selection import Selection
 from pargo.data.selection.fingerprint import read_fingerprints
 from pargo.data.selection.near import as_words, first_kept, nearest
@@ -46,8 +46,10 @@ Rows = NDArray[np.intp]
 
 
 class SelectSettings(Settings):
-    """What the stage `select` reads of a config."""
+    """What the stage `select` reads of a config; `source` and `split` tell the images from those of benchmarks."""
 
+    source: Name
+    split: Literal["train", "test"]
     selection: Selection
 
 

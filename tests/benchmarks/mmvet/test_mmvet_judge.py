@@ -318,6 +318,16 @@ def test_a_changed_answer_model_or_temperature_is_asked_anew(tmp_path, inputs):
         assert judge_files(meta, results, output, settings(server, num_threads=1, timeout=5.0)).replies == 0
 
 
+def test_how_a_judge_is_asked_changes_no_byte_of_the_grades(tmp_path, inputs, monkeypatch):
+    monkeypatch.setenv("ANOTHER_KEY", KEY)
+    meta, results = inputs(20)
+    others = {"num_threads": 1, "timeout": 5.0, "max_retries": 2, "max_replies": 9}
+    for name, how in (("one", {}), ("two", others | {"api_key_environment": "ANOTHER_KEY"})):
+        with judge_server(good) as server:  # each has another address
+            assert judge_files(meta, results, tmp_path / name, settings(server, **how)).replies == 20
+    assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
+
+
 def test_a_finished_run_needs_neither_server_nor_key(tmp_path, inputs, monkeypatch):
     meta, results = inputs(3)
     with judge_server(good) as server:

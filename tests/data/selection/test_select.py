@@ -152,7 +152,7 @@ def test_the_artifact(tmp_path):
     images = table(image("a", 1), near("b", 5, 3), image("c", 2, origin="laion"), image("d", 3, problem="bad"))
     source, mme = artifact(tmp_path / "source", images), artifact(tmp_path / "mme", table(image("x", 5)))
     selection = Selection(nsfw_origins=("laion",))
-    run(SelectSettings(selection=selection), source, {"mme": mme}, tmp_path / "out")
+    run(SelectSettings(source="images", split="train", selection=selection), source, {"mme": mme}, tmp_path / "out")
     assert pq.read_table(tmp_path / "out" / SELECTED).to_pylist() == [{"id": "a"}, {"id": "c"}]
     assert pq.read_table(tmp_path / "out" / DROPPED).to_pylist() == [
         {"id": "b", "reason": "contaminated", "near": "mme/x", "distance": 3},
@@ -167,5 +167,10 @@ def test_the_artifact(tmp_path):
 def test_nothing_left(tmp_path):
     source = artifact(tmp_path / "source", table(image("a", 1, width=5)))
     with pytest.raises(PargoError, match=r"dropped all 1 images \(too_small 1\)"):
-        run(SelectSettings(selection=Selection(min_side=50)), source, {}, tmp_path / "out")
+        run(
+            SelectSettings(source="images", split="train", selection=Selection(min_side=50)),
+            source,
+            {},
+            tmp_path / "out",
+        )
     assert not (tmp_path / "out").exists()
