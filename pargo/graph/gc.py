@@ -108,7 +108,8 @@ def _recorded(manifests: Sequence[Path]) -> set[Path]:
     if not there or not Path(".git").exists():
         return set()
     heads = ["HEAD"] if _git("rev-parse", "--quiet", "--verify", "HEAD", check=False).strip() else []
-    objects = _git("rev-list", "--objects", "--all", *heads, "--", "artifacts").splitlines()
+    # full: else git leaves out the side of a merge whose manifests the merge did not keep
+    objects = _git("rev-list", "--objects", "--full-history", "--all", *heads, "--", "artifacts").splitlines()
     known = {line.partition(" ")[0] for line in objects if line.endswith(".json")}
     given = "".join(f"{path}\n" for path in there)
     hashes = _git("hash-object", "--no-filters", "--stdin-paths", given=given).split()
