@@ -7,7 +7,7 @@ the config of the score has the same in its own places. So the chain that made t
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -82,7 +82,7 @@ def follow(score: Path) -> Chain:
         raise PargoError(f"{score}: no inputs recorded, so nobody can tell which predictions were scored")
     config = score.parts[score.parts.index("reports") + 1] if "reports" in score.parts else ""
 
-    def found(inputs: dict[str, str], reader: str) -> list[tuple[str, str]]:
+    def found(inputs: Mapping[str, str], reader: str) -> list[tuple[str, str]]:
         return sorted((_find(name, sha256, config, reader), sha256) for name, sha256 in inputs.items())
 
     first = todo = found(recorded, score.as_posix())
