@@ -6,12 +6,12 @@ An artifact is looked for among those of all configs, and among those set aside 
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 from pargo.errors import PargoError
+from pargo.files import copy_file
 from pargo.kept import KEPT, complete, kind_of, move, new_place, put
 from pargo.layout import manifest_path
 from pargo.made import Spec, reason_to_remake
@@ -48,7 +48,7 @@ def restore(output: Path, spec: Spec) -> Path | None:
 def bring(found: Path, output: Path) -> bool:
     """Put an artifact where a job would make it; what is there now is set aside.
 
-    One that was set aside is moved; of another config's, the files are linked, or copied where that cannot be.
+    One that was set aside is moved; another config's is copied (`copy_file`), so that damage of one leaves the other whole.
 
     Returns:
         False where it went away meanwhile: another job took it, or made it anew.
@@ -61,7 +61,7 @@ def bring(found: Path, output: Path) -> bool:
                 complete(temporary, manifest)  # first, so that it counts as whole wherever a kill leaves it
                 move(found, temporary)
             else:
-                shutil.copytree(found, temporary, dirs_exist_ok=True, copy_function=_link)
+                shutil.copytree(found, temporary, dirs_exist_ok=True, copy_function=copy_file)
                 if found.stat().st_ino != before or manifest_path(found).read_bytes() != manifest:
                     return False
                 complete(temporary, manifest)
@@ -83,10 +83,3 @@ def _candidates(output: Path) -> Iterator[Path]:
     if kind is not None:
         for path in (*KEPT.glob(f"{kind}/*/*/{PROVENANCE}"), *Path("artifacts").glob(f"*/{kind}/**/{PROVENANCE}")):
             yield path.parent
-
-
-def _link(source: str, target: str) -> None:
-    try:
-        os.link(source, target)
-    except OSError:
-        shutil.copy2(source, target)

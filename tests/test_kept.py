@@ -164,7 +164,16 @@ def test_two_take_what_was_set_aside_at_once() -> None:
     assert is_there("old")
     assert restore(OUTPUT, spec("new")) == OTHER
     assert is_there("new")
-    assert (OTHER / "sub" / FILES[0]).samefile(OUTPUT / "sub" / FILES[0])
+
+
+def test_damage_in_one_place_changes_no_other() -> None:
+    make(OTHER, "new")
+    assert restore(OUTPUT, spec("new")) == OTHER
+    with (OUTPUT / "sub" / FILES[0]).open("r+") as file:
+        file.truncate(1)
+    verify(OTHER)
+    assert restore(OUTPUT, spec("new")) == OTHER
+    assert is_there("new")
 
 
 def test_one_that_is_made_anew_meanwhile_is_not_taken(monkeypatch: pytest.MonkeyPatch) -> None:
