@@ -48,7 +48,7 @@ def restore(output: Path, spec: Spec) -> Path | None:
 def bring(found: Path, output: Path) -> bool:
     """Put an artifact where a job would make it; what is there now is set aside.
 
-    One that was set aside is moved; another config's is copied (`copy_file`), so that damage of one leaves the other whole.
+    One that was set aside is moved; another config's is copied, so that damage of one leaves the other whole.
 
     Returns:
         False where it went away meanwhile: another job took it, or made it anew.
