@@ -80,6 +80,24 @@ def new_directory(output: Path) -> Iterator[Path]:
         temporary.rename(output)
 
 
+@contextmanager
+def new_files(output: Path) -> Iterator[Path]:
+    """A directory to fill with files of `output`: they move there at the end, and none does after an error.
+
+    Others in `output` stay. One process at a time makes them.
+    """
+    temporary = output.with_name(f".{output.name}.new")
+    shutil.rmtree(temporary, ignore_errors=True)  # of a killed process
+    temporary.mkdir(parents=True)
+    try:
+        yield temporary
+        output.mkdir(parents=True, exist_ok=True)
+        for path in sorted(temporary.iterdir()):
+            path.replace(output / path.name)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
 def read_json(path: Path) -> Any:
     """A JSON file; PargoError when it is missing or broken."""
     try:
