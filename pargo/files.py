@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from pargo.errors import PargoError
+
+_FICLONE = 0x40049409  # of Linux: btrfs, XFS, bcachefs and others can do it
 
 
 def sha256_file(path: Path) -> str:
@@ -46,6 +50,19 @@ def write_atomic(path: Path, data: str | bytes) -> None:
         raise
 
 
+def copy_file(source: str | Path, target: str | Path) -> None:
+    """Copy a file with its times. It takes no room where the file system shares the blocks until one is changed.
+
+    No hard link: an edit or a truncation of one file would change the other, too.
+    """
+    try:
+        with open(source, "rb") as old, open(target, "wb") as new:  # noqa: PTH123 - as of `shutil`
+            fcntl.ioctl(new, _FICLONE, old.fileno())
+        shutil.copystat(source, target)
+    except OSError:
+        shutil.copy2(source, target)
+
+
 @contextmanager
 def new_directory(output: Path) -> Iterator[Path]:
     """A directory to fill, which appears as `output` at the end, and not at all after an error.
@@ -61,6 +78,24 @@ def new_directory(output: Path) -> Iterator[Path]:
         temporary.mkdir()
         yield temporary
         temporary.rename(output)
+
+
+@contextmanager
+def new_files(output: Path) -> Iterator[Path]:
+    """A directory to fill with files of `output`: they move there at the end, and none does after an error.
+
+    Others in `output` stay. One process at a time makes them.
+    """
+    temporary = output.with_name(f".{output.name}.new")
+    shutil.rmtree(temporary, ignore_errors=True)  # of a killed process
+    temporary.mkdir(parents=True)
+    try:
+        yield temporary
+        output.mkdir(parents=True, exist_ok=True)
+        for path in sorted(temporary.iterdir()):
+            path.replace(output / path.name)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def read_json(path: Path) -> Any:

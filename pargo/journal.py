@@ -5,8 +5,7 @@
 - Any other line that is not what it must be is damage: an error that names file and line. What was paid for is never
   thrown away unseen.
 - One process writes at a time, by a lock that ends with the process.
-- The first line may say what the others belong to, e.g. `{"spec": ...}`; what becomes of another one's is for the user
-  of this module to say.
+- The first line may say what the others belong to, `{"spec": ...}`: `open_for` sets those of another spec aside.
 """
 
 from __future__ import annotations
@@ -106,11 +105,6 @@ class Journal:
         except OSError as error:
             raise PargoError(f"cannot write {self.path}: {error.strerror}; what is written stays") from error
 
-    def clear(self) -> None:
-        """Drop all lines."""
-        self._file.seek(0)
-        self._file.truncate()
-
     def close(self) -> None:
         """Wait for the disk, and let other processes write."""
         if self._file.closed:
@@ -125,6 +119,56 @@ class Journal:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def open_for(
+    path: Path, spec: str, *, use: str, what: str, sync_interval: float = 0.0
+) -> tuple[Journal, Iterator[Line]]:
+    """Open the journal of some work, whose first line says so; the lines behind that one.
+
+    Lines of other work are set aside under another name, never mixed or deleted, and taken again when that work is
+    asked for again. They stay as long as the folder.
+
+    Args:
+        path, use, sync_interval: as of `Journal`.
+        spec: hash of what the lines depend on.
+        what: the lines are, for messages.
+
+    Raises:
+        PargoError: as of `Journal`, or the first line is damaged.
+    """
+
+    def reopened() -> Journal:
+        """The file that the path names now."""
+        new = Journal(path, use=use, sync_interval=sync_interval)
+        journal.close()
+        return new
+
+    journal = Journal(path, use=use, sync_interval=sync_interval)
+    try:
+        header = next(journal.lines(), None)
+        if header and (old := header.row.get("spec")) != spec:
+            aside = _aside(path, old)
+            if aside.exists():  # nobody but a person can have put it there
+                aside = _aside(path, time.time_ns())
+            path.rename(aside)
+            print(f"settings changed: the {what} so far are set aside in {aside}", flush=True)
+            journal, header = reopened(), None
+        if not header and _aside(path, spec).exists():
+            _aside(path, spec).rename(path)
+            print(f"these settings were used before: going on with their {what}", flush=True)
+            journal = reopened()
+        lines = journal.lines()
+        if next(lines, None) is None:
+            journal.append({"spec": spec})
+    except BaseException:
+        journal.close()
+        raise
+    return journal, lines
+
+
+def _aside(path: Path, spec: object) -> Path:
+    return path.with_name(f"{path.stem}.{str(spec)[:20]}{path.suffix}")
 
 
 def read_journal(path: Path, *, growing: bool = False) -> Iterator[Line]:

@@ -12,14 +12,25 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from pargo.files import write_atomic
 from pargo.layout import MANIFEST, manifest_path
 
 KEPT = Path(".pargo/kept")
+LOCK = KEPT.with_name("kept.lock")
 ORIGIN = "from"  # file beside an artifact that was set aside: where it was
+
+
+@contextmanager
+def alone_with_kept() -> Iterator[None]:
+    """One process at a time sets aside, takes from what was set aside, or removes of it; not to be nested."""
+    with ExitStack() as stack:
+        with suppress(OSError):  # some network file systems have no locks, and a full disk has no room for one
+            LOCK.parent.mkdir(parents=True, exist_ok=True)
+            fcntl.flock(stack.enter_context(LOCK.open("a")), fcntl.LOCK_EX)
+        yield
 
 
 @contextmanager
@@ -66,7 +77,7 @@ def put(temporary: Path, output: Path) -> None:
         temporary.replace(output)
     except BaseException:
         if old is not None and not output.exists():
-            with suppress(OSError):  # then it stays where `pargo.store` finds it
+            with suppress(OSError), alone_with_kept():  # else it stays where `pargo.store` finds it
                 write_back = manifest_path(old)
                 write_back.replace(manifest_path(output))
                 old.replace(output)
@@ -88,17 +99,18 @@ def set_aside(directory: Path) -> Path | None:
     if kind is None or not manifest.is_file() or not any(directory.iterdir()):
         shutil.rmtree(directory)
         return None
-    (KEPT / kind).mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(dir=KEPT / kind))
-    kept = folder / directory.name
-    try:
-        shutil.copyfile(manifest, manifest_path(kept))
-        (folder / ORIGIN).write_text(directory.as_posix(), encoding="utf-8")
-        move(directory, kept)
-    except BaseException:
-        if not kept.exists():
-            shutil.rmtree(folder, ignore_errors=True)
-        raise
+    with alone_with_kept():
+        (KEPT / kind).mkdir(parents=True, exist_ok=True)
+        folder = Path(tempfile.mkdtemp(dir=KEPT / kind))
+        kept = folder / directory.name
+        try:
+            shutil.copyfile(manifest, manifest_path(kept))
+            (folder / ORIGIN).write_text(directory.as_posix(), encoding="utf-8")
+            move(directory, kept)
+        except BaseException:
+            if not kept.exists():
+                shutil.rmtree(folder, ignore_errors=True)
+            raise
     return kept
 
 

@@ -145,8 +145,10 @@ def record_of(output: Path, files: Sequence[Path] = ()) -> dict[str, Any]:
     Raises:
         PargoError: there is no record, or it is broken.
     """
-    found = read_json(record_path(output)) if files else read_provenance(output)
-    return dict(found)
+    found = dict(read_json(record_path(output)) if files else read_provenance(output))
+    if lacking := {"settings", "code", "inputs"} - found.keys():
+        raise PargoError(f"the record of {output} lacks {some(sorted(lacking))}")
+    return found
 
 
 def reason_to_remake(output: Path, spec: Spec, files: Iterable[Path] = (), target: Path | None = None) -> str:
@@ -163,17 +165,30 @@ def reason_to_remake(output: Path, spec: Spec, files: Iterable[Path] = (), targe
         return lines
     try:
         record = record_of(output, files)
-        settings, code, inputs = record["settings"], record["code"], record["inputs"]
         changed = _edited(record["files"], _files(output)) if files else differing(output)
     except (PargoError, KeyError, TypeError, ValueError, AttributeError):
         return f"{record_path(output) if files else output / PROVENANCE} is missing or broken"
     if changed:
         return f"{output} is not as it was made: {some(changed)}"
+    return _made_otherwise(output, spec, record, target or output, of_report=bool(files))
+
+
+def is_made_by(output: Path, spec: Spec, target: Path) -> bool:
+    """Does the record of an artifact say that it is what a job would make at `target`? Its files are not looked at."""
+    try:
+        return not _made_otherwise(output, spec, record_of(output), target, of_report=False)
+    except (PargoError, KeyError, TypeError, ValueError, AttributeError):
+        return False
+
+
+def _made_otherwise(output: Path, spec: Spec, record: Mapping[str, Any], target: Path, *, of_report: bool) -> str:
+    """What differs between a record and what would make it now, in words; empty when nothing does."""
+    settings, code, inputs = record["settings"], record["code"], record["inputs"]
     if lines := some(spec.differences(settings)):
         return f"made with other settings: {lines}"
-    if code != spec.code and code not in same_code(target or output, spec.code):
+    if code != spec.code and code not in same_code(target, spec.code):
         return f"{OTHER_CODE}{_changed_code(output, spec.code_files)}"
-    if spec.strict and not files and (others := other_versions(output)):
+    if spec.strict and not of_report and (others := other_versions(output)):
         return f"computed with {some(others)}"
     before, now = _by_place(inputs), _by_place(spec.inputs)
     others = sorted(name for name in {*before, *now} if now.get(name) not in (before.get(name), UNKNOWN))

@@ -9,12 +9,14 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from pargo.errors import PargoError
-from pargo.kept import KEPT, complete, kind_of, move, new_place, put
+from pargo.files import copy_file
+from pargo.kept import KEPT, alone_with_kept, complete, kind_of, move, new_place, put
 from pargo.layout import manifest_path
-from pargo.made import Spec, reason_to_remake
+from pargo.made import Spec, is_made_by, reason_to_remake
 from pargo.manifest import PROVENANCE, mend_manifest
 
 TRIES = 3  # other jobs may take away, or set aside, what was found
@@ -28,8 +30,11 @@ def find(output: Path, spec: Spec) -> Path | None:
         spec: what would make it.
     """
     for directory in _candidates(output):
-        if directory != output and not reason_to_remake(directory, spec, target=output):
-            return directory
+        with suppress(OSError):  # another process takes it away
+            # its files last: they may have gigabytes
+            candidate = directory != output and is_made_by(directory, spec, output)
+            if candidate and not reason_to_remake(directory, spec, target=output):
+                return directory
     return None
 
 
@@ -48,7 +53,7 @@ def restore(output: Path, spec: Spec) -> Path | None:
 def bring(found: Path, output: Path) -> bool:
     """Put an artifact where a job would make it; what is there now is set aside.
 
-    One that was set aside is moved; of another config's, the files are linked, or copied where that cannot be.
+    One that was set aside is moved; another config's is copied, so that damage of one leaves the other whole.
 
     Returns:
         False where it went away meanwhile: another job took it, or made it anew.
@@ -58,10 +63,11 @@ def bring(found: Path, output: Path) -> bool:
         before, manifest = found.stat().st_ino, manifest_path(found).read_bytes()
         with new_place(output) as temporary:
             if own:
-                complete(temporary, manifest)  # first, so that it counts as whole wherever a kill leaves it
-                move(found, temporary)
+                with alone_with_kept():
+                    complete(temporary, manifest)  # first, so that it counts as whole wherever a kill leaves it
+                    move(found, temporary)
             else:
-                shutil.copytree(found, temporary, dirs_exist_ok=True, copy_function=_link)
+                shutil.copytree(found, temporary, dirs_exist_ok=True, copy_function=copy_file)
                 if found.stat().st_ino != before or manifest_path(found).read_bytes() != manifest:
                     return False
                 complete(temporary, manifest)
@@ -74,19 +80,16 @@ def bring(found: Path, output: Path) -> bool:
             raise PargoError(f"cannot copy {found} to {output}: {error.args[0][0][2]}") from error
         raise
     if own:
-        shutil.rmtree(found.parent, ignore_errors=True)
+        with alone_with_kept():
+            shutil.rmtree(found.parent, ignore_errors=True)
     return True
 
 
 def _candidates(output: Path) -> Iterator[Path]:
     kind = kind_of(output)
     if kind is not None:
-        for path in (*KEPT.glob(f"{kind}/*/*/{PROVENANCE}"), *Path("artifacts").glob(f"*/{kind}/**/{PROVENANCE}")):
-            yield path.parent
-
-
-def _link(source: str, target: str) -> None:
-    try:
-        os.link(source, target)
-    except OSError:
-        shutil.copy2(source, target)
+        for top in (KEPT / kind, *Path("artifacts").glob(f"*/{kind}")):
+            for folder, inner, names in os.walk(top):  # passes over what goes away meanwhile
+                if PROVENANCE in names:
+                    inner.clear()
+                    yield Path(folder)

@@ -182,18 +182,6 @@ def test_a_line_that_does_not_fit_is_not_half_there(tmp_path, monkeypatch):
     assert write(path, [{"c": 3}]) == data + b'{"c": 3}\n'
 
 
-def test_clear(tmp_path):
-    path = tmp_path / "j.jsonl"
-    with opened(path) as journal:
-        journal.append({"a": 1})
-        journal.clear()
-        journal.append({"b": 2})
-        assert [line.row for line in journal.lines()] == [{"b": 2}]
-        assert not journal.is_closed
-    assert journal.is_closed
-    assert path.read_bytes() == b'{"b": 2}\n'
-
-
 @FAST
 @given(ROWS)
 def test_notes_cut_at_any_byte_lose_one_line_at_most(tmp_path_factory, content):

@@ -10,12 +10,14 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from pargo.code import ROOT
+from pargo.graph.gc import list_kept, remove
 from pargo.kept import KEPT, kept, new_place, set_aside
 from pargo.layout import manifest_path
 from pargo.made import reason_to_remake
@@ -164,7 +166,16 @@ def test_two_take_what_was_set_aside_at_once() -> None:
     assert is_there("old")
     assert restore(OUTPUT, spec("new")) == OTHER
     assert is_there("new")
-    assert (OTHER / "sub" / FILES[0]).samefile(OUTPUT / "sub" / FILES[0])
+
+
+def test_damage_in_one_place_changes_no_other() -> None:
+    make(OTHER, "new")
+    assert restore(OUTPUT, spec("new")) == OTHER
+    with (OUTPUT / "sub" / FILES[0]).open("r+") as file:
+        file.truncate(1)
+    verify(OTHER)
+    assert restore(OUTPUT, spec("new")) == OTHER
+    assert is_there("new")
 
 
 def test_one_that_is_made_anew_meanwhile_is_not_taken(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -181,6 +192,44 @@ def test_one_that_is_made_anew_meanwhile_is_not_taken(monkeypatch: pytest.Monkey
     assert not bring(OTHER, OUTPUT)
     assert is_there("old")
     assert names() == IN_PLACE
+
+
+PAUSED = """
+import sys
+from tests.helpers.faults import OUTPUT, spec
+from pargo.kept import set_aside
+from pargo.store import restore
+
+def pause(event, arguments):
+    if event == "os.rename" and str(arguments[%d]).startswith(".pargo/kept/"):
+        print(flush=True)
+        sys.stdin.readline()
+
+sys.addaudithook(pause)
+%s
+"""
+
+
+@pytest.mark.parametrize(
+    ("begin", "code"),
+    [(old_alone, PAUSED % (1, "set_aside(OUTPUT)")), (one_is_kept, PAUSED % (0, 'restore(OUTPUT, spec("new"))'))],
+    ids=["set aside", "restore"],
+)
+def test_gc_waits_for_what_is_being_moved(begin: Callable[[], None], code: str) -> None:
+    begin()
+    rows = list_kept()
+    environment, pipe = os.environ | {"PYTHONPATH": str(ROOT)}, subprocess.PIPE
+    with subprocess.Popen([sys.executable, "-c", code], stdin=pipe, stdout=pipe, env=environment, text=True) as other:
+        assert other.stdout is not None
+        other.stdout.readline()  # just before the move
+        gc = threading.Thread(target=remove, args=(rows,))
+        gc.start()
+        gc.join(0.5)
+        other.communicate("\n" * 9)
+        gc.join()
+    assert other.returncode == 0
+    assert len(kept()) == 1
+    assert is_there("new") or begin is old_alone
 
 
 def test_on_another_disk(project: Path) -> None:

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import shutil
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from pargo import made
 from pargo.accepted import accept
 from pargo.code import code_hash
-from pargo.kept import kept
+from pargo.kept import KEPT, kept
 from pargo.layout import manifest_path
 from pargo.made import Spec, reason_to_remake
 from pargo.manifest import publish
+from pargo.seen import files_below
 from pargo.store import find, restore
 
 OUTPUT = Path("artifacts/micro/models/pargo/seed-0/pretrain")
@@ -94,3 +99,52 @@ def test_a_change_that_another_job_accepted_does_not_count() -> None:
     other = OUTPUT.parents[2] / "other/seed-0/pretrain"
     accept(other, {"output": other.as_posix(), "from": NO_CODE, "to": "another code"})
     assert find(OUTPUT, spec(1, "another code")) is None
+
+
+def test_what_was_made_otherwise_is_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of many artifacts set aside, with files of gigabytes, the records tell which may be the one."""
+    make(1), make(2), make(3)
+    read = []
+    monkeypatch.setattr(made, "differing", lambda directory: read.append(directory) or [])
+    found = find(OUTPUT, spec(1))
+    assert read == [found]
+
+
+def test_one_that_another_process_takes_away_is_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    others = [Path(f"artifacts/quick/models/{arm}/seed-0/pretrain") for arm in "ab"]
+    for other in others:
+        make(1, other)
+    first, real = find(OUTPUT, spec(1)), made.differing
+
+    def taken_away(directory: Path) -> list[str]:
+        if directory == first:
+            (directory / "weights").rename(directory / "gone")
+        return real(directory)
+
+    def listed(directory: Path) -> Iterator[str]:  # the folder was listed before the file went
+        yield from (name.replace("gone", "weights") for name in files_below(directory))
+
+    monkeypatch.setattr(made, "differing", taken_away)
+    monkeypatch.setattr("pargo.manifest.files_below", listed)
+    assert {first, find(OUTPUT, spec(1))} == set(others)
+
+
+def test_folders_that_come_and_go_stop_no_search() -> None:
+    make(1), make(2)
+    stop = threading.Event()
+
+    def come_and_go() -> None:
+        while not stop.is_set():
+            (KEPT / "models/x/arm/sub").mkdir(parents=True)
+            shutil.rmtree(KEPT / "models/x")
+            Path("artifacts/quick/models/x/seed-0").mkdir(parents=True)
+            shutil.rmtree("artifacts/quick/models/x")
+
+    thread = threading.Thread(target=come_and_go)
+    thread.start()
+    try:
+        for _ in range(500):
+            assert find(OUTPUT, spec(1)) is not None
+    finally:
+        stop.set()
+        thread.join()

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from pargo.captions.samples import Result
-from pargo.journal import Journal, Line, damaged, read_journal
+from pargo.journal import Line, damaged, open_for, read_journal
 
 KEY = "request"  # field of a line: hash of what was sent, image and text
 SYNC_INTERVAL = 2.0  # seconds: what a machine that loses its power has to ask again; a killed process loses nothing
@@ -32,50 +31,15 @@ class RecordFile:
     """
 
     def __init__(self, path: Path, spec: str) -> None:
-        self.path = path
-        self._journal = self._open()
+        self.path, self.finished = path, dict[str, str]()
+        use = "makes the same captions"
+        self._journal, lines = open_for(path, spec, use=use, what="captions", sync_interval=SYNC_INTERVAL)
         try:
-            self.finished = self._begin(spec)
+            for line in lines:
+                _note(self.finished, _result(line, path))
         except BaseException:
             self._journal.close()
             raise
-
-    def _open(self) -> Journal:
-        return Journal(self.path, use="makes the same captions", sync_interval=SYNC_INTERVAL)
-
-    def _begin(self, spec: str) -> dict[str, str]:
-        """The ids in the file of this work."""
-        lines = self._journal.lines()
-        header = next(lines, None)
-        if header and (old := header.row.get("spec")) != spec:
-            aside = self._aside(old)
-            if aside.exists():  # nobody but a person can have put it there
-                aside = self._aside(time.time_ns())
-            self.path.rename(aside)
-            print(f"settings changed: the captions so far are set aside in {aside}", flush=True)
-            lines = self._reopen()
-            header = next(lines, None)
-        if not header and self._aside(spec).exists():
-            self._aside(spec).rename(self.path)
-            print("these settings were used before: going on with their captions", flush=True)
-            lines = self._reopen()
-            header = next(lines, None)
-        if not header:
-            self._journal.append({"spec": spec})
-            return {}
-        finished: dict[str, str] = {}
-        for line in lines:
-            _note(finished, _result(line, self.path))
-        return finished
-
-    def _aside(self, spec: object) -> Path:
-        return self.path.with_name(f"{self.path.stem}.{str(spec)[:20]}{self.path.suffix}")
-
-    def _reopen(self) -> Iterator[Line]:
-        """The lines of the file that the path names now."""
-        other, self._journal = self._journal, self._open()
-        other.close()
-        return self._journal.lines()
 
     def add(self, result: Result, key: str) -> None:
         """Append a result; a kill of this process after this call does not lose it.

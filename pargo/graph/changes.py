@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 
-from pargo.graph.dvc_stages import LOCK_NAME, recorded_hashes, recorded_settings, settings_hash, stage_name
+from pargo.graph.dvc_stages import LOCK_NAME, PARAMS_NAME, recorded_hashes, recorded_settings, settings_hash, stage_name
 from pargo.graph.jobs import Job
-from pargo.graph.stage_text import stages_of
+from pargo.graph.stage_text import read_params, stages_of
 from pargo.made import differences, some
 
 
@@ -28,7 +28,7 @@ def describe_changes(
     lines = [f"{name}: not recorded" for name in by_name if name not in recorded]
     lines += [f"{name}: recorded, but the config has it no longer" for name in recorded if name not in by_name]
     older = 0
-    known = json.loads(params or "{}")
+    known = read_params(params, PARAMS_NAME)
     for name, stage in sorted(recorded.items()):
         code, settings = recorded_hashes(stage, name)
         if code is None or settings is None:

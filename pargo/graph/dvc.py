@@ -17,6 +17,7 @@ from pargo.graph.dvc_repository import (
     STAGES_FILE,
     alone,
     changes_dvc_sees,
+    check_record,
     open_stages,
     text_of,
 )
@@ -74,6 +75,7 @@ def record(config_file: Path) -> bool:
 
 def _record(config_file: Path) -> bool:
     name = load_config(config_file).name
+    check_record(name)
     jobs = list_jobs(config_file)
     refuse_pending(jobs, config_file)
     files = generate(name, jobs)

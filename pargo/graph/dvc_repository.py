@@ -13,7 +13,7 @@ from typing import Any
 from pargo.code import ROOT
 from pargo.errors import PargoError
 from pargo.graph import dvc_stages
-from pargo.graph.stage_text import stages_of
+from pargo.graph.stage_text import read_params, stages_of
 from pargo.made import some
 
 STAGES_FILE = ROOT / dvc_stages.STAGES_NAME
@@ -24,6 +24,13 @@ LOCK_FILE = ROOT / dvc_stages.LOCK_NAME
 def text_of(path: Path) -> str:
     """A file's text; empty where there is none."""
     return path.read_text(encoding="utf-8") if path.exists() else ""
+
+
+def check_record(config: str) -> None:
+    """Raise PargoError where the record cannot be read, as after an unfinished merge."""
+    for path in (STAGES_FILE, LOCK_FILE):
+        stages_of(text_of(path), path.name, config)
+    read_params(text_of(PARAMS_FILE), PARAMS_FILE.name)
 
 
 @contextmanager

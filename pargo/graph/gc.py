@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from pargo.errors import PargoError
 from pargo.files import read_json
-from pargo.kept import KEPT, ORIGIN, kept
+from pargo.kept import KEPT, ORIGIN, alone_with_kept, kept
 from pargo.layout import manifest_path
 from pargo.manifest import RUN_RECORD
 from pargo.units import duration, size
@@ -43,9 +43,10 @@ def list_kept() -> list[Kept]:
     Raises:
         PargoError: git's history cannot be read.
     """
-    paths = kept()
-    recorded = _recorded([manifest_path(path) for path in paths])
-    rows = [_row(path, manifest_path(path) in recorded) for path in paths]
+    with alone_with_kept():
+        paths = kept()
+        recorded = _recorded([manifest_path(path) for path in paths])
+        rows = [_row(path, manifest_path(path) in recorded) for path in paths]
     return sorted(rows, key=lambda row: row.when)
 
 
@@ -55,14 +56,18 @@ def removable(rows: Sequence[Kept], everything: bool = False) -> list[Kept]:
 
 
 def remove(rows: Sequence[Kept]) -> None:
-    """Remove artifacts that were set aside, and what killed processes left beside them."""
-    for row in rows:
-        manifest_path(row.directory).unlink(missing_ok=True)  # first: what is half gone is nothing that was made
-        shutil.rmtree(row.directory.parent)
-    whole = {path.parent for path in kept()}
-    for folder in KEPT.glob("*/*"):
-        if folder not in whole:
-            shutil.rmtree(folder, ignore_errors=True)
+    """Remove artifacts that were set aside, and what killed processes left beside them.
+
+    One that a job has taken back meanwhile is not here any more.
+    """
+    with alone_with_kept():
+        for row in rows:
+            manifest_path(row.directory).unlink(missing_ok=True)  # first: what is half gone is nothing that was made
+            shutil.rmtree(row.directory.parent, ignore_errors=True)
+        whole = {path.parent for path in kept()}
+        for folder in KEPT.glob("*/*"):
+            if folder not in whole:
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 def lines_of(rows: Sequence[Kept]) -> Iterator[str]:
@@ -108,7 +113,8 @@ def _recorded(manifests: Sequence[Path]) -> set[Path]:
     if not there or not Path(".git").exists():
         return set()
     heads = ["HEAD"] if _git("rev-parse", "--quiet", "--verify", "HEAD", check=False).strip() else []
-    objects = _git("rev-list", "--objects", "--all", *heads, "--", "artifacts").splitlines()
+    # full: else git leaves out the side of a merge whose manifests the merge did not keep
+    objects = _git("rev-list", "--objects", "--full-history", "--all", *heads, "--", "artifacts").splitlines()
     known = {line.partition(" ")[0] for line in objects if line.endswith(".json")}
     given = "".join(f"{path}\n" for path in there)
     hashes = _git("hash-object", "--no-filters", "--stdin-paths", given=given).split()

@@ -13,7 +13,7 @@ from pargo.config.experiment import Config
 from pargo.graph.dvc_repository import text_of
 from pargo.graph.dvc_stages import LOCK_NAME, PARAMS_NAME, recorded_hashes, recorded_settings, settings_hash, stage_name
 from pargo.graph.jobs import Job, jobs_of, with_reasons
-from pargo.graph.stage_text import stages_of
+from pargo.graph.stage_text import read_params, stages_of
 from pargo.layout import manifest_path
 
 
@@ -85,8 +85,7 @@ class Recorded:
 
     @cached_property
     def _params(self) -> dict[str, Any]:
-        found: dict[str, Any] = json.loads(text_of(Path(PARAMS_NAME)) or "{}")
-        return found
+        return read_params(text_of(Path(PARAMS_NAME)), PARAMS_NAME)
 
     @cached_property
     def _dvc_config(self) -> Any:

@@ -220,10 +220,17 @@ def _noting_interrupt(display: Display) -> Iterator[None]:
 
 
 def _restore(config_file: Path, console: Console, until: str | None) -> None:
-    """Bring back what is not here, but recorded as it would be made; what does not come back is computed."""
+    """Bring back what is not here, but recorded as it would be made; what does not come back is computed.
+
+    A record that cannot be read is said now, and not after hours, when the run is to be recorded.
+    """
+    from pargo.graph.dvc_repository import check_record
     from pargo.graph.dvc_restore import bring
 
-    if (ROOT / ".git").exists() and (told := bring(config_file, until and rules_until(until))):
+    if not (ROOT / ".git").exists():
+        return
+    check_record(load_config(config_file).name)
+    if told := bring(config_file, until and rules_until(until)):
         console.print(told)
 
 

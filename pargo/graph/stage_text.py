@@ -6,6 +6,7 @@ without reading YAML. A file of another form, as a person may write it, is read 
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -94,10 +95,25 @@ def _load(text: str, file: str) -> dict[str, Any]:
         found = yaml.load(text, Loader=CSafeLoader) or {}
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
-        where = f" in line {mark.line + 1}" if mark else ""
-        raise PargoError(
-            f"{file}: no YAML{where}: end the merge that left it so, or get it back with `git checkout {file}`"
-        ) from error
+        raise _broken(file, "YAML", mark.line + 1 if mark else None) from error
     if not isinstance(found, dict):
         raise PargoError(f"{file}: expected a mapping: get it back with `git checkout {file}`")
     return found
+
+
+def read_params(text: str, file: str) -> dict[str, Any]:
+    """What dvc-params.json holds, by stage; arguments and errors as of `stages_of`."""
+    try:
+        found = json.loads(text or "{}")
+    except ValueError as error:
+        raise _broken(file, "JSON", getattr(error, "lineno", None)) from error
+    if not isinstance(found, dict) or not all(isinstance(entry, dict) for entry in found.values()):
+        raise PargoError(f"{file}: expected a mapping of mappings: get it back with `git checkout {file}`")
+    return found
+
+
+def _broken(file: str, kind: str, line: int | None) -> PargoError:
+    where = f" at line {line}" if line else ""
+    return PargoError(
+        f"{file}: not valid {kind}{where}, perhaps an unfinished merge: resolve it, or `git checkout {file}`"
+    )

@@ -1,56 +1,62 @@
-"""What a job has published, under a second name until a launcher has taken it.
+"""What a job has published, as a copy until a launcher has taken it.
 
-Snakemake deletes a rule's outputs before it runs the rule again: also those of a job that ended while no driver was
-there to see it. A training of days must not be lost by that.
+Snakemake deletes a rule's outputs before it runs the rule again, and git puts other manifests beside them: also when a
+job ended while no driver was there to see it. A training of days must not be lost by that.
 """
 
 from __future__ import annotations
 
-import os
 import shutil
 from pathlib import Path
 
-from pargo.manifest import manifest_path
+from pargo.errors import PargoError
+from pargo.files import copy_file
+from pargo.kept import complete, new_place, put
+from pargo.manifest import differing, manifest_path, mend_manifest
 
 FINISHED = "finished"  # in the run directory
+ARTIFACT = "artifact"  # in that folder, with its manifest beside it
 
 
 def keep(output: Path, run_directory: Path) -> None:
-    """Give an artifact and its manifest a second name: hard links, or copies on another file system."""
+    """Copy an artifact and its manifest; the copy takes no room where the file system shares blocks."""
     forget(run_directory)
     temporary = run_directory / f".{FINISHED}"
     shutil.rmtree(temporary, ignore_errors=True)
-    shutil.copytree(output, temporary / "artifact", copy_function=_link)
-    if manifest_path(output).exists():
-        _link(manifest_path(output), temporary / "manifest.json")
+    shutil.copytree(output, temporary / ARTIFACT, copy_function=copy_file)
+    copy_file(manifest_path(output), manifest_path(temporary / ARTIFACT))
     temporary.replace(run_directory / FINISHED)
 
 
-def give_back(output: Path, run_directory: Path) -> bool:
-    """Put the artifact back where it was; False when there is none."""
-    kept = run_directory / FINISHED
-    if not kept.is_dir():
+def is_in_place(output: Path, run_directory: Path) -> bool:
+    """Is what the job published where it was, and whole? Its manifest is given back where git has replaced it."""
+    if not output.is_dir():
         return False
-    # the second name goes last, and the artifact itself, by which others see that it is there, just before it
-    output.parent.mkdir(parents=True, exist_ok=True)
-    if (kept / "manifest.json").exists():
-        manifest_path(output).unlink(missing_ok=True)
-        _link(kept / "manifest.json", manifest_path(output))
-    temporary = output.with_name(f".{output.name}.back")
-    shutil.rmtree(temporary, ignore_errors=True)
-    shutil.copytree(kept / "artifact", temporary, copy_function=_link)
-    temporary.replace(output)
-    forget(run_directory)
+    mend_manifest(output)
+    copy = manifest_path(run_directory / FINISHED / ARTIFACT)
+    try:
+        same = not copy.is_file() or copy.read_bytes() == manifest_path(output).read_bytes()
+        return same and not differing(output)
+    except (PargoError, OSError, KeyError, TypeError):
+        return False
+
+
+def give_back(output: Path, run_directory: Path) -> bool:
+    """Put the copy where the artifact was; what is there is set aside. False when there is no whole copy."""
+    copy = run_directory / FINISHED / ARTIFACT
+    try:
+        if differing(copy):
+            return False
+        manifest = manifest_path(copy).read_bytes()
+    except (PargoError, KeyError, TypeError):
+        return False
+    with new_place(output) as temporary:
+        shutil.copytree(copy, temporary, dirs_exist_ok=True, copy_function=copy_file)
+        complete(temporary, manifest)
+        put(temporary, output)
     return True
 
 
 def forget(run_directory: Path) -> None:
     """Remove what was kept of a finished stage, as a launcher has the result now."""
     shutil.rmtree(run_directory / FINISHED, ignore_errors=True)
-
-
-def _link(source: str | Path, target: str | Path) -> None:
-    try:
-        os.link(source, target)
-    except OSError:
-        shutil.copy2(source, target)

@@ -127,7 +127,7 @@ class StageCall:
 
     def _run_and_keep(self) -> str | None:
         problem, output = self._run(), self.arguments.get("output")
-        if problem is None and isinstance(output, Path) and output.is_dir():
+        if problem is None and isinstance(output, Path) and manifest_path(output).is_file():
             keep(output, self.run_directory)
         return problem
 

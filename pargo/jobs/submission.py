@@ -12,7 +12,7 @@ from pathlib import Path
 
 from pargo.config.jobs import Jobs, Resources
 from pargo.errors import PargoError
-from pargo.jobs.handover import give_back
+from pargo.jobs.handover import give_back, is_in_place
 from pargo.jobs.local import Local
 from pargo.jobs.record import RECORD, Attempts, JobRecord
 from pargo.jobs.slurm import Slurm
@@ -86,7 +86,7 @@ def _usable(
         return owner, record
     if outcome is None:
         outcome = owner.late_result(record, stage.run_directory)
-    if outcome == ("success", None) and (_output_exists(stage) or _give_back(stage)):
+    if outcome == ("success", None) and _has_output(stage):
         return owner, record
     if alive:  # somebody requeued a job that had ended
         owner.cancel([record])
@@ -95,14 +95,12 @@ def _usable(
     return None
 
 
-def _output_exists(stage: StageCall) -> bool:
+def _has_output(stage: StageCall) -> bool:
+    """Is what the job published in its place, or can it be given back? Nobody may have watched it end."""
     output = stage.arguments.get("output")
-    return output is None or Path(output).exists()
-
-
-def _give_back(stage: StageCall) -> bool:
-    """Snakemake has deleted what a job published when no launcher was there."""
-    return give_back(Path(stage.arguments["output"]), stage.run_directory)
+    if output is None:
+        return True
+    return is_in_place(Path(output), stage.run_directory) or give_back(Path(output), stage.run_directory)
 
 
 def adopt(record: JobRecord, backend: Backend, name: str, run_directory: Path) -> JobRecord | None:

@@ -14,7 +14,7 @@ from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 from pargo.config.base import Name, Settings
 from pargo.config.captions import Captions
 from pargo.data.shards import Shards
-from pargo.files import read_json, write_atomic
+from pargo.files import new_files, read_json, write_atomic
 from pargo.report.review import review, shown
 from pargo.report.style import GRAY, WIDTH, save, style
 
@@ -47,11 +47,11 @@ def run(settings: CaptionsReportSettings, captions: Path, selection: Path, sourc
     samples = shown(captions, settings.dataset)
     counts = read_json(source / "counts.json") if (source / "counts.json").exists() else {}
     examples = [row["caption"] for row in samples["kept"]]
-    write_atomic(output / "README.md", card(settings, chosen, numbers, examples, counts))
-    with style():
-        save(lengths_figure(settings.dataset, numbers["words"]), output, "lengths")
-        save(reasons_figure(chosen, numbers), output, "reasons")
-    write_atomic(output / "review.html", review(settings, numbers, samples, Shards(source / settings.split)))
+    with style(), new_files(output) as directory:
+        write_atomic(directory / "README.md", card(settings, chosen, numbers, examples, counts))
+        save(lengths_figure(settings.dataset, numbers["words"]), directory, "lengths")
+        save(reasons_figure(chosen, numbers), directory, "reasons")
+        write_atomic(directory / "review.html", review(settings, numbers, samples, Shards(source / settings.split)))
 
 
 def card(

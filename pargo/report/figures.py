@@ -10,6 +10,7 @@ import matplotlib as mpl
 from matplotlib.figure import Figure
 
 from pargo.errors import PargoError
+from pargo.files import new_files
 from pargo.layout import seed_folder
 from pargo.report.figure_attention import AttentionMaps, attention_figure
 from pargo.report.figure_loss import Curve, loss_figure
@@ -43,10 +44,10 @@ def run(
     loaded = Scores(settings, scores)
     curves = read_curves(settings, models)
     mpl.use("Agg")
-    with style():
-        save(tasks_figure(settings, loaded), output, "tasks")
-        save(loss_figure(settings, curves), output, "loss")
-        save(_attention(settings, attention), output, "attention")
+    with style(), new_files(output) as directory:
+        save(tasks_figure(settings, loaded), directory, "tasks")
+        save(loss_figure(settings, curves), directory, "loss")
+        save(_attention(settings, attention), directory, "attention")
 
 
 def _attention(settings: ReportSettings, attention: Sequence[Path]) -> Figure:

@@ -1,12 +1,13 @@
 """Where a score comes from: its predictions, their model, its data, down to the sources, by the manifests' hashes.
 
 A score file names the manifest of its predictions and that manifest's sha256; an artifact's provenance names its
-inputs the same way. Following the names and checking the hashes gives the one chain that made the score, or an error.
+inputs the same way. The hashes decide: an artifact that was restored from another config names that one's inputs, and
+the config of the score has the same in its own places. So the chain that made the score is found, or there is an error.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -79,25 +80,44 @@ def follow(score: Path) -> Chain:
     recorded = read_score(score).record.inputs
     if not recorded:
         raise PargoError(f"{score}: no inputs recorded, so nobody can tell which predictions were scored")
-    todo = [(manifest, sha256, score.as_posix()) for manifest, sha256 in sorted(recorded.items())]
+    config = score.parts[score.parts.index("reports") + 1] if "reports" in score.parts else ""
+
+    def found(inputs: Mapping[str, str], reader: str) -> list[tuple[str, str]]:
+        return sorted((_find(name, sha256, config, reader), sha256) for name, sha256 in inputs.items())
+
+    first = todo = found(recorded, score.as_posix())
     nodes: dict[str, Node] = {}
     while todo:
-        name, expected, reader = todo.pop(0)
-        path = Path(name)
-        found = sha256_file(path) if path.is_file() else None
-        if found is None or found != expected:
-            state = "does not exist" if found is None else f"now has {found[:12]}"
-            raise PargoError(f"{reader} was made from {name} with sha256 {expected[:12]}, which {state}: run it again")
+        (name, sha256), *todo = todo
         if name in nodes:
             continue
         made = read_provenance(Path(name.removesuffix(SUFFIX)))
+        inputs = found(made["inputs"], name)
         nodes[name] = Node(
             manifest=name,
-            sha256=found,
+            sha256=sha256,
             code=made["code"],
             settings=sha256_text(canonical_json(made["settings"])),
             hardware=made["hardware"],
-            inputs=tuple(sorted(made["inputs"])),
+            inputs=tuple(child for child, _ in inputs),
         )
-        todo += [(child, sha256, name) for child, sha256 in sorted(made["inputs"].items())]
-    return Chain(score.as_posix(), sha256_file(score), tuple(sorted(recorded)), tuple(nodes.values()))
+        todo += inputs
+    return Chain(score.as_posix(), sha256_file(score), tuple(name for name, _ in first), tuple(nodes.values()))
+
+
+def _find(name: str, sha256: str, config: str, reader: str) -> str:
+    """The manifest with this hash: in the config's own place, else in one of the same kind, else where it is named.
+
+    Names of configs, arms and datasets are labels: an artifact that was restored may name its inputs by others.
+    """
+    match name.split("/"):
+        case ["artifacts", _, kind, *rest] if config:
+            own = Path("artifacts", config, kind, *rest)
+            others = sorted(Path("artifacts", config, kind).rglob(f"*{SUFFIX}"))
+        case _:
+            own, others = Path(name), []
+    for path in (own, *others, Path(name)):
+        if path.is_file() and sha256_file(path) == sha256:
+            return path.as_posix()
+    state = f"now has {sha256_file(own)[:12]}" if own.is_file() else "does not exist"
+    raise PargoError(f"{reader} was made from {own} with sha256 {sha256[:12]}, which {state}: run it again")

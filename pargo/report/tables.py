@@ -8,7 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from pargo.files import sha256_file, write_atomic
+from pargo.files import new_files, sha256_file, write_atomic
 from pargo.report import words
 from pargo.report.cells import Cell, Column, Row, Table
 from pargo.report.claims import claims_table
@@ -45,12 +45,13 @@ def run(settings: ReportSettings, scores: Iterable[Path], output: Path) -> None:
     loaded = Scores(settings, scores)
     chains = {score.path.as_posix(): follow(score.path) for score in loaded}
     tables = [projectors_table(settings, loaded, chains), claims_table(settings, loaded)]
-    for table in tables:
-        for extension, text in (("csv", to_csv(table)), ("md", to_markdown(table)), ("tex", to_latex(table))):
-            write_atomic(output / f"{table.name}.{extension}", text)
-    write_atomic(output / "numbers.tex", to_macros(_macros(tables), _macro_comment(settings)))
-    text = json.dumps(records(settings, tables, chains), indent=1, ensure_ascii=False, allow_nan=False)
-    write_atomic(output / "cells.json", text + "\n")
+    with new_files(output) as directory:
+        for table in tables:
+            for extension, text in (("csv", to_csv(table)), ("md", to_markdown(table)), ("tex", to_latex(table))):
+                write_atomic(directory / f"{table.name}.{extension}", text)
+        write_atomic(directory / "numbers.tex", to_macros(_macros(tables), _macro_comment(settings)))
+        text = json.dumps(records(settings, tables, chains), indent=1, ensure_ascii=False, allow_nan=False)
+        write_atomic(directory / "cells.json", text + "\n")
 
 
 # Projectors -----------------------------------------------------------------------------------------------------------

@@ -74,6 +74,25 @@ def test_what_is_removed(project: Path) -> None:
     assert list(lines_of(list_kept())) == ["nothing was set aside"]
 
 
+def test_what_a_merge_did_not_keep_is_recorded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    git("init", "--quiet", "--initial-branch=main")
+
+    def commit(text: str) -> None:
+        make(text)
+        git("add", "artifacts/**.manifest.json")
+        git("commit", "--quiet", f"--message={text}")
+
+    commit("a")
+    git("switch", "--quiet", "--create=my-run")
+    commit("mine")
+    git("switch", "--quiet", "main")
+    commit("b")
+    git("merge", "--quiet", "--strategy=ours", "--message=merge", "my-run")
+    git("branch", "--delete", "my-run")
+    assert {(row.directory / "weights").read_text(): row.recorded for row in list_kept()} == {"a": True, "mine": True}
+
+
 def test_where_there_is_no_git_nothing_is_recorded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     make("a")

@@ -5,7 +5,7 @@ import yaml
 
 from pargo.errors import PargoError
 from pargo.graph.dvc_stages import dump, lock_with, render_stages
-from pargo.graph.stage_text import join, owner, split, stage_texts, stages_of
+from pargo.graph.stage_text import join, owner, read_params, split, stage_texts, stages_of
 from tests.helpers.dvc_jobs import make_job
 
 LOCK = """\
@@ -67,12 +67,29 @@ def test_stages_written_anew_stay_in_their_places() -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        (f"<<<<<<< ours\n{LOCK}=======\n>>>>>>> theirs\n", "dvc.lock: no YAML in line 2: end the merge"),
+        (
+            f"<<<<<<< ours\n{LOCK}=======\n>>>>>>> theirs\n",
+            "dvc.lock: not valid YAML at line 2, perhaps an unfinished merge: resolve it, or `git checkout dvc.lock`",
+        ),
         ("- a\n", "dvc.lock: expected a mapping"),
         ("stages: [a]\n", "dvc.lock: stages: expected a mapping"),
-        ("a: \x00\n", "dvc.lock: no YAML"),
+        ("a: \x00\n", "dvc.lock: not valid YAML"),
     ],
 )
 def test_a_broken_file_is_named(text: str, said: str) -> None:
     with pytest.raises(PargoError, match=said):
         stages_of(text, "dvc.lock", "micro")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('{\n<<<<<<< ours\n"a": {}\n', "dvc-params.json: not valid JSON at line 2, perhaps an unfinished merge"),
+        ("[]", "dvc-params.json: expected a mapping of mappings: get it back with `git checkout dvc-params.json`"),
+        ('{"a": 1}', "dvc-params.json: expected a mapping of mappings"),
+    ],
+)
+def test_a_broken_file_of_settings_is_named(text: str, said: str) -> None:
+    with pytest.raises(PargoError, match=said):
+        read_params(text, "dvc-params.json")
+    assert read_params("", "dvc-params.json") == {}

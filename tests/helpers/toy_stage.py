@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pargo.errors import PargoError
+from pargo.manifest import publish
 
 
 def run(settings: dict[str, Any], output: Path, trace: Path, wait_for: Path | None = None) -> None:
@@ -28,5 +29,6 @@ def run(settings: dict[str, Any], output: Path, trace: Path, wait_for: Path | No
         for line in range(50):
             print(f"line {line}")
         raise ValueError("a bug")
-    output.mkdir()
+    with publish(output, settings=settings) as directory:
+        (directory / "weights").write_text(f"of {os.getpid()}")
     print("finished", flush=True)

@@ -17,7 +17,7 @@ import pytest
 
 from pargo.errors import PargoError
 from pargo.jobs import local
-from pargo.jobs.handover import FINISHED, give_back, keep
+from pargo.jobs.handover import FINISHED, forget, give_back, keep
 from pargo.jobs.launcher import launch
 from pargo.jobs.local import Local
 from pargo.jobs.log import LogStream, tail
@@ -101,7 +101,7 @@ def test_a_job_runs_to_its_end_and_its_log_is_shown(kwargs, runs, capsys):
     assert lines[1:] == ["started", "step 0/9  loss", "finished"]
     assert kwargs["output"].is_dir()
     assert kwargs["trace"].read_text().split()[1] == "3"  # OMP_NUM_THREADS
-    kwargs["output"].rmdir()
+    shutil.rmtree(kwargs["output"])
     launch(f"{TOY}:run", kwargs, name="toy", run_directory=runs)  # nothing of the first run is in the way
     assert num_runs(kwargs) == 2
 
@@ -182,29 +182,62 @@ def finish_alone(kwargs, runs, start, tmp_path):
 def test_a_finished_job_whose_output_snakemake_deleted_gets_it_back(kwargs, runs, start, tmp_path):
     """Snakemake deletes outputs before it runs a rule again: here of a job that ended while no driver was there."""
     finish_alone(kwargs, runs, start, tmp_path)
-    kwargs["output"].rmdir()
+    shutil.rmtree(kwargs["output"])
     launch(TOY, kwargs, name="toy", run_directory=runs)
     assert kwargs["output"].is_dir()
     assert num_runs(kwargs) == 1
     assert not (runs / FINISHED).exists()
 
 
+def another_artifact(output: Path) -> None:
+    shutil.rmtree(output)
+    with publish(output, settings={}) as directory:
+        (directory / "weights").write_text("another")
+
+
+def older_manifest(output: Path) -> None:
+    manifest_path(output).write_text('{"files": {}}')
+
+
+DAMAGE: dict[str, Callable[[Path], object]] = {
+    "git put an older manifest back": older_manifest,
+    "no manifest": lambda output: manifest_path(output).unlink(),
+    "truncated": lambda output: (output / "weights").write_text(""),
+    "a file is gone": lambda output: (output / "weights").unlink(),
+    "another artifact": another_artifact,
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_a_finished_job_whose_output_was_damaged_gets_it_back(kwargs, runs, start, tmp_path, damage):
+    finish_alone(kwargs, runs, start, tmp_path)
+    weights = (kwargs["output"] / "weights").read_text()
+    DAMAGE[damage](kwargs["output"])
+    launch(TOY, kwargs, name="toy", run_directory=runs)
+    verify(kwargs["output"])
+    assert (kwargs["output"] / "weights").read_text() == weights
+    assert num_runs(kwargs) == 1
+    assert not (runs / FINISHED).exists()
+
+
+def test_a_finished_job_of_which_no_whole_copy_is_left_runs_again(kwargs, runs, start, tmp_path):
+    finish_alone(kwargs, runs, start, tmp_path)
+    for folder in (kwargs["output"], runs / FINISHED / "artifact"):
+        (folder / "weights").write_text("")
+    launch(TOY, kwargs, name="toy", run_directory=runs)
+    verify(kwargs["output"])
+    assert num_runs(kwargs) == 2
+
+
 def test_a_finished_job_of_which_nothing_is_left_runs_again(kwargs, runs, start, tmp_path):
     finish_alone(kwargs, runs, start, tmp_path)
-    kwargs["output"].rmdir()
+    shutil.rmtree(kwargs["output"])
     shutil.rmtree(runs / FINISHED)
     launch(TOY, kwargs, name="toy", run_directory=runs)
     assert num_runs(kwargs) == 2
 
 
-@pytest.mark.parametrize("can_link", [True, False])
-def test_an_artifact_comes_back_as_it_was_with_its_manifest(tmp_path, monkeypatch, can_link):
-    if not can_link:
-
-        def refuse(*paths):
-            raise OSError("another file system")
-
-        monkeypatch.setattr("os.link", refuse)
+def test_an_artifact_comes_back_as_it_was_with_its_manifest(tmp_path):
     output, runs = tmp_path / "models" / "arm", tmp_path / "runs"
     runs.mkdir()
     with publish(output, settings={}) as directory:
@@ -217,6 +250,10 @@ def test_an_artifact_comes_back_as_it_was_with_its_manifest(tmp_path, monkeypatc
     assert give_back(output, runs)
     verify(output)
     assert manifest_path(output).read_bytes() == before
+    (output / "sub" / "weights").write_bytes(b"")  # what changes one of them changes no other
+    assert give_back(output, runs)
+    verify(output)
+    forget(runs)
     assert not give_back(output, runs)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from pargo.config.captions import Captions
 from pargo.config.engines.openai import OpenAIEngine
 from pargo.data.selection.select import RULES
 from pargo.data.shards import ShardWriter
+from pargo.errors import PargoError
 from pargo.report.captions import CaptionsReportSettings, card, reasons_figure, run
 from pargo.report.settings import CAPTION_REPORT
 from pargo.sources.scenes import draw_scene, encode_png, render
@@ -150,6 +152,15 @@ def test_the_files(artifacts, tmp_path):
     assert {path.name for path in (tmp_path / "a").iterdir()} == set(CAPTION_REPORT)
     for name in CAPTION_REPORT:
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+
+
+def test_an_error_in_the_last_file_leaves_all_as_they_were(artifacts, tmp_path):
+    run(SETTINGS, **artifacts, output=tmp_path / "out")
+    before = {path: path.read_bytes() for path in (tmp_path / "out").iterdir()}
+    shutil.rmtree(artifacts["source"] / "train")
+    with pytest.raises(PargoError):
+        run(SETTINGS.model_copy(update={"dataset": "other"}), **artifacts, output=tmp_path / "out")
+    assert {path: path.read_bytes() for path in (tmp_path / "out").iterdir()} == before
 
 
 def test_the_page_of_samples(artifacts, tmp_path):

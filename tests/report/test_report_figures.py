@@ -34,6 +34,20 @@ def test_same_files_and_bytes_twice(project, tmp_path):
             assert Image.open(tmp_path / "first" / name).width == 1440
 
 
+def test_an_error_in_the_last_figure_leaves_all_as_they_were(project, tmp_path):
+    output = tmp_path / "figures"
+    output.mkdir()
+    for name in (*FIGURES, "of a person"):
+        (output / name).write_text("old")
+    (tmp_path / ".figures.new").mkdir()  # as a kill leaves it
+    with pytest.raises(FileNotFoundError):
+        figures.run(project.settings, project.scores, project.models, output, [tmp_path / "no attention"])
+    assert {path.name: path.read_text() for path in output.iterdir()} == dict.fromkeys((*FIGURES, "of a person"), "old")
+    figures.run(project.settings, project.scores, project.models, output, project.attention)
+    assert [path.name for path in output.iterdir() if path.read_bytes() == b"old"] == ["of a person"]
+    assert [path.name for path in tmp_path.iterdir()] == ["figures"]
+
+
 def test_a_matplotlibrc_of_the_user_changes_nothing():
     with mpl.rc_context({"lines.linewidth": 9.0, "hatch.linewidth": 9.0}):
         with style():

@@ -7,7 +7,7 @@ import shutil
 import pytest
 
 from pargo.errors import PargoError
-from pargo.layout import manifest_path
+from pargo.layout import Layout, manifest_path
 from pargo.report.provenance import follow
 
 
@@ -54,6 +54,44 @@ def test_a_missing_manifest_is_named(copy):
 def test_a_missing_provenance_is_named(copy):
     (copy.layout.predictions("pargo", 0, "mini_mme") / "provenance.json").unlink()
     with pytest.raises(PargoError, match=r"provenance\.json does not exist"):
+        follow(copy.layout.score("pargo", 0, "mini_mme"))
+
+
+def restore_from_another_config(copy):
+    """As after a restore: the files of this config are another's, and name that one's manifests."""
+    other = copy.layout.artifacts.with_name("other")
+    for record in copy.layout.artifacts.rglob("provenance.json"):
+        record.write_text(record.read_text().replace("artifacts/synthetic/", "artifacts/other/"))
+    shutil.copytree(copy.layout.artifacts, other)
+    return other
+
+
+def test_what_was_restored_from_another_config_is_followed_in_its_own_places(copy):
+    score = copy.layout.score("pargo", 0, "mini_mme")
+    before = follow(score)
+    other = restore_from_another_config(copy)
+    for manifest in other.rglob("*.manifest.json"):  # that config has gone on
+        manifest.write_text(manifest.read_text() + "\n")
+    assert follow(score) == before
+    shutil.rmtree(other)
+    assert follow(score) == before
+
+
+def test_what_was_restored_from_another_arm_is_followed_in_its_own_places(copy):
+    score = copy.layout.score("pargo", 0, "mini_mme")
+    names = [node.sha256 for node in follow(score).nodes]
+    for kind in ("models", "predictions"):
+        (copy.layout.artifacts / kind / "pargo").rename(copy.layout.artifacts / kind / "renamed")
+    score.write_text(score.read_text().replace("predictions/pargo/", "predictions/renamed/"))
+    assert [node.sha256 for node in follow(score).nodes] == names
+
+
+def test_an_input_that_nobody_has_any_more_is_named_in_its_own_place(copy):
+    restore_from_another_config(copy)
+    for config in ("synthetic", "other"):
+        path = manifest_path(Layout(config).model("pargo", 0, "pretrain"))
+        path.write_text(path.read_text() + "\n")
+    with pytest.raises(PargoError, match=r"made from artifacts/synthetic/.*pretrain\.manifest\.json .* now has"):
         follow(copy.layout.score("pargo", 0, "mini_mme"))
 
 

@@ -219,12 +219,16 @@ def test_two_records_at_once_and_locks_that_were_left(copy: Project) -> None:
     assert status(copy) == ["up to date"]
 
 
-def test_a_broken_record_is_said_in_a_line(clone: Project) -> None:
-    lock = clone.root / "dvc.lock"
-    lock.write_text(f"<<<<<<< ours\n{lock.read_text()}=======\n>>>>>>> theirs\n")
-    for command in ("status", "restore"):
-        done = clone.pargo("versions", command, *MICRO, check=False)
+@pytest.mark.parametrize(("file", "kind"), [("dvc.lock", "YAML"), ("dvc.yaml", "YAML"), ("dvc-params.json", "JSON")])
+def test_a_broken_record_is_said_in_a_line(copy: Project, file: str, kind: str) -> None:
+    broken = copy.root / file
+    broken.write_text(f"<<<<<<< ours\n{broken.read_text()}=======\n>>>>>>> theirs\n")
+    told = re.compile(rf"error: {file}: not valid {kind} at line \d+, perhaps an unfinished merge: resolve it, or .*\n")
+    for command in ("status", "record", "restore", "write"):
+        done = copy.pargo("versions", command, *MICRO, check=False)
         assert done.returncode == 1
-        assert done.stderr.startswith("error: dvc.lock: no YAML in line 2: end the merge")
-        assert done.stderr.count("\n") == 1
-    assert "error: dvc.lock: no YAML" in clone.reproduce(check=False).stderr
+        assert told.fullmatch(done.stderr), (command, done.stderr)
+    with copy.edited("pargo/report/figures.py"):  # a job would run
+        done = copy.reproduce(check=False)
+    assert done.returncode == 1
+    assert told.fullmatch(done.stderr), done.stderr

@@ -52,7 +52,11 @@ def answer_questions(
     prompts = [preset.encode(tokenizer, question) for question in questions]
     device = next(model.parameters()).device
     batches = make_batches([question.image for question in questions], list(map(len, prompts)), generation.batch_size)
-    todo = [batch for batch in batches[shard::num_shards] if any(questions[i].id not in saved.answers for i in batch)]
+    mine = batches[shard::num_shards]
+    saved.adopt({questions[index].id for batch in mine for index in batch})
+    if saved.answers:
+        print(f"going on after {len(saved.answers)} saved answers", flush=True)
+    todo = [batch for batch in mine if any(questions[index].id not in saved.answers for index in batch)]
     for batch in track(todo, "Answering (batches)"):
         chosen, asked = [questions[index] for index in batch], [prompts[index] for index in batch]
         if rank:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from importlib import import_module
 from pathlib import Path
 
 import torch
@@ -114,8 +115,9 @@ def _code(settings: EvaluateSettings) -> list[Path]:
 
 
 def _spec(settings: EvaluateSettings, inputs: Sequence[Path]) -> str:
-    """Hash of all that the answers depend on: which parser reads them afterwards is not of it."""
-    asked = json.loads(canonical_json(settings))
+    """Hash of all that the answers depend on: not which parser reads them, nor how many jobs share the questions."""
+    # loaded by name: one more setting in the table is no other code of an evaluation
+    _, asked = import_module("pargo.no_effect").how_and_what("evaluate", json.loads(canonical_json(settings)))
     del asked["benchmark"]["parser"]
     return sha256_text(
         canonical_json(
@@ -134,6 +136,12 @@ def _read_shard(settings: EvaluateSettings, inputs: Sequence[Path], path: Path) 
     if saved.spec != _spec(settings, inputs):
         raise PargoError(f"{path} holds answers of another model, of other settings or by other code")
     return saved.answers
+
+
+def _others(path: Path, *, alone: bool) -> list[Path]:
+    """Files of answers of the same evaluation: those of all shards, and that of one job alone."""
+    folder = path.parent if alone else path.parent.parent
+    return sorted(found for found in {*folder.glob(ANSWERS), *folder.glob(f"*/{ANSWERS}")} if found.is_file())
 
 
 def _answer(
@@ -164,9 +172,7 @@ def _answer(
         seed=0,
     )
     load_own_weights(vlm, model)
-    with SavedAnswers(path, _spec(settings, inputs)) as saved:
-        if saved.answers:
-            print(f"going on after {len(saved.answers)} saved answers", flush=True)
+    with SavedAnswers(path, _spec(settings, inputs), _others(path, alone=num_shards == 1)) as saved:
         answer_questions(
             vlm.to("cuda" if torch.cuda.is_available() else "cpu"),
             load_tokenizer(language),

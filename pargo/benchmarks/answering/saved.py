@@ -1,18 +1,18 @@
 """Answers saved while a model is still answering, so that a job that was ended goes on where it stopped.
 
 A file is a journal (`pargo.journal`): its first line says what the answers depend on, then comes a line for every
-batch, each on disk before the next batch begins. Answers to other questions, of another model, or by other code are
-thrown away.
+batch, each on disk before the next batch begins. Answers to other questions, of another model, or by other code are set
+aside and found again when what they depend on is undone. They stay as long as the run directory does: they are text.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from pargo.errors import PargoError
-from pargo.journal import Journal, Line, damaged, read_journal
+from pargo.journal import Line, damaged, open_for, read_journal
 
 
 class Answer(NamedTuple):
@@ -34,26 +34,18 @@ class SavedAnswers:
 
     Args:
         path: of the file; parents are created.
-        spec: hash of what the answers depend on; a file with another one starts anew.
+        spec: hash of what the answers depend on; those of another one are set aside.
+        others: files that may hold answers of the same spec, as of jobs that shared the questions out otherwise.
 
     Raises:
-        PargoError: another process writes it, it cannot be written, or a line of it below the first is damaged.
+        PargoError: another process writes it, it cannot be written, or a line of it is damaged.
     """
 
-    def __init__(self, path: Path, spec: str) -> None:
-        self.answers: dict[str, Answer] = {}
-        self._journal = Journal(path, use="answers the same questions")
+    def __init__(self, path: Path, spec: str, others: Sequence[Path] = ()) -> None:
+        self._journal, lines = open_for(path, spec, use="answers the same questions", what="answers")
+        self._path, self._spec, self._others = path, spec, others
         try:
-            lines = self._journal.lines()
-            try:
-                header = next(lines, None)
-            except PargoError:  # nobody can tell what these answers depend on
-                header = None
-            if header and header.row.get("spec") == spec:
-                self.answers = _answers(lines, path)
-            else:
-                self._journal.clear()
-                self._journal.append({"spec": spec})
+            self.answers = _answers(lines, path)
         except BaseException:
             self._journal.close()
             raise
@@ -70,6 +62,16 @@ class SavedAnswers:
         if header is None or not isinstance(spec := header.row.get("spec"), str):
             raise PargoError(f"{path} does not hold saved answers")
         return Saved(spec, _answers(lines, path))
+
+    def adopt(self, wanted: Collection[str]) -> None:
+        """Append those of the wanted answers that the other files have; other processes may be writing these."""
+        for other in self._others:
+            lines = read_journal(other, growing=True)
+            header = next(lines, None)
+            if other != self._path and header is not None and header.row.get("spec") == self._spec:
+                found = _answers(lines, other).items()
+                if new := {name: answer for name, answer in found if name in wanted and name not in self.answers}:
+                    self.add(new)
 
     def add(self, answers: Mapping[str, Answer]) -> None:
         """Append the answers of a batch; they are on disk when this returns."""

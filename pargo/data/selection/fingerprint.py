@@ -35,6 +35,7 @@ from pargo.progress import track
 
 FINGERPRINTS = "fingerprints.parquet"
 PART_SIZE = 1000  # images
+OTHERS = 3  # unfinished runs, of other code or another source, whose parts stay
 CODE = "pargo.data.selection.fingerprint"
 SCHEMA = pa.schema(
     [
@@ -156,13 +157,16 @@ def _number(value: Any) -> float | None:
 
 
 def _parts(settings: FingerprintSettings, source: Path, run_directory: Path) -> Path:
-    """The folder of finished parts, named by all that they depend on; parts of anything else are removed."""
+    """The folder of finished parts, named by all that they depend on.
+
+    The parts of some unfinished runs of anything else stay, for an edit that is undone; older ones are removed.
+    """
     inputs = {"split": settings.split, "source": sha256_file(manifest_path(source))}
     spec = sha256_text(canonical_json(inputs | {"code": code_hash(import_closure(CODE))}))
     folder = run_directory / f"parts-{spec[:16]}"
-    for old in run_directory.glob("parts-*"):
-        if old != folder:
-            shutil.rmtree(old)
+    others = [path for path in run_directory.glob("parts-*") if path != folder]
+    for old in sorted(others, key=lambda path: path.stat().st_mtime)[:-OTHERS]:
+        shutil.rmtree(old)
     folder.mkdir(parents=True, exist_ok=True)
     return folder
 

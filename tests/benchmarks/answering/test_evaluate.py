@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -324,6 +325,57 @@ def test_another_parser_reads_the_answers_that_are_there(parts, tmp_path, monkey
     assert run_directory.is_dir()
 
 
+def ended_after(parts, monkeypatch, tmp_path, batches: int, *stages) -> list[int]:
+    """How many questions each stage asks; the first is ended after some batches."""
+    original, asked = answering.generate, []
+
+    def counting(model, features, prompts, **options):
+        if len(counts) == 0 and len(asked) == batches:
+            raise KeyboardInterrupt
+        asked.append(len(prompts))
+        return original(model, features, prompts, **options)
+
+    monkeypatch.setattr(answering, "generate", counting)
+    counts: list[int] = []
+    for stage in stages:
+        with suppress(KeyboardInterrupt):
+            stage()
+        counts.append(sum(asked))
+        asked.clear()
+    return counts
+
+
+def test_an_edit_that_is_undone_loses_no_answer(parts, tmp_path, monkeypatch):
+    def stage(settings: EvaluateSettings):
+        return lambda: evaluate(parts, settings, tmp_path / "out")
+
+    one, other = make_settings(kind="mini_mme"), make_settings(kind="mini_mme", prompt="official")
+    first, between, rest = ended_after(parts, monkeypatch, tmp_path, 2, stage(one), stage(other), stage(one))
+    assert first == 6
+    assert between == first + rest
+
+
+@pytest.mark.parametrize(("before", "after"), [(1, 2), (2, 1), (2, 3)])
+def test_another_number_of_jobs_goes_on_with_the_answers(parts, tmp_path, monkeypatch, before, after):
+    names = {"language": "language", "model": "model", "source": "mini_mme", "features": "mini_mme-features"}
+    paths, folder = {key: parts / name for key, name in names.items()}, tmp_path / "out-run"
+
+    def jobs(number: int):
+        settings = make_settings(number, kind="mini_mme")
+        if number == 1:
+            return [lambda: evaluate(parts, settings, tmp_path / "out")]
+        shards = [(shard, folder / str(shard)) for shard in range(number)]
+        return [
+            *(lambda k=k, run=run: answer(settings, **paths, run_directory=run, shard=k) for k, run in shards),
+            lambda: evaluate(parts, settings, tmp_path / "out", answers=[run / ANSWERS for _, run in shards]),
+        ]
+
+    expected = evaluate(parts, make_settings(kind="mini_mme"), tmp_path / "whole")
+    first, *more = ended_after(parts, monkeypatch, tmp_path, 1, jobs(before)[0], *jobs(after))
+    assert (first, sum(more)) == (3, len(expected) - 3)
+    assert read_predictions(tmp_path / "out" / PREDICTIONS) == expected
+
+
 def test_saved_answers_of_something_else_are_not_used(tmp_path):
     path = tmp_path / ANSWERS
     with SavedAnswers(path, "one") as saved:
@@ -333,6 +385,8 @@ def test_saved_answers_of_something_else_are_not_used(tmp_path):
     with SavedAnswers(path, "two") as saved:
         assert saved.answers == {}
     assert SavedAnswers.read(path).spec == "two"
+    with SavedAnswers(path, "one") as saved:  # undone: they were set aside
+        assert saved.answers == {"a": Answer("yes", {"A": (1.5, 2)})}
 
 
 @pytest.mark.parametrize("data", [b"", b"{}\n", b'{"spec": 1}\n[]\n'])
@@ -383,7 +437,7 @@ def test_shards_give_the_answers_of_one_job(parts, tmp_path, num_shards):
     settings = make_settings(num_shards, kind="mini_mme")
     names = {"language": "language", "model": "model", "source": "mini_mme", "features": "mini_mme-features"}
     paths = {key: parts / name for key, name in names.items()}
-    shards = [tmp_path / f"shard-{shard}" for shard in range(num_shards)]
+    shards = [tmp_path / "shards" / str(shard) for shard in range(num_shards)]
     for number, shard in enumerate(shards):
         answer(settings, **paths, run_directory=shard, shard=number)
     files = [shard / ANSWERS for shard in shards]
@@ -394,7 +448,7 @@ def test_shards_give_the_answers_of_one_job(parts, tmp_path, num_shards):
     with pytest.raises(PargoError, match=r"questions have no answer, e\.g\. .*: are all shards given\?"):
         evaluate(parts, settings, tmp_path / "part", answers=files[1:])
     with pytest.raises(PargoError, match="holds answers of another model, of other settings or by other code"):
-        evaluate(parts, make_settings(4, kind="mini_mme"), tmp_path / "other", answers=files)
+        evaluate(parts, make_settings(kind="mini_mme", prompt="official"), tmp_path / "other", answers=files)
 
 
 def test_batches_depend_on_the_questions_alone():

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image, ImageOps
 
 from pargo.data.selection import fingerprint as stage
-from pargo.data.selection.fingerprint import FINGERPRINTS, FingerprintSettings, read_fingerprints, run
+from pargo.data.selection.fingerprint import FINGERPRINTS, OTHERS, FingerprintSettings, read_fingerprints, run
 from pargo.data.selection.phash import NUM_BITS, perceptual_hashes
 from pargo.data.shards import ShardWriter
 from pargo.errors import PargoError
@@ -95,11 +95,15 @@ def test_a_killed_run_goes_on_after_its_finished_parts(source, tmp_path, monkeyp
     assert not list((tmp_path / "run").iterdir())
 
 
-def test_parts_of_another_source_are_not_taken(source, tmp_path, monkeypatch):
-    other = tmp_path / "run" / "parts-0123456789abcdef"
-    other.mkdir(parents=True)
+def test_parts_of_other_runs_are_not_taken_and_the_last_ones_stay(source, tmp_path):
+    others = [tmp_path / "run" / f"parts-{number:016d}" for number in range(OTHERS + 2)]
+    for number, other in enumerate(others):
+        other.mkdir(parents=True)
+        (other / "000000.parquet").touch()
+        os.utime(other, (number, number))
     run(SETTINGS, source, tmp_path / "out", tmp_path / "run")
-    assert not other.exists()
+    assert len(read_fingerprints(tmp_path / "out")) == 7
+    assert sorted((tmp_path / "run").iterdir()) == others[2:]
 
 
 def test_no_table(tmp_path):
