@@ -4,9 +4,14 @@ import os
 import tempfile
 from collections.abc import Iterator
 
+import hypothesis
 import pytest
 
 from tests.helpers.private_slurm import Cluster, missing_programs
+
+# an example that is slow once, on a busy machine, is no fault
+hypothesis.settings.register_profile("pargo", deadline=None)
+hypothesis.settings.load_profile("pargo")
 
 # before anything measures; subprocesses inherit it
 os.environ["XDG_CACHE_HOME"] = tempfile.mkdtemp(prefix="pargo-tests-")

@@ -28,7 +28,7 @@ from pargo.notes import append_note, read_notes
 
 VALUES = st.text(max_size=9) | st.integers() | st.none()
 ROWS = st.lists(st.dictionaries(st.text(max_size=3), VALUES, max_size=2), max_size=4)
-FAST = settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+FAST = settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 @pytest.fixture

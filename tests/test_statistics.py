@@ -282,7 +282,7 @@ def test_mcnemar_p(only_first, only_second, p):
 
 
 @given(st.integers(0, 60), st.integers(0, 60))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_mcnemar_p_is_the_tail_of_fair_coins(only_first, only_second):
     number, fewer = only_first + only_second, min(only_first, only_second)
     tail = sum(comb(number, k) for k in range(fewer + 1)) / 2**number

@@ -117,7 +117,7 @@ def test_duplicates(tmp_path):
     ]
 
 
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.lists(st.sampled_from(["", "a", "a red dog", "a red dog", "a blue cat at home", "I cannot see it"]), min_size=1)
 )

@@ -33,7 +33,7 @@ from tests.helpers.tiny_tokenizers import FAMILIES, PREFIXED, family, save, sent
 
 ALL = [*FAMILIES, "gpt_sw3", "gpt_sw3_legacy"]
 WORDS = ("</s>", "<s>", "<|im_end|>", "<|endoftext|>", "<|eot_id|>", "<image>", "<unk>")
-without_deadline = settings(deadline=None, max_examples=30)  # the first example trains the tokenizer
+few = settings(max_examples=30)
 texts = st.lists(st.sampled_from((*WORDS, " ", "\n", "No.", "'s")) | st.text(max_size=8), max_size=6).map("".join)
 
 
@@ -43,7 +43,7 @@ def special_ids(tokenizer) -> set[int]:
 
 
 @pytest.mark.parametrize("name", ALL)
-@without_deadline
+@few
 @given(text=texts)
 @example(text="".join(WORDS))
 @example(text="a </s> b<|im_end|>\n")
@@ -55,7 +55,7 @@ def test_text_never_becomes_a_control_token(name, text):
 
 
 @pytest.mark.parametrize("name", FAMILIES)  # the slow one has rules of its own for signs that are not printed
-@without_deadline
+@few
 @given(text=texts)
 @example(text=" No.")
 @example(text="  two  spaces ")
@@ -74,7 +74,7 @@ def test_no_character_is_lost_or_added(name, text):
 
 
 @pytest.mark.parametrize("name", [name for name in FAMILIES if name not in PREFIXED])
-@without_deadline
+@few
 @given(text=st.text(st.characters(codec="utf-8", exclude_characters="\ufdd0\ufdd1\ufdd2")))
 @example(text=" ordinary text, 12 words.\n\nYes.\n")
 @example(text="    four")
@@ -114,7 +114,7 @@ def test_the_newline_is_one_token_that_ends_no_word(name):
 pieces = st.builds(Piece, st.sampled_from((TEXT, OPENING)), st.text(st.characters(codec="utf-8"), min_size=1))
 
 
-@without_deadline
+@few
 @given(st.lists(st.just(IMAGE_PIECE) | st.just(Piece(CONTROL, "</s>")) | pieces, min_size=1))
 @example([Piece(TEXT, "a\ufdd2</s>\ufdd0b")])
 def test_a_prompt_is_read_as_it_was_written(given_pieces):

@@ -180,7 +180,7 @@ def test_an_answer_is_continued(name):
 words = st.text(max_size=20) | st.sampled_from([" ", "<image>", "</s>", "\n\n", "No.\n", "\ufdd0\ufdd2<image>"])
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(name=st.sampled_from(sorted(FAMILIES)), turns=st.lists(st.tuples(words, words), min_size=1, max_size=3))
 def test_any_texts(name, turns):
     found = exported(name).apply_chat_template(messages(turns), tokenize=True, return_dict=True)

@@ -243,7 +243,7 @@ def test_more_than_the_disk_has_is_refused_at_once(served, target):
     assert not served.requests
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.lists(
         st.sampled_from(["00", "01", "08192", "0200000", "503", "no range", "wrong part", "302", "ok"]), max_size=5

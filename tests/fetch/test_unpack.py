@@ -157,7 +157,7 @@ def test_too_many(tmp_path):
     refused(tmp_path / "x.zip", "at most", max_bytes=0, max_files=3)
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @example(306, "zip", b"\x00\x00\x01\x00\x00")  # the first member would begin before the file
 @given(st.integers(0, 2000), st.sampled_from(["zip", "tar"]), st.binary(max_size=20))
 def test_a_damaged_archive_leaves_nothing(tmp_path_factory, cut, kind, junk):

@@ -83,7 +83,7 @@ def test_same_values_and_gradients(num_kv_heads, adapted, recompute):
         torch.testing.assert_close(one, other, atol=1e-5, rtol=1e-5)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.lists(st.integers(1, 7), min_size=1, max_size=5), st.data())
 def test_any_lengths_and_rows(lengths, data):
     rows = data.draw(st.lists(st.integers(0, sum(lengths) - 1), min_size=1, unique=True).map(sorted))

@@ -416,7 +416,7 @@ def test_halves_of_characters_and_a_thousand_levels():
     count(entries, ".jsonl", merge=False)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(ENTRIES, max_size=12), st.sampled_from([".json", ".jsonl"]), st.booleans())
 @example([{"image": {"bytes": base64.b64encode(DOT).decode(), "path": "\ud800"}, "caption": "x"}], ".jsonl", True)
 @example([{"image": {"bytes": base64.b64encode(DOT).decode(), "path": "."}, "caption": "x"}], ".json", False)

@@ -9,7 +9,7 @@ import tarfile
 import unicodedata
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pargo.captions import build, filter
@@ -97,7 +97,6 @@ def in_tar(names: list[str]) -> list[str]:
 NAMES = st.text(st.characters(codec="utf-8", exclude_characters="\0") | st.sampled_from("./_%- aA"), min_size=1)
 
 
-@settings(deadline=None)
 @given(st.lists(NAMES.map(lambda name: f"{name}.jpg"), min_size=1))
 def test_keys_of_a_real_tar_make_different_ids(names):
     keys = {parts[0] for name in in_tar(names) if (parts := split_name(name))}
@@ -127,7 +126,6 @@ def test_names_split_as_webdataset_splits_them(name):
     assert differs(name) or split_name(name) == in_its_words(name)
 
 
-@settings(deadline=None)
 @given(st.lists(NAMES))
 def test_names_split_as_the_real_webdataset_splits_them(names):
     iterators = pytest.importorskip("webdataset.tariterators", reason="webdataset is not installed")

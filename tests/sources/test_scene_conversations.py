@@ -46,7 +46,7 @@ def truth(scene, question: str) -> str:
     return word[0]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.integers(0, 100), st.integers(0, 10**6), st.integers())
 @example(seed=0, index=414633, choice=0)
 def test_every_answer_is_true(seed, index, choice):

@@ -27,7 +27,7 @@ def test_seed_and_index_both_matter():
     assert len(set(scenes)) == len(scenes)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(SEEDS, SEEDS, st.sampled_from([UNITS, 64]))
 def test_pixels_show_the_annotations(seed, index, image_size):
     scene = draw_scene(seed, index)

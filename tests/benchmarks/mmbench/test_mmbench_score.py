@@ -97,7 +97,7 @@ def test_dev_split_of_v1_0_scores_as_in_the_official_tool(tmp_path, suffix):
     to_json(record)
 
 
-@settings(max_examples=25, deadline=None, phases=(Phase.reuse, Phase.generate))  # shrinking takes minutes
+@settings(max_examples=25, phases=(Phase.reuse, Phase.generate))  # shrinking takes minutes
 @given(st.data())
 @pytest.mark.parametrize("version", VERSIONS)
 def test_any_small_table_scores_as_in_the_official_tool(version, data):

@@ -88,7 +88,7 @@ IMAGES = st.lists(
 )
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.dictionaries(st.sampled_from(TASKS), IMAGES, min_size=1, max_size=3), st.sampled_from(list(PREFIX_LENGTHS)))
 def test_whatever_the_official_tool_accepts(tasks, parser):
     with tempfile.TemporaryDirectory() as name:

@@ -49,7 +49,7 @@ def test_equals_the_official_tool(tmp_path, runs):
 
 
 @given(st.data(), st.integers(1, 3))
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_equals_the_official_tool_on_anything_small(tmp_path, data, runs):
     needed = st.lists(st.sampled_from(CAPABILITIES), min_size=1, max_size=4)
     scores = st.lists(st.floats(0, 1) | st.sampled_from([0, 1, 0.05, 0.15, 0.25]), min_size=runs, max_size=runs)

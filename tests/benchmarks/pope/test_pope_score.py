@@ -114,7 +114,7 @@ def test_a_benchmark_of_full_size_is_scored_like_the_official_tool(tmp_path, ran
     assert "random_version" not in alone.figures
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.lists(st.tuples(ANSWERS, st.sampled_from(["yes", "no"])), min_size=1, max_size=14))
 def test_small_ones_are_scored_like_the_official_tool(tmp_path_factory, rows):
     folder = tmp_path_factory.mktemp("pope")

@@ -195,7 +195,7 @@ def test_a_task_does_not_depend_on_the_others(tmp_path):
 
 
 @given(st.integers(0, 10**6))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_swapping_the_runs_turns_the_sign(tmp_path_factory, seed):
     folder = tmp_path_factory.mktemp("runs")
     a, b = (write(folder / f"{i}.json", record(marks(seed + i, {"x": 20, "y": 5}))) for i in (0, 1))

@@ -130,7 +130,7 @@ def test_losses_of_full_size_are_ranked_like_the_official_tool(tmp_path):
         check(record, document, expected)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.tuples(ANSWERS, st.sampled_from("ABCD"), st.integers(1, 9)), min_size=1, max_size=12))
 def test_small_ones_are_scored_like_the_official_tool(tmp_path_factory, rows):
     folder = tmp_path_factory.mktemp("seed")

@@ -41,7 +41,7 @@ def crowded_hashes(draw, most=60):
     return hashes
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(hashes=crowded_hashes(), limit=st.integers(0, 70))
 @pytest.mark.parametrize("small", [1 << 20, 8])
 def test_first_kept_is_what_comparing_all_gives(hashes, limit, small):
@@ -56,7 +56,7 @@ def test_first_kept_is_what_comparing_all_gives(hashes, limit, small):
     assert bits[found].tolist() == brute_distances(hashes, hashes)[found, leaders[found]].tolist()
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(queries=crowded_hashes(), index=crowded_hashes(), limit=st.integers(0, 70))
 @pytest.mark.parametrize("small", [1 << 20, 8])
 def test_nearest_is_what_comparing_all_gives(queries, index, limit, small):

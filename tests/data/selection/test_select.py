@@ -125,7 +125,7 @@ def test_shares(origins, total):
     assert not ratios or max(ratios) - min(ratios) <= slack
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 40), st.sampled_from(["", "x", "y"])), min_size=1))
 def test_every_image_is_selected_or_dropped_once(parts):
     rows = [near(f"{place}", value, bits, origin=origin) for place, (value, bits, origin) in enumerate(parts)]

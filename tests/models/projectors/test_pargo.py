@@ -45,20 +45,20 @@ def assert_same_attention(function, mask: torch.Tensor, batch: int = 3) -> None:
 
 
 @given(st.integers(1, 24), st.integers(1, 12))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_grouped_attention_equals_masked(num_groups, size):
     assert_same_attention(attend_groups, cross_mask(num_groups * size, num_groups, 0))
 
 
 @given(st.integers(2, 40), st.data())
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_neighbour_attention_equals_masked(num_tokens, data):
     span = data.draw(st.integers(2, num_tokens))
     assert_same_attention(Neighbours(span, num_tokens), neighbour_mask(span, num_tokens))
 
 
 @given(st.integers(1, 12), st.integers(1, 24))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_attention_to_all_keys_equals_masked(num_queries, num_keys):
     assert_same_attention(attend, torch.ones(num_queries, num_keys, dtype=torch.bool))
 
@@ -162,7 +162,7 @@ def entitled_tokens(model: ParGo, patch: int) -> list[int]:
     patch=st.integers(0, NUM_PATCHES - 1),
     depth=st.integers(1, 4),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_a_patch_changes_just_the_entitled_tokens_layer_by_layer(
     num_partial, num_global, num_layers, variant, patch, depth
 ):
