@@ -11,7 +11,8 @@ T = TypeVar("T")
 DELAY = 2.0  # seconds before anything is shown
 INTERVAL = 10.0  # seconds between plain lines
 IMPORT_MARK = "import: "  # `pargo reproduce` shows the lines of a job's log that begin so
-KEPT_MARK = "up to date: "  # how the log of a job begins that had nothing to do
+# how the log of a job begins that had nothing to do
+SAME_MARK, RESTORED_MARK = "same: ", "restored: "
 
 
 def track(iterable: Iterable[T], description: str, total: int | None = None) -> Iterator[T]:

@@ -14,7 +14,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 from rich.table import Column
 
 from pargo.jobs.log import last_lines
-from pargo.progress import IMPORT_MARK, KEPT_MARK
+from pargo.progress import IMPORT_MARK, RESTORED_MARK, SAME_MARK
 from pargo.units import duration
 
 TICK = 1.0  # seconds between looks at the logs, in a terminal
@@ -98,8 +98,9 @@ class Display:
     def _finished(self, jobid: int) -> None:
         if (job := self._pop(jobid)) is not None:
             took, lines = duration(time.monotonic() - job.started), last_lines(job.log, TAIL)
-            if kept := next((line for line in lines if line.startswith(KEPT_MARK)), ""):
-                self._console.print(f"  [green]kept[/]   {escape(job.name)}  [dim]{kept.removeprefix(KEPT_MARK)}[/]")
+            if ended := next((line for line in lines if line.startswith((SAME_MARK, RESTORED_MARK))), ""):
+                word, _, why = ended.partition(": ")
+                self._console.print(f"  [green]{word:<6}[/] {escape(job.name)}  [dim]{escape(why)}[/]")
             else:
                 self.num_run += 1
                 self._console.print(f"  [green]done[/]   {escape(job.name)}  [dim]{took}[/]")

@@ -12,7 +12,7 @@ from pargo.arguments import existing
 from pargo.code import code_hash
 from pargo.errors import PargoError, UsageError
 from pargo.layout import manifest_path
-from pargo.progress import KEPT_MARK
+from pargo.progress import RESTORED_MARK, SAME_MARK
 from pargo.stages import Stage, Value, field, listed
 
 
@@ -61,10 +61,10 @@ def run_stage(
     chosen = partial(_chosen, stage, settings)
     spec = Spec(stage.name, settings, code, (*paths, *found), chosen, strict=strict, local=local)
     if not reason_to_remake(output, spec, reported(output)):
-        print(f"{KEPT_MARK}what it reads came out as before", flush=True)
+        print(f"{SAME_MARK}what it reads came out as before", flush=True)
         return
     if (made := restore(output, spec)) is not None:
-        print(f"{KEPT_MARK}restored, it was made before ({made})", flush=True)
+        print(f"{RESTORED_MARK}it was made before ({made})", flush=True)
         return
     arguments: dict[str, Any] = {**inputs, "output": output}
     if stage.keeps:

@@ -54,7 +54,7 @@ def test_until_ends_at_that_stage(project: Project, until: str, last: str, not_r
     variant = project.variant("until", name="until")
     try:
         done = project.pargo("reproduce", "--config", variant, "--until", until)
-        assert re.search(rf"(done|kept) +{last} ", done.stderr)  # of another name only: nothing is made twice
+        assert re.search(rf"(done|restored) +{last} ", done.stderr)  # of another name only: nothing is made twice
         assert f"start  {not_run}" not in done.stderr
         assert f"stopped after {until}" in done.stderr
     finally:

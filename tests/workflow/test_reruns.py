@@ -128,9 +128,9 @@ def with_value(value: Any, path: tuple[str, ...], new: Any) -> Any:
 
 
 def ran(text: str) -> tuple[set[str], set[str]]:
-    """Stages that were done, and those that were kept, of what a run printed."""
-    done, kept = (set(re.findall(rf"{word} +(\w+) ", text)) for word in ("done", "kept"))
-    return done, kept
+    """Stages that were done, and those that were restored, of what a run printed."""
+    done, restored = (set(re.findall(rf"{word} +(\w+) ", text)) for word in ("done", "restored"))
+    return done, restored
 
 
 def test_an_edit_that_is_undone_is_restored(project: Project) -> None:
@@ -139,17 +139,17 @@ def test_an_edit_that_is_undone_is_restored(project: Project) -> None:
     file.write_text(before.replace("    max_turns: 3", "    max_turns: 2"))
     assert {"finetune", "evaluate"} <= ran(project.reproduce().stderr)[0]
     file.write_text(before)
-    done, kept = ran(project.reproduce().stderr)
+    done, restored = ran(project.reproduce().stderr)
     assert not done & {"pretrain", "finetune", "evaluate", "attention"}
-    assert {"finetune", "evaluate", "attention"} <= kept
+    assert {"finetune", "evaluate", "attention"} <= restored
     assert "everything was up to date" in project.reproduce().stderr
 
 
 def test_two_configs_compute_what_they_share_once(project: Project) -> None:
     config = project.variant("second", name="second")
-    done, kept = ran(project.pargo("reproduce", "--config", config, "--until", "pretrain").stderr)
+    done, restored = ran(project.pargo("reproduce", "--config", config, "--until", "pretrain").stderr)
     assert not done
-    assert {"download", "caption", "filter", "features", "pretrain"} <= kept
+    assert {"download", "caption", "filter", "features", "pretrain"} <= restored
     for top in ("artifacts", "runs", "reports"):
         shutil.rmtree(project.root / top / "second", ignore_errors=True)
 

@@ -177,6 +177,26 @@ def test_restore_replaces_what_is_there_with_force_alone(clone: Project, edit: s
     assert kept.read_text() == "mine\n"
 
 
+def test_what_restore_sets_aside_is_found_again_though_git_has_the_manifest_of_the_recorded_one(clone: Project) -> None:
+    config, captions = clone.root / MICRO[1], clone.root / CAPTIONS / "captions.jsonl"
+    clone.pargo("versions", "restore", *MICRO)
+    for words in (8, 12):
+        edited = f"{config.read_text()}\nquality: {{min_words: {words}}}\n"
+        config.write_text(edited)
+        clone.reproduce("--until", "filter")
+        mine = captions.read_bytes()
+        clone.git("checkout", "--quiet", ".")  # manifests, too
+        clone.pargo("versions", "restore", *MICRO, "--force")
+        assert status(clone) == ["up to date"]
+        assert captions.read_bytes() != mine
+        config.write_text(edited)
+        done = clone.reproduce("--until", "filter")
+        assert re.findall(r"(done|restored) +(\w+)", done.stderr) == [("restored", "filter")]
+        assert captions.read_bytes() == mine
+        clone.git("checkout", "--quiet", ".")
+        clone.pargo("versions", "restore", *MICRO, "--force")
+
+
 def test_killed_restores_leave_whole_artifacts_and_the_next_ends_it(clone: Project) -> None:
     for seconds in (2.5, 3.0, 3.5, 4.0, 5.0):
         kill_after(seconds, start(clone, "versions", "restore"))
