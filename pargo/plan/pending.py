@@ -6,15 +6,17 @@ import contextlib
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from pargo.config.endpoint import Endpoint
 from pargo.config.experiment import Config
 from pargo.config.jobs import load_jobs
 from pargo.errors import PargoError
 from pargo.graph.jobs import Job
-from pargo.plan.jobs import Assumptions, Row, plan
 from pargo.train.peaks import PEAKS
+
+if TYPE_CHECKING:
+    from pargo.plan.jobs import Row
 
 GPU, MFU, DECODING_MFU = "H100", 0.25, 0.02  # as `pargo plan` assumes
 ASK_ABOVE = 24.0  # GPU-hours
@@ -56,6 +58,9 @@ def pending_cost(config: Config, jobs: Sequence[Job], jobs_file: Path | None) ->
     """
     rows: list[Row] = []
     if jobs_file is not None:
+        # it loads torch and the models, which takes longer than all else that a driver does
+        from pargo.plan.jobs import Assumptions, plan
+
         with contextlib.suppress(PargoError):  # nothing states the sizes of a model: then no hours are reckoned
             rows = plan(config, load_jobs(jobs_file), Assumptions(GPU, PEAKS[GPU], MFU, DECODING_MFU))
     return cost_of(config, jobs, rows)

@@ -73,8 +73,12 @@ def test_repeated_stage_with_the_same_result_stops_there(project: Project) -> No
     captions = Layout("micro", project.root).captions("scenes")
     shutil.rmtree(captions)
     captions.with_name("scenes.manifest.json").unlink()
-    done = project.reproduce()
+    command = (sys.executable, "-X", "importtime", "-m", "pargo", "reproduce", "--config", "config/micro.yaml")
+    done = project.run(*command)
     assert re.findall(r"done +(\w+)", done.stderr) == ["filter"]
+    assert re.findall(r"\| +(snakemake|torch|transformers)$", done.stderr, re.MULTILINE) == ["snakemake"], (
+        "what a driver loads is waited for by everybody"
+    )
     assert project.git("status", "--porcelain") == ""  # byte for byte what it was
 
 
