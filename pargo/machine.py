@@ -8,7 +8,7 @@ import platform
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import cache
 from importlib import metadata
@@ -58,16 +58,17 @@ def git_commit() -> str | None:
 
 def versions() -> dict[str, str]:
     """Versions of Python and of the packages that make numbers, or run what does."""
-    return {"python": platform.python_version()} | _versions(PACKAGES)
+    return {"python": platform.python_version()} | _versions(*PACKAGES)
 
 
 def computing_versions() -> dict[str, str]:
     """Versions of the packages that make numbers."""
-    return _versions(COMPUTING)
+    return dict(_versions(*COMPUTING))
 
 
-def _versions(packages: Iterable[str]) -> dict[str, str]:
-    found = {}
+@cache
+def _versions(*packages: str) -> dict[str, str]:
+    found = {}  # of every package a text with its whole description is read
     for name in packages:
         with contextlib.suppress(metadata.PackageNotFoundError):
             found[name] = metadata.version(name)

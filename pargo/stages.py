@@ -127,9 +127,13 @@ class Stage(NamedTuple):
 
     def code_files(self, settings: Any) -> tuple[Path, ...]:
         """Source files that decide what the stage does, relative to the project root; arguments as of `modules`."""
+        return self.files_of(self.modules(settings))
+
+    def files_of(self, modules: tuple[str, ...]) -> tuple[Path, ...]:
+        """The same, of what `modules` gives."""
         templates = sorted((ROOT / self.templates).glob("*")) if self.templates else []
-        modules = [name for name in self.modules(settings) if name.startswith(f"{PACKAGE}.")]
-        return (*import_closure(*modules), *(path.relative_to(ROOT) for path in templates))
+        ours = [name for name in modules if name.startswith(f"{PACKAGE}.")]
+        return (*import_closure(*ours), *(path.relative_to(ROOT) for path in templates))
 
 
 def field(settings: Any, path: str) -> Any:

@@ -194,12 +194,14 @@ def _run_folders(rule: str, wildcards: Mapping[str, str]) -> tuple[str, ...]:
 
 
 def _jobs(config: Config, layout: Layout, inputs: Inputs) -> Iterator[Job]:
-    hash_code = cache(code_hash)  # many jobs have the same files
+    # many jobs have the same code
+    files_of = cache(lambda stage, modules: stage.files_of(modules))
+    hash_code = cache(code_hash)
 
     def job(rule: str, output: Path, files: tuple[Path, ...] = (), **wildcards: str | int) -> Job:
         texts = {key: str(value) for key, value in wildcards.items()}
         stage, settings = STAGES[rule], settings_of(config, rule, texts)
-        text, code = canonical_json(settings), stage.code_files(settings)
+        text, code = canonical_json(settings), files_of(stage, stage.modules(settings))
         read = getattr(inputs, rule)
         reads = read(**{name: texts[name] for name in inspect.signature(read).parameters})
         found = tuple(inputs.found(rule))

@@ -7,12 +7,12 @@ import random
 import shutil
 import signal
 import time
-from importlib import metadata
 from pathlib import Path
 
 import pytest
 from safetensors.torch import load_file
 
+from pargo import machine
 from tests.helpers.training_processes import finish, job, start, train
 
 CASES = [(stage, zero_stage) for stage in ("pretrain", "finetune") for zero_stage in (0, 2, 3)]
@@ -225,10 +225,13 @@ def test_what_changes_no_bit_throws_no_checkpoint_away(world, tmp_path, monkeypa
     """Nor do other versions of what runs jobs; those of what computes do."""
     plain = changes(0)
     assert finish(start([job(world, tmp_path, **plain)], kill_after=4)) == [-signal.SIGKILL]
-    real = metadata.version
+    real = machine._versions
     for name, goes_on in (("torch", False), ("snakemake", True)):
         shutil.copytree(tmp_path / "run", tmp_path / name / "run")
-        monkeypatch.setattr(metadata, "version", lambda of, name=name: "0" if of == name else real(of))
+        of_another = {name: "0"}
+        monkeypatch.setattr(
+            machine, "_versions", lambda *names, of=of_another: {n: of.get(n, v) for n, v in real(*names).items()}
+        )
         train(*job(world, tmp_path / name, **plain | KEPT_OTHERWISE))
         assert ("resuming after step 3" in capfd.readouterr().out) is goes_on
     weights = [published(tmp_path / name)["model.safetensors"] for name in ("torch", "snakemake")]
