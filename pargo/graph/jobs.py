@@ -155,7 +155,7 @@ def with_reasons(jobs: Sequence[Job], is_recorded: Callable[[Job], bool] = lambd
             anew |= dict.fromkeys((*job.outputs, job.output.as_posix()), job.name)
             known |= dict.fromkeys((*job.outputs, job.output.as_posix()), UNKNOWN)
         follows = bool(needs) and (recorded or not reason)
-        text = f"waits for {some(needs)}, which would run" if follows else reason
+        text = f"if {some(needs)} {'comes' if len(needs) == 1 else 'come'} out different" if follows else reason
         recorded = recorded and not needs
         asked.append(replace(job, reason=text, follows=follows, made_before=made_before, recorded=recorded))
     return asked
