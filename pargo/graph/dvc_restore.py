@@ -162,7 +162,10 @@ def _put(out: Any) -> None:
         # DVC keeps no record of the run; which manifest is the artifact's own is told here, for when git has another
         write_atomic(temporary / RUN_RECORD, json.dumps({"manifest": sha256_text(manifest)}) + "\n")
         complete(temporary, manifest)
-        mend_manifest(output)  # of what is there, before it is set aside
+        # of what is there, which is set aside: without one it would not be kept
+        if not manifest_path(output).exists():
+            write_atomic(manifest_path(output), manifest)
+        mend_manifest(output)
         put(temporary, output)
     # DVC need not read again what it has just written
     files = [(str(output.joinpath(*key).absolute()), oid) for key, _, oid in tree]

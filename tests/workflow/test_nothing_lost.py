@@ -40,8 +40,8 @@ def test_clean_keeps_what_was_paid_for_or_took_long(project: Project) -> None:
 def test_ctrl_c_leaves_the_old_outputs_in_place(project: Project) -> None:
     folder = Layout("micro", project.root).model("qformer", 0, "pretrain")
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
-    long = {"base__pretrain__num_samples": 4096}  # it must not have ended when the signal comes
-    variant = project.variant("wider", projectors__qformer__hidden_size=48, **long)
+    # it must not have ended when the signal comes
+    variant = project.variant("longer", arms__qformer={"projector": "qformer", "pretrain": {"num_samples": 65536}})
     command = [sys.executable, "-m", "pargo", "reproduce", "--config", variant, "--until", "pretrain"]
     process = subprocess.Popen(
         command, cwd=project.root, env=project.environment, stderr=subprocess.PIPE, text=True, start_new_session=True
