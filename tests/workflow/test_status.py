@@ -47,7 +47,7 @@ def test_a_setting_is_named_with_its_values_and_what_follows(project: Project) -
     assert ", now 3" in first
     assert "(took " in first
     chain = project.pargo("why", "score-pargo-seed-0-mini_mme", "--config", variant).stdout.splitlines()
-    assert chain[0].startswith("score-pargo-seed-0-mini_mme: may run: if evaluate-pargo-seed-0-mini_mme comes out different")
+    assert chain[0].startswith("score-pargo-seed-0-mini_mme: may run: if evaluate-pargo-seed-0-mini_mme comes out diff")
     assert any(line.startswith("    finetune-pargo-seed-0: would run: made with other settings") for line in chain)
 
 
