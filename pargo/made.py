@@ -18,6 +18,7 @@ from pargo.code import meanings
 from pargo.config.base import canonical_json
 from pargo.errors import PargoError
 from pargo.files import read_json, sha256_file, sha256_text, write_atomic
+from pargo.labels import by_label, labels_of, with_labels
 from pargo.layout import manifest_path
 from pargo.machine import COMPUTING, versions
 from pargo.manifest import CODE_DIGITS, PROVENANCE, RUN_RECORD, describe_files, differing, read_provenance
@@ -27,14 +28,6 @@ from pargo.seen import content
 OTHER_CODE = "made by other code"
 UNKNOWN = "unknown"  # content of an input that is made anew: it may come out as it was
 SHOWN = 3  # settings and files named by a reason
-# folders of artifacts whose paths hold the name of their arm or dataset, and what the only one that is read is called
-BY_NAME = {
-    "models": "model",
-    "predictions": "predictions",
-    "grades": "grades",
-    "selection": "selection",
-    "raw_captions": "raw captions",
-}
 RECORD = ".made"  # no `.json`: beside scores it is none
 
 
@@ -86,7 +79,13 @@ class Spec:
         return self._differences(before, chosen)
 
     def _differences(self, before: Mapping[str, Any], chosen: Mapping[str, Any] | None) -> Iterator[Difference]:
-        for found in differences(before, self.settings, chosen):
+        labels = labels_of(self.settings)
+        given = with_labels(self.rule, before, labels_of(before)), with_labels(self.rule, self.settings, labels)
+        if any(self._count(*given, None if chosen is None else with_labels(self.rule, chosen, labels))):
+            yield from self._count(before, self.settings, chosen)  # with names, for people
+
+    def _count(self, before: Any, now: Any, chosen: Any) -> Iterator[Difference]:
+        for found in differences(before, now, chosen):
             if not is_free(self.rule, found.path, found.before, found.now, self.settings, strict=self.strict):
                 yield found
 
@@ -190,7 +189,7 @@ def _made_otherwise(output: Path, spec: Spec, record: Mapping[str, Any], target:
         return f"{OTHER_CODE}{_changed_code(output, spec.code_files)}"
     if spec.strict and not of_report and (others := other_versions(output)):
         return f"computed with {some(others)}"
-    before, now = _by_place(inputs), _by_place(spec.inputs)
+    before, now = by_label(inputs, labels_of(settings)), by_label(spec.inputs, labels_of(spec.settings))
     others = sorted(name for name in {*before, *now} if now.get(name) not in (before.get(name), UNKNOWN))
     if others:
         return f"an input changed: {some(others)}"
@@ -259,19 +258,6 @@ def _changed_code(output: Path, files: Iterable[str]) -> str:
     except (PargoError, KeyError, TypeError, AttributeError, OSError):
         return ""
     return f": {some(changed)}" if changed and now else ""
-
-
-def _by_place(inputs: Mapping[str, str]) -> dict[str, str]:
-    """Inputs by where they are in their config: its name is no content, nor are an arm's or dataset's."""
-    found = {}
-    for name, digest in inputs.items():
-        top, _, rest = name.partition("/")
-        found[rest.partition("/")[2] if top in ("artifacts", "reports") else name] = digest
-    for kind, word in BY_NAME.items():
-        places = [place for place in found if place.startswith(f"{kind}/")]
-        if len(places) == 1:
-            found[word] = found.pop(places[0])
-    return found
 
 
 def _missing(output: Path, files: list[Path]) -> str:

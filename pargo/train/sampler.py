@@ -81,6 +81,8 @@ class Sampler:
 
     def _permutation(self, name: str, epoch: int) -> np.ndarray:
         if self._permutations.get(name, (None,))[0] != epoch:
-            random = np.random.Generator(np.random.Philox(key=seed_of(self._seed, "order", name, epoch)))
+            # by its place among them, not by its name: that may change
+            place = self._names.index(name)
+            random = np.random.Generator(np.random.Philox(key=seed_of(self._seed, "order", place, epoch)))
             self._permutations[name] = epoch, random.permutation(len(self._ids[name]))
         return self._permutations[name][1]

@@ -9,7 +9,7 @@ from pargo.train.sampler import CHUNK, Draw, Sampler
 
 IDS = {"a": [f"a{i}" for i in range(10)], "b": [f"b{i}" for i in range(7)]}
 WEIGHTS = {"a": 3.0, "b": 1.0}
-GOLDEN = ["a0", "a2", "a8", "a9", "a5", "a4", "b2", "a6"]
+GOLDEN = ["a2", "a5", "a6", "a9", "a1", "a8", "b3", "a0"]
 
 
 def order(sampler: Sampler, count: int) -> list[Draw]:
@@ -34,6 +34,20 @@ def test_any_access_pattern_gives_the_same_samples():
 def test_names_may_come_in_any_order():
     swapped = Sampler(0, dict(reversed(IDS.items())), dict(reversed(WEIGHTS.items())))
     assert order(swapped, 50) == order(Sampler(0, IDS, WEIGHTS), 50)
+
+
+def test_other_names_in_the_same_order_draw_the_same():
+    named = Sampler(0, {"captions": IDS["a"], "more": IDS["b"]}, {"captions": 3.0, "more": 1.0})
+    assert [draw.sample_id for draw in order(named, 50)] == [
+        draw.sample_id for draw in order(Sampler(0, IDS, WEIGHTS), 50)
+    ]
+
+
+def test_datasets_of_one_mixture_have_orders_of_their_own():
+    same = Sampler(0, {"a": IDS["a"], "b": IDS["a"]}, {"a": 1.0, "b": 1.0})
+    draws = order(same, 200)
+    first, second = ([draw.sample_id for draw in draws if draw.dataset == name][:10] for name in "ab")
+    assert first != second
 
 
 def test_seeds_differ():

@@ -21,8 +21,9 @@ Each line is a test (`tests/workflow/test_reruns.py`): the change is made alone 
 `config/micro.yaml`, and exactly these jobs would run. This page is written from the tests:
 `python -m tests.helpers.reruns`.
 
-Known reruns: names of datasets and sources are in the settings of what is made of them, so another name makes it anew;
-so does a weight of a mixture that changes no share.
+Names of arms, datasets, sources and configs are labels: another name makes nothing anew but what shows it. Known
+reruns: the sources of the vision tower and of the language model are in a trained model by name; a weight of a mixture
+that changes no share counts, and so does another order of the names of several datasets.
 """
 
 
