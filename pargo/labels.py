@@ -25,7 +25,7 @@ BY_NAME = {
 
 
 class Labels(NamedTuple):
-    """What the names in the settings of a stage stand for, e.g. `dataset 0` and `source of dataset 0`."""
+    """What the names in the settings of a stage stand for, e.g. `dataset 00` and `source of dataset 00`."""
 
     datasets: Mapping[str, str]
     sources: Mapping[str, str]
@@ -38,7 +38,7 @@ def labels_of(settings: Mapping[str, Any]) -> Labels:
         settings: of the stage, as read from JSON.
     """
     mixture = (settings.get("train") or {}).get("mixture") or {}
-    datasets = {name: f"dataset {number}" for number, name in enumerate(sorted(mixture))}
+    datasets = {name: f"dataset {number:02}" for number, name in enumerate(sorted(mixture))}
     sources: dict[str, str] = {}
     parts = {"vision": "vision tower", "language": "language model", "benchmark": "source of the benchmark"}
     for part, label in parts.items():
@@ -71,7 +71,9 @@ def with_labels(rule: str, settings: Mapping[str, Any], labels: Labels) -> dict[
     if rule == "download":
         found.pop("id", None)
     if isinstance(found.get("train"), Mapping) and "mixture" in found["train"]:
-        found["train"] = {**found["train"], "mixture": renamed(found["train"]["mixture"])}
+        weights = renamed(found["train"]["mixture"])
+        total = sum(weights[label] for label in sorted(weights))  # as the sampler does: shares are what counts
+        found["train"] = {**found["train"], "mixture": {label: weight / total for label, weight in weights.items()}}
     if "sources" in found:
         found["sources"] = {name: sources.get(source, source) for name, source in renamed(found["sources"]).items()}
     if "splits" in found:

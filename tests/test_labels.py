@@ -90,6 +90,13 @@ def test_what_is_read_as_what_is_no_name(sources: list[str], contents: list[str]
     assert (why(output, "finetune", settings, places) == "") is same
 
 
+def test_weights_that_give_the_same_shares() -> None:
+    output = made("finetune", TRAINING, FINETUNE)
+    other = copy.deepcopy(TRAINING)
+    other["train"]["mixture"] = {"b": 7, "c": 3}
+    assert why(output, "finetune", other, {place: place for place in FINETUNE}) == ""
+
+
 def test_messages_have_the_names() -> None:
     output = made("finetune", TRAINING, FINETUNE)
     other = copy.deepcopy(TRAINING)

@@ -56,7 +56,7 @@ class Sampler:
         self._seed = seed
         self._names = sorted(weights)  # not the order in the config: that must not matter
         self._ids = ids
-        total = sum(weights.values())
+        total = sum(weights[name] for name in self._names)
         self._bounds = np.cumsum([weights[name] / total for name in self._names])[:-1]
         self._random = np.random.Generator(np.random.Philox(key=seed_of(seed, "mixture")))
         # numbers side by side, not objects: a long run draws millions, in every worker

@@ -85,7 +85,7 @@ def _training(stage: str) -> list[Case]:
     section = "config: training"
     lora = {"rank": 2, "alpha": 4, "learning_rate": 0.001}
     rows: list[Row] = [
-        (f"{at}.mixture.scenes", 2.0, this),
+        (f"{at}.mixture.scenes", 2.0, ""),  # of one dataset it is all the same
         (f"{at}.features", "in_loop", this),
         (f"{at}.num_samples", 32, this),
         (f"{at}.batch_size", 8, this),
