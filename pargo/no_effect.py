@@ -102,6 +102,9 @@ NO_EFFECT: Mapping[str, Mapping[str, NoEffect]] = {
         "generation.batch_size": NoEffect(
             "rounding", f"{_EVALUATE}::test_answers_do_not_depend_on_batches_or_order", given=_in_float32
         ),
+        "generation.num_threads": NoEffect(
+            "rounding", f"{_EVALUATE}::test_answers_do_not_depend_on_the_number_of_threads", given=_in_float32
+        ),
     },
 }
 

@@ -185,6 +185,21 @@ def test_answers_do_not_depend_on_batches_or_order(parts, tmp_path, template, nu
         assert len({item.text for item in found[0]}) > 3
 
 
+def test_answers_do_not_depend_on_the_number_of_threads(parts, tmp_path):
+    model = build(make_settings(kind="easy_vqa"), parts / "language")
+    questions = questions_about(FeatureStore(parts / "mini_mme-features"), TEXTS, every=2)
+    preset = Preset(lambda question: question.question, "compact", max_new_tokens=8)
+    before, found = torch.get_num_threads(), []
+    try:
+        for threads in (1, 2, 4):
+            torch.set_num_threads(threads)
+            found.append(answers_of(parts, model, questions, tmp_path / str(threads), preset))
+    finally:
+        torch.set_num_threads(before)
+    assert found[0] == found[1] == found[2]
+    assert len({item.text for item in found[0]}) > 3
+
+
 def loaded(parts, monkeypatch, tmp_path, **generation) -> PargoForConditionalGeneration:
     """The model that the stage answers with, of an arm trained in bf16."""
     seen = []

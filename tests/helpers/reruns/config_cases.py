@@ -429,7 +429,7 @@ def cases() -> list[Case]:
             ("base.generation.num_beams", 2, "evaluate-*"),
             ("base.generation.early_stop", False, "evaluate-*"),
             ("base.generation.num_shards", 2, ""),
-            ("base.generation.num_threads", 2, "evaluate-*"),
+            ("base.generation.num_threads", 2, ""),
         ),
         *fields(
             "config: benchmarks",
