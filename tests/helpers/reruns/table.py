@@ -22,8 +22,8 @@ Each line is a test (`tests/workflow/test_reruns.py`): the change is made alone 
 `python -m tests.helpers.reruns`.
 
 Names of arms, datasets, sources and configs are labels: another name makes nothing anew but what shows it. Known
-reruns: the sources of the vision tower and of the language model are in a trained model by name; and another order of
-the names of several datasets is another order of their samples.
+reruns: the sources of the vision tower and of the language model are in a trained model by name; another order of the
+names of several datasets is another order of their samples; and a `max_length` that cuts nothing is not known to.
 """
 
 
