@@ -21,7 +21,9 @@ SLOW = (
     "tests/workflow/test_official_files.py",
     "tests/workflow/test_slurm_run.py",
     "tests/slurm/",
-    "tests/workflow/test_graph_run.py",
+    "tests/train/test_every_projector.py",
+    "tests/train/test_resume.py",
+    "tests/workflow/",
 )
 TOGETHER = "tests/slurm/"  # its tests share a cluster
 
