@@ -58,9 +58,18 @@ class Chain:
         """The answers that were scored."""
         return self._find("the file predictions.jsonl", lambda files, _: "predictions.jsonl" in files)
 
-    def source(self, name: str) -> Node:
-        """A downloaded or generated source by the name it has in the config."""
-        return self._find(f"the source {name}", lambda _, settings: settings.get("id") == name)
+    def source(self) -> Node:
+        """The source of the questions that were answered.
+
+        The answers name it as their config did when they were made, so it is found by its hash.
+        """
+        answers = read_provenance(self.predictions().directory)
+        name = answers["settings"]["benchmark"]["source"]
+        hashes = [digest for path, digest in answers["inputs"].items() if path.endswith(f"/sources/{name}{SUFFIX}")]
+        for node in self.nodes:
+            if node.sha256 in hashes:
+                return node
+        raise PargoError(f"no artifact behind {self.score} is the source {name} of its questions")
 
     def _find(self, wanted: str, fits: Callable[[dict[str, Any], dict[str, Any]], bool]) -> Node:
         for node in self.nodes:

@@ -60,7 +60,7 @@ def _samples(settings: ReportSettings, scores: Scores, benchmark: str, arms: lis
         return
     answers = {arm: _answers(score) for arm, score in by_arm.items()}
     chosen = settings.benchmarks[benchmark]
-    images = open_images(follow(by_arm[arms[0]].path).source(chosen.source).directory, chosen.split)
+    images = open_images(follow(by_arm[arms[0]].path).source().directory, chosen.split)
     ours = answers[arms[0]]
     tasks = list(dict.fromkeys(prediction.task for prediction, _ in ours.values()))
     for wanted, order in ((True, tasks), (False, tasks[::-1])):

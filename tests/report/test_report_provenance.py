@@ -33,9 +33,7 @@ def test_nearest_first_and_each_once(project):
 def test_finds_the_model_that_answered_and_the_source(project):
     chain = follow(project.layout.score("mlp", 0, "easy_vqa"))
     assert chain.model("model.safetensors", 0).directory == project.layout.model("mlp", 0, "finetune")
-    assert chain.source("easy_vqa").directory == project.layout.source("easy_vqa")
-    with pytest.raises(PargoError, match=r"no artifact behind .* has the source nothing"):
-        chain.source("nothing")
+    assert chain.source().directory == project.layout.source("easy_vqa")
 
 
 def test_a_model_trained_anew_is_found_out(copy):
@@ -84,6 +82,18 @@ def test_what_was_restored_from_another_arm_is_followed_in_its_own_places(copy):
         (copy.layout.artifacts / kind / "pargo").rename(copy.layout.artifacts / kind / "renamed")
     score.write_text(score.read_text().replace("predictions/pargo/", "predictions/renamed/"))
     assert [node.sha256 for node in follow(score).nodes] == names
+
+
+def test_a_source_with_another_name_is_followed_in_its_own_place(copy):
+    """Renamed in the config and restored: the answers and the source itself have the old name in their records."""
+    score = copy.layout.score("pargo", 0, "mini_mme")
+    names = [node.sha256 for node in follow(score).nodes]
+    old, new = copy.layout.source("mini_mme"), copy.layout.source("renamed")
+    old.rename(new)
+    manifest_path(old).rename(manifest_path(new))
+    chain = follow(score)
+    assert [node.sha256 for node in chain.nodes] == names
+    assert chain.source().directory == new
 
 
 def test_an_input_that_nobody_has_any_more_is_named_in_its_own_place(copy):
