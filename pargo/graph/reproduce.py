@@ -9,11 +9,12 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 from typing import Literal
 
+import psutil
 from rich import box
 from rich.console import Console
 from rich.prompt import Prompt
@@ -32,6 +33,7 @@ from pargo.graph.jobs import list_jobs
 from pargo.graph.marks import mark_path
 from pargo.graph.snakemake import DEFAULT_PROFILE, call_snakemake
 from pargo.jobs.launcher import ON_INTERRUPT
+from pargo.jobs.local import JOB
 from pargo.jobs.overview import Job, cancel, find_jobs
 from pargo.jobs.partitions import check_profile
 from pargo.jobs.profiles import check_profile_files
@@ -40,6 +42,7 @@ from pargo.layout import Layout, manifest_path
 from pargo.sources.needed import check_sources, missing_files, source_downloads
 from pargo.units import duration
 
+GRACE = 10.0  # seconds for launchers to leave their jobs
 OnInterrupt = Literal["ask", "detach", "cancel"]
 
 
@@ -90,6 +93,7 @@ def reproduce(
         try:
             ran = _run(config_file, layout, console, profile=profile, cores=cores, until=until, confirm=confirm)
         except InterruptedRunError:
+            _end_launchers()
             _settle(find_jobs(layout.runs), on_interrupt, console)
             raise
         if until is not None:
@@ -178,6 +182,28 @@ class InterruptedRunError(PargoError):
     """The run was ended by Ctrl-C."""
 
     exit_code = 130
+
+
+def _end_launchers() -> None:
+    """Interrupt what waits for jobs, as a terminal's Ctrl-C does: a signal may have come to this process alone.
+
+    A launcher that went on would submit its job after its driver has ended.
+    """
+    launchers = list(_launchers(psutil.Process()))
+    for process in launchers:
+        with suppress(psutil.NoSuchProcess):
+            process.send_signal(signal.SIGINT)
+    psutil.wait_procs(launchers, timeout=GRACE)
+
+
+def _launchers(process: psutil.Process) -> Iterator[psutil.Process]:
+    """What a process started, without the jobs of this machine, which outlive their launchers."""
+    with suppress(psutil.NoSuchProcess):
+        for child in process.children():
+            with suppress(psutil.NoSuchProcess):
+                if JOB not in child.cmdline():
+                    yield child
+                    yield from _launchers(child)
 
 
 def _settle(jobs: list[Job], on_interrupt: OnInterrupt, console: Console) -> None:

@@ -19,6 +19,7 @@ from pargo.jobs.submitit_files import hand_over, submitted_id
 
 TIMEOUT_MINUTES = 10 * 365 * 24 * 60  # submitit wants a limit; there is none
 VISIBLE = "CUDA_VISIBLE_DEVICES"
+JOB = "submitit.local._local"  # in the command of the process that a job is
 GRACE = 5.0  # seconds for an interrupted job to clean up
 
 
@@ -38,7 +39,7 @@ class Local:
         """The job of a submission that was cut short: submitit's process names its folder."""
         for process in psutil.process_iter(["cmdline"]):
             command = process.info["cmdline"] or []
-            if "submitit.local._local" in command and str(folder.absolute()) in command:
+            if JOB in command and str(folder.absolute()) in command:
                 hand_over(folder, str(process.pid))
                 return str(process.pid)
         return submitted_id(folder)

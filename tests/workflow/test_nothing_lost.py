@@ -6,7 +6,10 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
+
+import psutil
 
 from pargo.layout import Layout
 from pargo.manifest import verify
@@ -53,6 +56,13 @@ def test_ctrl_c_leaves_the_old_outputs_in_place(project: Project) -> None:
     process.send_signal(signal.SIGINT)
     rest = process.stderr.read()
     assert process.wait(60) == 130, rest
+    time.sleep(2)
+    left = [
+        process.info["cmdline"]
+        for process in psutil.process_iter(["cwd", "cmdline"])
+        if process.info["cwd"] == str(project.root)
+    ]
+    assert left == [], "no launcher goes on and submits its job"
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
     assert not project.pending()
 
