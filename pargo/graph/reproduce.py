@@ -5,19 +5,13 @@ from __future__ import annotations
 import csv
 import fcntl
 import os
-import signal
-import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
-from typing import Literal
 
-import psutil
 from rich import box
 from rich.console import Console
-from rich.prompt import Prompt
 from rich.table import Table
 
 from pargo.code import ROOT
@@ -28,22 +22,18 @@ from pargo.fetch.table import Folder
 from pargo.files import write_atomic
 from pargo.graph.display import Display
 from pargo.graph.groups import rules_until
+from pargo.graph.interrupt import InterruptedRunError, OnInterrupt, interruptible, settle
 from pargo.graph.jobs import Job as PlannedJob
 from pargo.graph.jobs import list_jobs
 from pargo.graph.marks import mark_path
 from pargo.graph.snakemake import DEFAULT_PROFILE, call_snakemake
-from pargo.jobs.launcher import ON_INTERRUPT
-from pargo.jobs.local import JOB
-from pargo.jobs.overview import Job, cancel, find_jobs
+from pargo.jobs.overview import find_jobs
 from pargo.jobs.partitions import check_profile
 from pargo.jobs.profiles import check_profile_files
-from pargo.jobs.slurm import Slurm
+from pargo.jobs.record import ON_INTERRUPT
 from pargo.layout import Layout, manifest_path
 from pargo.sources.needed import check_sources, missing_files, source_downloads
 from pargo.units import duration
-
-GRACE = 10.0  # seconds for launchers to leave their jobs
-OnInterrupt = Literal["ask", "detach", "cancel"]
 
 
 def reproduce(
@@ -93,8 +83,7 @@ def reproduce(
         try:
             ran = _run(config_file, layout, console, profile=profile, cores=cores, until=until, confirm=confirm)
         except InterruptedRunError:
-            _end_launchers()
-            _settle(find_jobs(layout.runs), on_interrupt, console)
+            settle(find_jobs(layout.runs), on_interrupt, console)
             raise
         if until is not None:
             console.print(f"stopped after {until}: {_count(ran)}, {duration(time.monotonic() - started)}")
@@ -160,7 +149,7 @@ def _run(
     confirm(wanted)
     targets = [str(mark_path(layout, job.name)) for job in wanted]
     arguments = [*targets, *(["--cores", str(cores)] if cores else [])]
-    with Display(console, until or "all stages", len(pending)) as display, _noting_interrupt(display):
+    with Display(console, until or "all stages", len(pending)) as display, interruptible(display):
         try:
             call_snakemake(config_file, *arguments, profile=profile, listener=display.listen)
         except PargoError:
@@ -176,73 +165,6 @@ def _run(
             f"{display.num_failed} of {len(pending)} jobs failed; what is finished is kept, run again to continue"
         )
     return display.num_run
-
-
-class InterruptedRunError(PargoError):
-    """The run was ended by Ctrl-C."""
-
-    exit_code = 130
-
-
-def _end_launchers() -> None:
-    """Interrupt what waits for jobs, as a terminal's Ctrl-C does: a signal may have come to this process alone.
-
-    A launcher that went on would submit its job after its driver has ended.
-    """
-    launchers = list(_launchers(psutil.Process()))
-    for process in launchers:
-        with suppress(psutil.NoSuchProcess):
-            process.send_signal(signal.SIGINT)
-    psutil.wait_procs(launchers, timeout=GRACE)
-
-
-def _launchers(process: psutil.Process) -> Iterator[psutil.Process]:
-    """What a process started, without the jobs of this machine, which outlive their launchers."""
-    with suppress(psutil.NoSuchProcess):
-        for child in process.children():
-            with suppress(psutil.NoSuchProcess):
-                if JOB not in child.cmdline():
-                    yield child
-                    yield from _launchers(child)
-
-
-def _settle(jobs: list[Job], on_interrupt: OnInterrupt, console: Console) -> None:
-    """Let running jobs be, or cancel them, as the person wants."""
-    running = [job for job in jobs if job.alive]
-    if not running:
-        return
-    for job in running:
-        console.print(f"still there: job {job.record.job_id}, {job.stage} {job.arm}, {job.state}")
-    clusters = all(job.record.backend == Slurm.name for job in running)
-    chosen: str = on_interrupt
-    if chosen == "ask" and sys.stdin.isatty():
-        question = "Leave them running (the next run finds them), or cancel them?"
-        try:
-            chosen = Prompt.ask(question, console=console, choices=["detach", "cancel"], default="detach")
-        except (KeyboardInterrupt, EOFError):
-            chosen = "detach"
-    elif chosen == "ask":
-        chosen = "detach" if clusters else "cancel"
-    if chosen == "detach":
-        console.print("left running; `pargo jobs` lists them, and the next run goes on with them")
-        return
-    for job in cancel(running):
-        console.print(f"cancelled job {job.record.job_id}")
-
-
-@contextmanager
-def _noting_interrupt(display: Display) -> Iterator[None]:
-    """Tell the display about Ctrl-C: Snakemake stops its jobs then, and reports them as failed."""
-
-    def note(number: int, frame: FrameType | None) -> None:
-        display.interrupted = True
-        raise KeyboardInterrupt
-
-    previous = signal.signal(signal.SIGINT, note)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, previous)
 
 
 def _restore(config_file: Path, console: Console, until: str | None) -> None:

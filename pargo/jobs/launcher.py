@@ -25,14 +25,13 @@ from pargo.errors import PargoError
 from pargo.jobs.handover import forget
 from pargo.jobs.log import LogStream
 from pargo.jobs.outcome import harvest
-from pargo.jobs.record import RECORD, JobRecord
+from pargo.jobs.record import ON_INTERRUPT, RECORD, JobRecord
 from pargo.jobs.shared_folder import patiently
 from pargo.jobs.slurm import Slurm
 from pargo.jobs.stage import StageCall
 from pargo.jobs.submission import Backend, find, find_or_submit, locked, submit
 from pargo.jobs.submitit_files import paths, result
 
-ON_INTERRUPT = "PARGO_ON_INTERRUPT"  # of a launcher: `cancel` its job (default), or `detach` from it
 MAX_ARRAY = 1000  # elements; SLURM's own limit is 1001 unless a cluster says otherwise
 
 

@@ -12,6 +12,7 @@ from pargo.files import write_atomic
 from pargo.notes import append_note, read_notes
 
 RECORD, ATTEMPTS = "job.json", "attempts.jsonl"
+ON_INTERRUPT = "PARGO_ON_INTERRUPT"  # of a launcher: `cancel` its job (default), `detach` from it, or `end` at once
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 from pargo.arguments import existing
 from pargo.code import code_hash
 from pargo.errors import PargoError, UsageError
+from pargo.jobs.record import ON_INTERRUPT
 from pargo.layout import manifest_path
 from pargo.progress import RESTORED_MARK, SAME_MARK
 from pargo.stages import Stage, Value, field, listed
@@ -42,7 +44,10 @@ def run_stage(
     Raises:
         UsageError: an input that is not there, or settings that are not of this stage.
         PargoError: the stage failed.
+        KeyboardInterrupt: the run that wants it was interrupted before it began.
     """
+    if os.environ.get(ON_INTERRUPT) == "end":
+        raise KeyboardInterrupt
     for name, value in inputs.items():
         for path in listed(value):
             existing(f"--{name}", path)

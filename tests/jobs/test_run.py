@@ -15,6 +15,7 @@ import pytest
 from pargo.code import import_closure
 from pargo.config.quality import Quality
 from pargo.errors import UsageError
+from pargo.jobs.record import ON_INTERRUPT
 from pargo.jobs.run import run_stage
 from pargo.manifest import publish, read_provenance
 from pargo.stages import Input, Plugin, Shards, Stage
@@ -53,6 +54,15 @@ def run(tmp_path) -> Callable[..., list[list[str]]]:
         return [line.split() for line in output.read_text().splitlines()]
 
     return done
+
+
+@pytest.mark.parametrize("stage", [STAGE, LIGHT])
+def test_a_stage_of_an_interrupted_run_does_not_begin(run, tmp_path, monkeypatch, stage):
+    monkeypatch.setenv(ON_INTERRUPT, "end")
+    with pytest.raises(KeyboardInterrupt):
+        run(stage, 1, "local")
+    assert not (tmp_path / "run").exists()
+    assert not (tmp_path / "output").exists()
 
 
 def test_a_light_stage_runs_in_this_process(run):

@@ -10,9 +10,11 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import psutil
+import pytest
 
 from pargo.layout import Layout
 from pargo.manifest import verify
+from tests.helpers.private_slurm import wait_until
 from tests.helpers.workflow_project import Project
 
 
@@ -40,9 +42,12 @@ def test_clean_keeps_what_was_paid_for_or_took_long(project: Project) -> None:
     shutil.rmtree(project.root / ".pargo/kept")
 
 
-def test_ctrl_c_leaves_the_old_outputs_in_place(project: Project) -> None:
+@pytest.mark.parametrize("moment", ["at once", "while it computes"])
+def test_a_signal_to_the_driver_alone_ends_all_and_leaves_the_old_outputs(project: Project, moment: str) -> None:
     folder = Layout("micro", project.root).model("qformer", 0, "pretrain")
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    timing = project.root / "runs/micro/pretrain/qformer/seed-0/timing.jsonl"
+    timing.unlink(missing_ok=True)
     # it must not have ended when the signal comes
     variant = project.variant("longer", arms__qformer={"projector": "qformer", "pretrain": {"num_samples": 65536}})
     command = [sys.executable, "-m", "pargo", "reproduce", "--config", variant, "--until", "pretrain"]
@@ -53,6 +58,8 @@ def test_ctrl_c_leaves_the_old_outputs_in_place(project: Project) -> None:
     for line in process.stderr:
         if "start  pretrain arm qformer" in line:
             break
+    if moment != "at once":  # Snakemake waits for its jobs then
+        wait_until(lambda: timing.exists() and len(timing.read_text().splitlines()) > 20, 120)
     process.send_signal(signal.SIGINT)
     rest = process.stderr.read()
     assert process.wait(60) == 130, rest
