@@ -15,7 +15,7 @@ from rich.console import Console
 from pargo.commands.application import app
 from pargo.config.jobs import LOCAL, Resources
 from pargo.errors import PargoError
-from pargo.graph.reproduce import _settle
+from pargo.graph.interrupt import settle
 from pargo.jobs.local import Local
 from pargo.jobs.overview import find_job, find_jobs, follow
 from pargo.jobs.record import Attempts, JobRecord
@@ -96,7 +96,7 @@ def test_cancel(job):
 def test_after_ctrl_c_where_nobody_can_be_asked(job, monkeypatch, policy, alive):
     monkeypatch.setattr("sys.stdin", io.StringIO())
     out = io.StringIO()
-    _settle(find_jobs(), policy, Console(file=out, width=200))
+    settle(find_jobs(), policy, Console(file=out, width=200))
     assert Local().is_alive(job) == alive
     assert f"still there: job {job.job_id}, pretrain pargo seed-0, running" in out.getvalue()
 
@@ -110,5 +110,5 @@ def test_after_ctrl_c_a_person_is_asked(job, monkeypatch, answer, alive):
             return True
 
     monkeypatch.setattr("sys.stdin", Terminal(answer))
-    _settle(find_jobs(), "ask", Console(file=io.StringIO(), width=200))
+    settle(find_jobs(), "ask", Console(file=io.StringIO(), width=200))
     assert Local().is_alive(job) == alive
