@@ -15,7 +15,7 @@ from typing import Any
 
 from pargo.config.experiment import load_config
 from pargo.errors import PargoError
-from pargo.files import sha256_text, write_atomic
+from pargo.files import md5_file, sha256_text, write_atomic
 from pargo.graph.dvc import changes_of, generate, refuse_pending
 from pargo.graph.dvc_repository import alone, changes_dvc_sees, open_stages, text_of
 from pargo.graph.dvc_stages import stage_name
@@ -177,22 +177,18 @@ def _write_manifest(out: Any) -> None:
     manifest = manifest_path(Path(out.def_path))
     if not manifest.exists():
         text = _manifest_text(out, Path(out.def_path))
-        if _md5(text.encode()) == _recorded_manifest(out):
+        if hashlib.md5(text.encode(), usedforsecurity=False).hexdigest() == _recorded_manifest(out):
             write_atomic(manifest, text)
 
 
 def _manifest_text(out: Any, directory: Path) -> str:
     """The manifest of what is recorded: the one that is here, unless it is another version's."""
     manifest = manifest_path(Path(out.def_path))
-    if manifest.is_file() and _md5(data := manifest.read_bytes()) == _recorded_manifest(out):
-        return data.decode()
+    if manifest.is_file() and md5_file(manifest) == _recorded_manifest(out):
+        return manifest.read_text(encoding="utf-8")
     return manifest_text(directory)
 
 
 def _recorded_manifest(out: Any) -> str | None:
     recorded = {other.def_path: other.hash_info.value for other in out.stage.outs}
     return recorded.get(manifest_path(Path(out.def_path)).as_posix())
-
-
-def _md5(data: bytes) -> str:
-    return hashlib.md5(data, usedforsecurity=False).hexdigest()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from functools import cached_property
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 
 from pargo.accepted import same_code
 from pargo.config.experiment import Config
+from pargo.files import md5_file
 from pargo.graph.dvc_repository import text_of
 from pargo.graph.dvc_stages import LOCK_NAME, PARAMS_NAME, recorded_hashes, recorded_settings, settings_hash, stage_name
 from pargo.graph.jobs import Job, jobs_of, with_reasons
@@ -67,7 +67,7 @@ class Recorded:
             return False
         if set(made) != {path for path in job.outputs if path not in job.directories}:
             return False
-        return all(_md5(path) == value for path, value in (read | made).items())
+        return all(Path(path).is_file() and md5_file(Path(path)) == value for path, value in (read | made).items())
 
     def restorable(self, job: Job) -> bool:
         """Is it the same, and in DVC's cache, or perhaps in the default remote, which is not asked?"""
@@ -111,8 +111,3 @@ def _files(entries: Any) -> dict[str, str]:
 def _is_file(path: str) -> bool:
     """Is an input of a job a file? What is an artifact has a manifest beside it."""
     return not manifest_path(Path(path)).is_file()
-
-
-def _md5(path: str) -> str:
-    file = Path(path)
-    return hashlib.md5(file.read_bytes(), usedforsecurity=False).hexdigest() if file.is_file() else ""
