@@ -5,8 +5,6 @@ from __future__ import annotations
 import base64
 import io
 from functools import cache
-from pathlib import Path
-from tempfile import mkdtemp
 
 import pytest
 import torch
@@ -34,7 +32,7 @@ from pargo.export.chat_templates import CHAT_TEMPLATES
 from pargo.export.load import load_processor
 from pargo.models.image_processor import PargoImageProcessor
 from pargo.models.processor import PargoProcessor
-from tests.helpers.tiny_tokenizers import FAMILIES, family
+from tests.helpers.tiny_tokenizers import FAMILIES, family, new_folder
 
 NUM_IMAGE_TOKENS = 3
 CONVERSATIONS = {
@@ -54,7 +52,7 @@ each_conversation = pytest.mark.parametrize("turns", CONVERSATIONS.values(), ids
 @cache
 def exported(name: str, template: str = "compact") -> PargoProcessor:
     """A processor, saved and loaded as an export is; its tokenizer has the token of images, the trained one has not."""
-    folder = Path(mkdtemp())
+    folder = new_folder()
     tokenizer = family.__wrapped__(name)
     tokenizer.add_special_tokens({"additional_special_tokens": ["<image>"]}, replace_extra_special_tokens=False)
     if tokenizer.pad_token_id is None:

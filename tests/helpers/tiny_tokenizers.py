@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
-from tempfile import mkdtemp
+from tempfile import TemporaryDirectory, mkdtemp
 from typing import Any
 
 import sentencepiece
@@ -33,10 +33,18 @@ _BYTE = re.compile("<0x[0-9A-F]{2}>")
 LLAMA3 = QWEN2.replace(r"|\p{N}|", r"|\p{N}{1,3}|")
 
 
+ROOT_FOLDER = TemporaryDirectory(prefix="tiny-tokenizers-")  # gone when this process ends
+
+
+def new_folder() -> Path:
+    """An empty folder for as long as the tests run."""
+    return Path(mkdtemp(dir=ROOT_FOLDER.name))
+
+
 @cache
 def corpus() -> Path:
     """Lines with code, sentences that end a line, and text with special characters."""
-    path = Path(mkdtemp()) / "corpus.txt"
+    path = new_folder() / "corpus.txt"
     texts = [(ROOT / "LICENSE").read_text(), CODE * 300]
     texts += ["Is it a cat? No.\nHow many are there? 2.\nIs there a circle? Yes.\n" * 300]
     path.write_text("\n".join(texts))
@@ -46,7 +54,7 @@ def corpus() -> Path:
 @cache
 def sentencepiece_model(**settings: Any) -> Path:
     """Llama 2's settings, and what is said here."""
-    folder = Path(mkdtemp())
+    folder = new_folder()
     given = {
         "vocab_size": SIZE,
         "model_type": "bpe",
@@ -68,7 +76,7 @@ def sentencepiece_model(**settings: Any) -> Path:
 
 
 def _llama(**settings: Any) -> Any:
-    folder = Path(mkdtemp())
+    folder = new_folder()
     (folder / "tokenizer.model").write_bytes(sentencepiece_model().read_bytes())
     named = {"tokenizer_class": "LlamaTokenizer", **SPECIAL, **settings}
     (folder / "tokenizer_config.json").write_text(json.dumps(named))
@@ -84,7 +92,7 @@ def _published_llama() -> Any:
 
 
 def _internlm2() -> Any:
-    folder = Path(mkdtemp())
+    folder = new_folder()
     (folder / "tokenizer.model").write_bytes(sentencepiece_model(add_dummy_prefix=False).read_bytes())
     added = {str(SIZE + index): {"content": word, "special": True} for index, word in enumerate(CHAT)}
     settings = {**SPECIAL, "pad_token": "</s>", "added_tokens_decoder": added}
@@ -152,7 +160,7 @@ def family(name: str) -> Any:
     """A tokenizer of this family, saved and loaded."""
     if name.startswith("gpt_sw3"):
         return slow(legacy=name.endswith("legacy"))
-    folder = Path(mkdtemp())
+    folder = new_folder()
     save(FAMILIES[name](), folder)
     return load_tokenizer(folder)
 
