@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import signal
 import threading
 import time
 from dataclasses import dataclass, field
@@ -48,7 +49,7 @@ class Display:
         self._progress: Progress | None = None
         self.num_failed = 0
         self.num_run = 0  # to their end; not those that had nothing to do
-        self.interrupted = False  # set it when jobs end because a person stopped them
+        self.interrupted: signal.Signals | None = None  # set it when jobs end because a person stopped them
         if console.is_terminal:
             fixed = Column(no_wrap=True, min_width=7)
             line = TextColumn(

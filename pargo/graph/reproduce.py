@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import csv
 import fcntl
+import logging
 import os
+import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -82,8 +84,9 @@ def reproduce(
         _check_files(config, layout)
         try:
             ran = _run(config_file, layout, console, profile=profile, cores=cores, until=until, confirm=confirm)
-        except InterruptedRunError:
-            settle(find_jobs(layout.runs), on_interrupt, console)
+        except InterruptedRunError as error:
+            asked = error.number == signal.SIGINT  # by somebody who is there
+            settle(find_jobs(layout.runs), on_interrupt, console, can_ask=asked)
             raise
         if until is not None:
             console.print(f"stopped after {until}: {_count(ran)}, {duration(time.monotonic() - started)}")
@@ -149,9 +152,14 @@ def _run(
     confirm(wanted)
     targets = [str(mark_path(layout, job.name)) for job in wanted]
     arguments = [*targets, *(["--cores", str(cores)] if cores else [])]
-    with Display(console, until or "all stages", len(pending)) as display, interruptible(display):
+    with Display(console, until or "all stages", len(pending)) as display, interruptible(display) as take_signals:
+
+        def listen(record: logging.LogRecord) -> None:
+            take_signals()
+            display.listen(record)
+
         try:
-            call_snakemake(config_file, *arguments, profile=profile, listener=display.listen)
+            call_snakemake(config_file, *arguments, profile=profile, listener=listen)
         except PargoError:
             if not display.num_failed and not display.interrupted:
                 raise
@@ -159,7 +167,7 @@ def _run(
             if not display.interrupted:  # else it came inside Snakemake's event loop, which then cannot be closed
                 raise
     if display.interrupted:
-        raise InterruptedRunError("interrupted; what is finished is kept, run again to continue")
+        raise InterruptedRunError(display.interrupted)
     if display.num_failed:
         raise PargoError(
             f"{display.num_failed} of {len(pending)} jobs failed; what is finished is kept, run again to continue"

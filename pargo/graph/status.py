@@ -12,6 +12,7 @@ from pargo.jobs.overview import find_jobs
 from pargo.layout import Layout
 from pargo.made import other_versions
 from pargo.manifest import RUN_RECORD
+from pargo.stages import STAGES
 from pargo.units import duration
 
 STATES = ("up to date", "running", "restorable", "would run", "may run")
@@ -32,9 +33,14 @@ def state_of(job: Job, running: frozenset[str] = frozenset()) -> str:
 
 
 def running_jobs(layout: Layout) -> frozenset[str]:
-    """Names of the jobs that run now, as their records say."""
-    alive = (job for job in find_jobs(layout.runs) if job.alive)
-    return frozenset("-".join([job.stage, *job.arm.split()]) for job in alive)
+    """Names of the jobs that run now, as their records say; a job runs while one of its shards does."""
+    found = set()
+    for job in find_jobs(layout.runs):
+        parts = job.arm.split()
+        if job.alive:
+            of_shard = STAGES[job.stage].shards and parts[-1].isdigit()
+            found.add("-".join([job.stage, *(parts[:-1] if of_shard else parts)]))
+    return frozenset(found)
 
 
 def lines_of(jobs: Sequence[Job], running: frozenset[str] = frozenset(), *, every: bool = False) -> Iterator[str]:

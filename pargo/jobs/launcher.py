@@ -43,6 +43,7 @@ def launch(
     run_directory: Path,
     executor: str = "local",
     modules: Sequence[str] = (),
+    local: Mapping[str, str] | None = None,
     stage_name: str = "",
 ) -> None:
     """Run a stage to its end.
@@ -56,6 +57,7 @@ def launch(
         run_directory: holds the job record, submitit's files and what the stage keeps there.
         executor: `local` for a job of this machine, `inline` for this process, or the path of a jobs file.
         modules: what the stage loads by name; with its own module's imports, their source decides what the job does.
+        local: hashes of a person's files that the stage reads, by path.
         stage_name: the jobs file's name for the stage.
 
     Raises:
@@ -63,7 +65,7 @@ def launch(
         KeyboardInterrupt: interrupted; the job was cancelled, or left running if `PARGO_ON_INTERRUPT` is `detach`.
     """
     jobs = read_jobs(executor)
-    stage = _stage(function, kwargs, Path(run_directory), jobs.of(stage_name), modules)
+    stage = _stage(function, kwargs, Path(run_directory), jobs.of(stage_name), modules, local)
     run_directory = stage.run_directory
     if executor == "inline":
         problem = stage()
@@ -100,6 +102,7 @@ def _stage(
     run_directory: Path,
     resources: Resources,
     modules: Sequence[str],
+    local: Mapping[str, str] | None,
 ) -> StageCall:
     if callable(function):
         function = f"{function.__module__}:{function.__qualname__}"
@@ -107,7 +110,7 @@ def _stage(
     arguments = dict(kwargs)
     settings = arguments.pop("settings")
     text = canonical_json(settings) if isinstance(settings, Settings | Mapping) else settings
-    return StageCall(module, attribute or "run", text, arguments, run_directory, tuple(modules), resources)
+    return StageCall(module, attribute or "run", text, arguments, run_directory, tuple(modules), local or {}, resources)
 
 
 def launch_array(
@@ -117,6 +120,7 @@ def launch_array(
     run_directory: Path,
     executor: str = "local",
     modules: Sequence[str] = (),
+    local: Mapping[str, str] | None = None,
     stage_name: str = "",
 ) -> None:
     """Run a stage several times with other arguments, on a cluster as one job array.
@@ -126,7 +130,7 @@ def launch_array(
     left.
 
     Args:
-        function, executor, modules, stage_name: as of `launch`.
+        function, executor, modules, local, stage_name: as of `launch`.
         elements: arguments, each with its own `run_directory`.
         run_directory: of the array; also its name for messages.
 
@@ -136,7 +140,7 @@ def launch_array(
     """
     jobs, name = read_jobs(executor), run_directory.as_posix()
     resources = jobs.of(stage_name)
-    stages = [_stage(function, element, element["run_directory"], resources, modules) for element in elements]
+    stages = [_stage(function, element, element["run_directory"], resources, modules, local) for element in elements]
     if executor == "inline":
         for stage in stages:
             if problem := stage():

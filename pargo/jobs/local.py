@@ -1,12 +1,15 @@
-"""The local back end: submitit's local executor, which starts a process that outlives the launcher."""
+"""The local back end: submitit's local executor, in a session of its own, so that jobs outlive their terminal."""
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import shlex
 import signal
 import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 
@@ -20,7 +23,8 @@ from pargo.jobs.submitit_files import hand_over, submitted_id
 TIMEOUT_MINUTES = 10 * 365 * 24 * 60  # submitit wants a limit; there is none
 VISIBLE = "CUDA_VISIBLE_DEVICES"
 JOB = "submitit.local._local"  # in the command of the process that a job is
-GRACE = 5.0  # seconds for an interrupted job to clean up
+GRACE = 30.0  # seconds for an interrupted job to end its step, save and clean up
+LOOK = 0.1  # seconds between looks at it
 
 
 class Local:
@@ -31,9 +35,9 @@ class Local:
 
     def submit(self, stages: Sequence[StageCall], folder: Path, tag: str) -> list[str]:
         """Start stages; their process ids."""
-        executor = submitit.LocalExecutor(folder, python=f"{_same_gpus()} {shlex.quote(sys.executable)}")
-        executor.update_parameters(timeout_min=TIMEOUT_MINUTES, stderr_to_stdout=True)
-        return [executor.submit(stage).job_id for stage in stages]
+        # a terminal sends its Ctrl-C to all processes of a session's foreground, whoever started them
+        with ProcessPoolExecutor(1, multiprocessing.get_context("fork"), initializer=os.setsid) as session:
+            return [session.submit(_start_job, stage, folder).result() for stage in stages]
 
     def find(self, record: JobRecord, folder: Path) -> str | None:
         """The job of a submission that was cut short: submitit's process names its folder."""
@@ -67,17 +71,30 @@ class Local:
         return None
 
     def cancel(self, records: Sequence[JobRecord]) -> None:
-        """Interrupt jobs and all their children, and kill what is left after some seconds."""
-        family = []
-        for controller in [process for record in records if (process := _process(record)) is not None]:
-            with suppress(psutil.NoSuchProcess):
-                family += [*controller.children(recursive=True), controller]
-        for process in family:
-            _send(process, signal.SIGINT)
-        _, alive = psutil.wait_procs(family, timeout=GRACE)
-        for process in alive:
+        """Interrupt jobs with all that they started, once, and kill what is left after a while.
+
+        Not submitit's process, which would kill them a second later: it ends when they have.
+        """
+        jobs = [process for record in records if (process := _process(record)) is not None]
+        told: set[psutil.Process] = set()
+        end = time.monotonic() + GRACE
+        while (alive := [*_alive(jobs)]) and time.monotonic() < end:
+            family = {child for process in alive for child in _children(process)}
+            for process in family - told:
+                _send(process, signal.SIGINT)
+            told |= family
+            time.sleep(LOOK)
+        left = [*(child for process in alive for child in _children(process)), *alive]
+        for process in left:
             _send(process, signal.SIGKILL)
-        psutil.wait_procs(alive, timeout=GRACE)
+        psutil.wait_procs(left, timeout=GRACE)
+
+
+def _start_job(stage: StageCall, folder: Path) -> str:
+    """Submit a stage from a process that ends soon; its process id."""
+    executor = submitit.LocalExecutor(folder, python=f"{_same_gpus()} {shlex.quote(sys.executable)}")
+    executor.update_parameters(timeout_min=TIMEOUT_MINUTES, stderr_to_stdout=True)
+    return executor.submit(stage).job_id
 
 
 def _same_gpus() -> str:
@@ -103,6 +120,20 @@ def _process(record: JobRecord) -> psutil.Process | None:
         return process if same and process.status() != psutil.STATUS_ZOMBIE else None
     except psutil.NoSuchProcess:
         return None
+
+
+def _alive(jobs: Sequence[psutil.Process]) -> Iterator[psutil.Process]:
+    for process in jobs:
+        with suppress(psutil.NoSuchProcess):
+            if process.status() != psutil.STATUS_ZOMBIE:
+                yield process
+
+
+def _children(process: psutil.Process) -> list[psutil.Process]:
+    try:
+        return process.children(recursive=True)
+    except psutil.NoSuchProcess:
+        return []
 
 
 def _start(process: psutil.Process) -> float:

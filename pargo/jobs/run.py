@@ -83,7 +83,7 @@ def run_stage(
             write_record(output, record)
         return
     assert run_directory is not None
-    how: dict[str, Any] = {"modules": modules, "stage_name": stage.name}
+    how: dict[str, Any] = {"modules": modules, "local": spec.local_contents, "stage_name": stage.name}
     if stage.shards:
         arguments[stage.shards.argument] = _run_shards(stage, number, settings, inputs, run_directory, executor, how)
         executor = "inline" if arguments[stage.shards.argument] else executor  # what is left is to put them together

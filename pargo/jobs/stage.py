@@ -40,6 +40,7 @@ class StageCall:
         arguments: the other arguments, mostly paths.
         run_directory: held by at most one running job (a file lock).
         modules: loaded by name, so that the imports of `module` do not tell of them.
+        local: hashes of a person's files that it reads, by path.
         resources: what the job was given; no part of what it does.
     """
 
@@ -49,6 +50,7 @@ class StageCall:
     arguments: Mapping[str, Any]
     run_directory: Path
     modules: tuple[str, ...] = ()
+    local: Mapping[str, str] = field(default_factory=dict)
     resources: Resources = field(default_factory=Resources)
 
     @property
@@ -64,7 +66,7 @@ class StageCall:
         return next((part["num_threads"] for part in parts if part.get("num_threads")), None)
 
     def spec(self) -> str:
-        """Hash of what the job does: stage, settings, arguments, code, and content of the artifacts it reads."""
+        """Hash of what the job does: stage, settings, arguments, code, and content of what it reads."""
         inputs = {}
         for path in _paths(self.arguments):
             manifest = manifest_path(path)
@@ -77,6 +79,7 @@ class StageCall:
                     "settings": json.loads(self.settings),
                     "arguments": self.arguments,
                     "inputs": inputs,
+                    "local": self.local,
                     "code": self._code(),
                 }
             )

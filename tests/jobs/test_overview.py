@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from rich.console import Console
 
 from pargo.commands.application import app
-from pargo.config.jobs import LOCAL, Resources
+from pargo.config.jobs import LOCAL
 from pargo.errors import PargoError
 from pargo.graph.interrupt import settle
 from pargo.jobs.local import Local
@@ -32,7 +32,7 @@ def job(tmp_path, monkeypatch) -> Iterator[JobRecord]:
     monkeypatch.chdir(tmp_path)
     run_directory = Path("runs/toy/pretrain/pargo/seed-0")
     arguments = {"output": tmp_path / "out", "trace": tmp_path / "trace", "wait_for": tmp_path / "go"}
-    stage = StageCall("tests.helpers.toy_stage", "run", '{"lines": 3}', arguments, run_directory, (), Resources())
+    stage = StageCall("tests.helpers.toy_stage", "run", '{"lines": 3}', arguments, run_directory)
     run_directory.mkdir(parents=True)
     [(_, record)] = submit([stage], LOCAL, run_directory)
     end = time.monotonic() + 30

@@ -17,6 +17,7 @@ from pargo.config.quality import Quality
 from pargo.errors import UsageError
 from pargo.jobs.record import ON_INTERRUPT
 from pargo.jobs.run import run_stage
+from pargo.jobs.stage import StageCall
 from pargo.manifest import publish, read_provenance
 from pargo.stages import Input, Plugin, Shards, Stage
 from tests.helpers.workflow_project import copy_project
@@ -63,6 +64,11 @@ def test_a_stage_of_an_interrupted_run_does_not_begin(run, tmp_path, monkeypatch
         run(stage, 1, "local")
     assert not (tmp_path / "run").exists()
     assert not (tmp_path / "output").exists()
+
+
+def test_a_job_is_another_when_a_file_of_a_person_is(tmp_path):
+    calls = [StageCall("toy", "run", "{}", {}, tmp_path, local=local) for local in ({}, {"a": "1"}, {"a": "2"})]
+    assert len({call.spec() for call in calls}) == 3
 
 
 def test_a_light_stage_runs_in_this_process(run):

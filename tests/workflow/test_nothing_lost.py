@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
 import subprocess
@@ -16,6 +17,8 @@ from pargo.layout import Layout
 from pargo.manifest import verify
 from tests.helpers.private_slurm import wait_until
 from tests.helpers.workflow_project import Project
+
+TRAINING = "runs/micro/pretrain/qformer/seed-0"
 
 
 def test_clean_keeps_what_was_paid_for_or_took_long(project: Project) -> None:
@@ -42,36 +45,83 @@ def test_clean_keeps_what_was_paid_for_or_took_long(project: Project) -> None:
     shutil.rmtree(project.root / ".pargo/kept")
 
 
-@pytest.mark.parametrize("moment", ["at once", "while it computes"])
-def test_a_signal_to_the_driver_alone_ends_all_and_leaves_the_old_outputs(project: Project, moment: str) -> None:
-    folder = Layout("micro", project.root).model("qformer", 0, "pretrain")
-    before = {path.name: path.read_bytes() for path in folder.iterdir()}
-    timing = project.root / "runs/micro/pretrain/qformer/seed-0/timing.jsonl"
-    timing.unlink(missing_ok=True)
-    # it must not have ended when the signal comes
-    variant = project.variant("longer", arms__qformer={"projector": "qformer", "pretrain": {"num_samples": 65536}})
-    command = [sys.executable, "-m", "pargo", "reproduce", "--config", variant, "--until", "pretrain"]
+def _start_training(project: Project, *options: str) -> subprocess.Popen[str]:
+    """A run in which the Q-Former trains, for longer than the test needs."""
+    pretrain = {"num_samples": 65536, "checkpoint_interval": 100_000}
+    variant = project.variant("longer", arms__qformer={"projector": "qformer", "pretrain": pretrain})
+    shutil.rmtree(project.root / TRAINING, ignore_errors=True)
     process = subprocess.Popen(
-        command, cwd=project.root, env=project.environment, stderr=subprocess.PIPE, text=True, start_new_session=True
+        [sys.executable, "-m", "pargo", "reproduce", "--config", variant, "--until", "pretrain", *options],
+        cwd=project.root,
+        env=project.environment,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
     )
     assert process.stderr is not None
     for line in process.stderr:
         if "start  pretrain arm qformer" in line:
             break
-    if moment != "at once":  # Snakemake waits for its jobs then
-        wait_until(lambda: timing.exists() and len(timing.read_text().splitlines()) > 20, 120)
-    process.send_signal(signal.SIGINT)
+    return process
+
+
+def _wait_for_steps(project: Project) -> None:
+    timing = project.root / TRAINING / "timing.jsonl"
+    wait_until(lambda: timing.exists() and len(timing.read_text().splitlines()) > 20, 120)
+
+
+def _checkpoints(project: Project) -> list[str]:
+    return [path.name for path in (project.root / TRAINING / "checkpoints").glob("step-*")]
+
+
+def _processes(project: Project) -> list[str]:
+    found = psutil.process_iter(["cwd", "cmdline"])
+    return [process.info["cmdline"] for process in found if process.info["cwd"] == str(project.root)]
+
+
+@pytest.mark.parametrize(
+    ("name", "to_all", "later"),
+    [
+        ("SIGINT", False, False),
+        ("SIGTERM", False, False),
+        ("SIGINT", False, True),
+        ("SIGINT", True, True),
+        ("SIGTERM", False, True),
+    ],
+)
+def test_a_signal_ends_all_and_leaves_the_old_outputs(project: Project, name: str, to_all: bool, later: bool) -> None:
+    """A signal to the driver or to all of its terminal; at once, or while the training computes."""
+    folder = Layout("micro", project.root).model("qformer", 0, "pretrain")
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    process = _start_training(project)
+    if later:  # Snakemake waits for its jobs then
+        _wait_for_steps(project)
+    (os.killpg if to_all else os.kill)(process.pid, signal.Signals[name])
+    assert process.stderr is not None
     rest = process.stderr.read()
     assert process.wait(60) == 130, rest
     time.sleep(2)
-    left = [
-        process.info["cmdline"]
-        for process in psutil.process_iter(["cwd", "cmdline"])
-        if process.info["cwd"] == str(project.root)
-    ]
-    assert left == [], "no launcher goes on and submits its job"
+    assert _processes(project) == [], "no launcher goes on and submits its job"
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+    if later:
+        assert "cancelled job" in rest
+        assert _checkpoints(project), "the training saved what it had"
     assert not project.pending()
+
+
+def test_a_job_outlives_its_terminal_where_that_is_wanted(project: Project) -> None:
+    process = _start_training(project, "--on-interrupt", "detach")
+    _wait_for_steps(project)
+    os.killpg(process.pid, signal.SIGINT)
+    assert process.stderr is not None
+    assert "left running" in process.stderr.read()
+    assert process.wait(60) == 130
+    time.sleep(2)
+    assert _processes(project) != []
+    assert _checkpoints(project) == []
+    assert "cancelled" in project.pargo("cancel", "--all").stdout
+    assert _checkpoints(project), "the training saved what it had"
+    assert _processes(project) == []
 
 
 def test_two_runs_that_share_work_end_right(project: Project) -> None:

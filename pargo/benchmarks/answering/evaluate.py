@@ -30,6 +30,7 @@ from pargo.data.images import open_images
 from pargo.errors import PargoError
 from pargo.files import sha256_file, sha256_text
 from pargo.layout import manifest_path
+from pargo.machine import computing_versions
 from pargo.manifest import publish
 from pargo.models.build import build_model, load_own_weights
 from pargo.models.language import load_tokenizer
@@ -126,6 +127,7 @@ def _spec(settings: EvaluateSettings, inputs: Sequence[Path]) -> str:
                 "ranks": settings.benchmark.ranks,
                 "inputs": [sha256_file(manifest_path(path)) for path in inputs],
                 "code": code_hash(_code(settings)),
+                "versions": computing_versions(),
             }
         )
     )

@@ -3,6 +3,7 @@
 import hashlib
 import json
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -338,6 +339,15 @@ def test_another_parser_reads_the_answers_that_are_there(parts, tmp_path, monkey
     run_directory = tmp_path / "out-run"
     assert evaluate(parts, other, tmp_path / "out")
     assert run_directory.is_dir()
+
+
+def test_answers_by_other_versions_of_packages_are_asked_again(parts, tmp_path, monkeypatch):
+    """Those of the old ones would else be published as answers of the new ones."""
+    evaluate(parts, make_settings(kind="mini_mme"), tmp_path / "out")
+    monkeypatch.setattr(evaluate_stage, "computing_versions", lambda: {"torch": "3.0"})
+    again = partial(evaluate, parts, make_settings(kind="mini_mme"), tmp_path / "out")
+    asked = ended_after(parts, monkeypatch, tmp_path, 99, again)
+    assert asked == [len(read_predictions(tmp_path / "out" / PREDICTIONS))]
 
 
 def ended_after(parts, monkeypatch, tmp_path, batches: int, *stages) -> list[int]:

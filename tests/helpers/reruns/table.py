@@ -23,7 +23,9 @@ Each line is a test (`tests/workflow/test_reruns.py`): the change is made alone 
 
 Names of arms, datasets, sources and configs are labels: another name makes nothing anew but what shows it. Known
 reruns: the sources of the vision tower and of the language model are in a trained model by name; another order of the
-names of several datasets is another order of their samples; and a `max_length` that cuts nothing is not known to.
+names of several datasets is another order of their samples; and a `max_length` that cuts nothing is not known to. Known
+gap: the default of a setting that was added after something was made, and changed later still, does not make that anew:
+write the value into the config, which does.
 """
 
 
