@@ -96,7 +96,8 @@ def name_of(path: Path) -> str:
 
 
 def is_artifact(path: Path) -> bool:
-    return path.parts[0] == "artifacts" or manifest_path(path).is_file()
+    """Is it an artifact, and not a file of one?"""
+    return path.name != PROVENANCE and (path.parts[0] == "artifacts" or manifest_path(path).is_file())
 
 
 def content_of(path: Path) -> str:

@@ -10,6 +10,7 @@ from pargo.accepted import accepted_file
 from pargo.config.dataset import Dataset
 from pargo.config.experiment import Config
 from pargo.layout import Layout
+from pargo.manifest import PROVENANCE
 from pargo.stages import Value
 
 
@@ -105,9 +106,10 @@ class Inputs:
         }
 
     def found(self, stage: str) -> Sequence[Path]:
-        """What a stage finds by itself: models and their records, sample answers and images, accepted changes."""
+        """What a stage finds by itself: models, records of what made artifacts, sample answers, accepted changes."""
         if stage == "report_tables":
-            return self._models
+            # an artifact may be made otherwise, and come out the same: the tables tell how each was made
+            return [*self._models, *(artifact / PROVENANCE for artifact in self._behind_scores)]
         if stage == "report_page":
             answers = [self.layout.predictions(*of) for of in self.evaluations()]
             sources = sorted({self._benchmark_source(benchmark) for benchmark in self.config.benchmarks})
@@ -195,6 +197,22 @@ class Inputs:
     @property
     def _scores(self) -> list[Path]:
         return [self.layout.score(*of) for of in self.evaluations()]
+
+    @property
+    def _behind_scores(self) -> list[Path]:
+        datasets = self.caption_datasets()
+        graded = [of for of in self.evaluations() if self.config.benchmarks[of[2]].grader]
+        return [
+            *map(self.layout.source, self.needed_sources()),
+            *(self.layout.fingerprints(*images) for images in self.compared_images()),
+            *map(self.layout.selection, datasets),
+            *map(self.layout.raw_captions, datasets),
+            *map(self.layout.captions, datasets),
+            *(self.layout.features(*images) for images in self.images()),
+            *self._models,
+            *(self.layout.predictions(*of) for of in self.evaluations()),
+            *(self.layout.grades(*of) for of in graded),
+        ]
 
     @property
     def _models(self) -> list[Path]:

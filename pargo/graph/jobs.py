@@ -18,6 +18,7 @@ from pargo.graph.inputs import Inputs
 from pargo.graph.stage_settings import settings_of
 from pargo.layout import Layout, manifest_path, seed_folder
 from pargo.made import UNKNOWN, Spec, content_of, is_artifact, name_of, reason_to_remake, some
+from pargo.manifest import PROVENANCE
 from pargo.report.settings import CAPTION_REPORT, FIGURES, TABLES
 from pargo.stages import STAGES, Stage, Value, listed
 from pargo.store import find
@@ -88,6 +89,8 @@ class Job:
         """Paths that DVC watches: of an artifact it and its manifest, of a folder of the report its files."""
         found: set[str] = set()
         for path in self.paths:
+            if path.name == PROVENANCE:  # of an artifact, which DVC watches itself
+                continue
             inner = {"tables": TABLES, "figures": FIGURES}.get(path.name, ()) if path.parts[0] == "reports" else ()
             both = (path, manifest_path(path)) if is_artifact(path) else (path,)
             found |= {item.as_posix() for item in ([path / name for name in inner] or both)}
@@ -151,9 +154,13 @@ def with_reasons(jobs: Sequence[Job], is_recorded: Callable[[Job], bool] = lambd
         recorded = bool(reason) and is_recorded(job)  # its manifest, which is here, says what content it has
         if reason and not needs and not job.files and (made_before := find(job.output, spec)) is not None:
             known[name_of(job.output)] = content_of(made_before)
+            known[_provenance(job)] = content_of(made_before / PROVENANCE)
         elif needs or (reason and not recorded):
-            anew |= dict.fromkeys((*job.outputs, job.output.as_posix()), job.name)
-            known |= dict.fromkeys((*job.outputs, job.output.as_posix()), UNKNOWN)
+            made = (*job.outputs, job.output.as_posix(), _provenance(job))
+            anew |= dict.fromkeys(made, job.name)
+            known |= dict.fromkeys(made, UNKNOWN)
+        elif recorded:
+            known[_provenance(job)] = UNKNOWN  # it is in what is restored
         follows = bool(needs) and (recorded or not reason)
         text = f"if {some(needs)} {'comes' if len(needs) == 1 else 'come'} out different" if follows else reason
         recorded = recorded and not needs
@@ -164,8 +171,12 @@ def with_reasons(jobs: Sequence[Job], is_recorded: Callable[[Job], bool] = lambd
 def makers(jobs: Iterable[Job]) -> dict[str, list[str]]:
     """By the name of a job, the names of those whose outputs it reads."""
     jobs = list(jobs)
-    made = {path: job.name for job in jobs for path in (job.output, *job.files)}
+    made = {path: job.name for job in jobs for path in (job.output, job.output / PROVENANCE, *job.files)}
     return {job.name: sorted({made[path] for path in job.paths if path in made}) for job in jobs}
+
+
+def _provenance(job: Job) -> str:
+    return (job.output / PROVENANCE).as_posix()
 
 
 def _command(

@@ -1,5 +1,6 @@
 """Artifacts changed by hand are made again and not recorded; a run ends where it is told, and reads its config once."""
 
+import json
 import re
 import shutil
 import time
@@ -8,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from pargo.config.base import canonical_json
+from pargo.files import sha256_text
 from pargo.layout import Layout
 from tests.helpers.workflow_project import Project
 
@@ -43,6 +46,21 @@ def test_a_file_of_equal_size_edited_by_hand_is_not_recorded_but_made_again(proj
     finally:
         captions.write_bytes(before)
     assert "everything was up to date" in project.reproduce().stderr
+    assert project.git("status", "--porcelain") == ""
+
+
+def test_what_was_made_otherwise_and_came_out_the_same_is_told(project: Project, layout: Layout) -> None:
+    """Every caption has six words and more: the limit changes none, but the tables say how they were made."""
+    captions, tables = layout.captions("scenes"), layout.tables / "cells.json"
+    before = tables.read_bytes()
+    done = project.pargo("reproduce", "--config", project.variant("six_words", quality__min_words=6))
+    assert re.findall(r"done +(.*?)  ", done.stderr) == ["filter dataset scenes", "report tables", "report page"]
+    settings = json.loads((captions / "provenance.json").read_text())["settings"]
+    assert settings["quality"]["min_words"] == 6
+    node = json.loads(tables.read_text())["artifacts"]["artifacts/micro/captions/scenes.manifest.json"]
+    assert node["settings"] == sha256_text(canonical_json(settings))
+    project.reproduce()
+    assert tables.read_bytes() == before
     assert project.git("status", "--porcelain") == ""
 
 
