@@ -190,7 +190,9 @@ def _made_otherwise(output: Path, spec: Spec, record: Mapping[str, Any], target:
         return f"{OTHER_CODE}{_changed_code(output, spec.code_files)}"
     if spec.strict and not of_report and (others := other_versions(output)):
         return f"computed with {some(others)}"
-    before, now = by_label(inputs, labels_of(settings)), by_label(spec.inputs, labels_of(spec.settings))
+    before, now = inputs, spec.inputs
+    if not of_report:  # which shows the names
+        before, now = by_label(inputs, labels_of(settings)), by_label(spec.inputs, labels_of(spec.settings))
     others = sorted(name for name in {*before, *now} if now.get(name) not in (before.get(name), UNKNOWN))
     if others:
         return f"an input changed: {some(others)}"

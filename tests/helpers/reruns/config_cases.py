@@ -316,7 +316,7 @@ def cases() -> list[Case]:
                 "base.pretrain.mixture": {"pics": 1.0},
                 "base.finetune.mixture": {"pics": 1.0},
             },
-            "report_captions-pics",
+            "report_captions-pics report_tables",
             restorable="select-pics caption-pics filter-pics",
         ),
         several(
@@ -327,6 +327,7 @@ def cases() -> list[Case]:
                 "sources.pictures": {"kind": "scenes", "num_images": 64, "image_size": 64, "seed": 0},
                 "datasets.scenes.source": "pictures",
             },
+            "report_captions-scenes report_tables",
             restorable="download-pictures fingerprint-pictures-train features-pictures-train",
         ),
         several(
@@ -359,7 +360,7 @@ def cases() -> list[Case]:
             (
                 "datasets.scenes.split",
                 "test",
-                f"*-scenes-test select-* filter-* {CAPTION} pretrain-* finetune-*",
+                f"*-scenes-test select-* filter-* {CAPTION} pretrain-* finetune-* report_tables",
             ),
         ),
         *fields(
