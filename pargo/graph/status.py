@@ -38,7 +38,8 @@ def running_jobs(layout: Layout) -> frozenset[str]:
     for job in find_jobs(layout.runs):
         parts = job.arm.split()
         if job.alive:
-            of_shard = STAGES[job.stage].shards and parts[-1].isdigit()
+            stage = STAGES.get(job.stage)
+            of_shard = stage is not None and stage.shards and parts[-1].isdigit()
             found.add("-".join([job.stage, *(parts[:-1] if of_shard else parts)]))
     return frozenset(found)
 
