@@ -11,7 +11,15 @@ from pargo.accepted import same_code
 from pargo.config.experiment import Config
 from pargo.files import md5_file
 from pargo.graph.dvc_repository import text_of
-from pargo.graph.dvc_stages import LOCK_NAME, PARAMS_NAME, recorded_hashes, recorded_settings, settings_hash, stage_name
+from pargo.graph.dvc_stages import (
+    LOCK_NAME,
+    PARAMS_NAME,
+    recorded_hashes,
+    recorded_settings,
+    settings_hash,
+    stage_definition,
+    stage_name,
+)
 from pargo.graph.jobs import Job, jobs_of, with_reasons
 from pargo.graph.stage_text import read_params, stages_of
 from pargo.layout import manifest_path
@@ -48,7 +56,7 @@ class Recorded:
         return self._files_are_as_recorded(job)
 
     def holds(self, job: Job) -> bool:
-        """Is a job recorded as it is now: by the same code and settings, from the same inputs, with the same result?
+        """Is a job recorded as it is now: by the same code, settings and command, the same inputs and the same result?
 
         Its artifact must be here, and as its manifest says.
         """
@@ -56,6 +64,8 @@ class Recorded:
         if name not in self._stages:
             return False
         if recorded_hashes(self._stages[name], name) != (job.code, settings_hash(json.loads(job.settings))):
+            return False
+        if self._stages[name].get("cmd") != stage_definition(self._config, job)["cmd"]:
             return False
         return bool(job.files or self.cached(job)) and self._files_are_as_recorded(job)
 

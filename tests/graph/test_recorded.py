@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-from pargo.graph.dvc_stages import stage_name, stage_params
+from pargo.graph.dvc_stages import stage_definition, stage_name, stage_params
 from pargo.graph.jobs import Job, with_reasons
 from pargo.graph.recorded import Recorded
 from pargo.graph.status import state_of
@@ -46,7 +46,7 @@ def write_lock(jobs: list[Job]) -> None:
     for job in jobs:
         name, held = stage_name("micro", job), stage_params(job)
         stages[name] = {
-            "cmd": "x",
+            "cmd": stage_definition("micro", job)["cmd"],
             "deps": [{"path": path, "md5": md5(path)} for path in job.inputs],
             "params": {"dvc-params.json": {f"{name}.{key}": held[key] for key in ("code", "settings_sha256")}},
             "outs": [{"path": path, "md5": md5(path, job.rule)} for path in job.outputs],
@@ -115,13 +115,15 @@ def test_what_is_recorded_as_it_is_now_needs_no_dvc(jobs: list[Job]) -> None:
     assert all(Recorded("micro").holds(job) for job in jobs)
 
 
-@pytest.mark.parametrize("change", ["code", "settings", "result", "input", "cache", "record"])
+@pytest.mark.parametrize("change", ["code", "settings", "command", "result", "input", "cache", "record"])
 def test_what_differs_from_the_record_is_not_held(jobs: list[Job], change: str) -> None:
     features, model = jobs
     if change == "code":
         model = replace(model, code="other")
     elif change == "settings":
         model = replace(model, settings='{"train":{"num_workers":2}}')
+    elif change == "command":
+        model = replace(model, command=f"{model.command} --found x")
     elif change == "result":
         manifest_path(MODEL).write_text("{}")
     elif change == "input":
@@ -131,4 +133,4 @@ def test_what_differs_from_the_record_is_not_held(jobs: list[Job], change: str) 
     else:
         Path("dvc.lock").unlink()
     assert not Recorded("micro").holds(model)
-    assert Recorded("micro").holds(features) == (change in ("code", "settings", "result", "cache"))
+    assert Recorded("micro").holds(features) == (change in ("code", "settings", "command", "result", "cache"))
