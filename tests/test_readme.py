@@ -120,6 +120,12 @@ def test_tasks_at_chance_are_the_recorded_ones():
     assert chance == {"ParGo": {"mini_mme.position", "mini_mme.OCR"}, "Q-Former": {"mini_mme.position"}}
     said = "two are at chance for ParGo (position, reading words), one for the Q-Former (position)"
     assert said in " ".join(TEXT.split())
+    page = " ".join((ROOT / "docs/results.md").read_text().split())
+    position = [round(float(rows[name]["mini_mme.position"])) for name in ("ParGo", "Q-Former")]
+    words = [int(float(rows[name]["mini_mme.OCR"]) + 0.5) for name in ("ParGo", "Q-Former")]
+    assert f"neither learnt where things are ({position[0]} and {position[1]} of 200;" in page
+    assert f"ParGo hardly reads words ({words[0]})" in page
+    assert f"Reading words makes all of the gap ({words[0]} against {words[1]} of 200)" in page
 
 
 def test_citations_agree():

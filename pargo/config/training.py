@@ -18,7 +18,7 @@ class Train(Settings):
         "stored",
         description="stored: of the stage `features`, computed once for all arms; in_loop: by the tower at every step",
     )
-    num_samples: Positive
+    num_samples: Positive = Field(description="drawn in all: the number of steps times `batch_size`")
     batch_size: Positive = Field(description="samples per optimizer step, over all ranks")
     micro_batch_size: Positive = Field(description="samples per forward pass of one rank")
     packing: bool = Field(
