@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[1]
 
 # From the ground up; a room may import from those in the lines above its own. In a line: alphabetical, and apart.
 ORDER = """
-code errors labels layout machine no_effect notes progress units
+code errors imports labels layout machine no_effect notes progress units
 arguments config files journal project stages statistics
 accepted answers fetch kept remote seen
 manifest

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import fcntl
-import importlib
 import json
 import os
 import typing
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from pydantic import ValidationError
@@ -21,6 +22,7 @@ from pargo.config.jobs import Resources
 from pargo.config.words import explain_all
 from pargo.errors import PargoError, UsageError
 from pargo.files import sha256_file, sha256_text
+from pargo.imports import for_good
 from pargo.jobs.gpus import check_gpus
 from pargo.jobs.handover import keep
 from pargo.jobs.slurm_job import SlurmJob, Terminated
@@ -164,18 +166,23 @@ def call_stage(module: str, name: str, settings: str, arguments: Mapping[str, An
         UsageError: the settings are not of that type.
     """
     parsed = parse_settings(module, name, settings)
-    getattr(importlib.import_module(module), name)(settings=parsed, **arguments)
+    getattr(_load(module), name)(settings=parsed, **arguments)
 
 
 def parse_settings(module: str, name: str, settings: str) -> Any:
     """Settings as the type that a stage's function declares; imports it. Arguments and errors as of `call_stage`."""
-    kind = typing.get_type_hints(getattr(importlib.import_module(module), name))["settings"]
+    kind = typing.get_type_hints(getattr(_load(module), name))["settings"]
     if not (isinstance(kind, type) and issubclass(kind, Settings)):
         return json.loads(settings)
     try:
         return kind.model_validate_json(settings)
     except ValidationError as error:
         raise UsageError(f"--settings are no {kind.__name__}: {explain_all(error, kind.model_json_schema())}") from None
+
+
+def _load(module: str) -> ModuleType:
+    with for_good():
+        return import_module(module)
 
 
 def _paths(value: Any) -> list[Path]:
