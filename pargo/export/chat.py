@@ -10,9 +10,9 @@ import torch
 from PIL import Image
 
 from pargo.data.rgb import open_rgb
+from pargo.data.square import as_seen
 from pargo.errors import InputError
 from pargo.export.load import load_exported
-from pargo.models.image_processor import as_seen
 from pargo.models.processor import PargoProcessor
 from pargo.models.vlm import PargoForConditionalGeneration
 from pargo.report.figure_attention import AttentionMaps, attention_figure

@@ -19,9 +19,9 @@ from pargo.config.models import Vision
 from pargo.config.projectors.pargo import PargoProjector
 from pargo.data.feature_store import FeatureStore
 from pargo.data.images import open_images
+from pargo.data.square import as_seen
 from pargo.errors import PargoError
 from pargo.manifest import publish
-from pargo.models.image_processor import as_seen
 from pargo.models.projectors.pargo import ParGo
 from pargo.models.projectors.shape import ProjectorShape
 from pargo.report.attention_files import INDEX, MAPS

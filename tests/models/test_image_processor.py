@@ -10,8 +10,9 @@ import pytest
 import torch
 from PIL import Image
 
+from pargo.data.square import as_seen
 from pargo.errors import InputError
-from pargo.models.image_processor import PargoImageProcessor, as_seen
+from pargo.models.image_processor import PargoImageProcessor
 from pargo.sources.random_models import write_random_vision
 from tests.helpers.model_builders import vision
 
