@@ -11,10 +11,7 @@ from collections.abc import Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 
-import torch
-
 from pargo.benchmarks import answer_modules
-from pargo.benchmarks.answering.batches import answer_questions
 from pargo.benchmarks.answering.prompts import find_preset, load_prompt
 from pargo.benchmarks.answering.saved import Answer, SavedAnswers
 from pargo.benchmarks.parts import is_decided, load_answers, load_dataset, load_ranking, load_results
@@ -25,16 +22,13 @@ from pargo.config.benchmarks import Benchmark
 from pargo.config.generation import Generation
 from pargo.config.models import Adapter, Language, Vision
 from pargo.config.projectors import Projector, projector_modules
-from pargo.data.feature_store import FeatureStore
 from pargo.data.images import open_images
 from pargo.errors import PargoError
 from pargo.files import sha256_file, sha256_text
+from pargo.imports import for_good
 from pargo.layout import manifest_path
 from pargo.machine import computing_versions
 from pargo.manifest import publish
-from pargo.models.build import build_model, load_own_weights
-from pargo.models.language import load_tokenizer
-from pargo.models.vlm import PargoForConditionalGeneration
 
 ANSWERS = "answers.jsonl"
 
@@ -155,6 +149,15 @@ def _answer(
     num_shards: int = 1,
 ) -> dict[str, Answer]:
     """Answers by question id, of a model that is loaded for it; `path` keeps what was answered by an earlier job."""
+    with for_good():  # what collects the answers of shards needs none of it
+        import torch
+
+        from pargo.benchmarks.answering.batches import answer_questions
+        from pargo.data.feature_store import FeatureStore
+        from pargo.models.build import build_model, load_own_weights
+        from pargo.models.language import load_tokenizer
+        from pargo.models.vlm import PargoForConditionalGeneration
+
     benchmark, generation = settings.benchmark, settings.generation
     language, model, source, features = inputs
     torch.set_num_threads(generation.num_threads)

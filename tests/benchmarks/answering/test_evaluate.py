@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import sys
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -209,7 +210,7 @@ def loaded(parts, monkeypatch, tmp_path, **generation) -> PargoForConditionalGen
         seen.append(model)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(evaluate_stage, "answer_questions", note)
+    monkeypatch.setattr(answering, "answer_questions", note)
     settings = json.loads(make_settings(kind="mini_mme").model_dump_json())
     settings["language"]["precision"] = "bf16"
     settings["generation"] |= generation
@@ -457,7 +458,7 @@ def test_two_jobs_do_not_answer_into_one_file(tmp_path):
 
 
 @pytest.mark.parametrize("num_shards", [2, 3])
-def test_shards_give_the_answers_of_one_job(parts, tmp_path, num_shards):
+def test_shards_give_the_answers_of_one_job(parts, tmp_path, monkeypatch, num_shards):
     expected = evaluate(parts, make_settings(kind="mini_mme"), tmp_path / "whole")
     settings = make_settings(num_shards, kind="mini_mme")
     names = {"language": "language", "model": "model", "source": "mini_mme", "features": "mini_mme-features"}
@@ -469,6 +470,7 @@ def test_shards_give_the_answers_of_one_job(parts, tmp_path, num_shards):
     sizes = [len(SavedAnswers.read(file).answers) for file in files]
     assert sum(sizes) == len(expected)
     assert max(sizes) - min(sizes) <= 3  # a batch
+    monkeypatch.setitem(sys.modules, "torch", None)  # to collect them loads no model
     assert evaluate(parts, settings, tmp_path / "out", answers=files) == expected
     with pytest.raises(PargoError, match=r"questions have no answer, e\.g\. .*: are all shards given\?"):
         evaluate(parts, settings, tmp_path / "part", answers=files[1:])
