@@ -37,6 +37,13 @@ class RankingPart(AnswersPart, Protocol):
         """
 
 
+class LabelLossesPart(AnswersPart, Protocol):
+    """Answers of a benchmark whose settings class has `label_losses`; it says so in `needs`."""
+
+    def label_spans(self, question: Question) -> list[tuple[str, int, int]]:
+        """Where facts stand in the right answer: kind, and the characters from (with the space before) and to."""
+
+
 class DatasetPart(Protocol):
     """From official files to questions. It may also have `import_files`, which a source of kind `official` calls."""
 
@@ -97,6 +104,11 @@ def load_answers(kind: str) -> AnswersPart:
 def load_ranking(kind: str) -> RankingPart:
     """What reads the losses of options, for a benchmark that ranks them."""
     return cast(RankingPart, load(kind, "answers"))
+
+
+def load_label_losses(kind: str) -> LabelLossesPart:
+    """What says where facts stand in the right answers."""
+    return cast(LabelLossesPart, load(kind, "answers"))
 
 
 def is_decided(kind: str) -> IsDecided | None:

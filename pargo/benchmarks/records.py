@@ -46,13 +46,15 @@ class Prediction(Answered):
 
     `prompt` is the text it was given, `parsed` what the benchmark's parser took its answer for (scores parse `answer`
     anew), `image_sha256` the hash of the image file. `option_losses` [letter -> (sum over the option's tokens of their
-    cross entropy in nats, number of tokens)] are there when options were ranked by loss.
+    cross entropy in nats, number of tokens)] are there when options were ranked by loss; `label_losses` [kind of fact
+    -> the same of the tokens of the right answer that say such facts] when a benchmark asks for them.
     """
 
     prompt: str
     parsed: str
     image_sha256: str
     option_losses: dict[str, tuple[float, int]] = Field(default_factory=dict)
+    label_losses: dict[str, tuple[float, int]] = Field(default_factory=dict)
 
 
 def write_predictions(path: Path, predictions: Iterable[Question]) -> None:

@@ -64,7 +64,8 @@ def generate(
     training = model.training
     model.eval()
     try:
-        if num_beams == 1 and all(prompt[0] == IMAGE for prompt in prompts):
+        # where nothing follows an image, its last token has to be read after the others
+        if num_beams == 1 and all(prompt[0] == IMAGE and len(prompt) > 1 for prompt in prompts):
             inputs = _after_images(model, features, prompts, images)
         else:
             inputs = _with_images(model, features[list(images)], prompts)

@@ -13,14 +13,24 @@ from pargo.errors import InputError
 from pargo.models.vlm import PargoForConditionalGeneration
 
 
-@torch.inference_mode()
 def option_losses(
     model: PargoForConditionalGeneration,
     features: Tensor,
     prompts: Sequence[Sequence[int]],
     options: Sequence[Sequence[int]],
 ) -> list[float]:
-    """Sum of the cross entropies, in nats, of the tokens of each option after its prompt.
+    """Sum of the cross entropies, in nats, of the tokens of each option after its prompt; see `token_losses`."""
+    return [loss.sum().item() for loss in token_losses(model, features, prompts, options)]
+
+
+@torch.inference_mode()
+def token_losses(
+    model: PargoForConditionalGeneration,
+    features: Tensor,
+    prompts: Sequence[Sequence[int]],
+    options: Sequence[Sequence[int]],
+) -> list[Tensor]:
+    """Cross entropy, in nats, of each token of each option after its prompt, in float64 [tokens of the option].
 
     Args:
         model: on the device it is on; its mode is left as it is found.
@@ -56,7 +66,7 @@ def option_losses(
         model.train(training)
     targets = torch.tensor([token for option in options for token in option], device=device)
     losses = F.cross_entropy(logits, targets, reduction="none").split([len(option) for option in options])
-    return [loss.double().sum().item() for loss in losses]
+    return [loss.double() for loss in losses]
 
 
 def _pairs(

@@ -8,17 +8,18 @@ from typing import Any
 import torch
 
 from pargo.benchmarks.answering.prompts import Preset
-from pargo.benchmarks.answering.saved import Answer, SavedAnswers
+from pargo.benchmarks.answering.saved import Answer, Losses, SavedAnswers
 from pargo.benchmarks.records import Question
 from pargo.config.generation import Generation
 from pargo.data.feature_store import FeatureStore
 from pargo.data.template import encode_answer
 from pargo.models.generate import generate
-from pargo.models.rank import option_losses
+from pargo.models.rank import option_losses, token_losses
 from pargo.models.vlm import PargoForConditionalGeneration
 from pargo.progress import track
 
 Decided = Callable[[str, Question], bool]
+Spans = Callable[[Question], list[tuple[str, int, int]]]
 
 
 def answer_questions(
@@ -31,6 +32,7 @@ def answer_questions(
     saved: SavedAnswers,
     *,
     is_decided: Decided | None = None,
+    label_spans: Spans | None = None,
     rank: bool = False,
     shard: int = 0,
     num_shards: int = 1,
@@ -46,6 +48,7 @@ def answer_questions(
         generation: batch size and how to decode.
         saved: where the answers go.
         is_decided: of the benchmark; ends an answer early (`Generation.early_stop`).
+        label_spans: of a benchmark that asks for the losses of its right answers' facts, see `LabelLossesPart`.
         rank: choose among the question's options by loss instead of generating text.
         shard, num_shards: answer every `num_shards`-th batch, from number `shard` on.
     """
@@ -73,7 +76,10 @@ def answer_questions(
                 images=[shown.index(question.image) for question in chosen],
                 is_decided=_decide(tokenizer, chosen, is_decided) if is_decided and generation.early_stop else None,
             )
-            answers = [Answer(_text(tokenizer, row), {}) for row in ids]
+            answers = [Answer(_text(tokenizer, row)) for row in ids]
+        if label_spans:
+            losses = _label_losses(model, tokenizer, store, chosen, asked, label_spans)
+            answers = [answer._replace(label_losses=found) for answer, found in zip(answers, losses, strict=True)]
         saved.add({question.id: answer for question, answer in zip(chosen, answers, strict=True)})
 
 
@@ -112,7 +118,7 @@ def _rank(
 ) -> list[Answer]:
     """The losses of all options of a batch; the text is left empty, since what is chosen depends on the length rule."""
     device = next(model.parameters()).device
-    found: list[dict[str, tuple[float, int]]] = [{} for _ in questions]
+    found: list[Losses] = [{} for _ in questions]
     rows = [(index, letter) for index, question in enumerate(questions) for letter in question.options]
     for start in range(0, len(rows), len(questions)):
         part = rows[start : start + len(questions)]
@@ -122,3 +128,40 @@ def _rank(
         for (index, letter), loss, ids in zip(part, losses, texts, strict=True):
             found[index][letter] = (loss, len(ids))
     return [Answer("", losses) for losses in found]
+
+
+def _label_losses(
+    model: PargoForConditionalGeneration,
+    tokenizer: Any,
+    store: FeatureStore,
+    questions: Sequence[Question],
+    prompts: Sequence[Sequence[int]],
+    label_spans: Spans,
+) -> list[Losses]:
+    """The losses of the right answers' facts by kind, after the right text before them."""
+    texts = [encode_answer(tokenizer, question.label) for question in questions]
+    features = torch.stack([store[question.image] for question in questions]).to(next(model.parameters()).device)
+    found: list[Losses] = []
+    for question, ids, losses in zip(questions, texts, token_losses(model, features, prompts, texts), strict=True):
+        sums: Losses = {}
+        for kind, start, end in label_spans(question):
+            chosen = losses[slice(*token_span(tokenizer, question.label, ids, start, end))]
+            loss, number = sums.get(kind, (0.0, 0))
+            sums[kind] = loss + chosen.sum().item(), number + len(chosen)
+        found.append({kind: pair for kind, pair in sums.items() if pair[1]})
+    return found
+
+
+def token_span(tokenizer: Any, answer: str, ids: Sequence[int], start: int, end: int) -> tuple[int, int]:
+    """From where and to where in an answer's tokens a part of its text is; a token that begins before it is no part.
+
+    Args:
+        ids: of the answer, as `encode_answer` gives them.
+        start, end: characters, counted from the space that is put before the answer.
+    """
+
+    def number(length: int) -> int:
+        before = encode_answer(tokenizer, answer[: length - 1]) if length else []
+        return next((n for n, (one, other) in enumerate(zip(before, ids, strict=False)) if one != other), len(before))
+
+    return number(start), number(end)

@@ -14,7 +14,14 @@ from pathlib import Path
 from pargo.benchmarks import answer_modules
 from pargo.benchmarks.answering.prompts import find_preset, load_prompt
 from pargo.benchmarks.answering.saved import Answer, SavedAnswers
-from pargo.benchmarks.parts import is_decided, load_answers, load_dataset, load_ranking, load_results
+from pargo.benchmarks.parts import (
+    is_decided,
+    load_answers,
+    load_dataset,
+    load_label_losses,
+    load_ranking,
+    load_results,
+)
 from pargo.benchmarks.records import PREDICTIONS, Prediction, Question, write_predictions
 from pargo.code import code_hash, import_closure
 from pargo.config.base import Settings, canonical_json
@@ -187,6 +194,7 @@ def _answer(
             generation,
             saved,
             is_decided=is_decided(benchmark.kind),
+            label_spans=load_label_losses(benchmark.kind).label_spans if benchmark.label_losses else None,
             rank=benchmark.ranks,
             shard=shard,
             num_shards=num_shards,
@@ -219,6 +227,7 @@ def _predictions(
             parsed=parsed(question),
             image_sha256=hashes[question.image],
             option_losses=answers[question.id].option_losses,
+            label_losses=answers[question.id].label_losses,
         )
         for question in questions
     ]

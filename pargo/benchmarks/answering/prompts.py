@@ -12,10 +12,10 @@ from typing import Any, Literal, Protocol, cast
 from pargo.benchmarks import load
 from pargo.benchmarks.records import Question
 from pargo.data.pieces import IMAGE_PIECE, OPENING, Piece, opening_token, piece_ids
-from pargo.data.template import IMAGE, encode_prompt, stop_ids
+from pargo.data.template import IMAGE, encode_caption_prompt, encode_prompt, stop_ids
 from pargo.errors import PargoError
 
-Template = Literal["compact", "vicuna", "pargo_release"]
+Template = Literal["compact", "caption", "vicuna", "pargo_release"]
 
 # Limits of an answer in tokens: it is not cut before what its parser reads, and a model that ends its answers soon pays
 # nothing for that. Both are LLaVA-1.5's (its scripts model_vqa_loader; model_vqa and model_vqa_mmbench).
@@ -27,7 +27,8 @@ SYSTEM = (
     "A chat between a curious user and an artificial intelligence assistant. "
     "The assistant gives helpful, detailed, and polite answers to the user's questions."
 )
-# text before the image, between image and wording, and after the wording; compact is in `pargo.data.template`
+# text before the image, between image and wording, and after the wording; compact, and caption, which has no wording,
+# are in `pargo.data.template`
 TEMPLATES: dict[Template, tuple[str, str, str]] = {
     "vicuna": (f"{SYSTEM} USER: ", "\n", " ASSISTANT:"),
     "pargo_release": (f"{SYSTEM} USER: <Img>", "</Img> ", "\nASSISTANT: "),
@@ -61,14 +62,16 @@ class Preset:
         """
         if self.template == "compact":
             return encode_prompt(tokenizer, text, compact=False)
+        if self.template == "caption":
+            return encode_caption_prompt(tokenizer)
         # LLaVA and the release tokenize what is before and after the image as two texts
         before, between, after = TEMPLATES[self.template]
         pieces = [Piece(OPENING, before), IMAGE_PIECE, Piece(OPENING, f"{between}{text}{after}")]
         return piece_ids(tokenizer, [*opening_token(tokenizer), *pieces], [IMAGE])
 
     def stop_ids(self, tokenizer: Any) -> list[int]:
-        """Tokens that end an answer; a newline does in the compact template only."""
-        if self.template == "compact":
+        """Tokens that end an answer; a newline does in the templates of training only."""
+        if self.template in ("compact", "caption"):
             return stop_ids(tokenizer)
         return [] if tokenizer.eos_token_id is None else [tokenizer.eos_token_id]
 

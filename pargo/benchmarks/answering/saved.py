@@ -14,12 +14,15 @@ from typing import NamedTuple
 from pargo.errors import PargoError
 from pargo.journal import Line, damaged, open_for, read_journal
 
+Losses = dict[str, tuple[float, int]]
+
 
 class Answer(NamedTuple):
-    """Text and, when options were ranked, the loss of each: letter -> (sum in nats, number of tokens)."""
+    """Text, and losses (sum in nats, number of tokens): of options by letter, of facts of the right answer by kind."""
 
     text: str
-    option_losses: dict[str, tuple[float, int]]
+    option_losses: Losses = {}  # noqa: RUF012 - never changed
+    label_losses: Losses = {}  # noqa: RUF012 - never changed
 
 
 class Saved(NamedTuple):
@@ -90,8 +93,9 @@ def _answers(lines: Iterator[Line], path: Path) -> dict[str, Answer]:
     answers: dict[str, Answer] = {}
     for line in lines:
         try:
-            for name, (text, losses) in line.row.items():
-                answers[name] = Answer(text, {letter: (loss, length) for letter, (loss, length) in losses.items()})
+            for name, (text, *losses) in line.row.items():
+                options, labels = ({key: (loss, length) for key, (loss, length) in part.items()} for part in losses)
+                answers[name] = Answer(text, options, labels)
         except (ValueError, TypeError, AttributeError):
             raise damaged(path, line.number, "no answers of a batch") from None
     return answers

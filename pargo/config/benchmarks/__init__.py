@@ -44,6 +44,7 @@ class BenchmarkSettings(Settings):
         needs: functions that its parts have beyond `PARTS`, by part.
         leads: its table comes before those of others in the report.
         whole: `pargo score` takes no part of it for the benchmark unless told to.
+        label_losses: models are asked, too, how likely they find the facts of the right answers.
     """
 
     title: ClassVar[str]
@@ -52,6 +53,7 @@ class BenchmarkSettings(Settings):
     needs: ClassVar[dict[str, tuple[str, ...]]] = {}
     leads: ClassVar[bool] = False
     whole: ClassVar[bool] = False
+    label_losses: ClassVar[bool] = False
 
     kind: str
     source: Name

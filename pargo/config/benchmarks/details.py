@@ -1,0 +1,22 @@
+"""What a config can say of the benchmark of details."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+from pargo.config.base import Positive
+from pargo.config.benchmarks import BenchmarkSettings
+
+
+class Details(BenchmarkSettings):
+    """What captions get right, by kind of fact; of any source of shards whose records hold annotations."""
+
+    title: ClassVar = "details"
+    needs: ClassVar = {"answers": ("label_spans",)}
+    label_losses: ClassVar = True
+
+    kind: Literal["details"]
+    split: Literal["train", "test"] = "test"
+    prompt: Literal["caption"] = "caption"
+    parser: Literal["facts"] = "facts"
+    max_images: Positive | None = None
