@@ -65,7 +65,7 @@ class Inputs:
     def evaluate(self, arm: str, seed: str, benchmark: str) -> Mapping[str, Value]:
         return {
             "language": self._language,
-            "model": self.layout.model(arm, seed, "finetune"),
+            "model": self.layout.model(arm, seed, self.config.benchmarks[benchmark].asked_model),
             "source": self._benchmark_source(benchmark),
             "features": self._benchmark_features(benchmark),
         }

@@ -79,11 +79,12 @@ def finetune(config: Config, arm: str, seed: int) -> dict[str, Any]:
 
 def evaluate(config: Config, arm: str, benchmark: str) -> dict[str, Any]:
     experiment, generation = config.arms[arm], config.arms[arm].generation
+    lora = getattr(experiment, config.benchmarks[benchmark].asked_model).lora
     if generation.precision == config.language.precision:
         generation = generation.model_copy(update={"precision": None})  # which means the same
     return _model(config, arm) | {
         "benchmark": config.benchmarks[benchmark].ungraded,
-        "lora": experiment.finetune.lora.adapter,
+        "lora": lora and lora.adapter,
         "generation": generation,
     }
 

@@ -41,12 +41,12 @@ ANSWERS = "answers.jsonl"
 
 
 class EvaluateSettings(Settings):
-    """What the stage reads of the config. `lora` is that of fine-tuning."""
+    """What the stage reads of the config. `lora` is that of the stage whose model answers."""
 
     vision: Vision
     language: Language
     projector: Projector
-    lora: Adapter
+    lora: Adapter | None
     benchmark: Benchmark
     generation: Generation
 
@@ -66,7 +66,7 @@ def run(
     Args:
         settings: see the class.
         language: directory of the language model.
-        model: directory of the fine-tuned model.
+        model: directory of the trained model.
         source: directory of the benchmark's images and questions.
         features: directory of their features.
         run_directory: keeps the answers of a job that was ended, for the next one.

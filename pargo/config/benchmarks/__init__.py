@@ -6,7 +6,7 @@ at the end-of-text token alone, and what a model writes until there would be rea
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple
 
 from pydantic import model_validator
 
@@ -65,6 +65,11 @@ class BenchmarkSettings(Settings):
     def ranks(self) -> bool:
         """Whether options are ranked by their loss, and no answer is generated."""
         return self.parser.startswith("ranking")
+
+    @property
+    def asked_model(self) -> Literal["pretrain", "finetune"]:
+        """The stage whose models answer."""
+        return "finetune"
 
     @property
     def grader(self) -> Settings | None:

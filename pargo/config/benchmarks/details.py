@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
+from pydantic import Field
+
 from pargo.config.base import Positive
 from pargo.config.benchmarks import BenchmarkSettings
 
@@ -20,3 +22,10 @@ class Details(BenchmarkSettings):
     prompt: Literal["caption"] = "caption"
     parser: Literal["facts"] = "facts"
     max_images: Positive | None = None
+    model: Literal["pretrain", "finetune"] = Field(
+        "pretrain", description="stage whose models are asked; pretraining is on captions alone"
+    )
+
+    @property
+    def asked_model(self) -> Literal["pretrain", "finetune"]:
+        return self.model

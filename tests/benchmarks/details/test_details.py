@@ -1,0 +1,224 @@
+"""Details: facts of annotations and of captions, their score against a plain re-implementation, losses of facts."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from random import Random
+
+import pytest
+import torch
+import torch.nn.functional as F
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pargo.benchmarks.answering.batches import token_span
+from pargo.benchmarks.details.answers import label_spans
+from pargo.benchmarks.details.dataset import read_questions
+from pargo.benchmarks.details.facts import Names
+from pargo.benchmarks.details.score import score
+from pargo.benchmarks.records import Prediction
+from pargo.config.benchmarks.details import Details
+from pargo.data.annotations import KINDS, caption_parts, describe, facts_of
+from pargo.data.shards import ShardWriter
+from pargo.data.template import encode_answer
+from pargo.errors import PargoError
+from pargo.sources.scene_source import make_record, write_scenes
+from pargo.sources.scenes import CELLS, COLORS, SHAPES, WORDS, draw_scene
+from tests.helpers.tiny_tokenizers import FAMILIES, family
+
+BENCHMARK = Details(kind="details", source="scenes", split="train")
+NAMES = Names(frozenset(SHAPES), frozenset(COLORS), frozenset(CELLS), frozenset(WORDS))
+
+
+def record(objects=(), word=None):
+    return {"objects": [dict(zip(("color", "shape", "cell"), row, strict=True)) for row in objects], "word": word}
+
+
+@pytest.mark.parametrize(
+    ("caption", "expected"),
+    [
+        ("", {}),
+        ("nothing of this kind", {}),
+        ("no shapes: word cat top left.", {"count": ["no"], "text": ["cat"], "place": ["word top left"]}),
+        (
+            "two shapes: red square top left, blue circle bottom right.",
+            {
+                "existence": ["square", "circle"],
+                "count": ["two"],
+                "color": ["red square", "blue circle"],
+                "shape": ["square", "circle"],
+                "place": ["square top left", "circle bottom right"],
+            },
+        ),
+        ("2 shapes", {"count": ["two"]}),
+        ("11 shapes", {"count": ["11"]}),
+        # twice the same is said twice, but is there once
+        ("red circle, red circle", {"existence": ["circle"], "color": ["red circle"] * 2, "shape": ["circle"] * 2}),
+        # free words: who says what of whom follows from the clause
+        (
+            "There is a red square and a blue circle at the top left; it says CAT.",
+            {
+                "existence": ["square", "circle"],
+                "color": ["red square", "blue circle"],
+                "shape": ["square", "circle"],
+                "place": ["circle top left"],
+                "text": ["cat"],
+            },
+        ),
+        ("red, square", {"existence": ["square"], "shape": ["square"]}),
+        ("blue red square circle", {"existence": ["square", "circle"], "color": ["red square"], "shape": ["square", "circle"]}),
+        ("red squares, scatter, topleft", {}),
+        ("square top left bottom right", {"existence": ["square"], "shape": ["square"], "place": ["square top left"]}),
+    ],
+)
+def test_the_facts_of_a_caption(caption, expected):
+    found = {kind: sorted(" ".join(fact) for fact in facts.elements()) for kind, facts in NAMES.facts(caption).items()}
+    assert found == {kind: sorted(expected.get(kind, [])) for kind in KINDS}
+
+
+@given(st.integers(0, 10_000))
+def test_the_right_caption_says_what_the_annotations_say(index):
+    made = make_record("a", draw_scene(0, index), [])
+    assert NAMES.facts(describe(made)) == facts_of(made, "here")
+
+
+@given(
+    st.lists(st.tuples(*(st.none() | st.sampled_from(names) for names in (COLORS, SHAPES, CELLS))), max_size=12),
+    st.none() | st.fixed_dictionaries({"text": st.none() | st.sampled_from(WORDS), "cell": st.none() | st.sampled_from(CELLS)}),
+)
+def test_what_is_not_known_is_left_out(objects, word):
+    made = record(objects, word)
+    said = describe(made)
+    assert "None" not in said
+    assert "  " not in said
+    assert "".join(part.text for part in caption_parts(made)).strip() == said
+    facts = facts_of(made, "here")
+    assert facts["count"].total() == 1
+    assert facts["color"].total() == sum(bool(color and shape) for color, shape, _ in objects)
+
+
+@pytest.mark.parametrize(
+    "broken", [{}, {"objects": None, "word": None}, {"objects": [{}], "word": None}, {"objects": [], "word": 3}]
+)
+def test_a_record_without_annotations_is_refused(broken):
+    with pytest.raises(PargoError, match="here: no annotations: expected `objects`"):
+        facts_of(broken, "here")
+
+
+@pytest.fixture
+def source(tmp_path):
+    write_scenes(tmp_path, seed=5, num_images=40, image_size=32)
+    return tmp_path
+
+
+def test_questions_are_the_images_of_a_split(source):
+    questions = read_questions(source, BENCHMARK)
+    assert [question.id for question in questions] == [f"{index:06d}" for index in range(40)]
+    first = questions[0]
+    made = make_record(first.id, draw_scene(5, 0), [])
+    assert first.label == describe(made)
+    assert json.loads(first.details["facts"])["existence"] == [[shape] for shape in sorted({item["shape"] for item in made["objects"]})]
+    text = f" {first.label}"
+    spans = label_spans(first)
+    said = Counter((kind, text[start:end].strip()) for kind, start, end in spans)
+    expected = Counter(("color", item["color"]) for item in made["objects"])
+    expected += Counter(("shape", item["shape"]) for item in made["objects"])
+    assert {pair: number for pair, number in said.items() if pair[0] in ("color", "shape")} == dict(expected)
+    assert len(read_questions(source, BENCHMARK.model_copy(update={"max_images": 7}))) == 7
+
+
+def test_sources_without_annotations_are_refused(tmp_path):
+    with ShardWriter(tmp_path / "train") as writer:
+        writer.write(b"png", {"id": "a", "conversation": [["what is it?", "a cat"]]})
+    with pytest.raises(PargoError, match="image a: no annotations"):
+        read_questions(tmp_path, BENCHMARK)
+    with ShardWriter(tmp_path / "test") as writer:
+        writer.write(b"png", {"id": "a", **record()})
+    with pytest.raises(PargoError, match="image a: its annotations say nothing"):
+        read_questions(tmp_path, BENCHMARK.model_copy(update={"split": "test"}))
+
+
+def answered(source, answer, losses=None):
+    questions = read_questions(source, BENCHMARK)
+    return [
+        Prediction(
+            **question.model_dump(),
+            answer=answer(question),
+            prompt="",
+            parsed="",
+            image_sha256="",
+            label_losses=losses or {},
+        )
+        for question in questions
+    ]
+
+
+def test_the_right_captions_score_one_and_silence_zero(source):
+    right = score(answered(source, lambda question: question.label.upper()), "facts", 10)
+    assert right.headline.value == 1
+    assert {task.score for task in right.tasks.values()} == {1}
+    assert list(right.tasks) == list(KINDS)
+    silent = score(answered(source, lambda question: ""), "facts", 10)
+    assert silent.headline.value == 0
+    assert silent.counts == {"unparseable": 40, "facts_said": 0}
+    assert silent.figures == {"precision": dict.fromkeys(KINDS, 0), "recall": dict.fromkeys(KINDS, 0)}
+    assert "loss" not in silent.figures
+
+
+def test_score_is_the_plain_one(source):
+    """Counted with loops; captions are those of other images, cut off somewhere."""
+    chance = Random(0)
+    labels = [question.label for question in read_questions(source, BENCHMARK)]
+    answers = answered(source, lambda question: chance.choice(labels)[: chance.randrange(10, 80)])
+    found = score(answers, "facts", 10)
+    means = []
+    for kind in KINDS:
+        right = said = there = 0
+        for answer in answers:
+            known = list(facts_of(make_record("a", draw_scene(5, int(answer.id)), []), "here")[kind].elements())
+            there += len(known)
+            for fact in NAMES.facts(answer.answer)[kind].elements():
+                said += 1
+                if fact in known:
+                    known.remove(fact)
+                    right += 1
+        assert found.figures["precision"][kind] == pytest.approx(right / said)
+        assert found.figures["recall"][kind] == found.tasks[kind].accuracy == pytest.approx(right / there)
+        means.append(2 * right / (said + there))
+        assert found.tasks[kind].score == pytest.approx(means[-1])
+        assert found.tasks[kind].num_questions == there == len(found.marks(kind))
+        assert sum(found.marks(kind)) == right
+    assert found.headline.value == pytest.approx(sum(means) / len(means))
+    assert found.baselines["one_caption"].value < 0.5
+    shuffled = list(answers)
+    chance.shuffle(shuffled)
+    assert score(shuffled, "facts", 10).headline == found.headline
+
+
+def test_losses_are_means_over_tokens(source):
+    answers = answered(source, lambda question: "", {"color": (3.0, 2)})
+    answers[0] = answers[0].model_copy(update={"label_losses": {"color": (1.0, 4), "text": (5.0, 1)}})
+    loss = score(answers, "facts", 10).figures["loss"]
+    assert loss == {"color": pytest.approx((39 * 3 + 1) / (39 * 2 + 4)), "text": 5}
+
+
+def test_answers_without_facts_are_refused(source):
+    answer = answered(source, lambda question: "")[0].model_copy(update={"details": {}})
+    with pytest.raises(PargoError, match="question 000000: its details hold no facts"):
+        score([answer], "facts", 10)
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_spans_are_the_tokens_of_their_words(source, name):
+    """Together they are apart, in order, and say what stands there, whatever the tokenizer."""
+    tokenizer = family(name)
+    for question in read_questions(source, BENCHMARK)[:10]:
+        ids, last = encode_answer(tokenizer, question.label), 0
+        for _, start, end in label_spans(question):
+            first, behind = token_span(tokenizer, question.label, ids, start, end)
+            assert last <= first <= behind <= len(ids)
+            last = behind
+            if behind > first:
+                said = tokenizer.decode(ids[first:behind]).strip()
+                assert said in f" {question.label}"[start:end]
