@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from pargo.errors import PargoError
 from pargo.journal import Line, damaged, open_for, read_journal
@@ -93,9 +93,12 @@ def _answers(lines: Iterator[Line], path: Path) -> dict[str, Answer]:
     answers: dict[str, Answer] = {}
     for line in lines:
         try:
-            for name, (text, *losses) in line.row.items():
-                options, labels = ({key: (loss, length) for key, (loss, length) in part.items()} for part in losses)
-                answers[name] = Answer(text, options, labels)
+            for name, (text, options, *labels) in line.row.items():
+                answers[name] = Answer(text, *map(_pairs, (options, *labels)))
         except (ValueError, TypeError, AttributeError):
             raise damaged(path, line.number, "no answers of a batch") from None
     return answers
+
+
+def _pairs(losses: Any) -> Losses:
+    return {name: (loss, number) for name, (loss, number) in losses.items()}

@@ -19,6 +19,7 @@ from pargo.benchmarks.answering.batches import answer_questions, make_batches
 from pargo.benchmarks.answering.evaluate import ANSWERS, EvaluateSettings, answer, run
 from pargo.benchmarks.answering.prompts import Preset
 from pargo.benchmarks.answering.saved import Answer, SavedAnswers
+from pargo.benchmarks.details.answers import label_spans
 from pargo.benchmarks.records import PREDICTIONS, Question, read_predictions
 from pargo.benchmarks.scores.score import ScoreSettings
 from pargo.benchmarks.scores.score import run as run_score
@@ -37,6 +38,7 @@ from pargo.models.build import build_model, own_parameters, own_state_dict
 from pargo.models.vlm import PargoForConditionalGeneration
 from pargo.sources.mini_mme import write_mini_mme
 from pargo.sources.random_models import byte_tokenizer, write_random_language
+from pargo.sources.scene_source import write_scenes
 from tests.helpers.tiny_tokenizers import family, spell
 
 VISION = {"source": "v", "architecture": "test", "image_size": 32, "num_patches": 4, "feature_size": 6}
@@ -169,7 +171,7 @@ def answers_of(parts, model, questions, path, preset=BARE, generation=None, **op
         return [saved.answers[question.id] for question in questions if question.id in saved.answers]
 
 
-@pytest.mark.parametrize("template", ["compact", "vicuna", "pargo_release"])
+@pytest.mark.parametrize("template", ["compact", "caption", "vicuna", "pargo_release"])
 @pytest.mark.parametrize("num_beams", [1, 2])
 def test_answers_do_not_depend_on_batches_or_order(parts, tmp_path, template, num_beams):
     model = build(make_settings(kind="easy_vqa"), parts / "language")
@@ -304,6 +306,46 @@ def losses_one_by_one(model, features, prompt: list[int], option: list[int]) -> 
     return -logits.log_softmax(-1)[-len(option) - 1 : -1].gather(1, torch.tensor(option)[:, None]).sum().item()
 
 
+@torch.no_grad()
+def test_a_caption_goes_on_with_the_likeliest_token(parts, tmp_path):
+    """The prompt is an image alone."""
+    model = build(make_settings(kind="easy_vqa"), parts / "language").eval()
+    store, preset = FeatureStore(parts / "mini_mme-features"), Preset(lambda question: "", "caption", max_new_tokens=5)
+    questions = questions_about(store, TEXTS)
+    found = answers_of(parts, model, questions, tmp_path / "answers", preset)
+    for question, answer in zip(questions, found, strict=True):
+        embeddings, ids = model.project(store[question.image].float()[None]), []
+        for _ in range(5):
+            ids.append(model(inputs_embeds=embeddings).logits[0, -1].argmax().item())
+            embeddings = torch.cat([embeddings, model.get_input_embeddings()(torch.tensor([ids[-1:]]))], 1)
+        assert answer.text == byte_tokenizer().decode(ids, skip_special_tokens=True).strip()
+
+
+def test_losses_of_facts_are_those_of_their_tokens(parts, tmp_path):
+    with publish(tmp_path / "details", settings={}) as folder:
+        write_scenes(folder, seed=3, num_images=5, image_size=32)
+    settings = make_settings(kind="details", split="train")
+    publish_features(tmp_path / "features", open_images(tmp_path / "details", "train").ids)
+    given = {"source": tmp_path / "details", "features": tmp_path / "features"}
+    predictions = evaluate(parts, settings, tmp_path / "out", **given)
+    model, store = build(settings, parts / "language").eval(), FeatureStore(tmp_path / "features")
+    for prediction in predictions:
+        ids = byte_tokenizer()(f" {prediction.label}", add_special_tokens=False)["input_ids"]
+        sums: dict[str, list[float]] = {}
+        for kind, start, end in label_spans(prediction):  # a token is a byte
+            loss = losses_one_by_one(model, store[prediction.image], [IMAGE, *ids[:start]], ids[start:end])
+            sums.setdefault(kind, [0.0, 0])
+            sums[kind] = [sums[kind][0] + loss, sums[kind][1] + end - start]
+        assert prediction.label_losses == {
+            kind: (pytest.approx(loss, rel=1e-5), number) for kind, (loss, number) in sums.items()
+        }
+    score = tmp_path / "score.json"
+    run_score(ScoreSettings(benchmark=settings.benchmark, bootstrap_samples=20), tmp_path / "out", score)
+    record = json.loads(score.read_text())
+    assert set(record["figures"]) == {"precision", "recall", "loss"}
+    assert 2 < record["figures"]["loss"]["shape"] < 8  # of 259 tokens, untrained
+
+
 # Saved answers ----------------------------------------------------------------------------------------------------
 
 
@@ -434,6 +476,8 @@ LOST = [
     b'{"a": ["x"]}',
     b'{"a": ["x", {"A": 1}]}',
     b'{"a": ["x", []]}',
+    b'{"a": ["x", {}, {"color": 1}]}',
+    b'{"a": ["x", {}, {}, {}]}',
 ]
 
 

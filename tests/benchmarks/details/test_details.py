@@ -7,8 +7,6 @@ from collections import Counter
 from random import Random
 
 import pytest
-import torch
-import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -29,6 +27,8 @@ from tests.helpers.tiny_tokenizers import FAMILIES, family
 
 BENCHMARK = Details(kind="details", source="scenes", split="train")
 NAMES = Names(frozenset(SHAPES), frozenset(COLORS), frozenset(CELLS), frozenset(WORDS))
+
+WORD_PARTS = (("text", WORDS), ("cell", CELLS))
 
 
 def record(objects=(), word=None):
@@ -67,7 +67,10 @@ def record(objects=(), word=None):
             },
         ),
         ("red, square", {"existence": ["square"], "shape": ["square"]}),
-        ("blue red square circle", {"existence": ["square", "circle"], "color": ["red square"], "shape": ["square", "circle"]}),
+        (
+            "blue red square circle",
+            {"existence": ["square", "circle"], "color": ["red square"], "shape": ["square", "circle"]},
+        ),
         ("red squares, scatter, topleft", {}),
         ("square top left bottom right", {"existence": ["square"], "shape": ["square"], "place": ["square top left"]}),
     ],
@@ -85,7 +88,7 @@ def test_the_right_caption_says_what_the_annotations_say(index):
 
 @given(
     st.lists(st.tuples(*(st.none() | st.sampled_from(names) for names in (COLORS, SHAPES, CELLS))), max_size=12),
-    st.none() | st.fixed_dictionaries({"text": st.none() | st.sampled_from(WORDS), "cell": st.none() | st.sampled_from(CELLS)}),
+    st.none() | st.fixed_dictionaries({key: st.none() | st.sampled_from(names) for key, names in WORD_PARTS}),
 )
 def test_what_is_not_known_is_left_out(objects, word):
     made = record(objects, word)
@@ -118,7 +121,8 @@ def test_questions_are_the_images_of_a_split(source):
     first = questions[0]
     made = make_record(first.id, draw_scene(5, 0), [])
     assert first.label == describe(made)
-    assert json.loads(first.details["facts"])["existence"] == [[shape] for shape in sorted({item["shape"] for item in made["objects"]})]
+    shapes = sorted({item["shape"] for item in made["objects"]})
+    assert json.loads(first.details["facts"])["existence"] == [[shape] for shape in shapes]
     text = f" {first.label}"
     spans = label_spans(first)
     said = Counter((kind, text[start:end].strip()) for kind, start, end in spans)
