@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, cast
 
 from pargo.errors import PargoError
 
@@ -36,12 +36,10 @@ def describe(record: Mapping[str, Any]) -> str:
 
 def caption_parts(record: Mapping[str, Any]) -> list[Part]:
     """The parts of a caption, in order; a space stands before the first of them, too."""
-    details = [
-        [("color", item["color"]), ("shape", item["shape"]), ("place", item.get("cell"))] for item in record["objects"]
-    ]
+    details = [_parts(color=item["color"], shape=item["shape"], place=item.get("cell")) for item in record["objects"]]
     if word := record["word"]:
-        details.append([(None, WORD), ("text", word["text"]), ("place", word.get("cell"))])
-    said = [parts for detail in details if (parts := [Part(f" {text}", kind) for kind, text in detail if text])]  # type: ignore[arg-type]
+        details.append([Part(f" {WORD}"), *_parts(text=word["text"], place=word.get("cell"))])
+    said = [parts for parts in details if parts]
     if not said:
         return []
     count = len(record["objects"])
@@ -82,6 +80,11 @@ def facts_of(record: Mapping[str, Any], where: str) -> Facts:
             "`text` and `cell`, as sources of kind scenes have them"
         ) from None
     return {kind: Counter(found) for kind, found in facts.items()}
+
+
+def _parts(**texts: str | None) -> list[Part]:
+    """The parts that are known, by their kind."""
+    return [Part(f" {text}", cast(Kind, kind)) for kind, text in texts.items() if text]
 
 
 def _number(count: int) -> str:

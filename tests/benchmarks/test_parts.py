@@ -12,7 +12,12 @@ from pargo.config.sources import SOURCES, maker
 from pargo.config.sources.official import official_benchmarks
 from pargo.config.sources.wheel import importer, importers
 
-MORE = {"rank": "RankingPart", "add_grades": "GradedResultsPart", "check_complete": "WholeResultsPart"}
+MORE = {
+    "rank": "RankingPart",
+    "label_spans": "LabelLossesPart",
+    "add_grades": "GradedResultsPart",
+    "check_complete": "WholeResultsPart",
+}
 
 
 def implementations() -> list[tuple[str, str]]:

@@ -7,21 +7,20 @@ also asked how likely it finds the right captions, `loss` is its cross entropy b
 from __future__ import annotations
 
 import json
+import math
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from pargo.benchmarks.details.facts import Names
 from pargo.benchmarks.records import Answered, Prediction
 from pargo.benchmarks.scores.make import make_headline, make_task
-from pargo.benchmarks.scores.score_parts import Baseline
+from pargo.benchmarks.scores.score_parts import Baseline, Values
 from pargo.benchmarks.scores.score_record import Result, groups_of
-from pargo.data.annotations import KINDS, Facts
+from pargo.data.annotations import KINDS, Facts, Kind
 from pargo.errors import PargoError
 from pargo.statistics import total
 
 PARSERS = {"facts": 1}
-
-Counts = Mapping[str, Sequence[tuple[int, int, int]]]  # kind -> of each answer: facts right, said and there
 
 
 def score(answers: Sequence[Answered], parser: str, samples: int) -> Result:
@@ -29,38 +28,40 @@ def score(answers: Sequence[Answered], parser: str, samples: int) -> Result:
     there = [_facts(answer) for answer in answers]
     names = Names.of(there)
     said = [names.facts(answer.answer) for answer in answers]
-    counts, images = _count(said, there), [answer.image for answer in answers]
-    values = _values(counts, images)
-    precision, recall = _ratios(counts, 1), _ratios(counts, 2)
-    silent = sum(not any(facts.values()) for facts in said)
+    images = [answer.image for answer in answers]
+    values = _values(images, said, there)
+    measures = _measures(images, said, there) | {"loss": _losses(answers)}
+    measures = {name: found for name, found in measures.items() if found}
+    figures = {name: {kind: _ratio(pairs) for kind, pairs in found.items()} for name, found in measures.items()}
     tasks = {
         kind: make_task(
             values[kind],
             samples,
-            accuracy=recall[kind],
-            num_questions=sum(number for _, _, number in counts[kind]),
+            accuracy=figures["recall"][kind],
+            num_questions=sum(known[kind].total() for known in there),
             unparseable=0,
         )
-        for kind in counts
+        for kind in _kinds(there)
     }
-    figures: dict[str, Mapping[str, float]] = {"precision": precision, "recall": recall}
-    if losses := _losses(answers):
-        figures["loss"] = losses
     return Result(
         headline=make_headline(
             values,
             "mean",
             samples,
-            name="F1",
+            name="mean F1",
             maximum=1,
             num_questions=sum(task.num_questions for task in tasks.values()),
         ),
         tasks=tasks,
         figures=figures,
-        counts={"unparseable": silent, "facts_said": sum(number for kind in counts.values() for _, number, _ in kind)},
+        counts={
+            "unparseable": sum(not any(facts.values()) for facts in said),
+            "facts_said": sum(facts[kind].total() for facts in said for kind in tasks),
+        },
         baselines=_baselines(answers, names, there),
-        correct=_correct(said, there, counts, images),
+        correct=_correct(images, said, there),
         values=values,
+        measures=measures,
     )
 
 
@@ -73,65 +74,106 @@ def _facts(answer: Answered) -> Facts:
         raise PargoError(f"question {answer.id}: its details hold no facts: expected `facts`, by kind") from None
 
 
-def _count(said: Sequence[Facts], there: Sequence[Facts]) -> Counts:
-    """Of the kinds of which anything is there."""
+def _kinds(there: Sequence[Facts]) -> list[Kind]:
+    """Of which anything is there."""
+    return [kind for kind in KINDS if any(known[kind] for known in there)]
+
+
+def _values(images: Sequence[str], said: Sequence[Facts], there: Sequence[Facts]) -> dict[str, dict[str, list[float]]]:
+    """Of F1: an image adds twice what is right, over what is said and what is there."""
     return {
-        kind: [
-            ((claimed[kind] & known[kind]).total(), claimed[kind].total(), known[kind].total())
-            for claimed, known in zip(said, there, strict=True)
-        ]
-        for kind in KINDS
-        if any(known[kind] for known in there)
+        kind: _by_image(
+            images,
+            (
+                (2 * _right(claimed, known, kind), claimed[kind].total() + known[kind].total())
+                for claimed, known in zip(said, there, strict=True)
+            ),
+        )
+        for kind in _kinds(there)
     }
 
 
-def _values(counts: Counts, images: Sequence[str]) -> dict[str, dict[str, list[float]]]:
-    """Of F1: an image adds twice what is right, over what is said and what is there."""
-    values: dict[str, dict[str, list[float]]] = {}
-    for kind, rows in counts.items():
-        values[kind] = {image: [0.0, 0.0] for image in images}
-        for image, (right, claimed, known) in zip(images, rows, strict=True):
-            values[kind][image][0] += 2 * right
-            values[kind][image][1] += claimed + known
-    return values
+def _measures(images: Sequence[str], said: Sequence[Facts], there: Sequence[Facts]) -> dict[str, Values]:
+    """Precision, of the kinds of which anything is said, and recall: what is right, over what is said and is there."""
+    rows = list(zip(said, there, strict=True))
+    kinds = _kinds(there)
+    right = {kind: [_right(claimed, known, kind) for claimed, known in rows] for kind in kinds}
+    precision = {
+        kind: _by_image(images, zip(right[kind], (claimed[kind].total() for claimed in said), strict=True))
+        for kind in kinds
+        if any(claimed[kind] for claimed in said)
+    }
+    recall = {
+        kind: _by_image(images, zip(right[kind], (known[kind].total() for known in there), strict=True))
+        for kind in kinds
+    }
+    return {"precision": precision, "recall": recall}
 
 
-def _ratios(counts: Counts, place: int) -> dict[str, float]:
-    """What is right, over what is said (1) or there (2); 0 where nothing is."""
-    return {kind: sum(row[0] for row in rows) / (sum(row[place] for row in rows) or 1) for kind, rows in counts.items()}
+def _right(claimed: Facts, known: Facts, kind: Kind) -> int:
+    return (claimed[kind] & known[kind]).total()
 
 
-def _correct(
-    said: Sequence[Facts], there: Sequence[Facts], counts: Counts, images: Sequence[str]
-) -> dict[str, dict[str, list[float]]]:
+def _by_image(images: Sequence[str], pairs: Iterable[tuple[float, float]]) -> dict[str, list[float]]:
+    """Numerators and denominators, summed by image."""
+    found = {image: [0.0, 0.0] for image in images}
+    for image, pair in zip(images, pairs, strict=True):
+        found[image][0] += pair[0]
+        found[image][1] += pair[1]
+    return found
+
+
+def _ratio(pairs: Mapping[str, Sequence[float]]) -> float:
+    return total(groups_of({"all": pairs}, "sum"))
+
+
+def _correct(images: Sequence[str], said: Sequence[Facts], there: Sequence[Facts]) -> dict[str, dict[str, list[float]]]:
     """A mark for each fact that is there, in a fixed order: 1 where the caption says it."""
-    correct: dict[str, dict[str, list[float]]] = {kind: defaultdict(list) for kind in counts}
-    for image, claimed, known in zip(images, said, there, strict=True):
-        for kind, marks in correct.items():
+    correct: dict[str, dict[str, list[float]]] = {}
+    for kind in _kinds(there):
+        marks: dict[str, list[float]] = defaultdict(list)
+        for image, claimed, known in zip(images, said, there, strict=True):
             for fact, number in sorted(known[kind].items()):
                 right = min(claimed[kind][fact], number)
                 marks[image] += [1.0] * right + [0.0] * (number - right)
-    return {kind: {image: list(row) for image, row in marks.items()} for kind, marks in correct.items()}
+        correct[kind] = dict(marks)
+    return correct
 
 
-def _losses(answers: Sequence[Answered]) -> dict[str, float]:
-    """Cross entropy of the right captions' facts, by kind, in nats a token; empty where no model was asked."""
-    sums: dict[str, list[float]] = defaultdict(lambda: [0.0, 0.0])
-    for answer in answers:
-        if isinstance(answer, Prediction):
-            for kind, (loss, number) in answer.label_losses.items():
-                sums[kind][0] += loss
-                sums[kind][1] += number
-    return {kind: sums[kind][0] / sums[kind][1] for kind in KINDS if kind in sums}
+def _losses(answers: Sequence[Answered]) -> dict[str, dict[str, list[float]]]:
+    """Cross entropy of the right captions' facts and number of their tokens; empty where no model was asked."""
+    asked = [answer for answer in answers if isinstance(answer, Prediction) and answer.label_losses]
+    images = [answer.image for answer in asked]
+    return {
+        kind: _by_image(images, (answer.label_losses.get(kind, (0.0, 0)) for answer in asked))
+        for kind in KINDS
+        if any(kind in answer.label_losses for answer in asked)
+    }
 
 
 def _baselines(answers: Sequence[Answered], names: Names, there: Sequence[Facts]) -> dict[str, Baseline]:
     """The score without looking: the one caption of these that is right most often, for every image."""
-    images = [answer.image for answer in answers]
+    kinds = _kinds(there)
+    # in how many images a fact is there once, twice and so on: comparing every caption with every image takes long
+    times = {
+        kind: Counter(
+            (fact, time) for known in there for fact, number in known[kind].items() for time in range(1, number + 1)
+        )
+        for kind in kinds
+    }
 
-    def value(caption: str) -> float:
-        said = [names.facts(caption)] * len(answers)
-        return total(groups_of(_values(_count(said, there), images), "mean"))
+    def by_kind(caption: str) -> dict[str, float]:
+        said, scores = names.facts(caption), {}
+        for kind in kinds:
+            facts = [(fact, time) for fact, number in said[kind].items() for time in range(1, number + 1)]
+            right = sum(times[kind][fact] for fact in facts)
+            scores[kind] = 2 * right / (len(facts) * len(there) + times[kind].total())
+        return scores
 
-    best = max(sorted({answer.label for answer in answers}), key=value)
-    return {"one_caption": Baseline(value=value(best), how=f"`{best}` for every image, the best of the right captions")}
+    def mean(scores: Mapping[str, float]) -> float:
+        return math.fsum(scores.values()) / len(scores)
+
+    found = {caption: by_kind(caption) for caption in sorted({answer.label for answer in answers})}
+    best = max(found, key=lambda caption: mean(found[caption]))
+    how = f"`{best}` for every image, the best of the right captions"
+    return {"one_caption": Baseline(value=mean(found[best]), how=how, tasks=found[best])}

@@ -102,6 +102,7 @@ class Baseline(Part):
     value: Number  # in the units of the headline
     interval: Interval | None = None  # only where the baseline draws at random
     how: str  # how one gets it, in words
+    tasks: Mapping[str, Number] = Field(default_factory=dict)  # by task, where that is known
 
 
 class HarnessFigure(Part):

@@ -13,7 +13,7 @@ from pargo.config.benchmarks import BenchmarkSettings
 class Details(BenchmarkSettings):
     """What captions get right, by kind of fact; of any source of shards whose records hold annotations."""
 
-    title: ClassVar = "details"
+    title: ClassVar = "Details"
     needs: ClassVar = {"answers": ("label_spans",)}
     label_losses: ClassVar = True
 

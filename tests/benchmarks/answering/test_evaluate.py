@@ -313,12 +313,12 @@ def test_a_caption_goes_on_with_the_likeliest_token(parts, tmp_path):
     store, preset = FeatureStore(parts / "mini_mme-features"), Preset(lambda question: "", "caption", max_new_tokens=5)
     questions = questions_about(store, TEXTS)
     found = answers_of(parts, model, questions, tmp_path / "answers", preset)
-    for question, answer in zip(questions, found, strict=True):
+    for question, given in zip(questions, found, strict=True):
         embeddings, ids = model.project(store[question.image].float()[None]), []
         for _ in range(5):
             ids.append(model(inputs_embeds=embeddings).logits[0, -1].argmax().item())
             embeddings = torch.cat([embeddings, model.get_input_embeddings()(torch.tensor([ids[-1:]]))], 1)
-        assert answer.text == byte_tokenizer().decode(ids, skip_special_tokens=True).strip()
+        assert given.text == byte_tokenizer().decode(ids, skip_special_tokens=True).strip()
 
 
 def test_losses_of_facts_are_those_of_their_tokens(parts, tmp_path):

@@ -166,8 +166,7 @@ def test_the_right_captions_score_one_and_silence_zero(source):
     silent = score(answered(source, lambda question: ""), "facts", 10)
     assert silent.headline.value == 0
     assert silent.counts == {"unparseable": 40, "facts_said": 0}
-    assert silent.figures == {"precision": dict.fromkeys(KINDS, 0), "recall": dict.fromkeys(KINDS, 0)}
-    assert "loss" not in silent.figures
+    assert silent.figures == {"recall": dict.fromkeys(KINDS, 0)}
 
 
 def test_score_is_the_plain_one(source):
@@ -194,17 +193,36 @@ def test_score_is_the_plain_one(source):
         assert found.tasks[kind].num_questions == there == len(found.marks(kind))
         assert sum(found.marks(kind)) == right
     assert found.headline.value == pytest.approx(sum(means) / len(means))
-    assert found.baselines["one_caption"].value < 0.5
     shuffled = list(answers)
     chance.shuffle(shuffled)
     assert score(shuffled, "facts", 10).headline == found.headline
 
 
+def test_one_caption_is_the_best_of_all_and_scores_what_it_scores(source):
+    """Every right caption, given for every image, against the score's own rule."""
+    labels = {question.label for question in read_questions(source, BENCHMARK)}
+    scores = {label: score(answered(source, lambda question, label=label: label), "facts", 2) for label in labels}
+    best = max(scores, key=lambda label: scores[label].headline.value)
+    found = scores[best].baselines["one_caption"]
+    assert f"`{best}`" in found.how
+    assert found.value == pytest.approx(scores[best].headline.value)
+    assert dict(found.tasks) == pytest.approx({kind: task.score for kind, task in scores[best].tasks.items()})
+    assert all(record.baselines["one_caption"] == found for record in scores.values())
+
+
 def test_losses_are_means_over_tokens(source):
     answers = answered(source, lambda question: "", {"color": (3.0, 2)})
     answers[0] = answers[0].model_copy(update={"label_losses": {"color": (1.0, 4), "text": (5.0, 1)}})
-    loss = score(answers, "facts", 10).figures["loss"]
-    assert loss == {"color": pytest.approx((39 * 3 + 1) / (39 * 2 + 4)), "text": 5}
+    found = score(answers, "facts", 10)
+    assert found.figures["loss"] == {"color": pytest.approx((39 * 3 + 1) / (39 * 2 + 4)), "text": 5}
+    assert found.measures["loss"]["text"] == {answer.image: (0, 0) for answer in answers} | {"000000": (5, 1)}
+
+
+def test_what_is_never_said_has_no_precision_and_recall_zero(source):
+    found = score(answered(source, lambda question: "a red circle, and nothing else"), "facts", 10)
+    assert list(found.measures["precision"]) == ["existence", "color", "shape"]
+    assert found.figures["recall"]["text"] == found.tasks["text"].score == 0
+    assert "text" not in found.figures["precision"]
 
 
 def test_answers_without_facts_are_refused(source):
