@@ -19,9 +19,7 @@ from pargo.config.report import Report
 from pargo.config.schema import field_names
 from pargo.config.selection import Selection
 from pargo.config.sources import SOURCES, SourceSettings
-from pargo.config.sources.mini_mme import MiniMMESource
 from pargo.config.sources.official import OfficialSource
-from pargo.config.sources.scenes import ScenesSource
 from pargo.config.training import Finetune, Pretrain
 from pargo.config.words import explain, place
 from pargo.config.yaml_file import kind_of, read_yaml, written
@@ -89,27 +87,10 @@ class Config(Settings):
                     f"arms.{name}.pretrain.lora: differs from finetune.lora in more than the learning rate: "
                     "fine-tuning continues the same adapters"
                 )
+        for name, dataset in self.datasets.items():
+            self._check_split(f"datasets.{name}", dataset)
         for name, benchmark in self.benchmarks.items():
-            source = self.sources[benchmark.source]
-            if isinstance(source, OfficialSource) and source.benchmark != benchmark.kind:
-                raise ValueError(
-                    f"benchmarks.{name}.source: {benchmark.source!r} holds {source.benchmark}, not {benchmark.kind}"
-                )
-            for dataset, chosen in self.datasets.items():
-                if (chosen.source, chosen.split) == (benchmark.source, benchmark.split):
-                    raise ValueError(
-                        f"benchmarks.{name}.split: dataset {dataset!r} is split {chosen.split!r} of {chosen.source!r} "
-                        "too: the benchmark would hold training images"
-                    )
-        for source in self.sources.values():
-            if not isinstance(source, MiniMMESource):
-                continue
-            for other in self.sources.values():
-                if isinstance(other, ScenesSource) and other.seed == source.seed:
-                    raise ValueError(
-                        f"sources: seed {source.seed} is shared by a scenes and a mini_mme source: the benchmark "
-                        "would hold training images; give it another seed"
-                    )
+            self._check_benchmark(f"benchmarks.{name}", benchmark)
         return self
 
     @property
@@ -128,6 +109,38 @@ class Config(Settings):
             projector.check_patches(self.vision.num_patches)
         except InputError as error:
             raise ValueError(f"{where}.{error}") from None
+
+    def _check_split(self, where: str, images: Dataset | AnyBenchmark) -> None:
+        source = self.sources[images.source]
+        if source.splits and images.split not in source.splits:
+            raise ValueError(
+                f"{where}.split: {images.split!r} is not there, as {images.source!r} is of kind {source.kind}; "
+                f"choices: {', '.join(source.splits)}"
+            )
+
+    def _check_benchmark(self, where: str, benchmark: AnyBenchmark) -> None:
+        """Its source has what it asks about, and no image that arms are trained on."""
+        source = self.sources[benchmark.source]
+        if benchmark.of_annotations and not source.annotated:
+            kinds = " or ".join(kind for kind in SOURCES.names if SOURCES.settings(kind).annotated)
+            raise ValueError(
+                f"{where}.source: {benchmark.source!r} is of kind {source.kind}, whose images have no annotations; "
+                f"{benchmark.kind} takes sources of kind {kinds}"
+            )
+        if isinstance(source, OfficialSource) and source.benchmark != benchmark.kind:
+            raise ValueError(f"{where}.source: {benchmark.source!r} holds {source.benchmark}, not {benchmark.kind}")
+        self._check_split(where, benchmark)
+        for dataset, chosen in self.datasets.items():
+            if (chosen.source, chosen.split) == (benchmark.source, benchmark.split):
+                raise ValueError(
+                    f"{where}.split: dataset {dataset!r} is split {chosen.split!r} of {chosen.source!r} too: the "
+                    "benchmark would hold training images"
+                )
+            if source.draws is not None and source.draws == self.sources[chosen.source].draws:
+                raise ValueError(
+                    f"{where}.source: {benchmark.source!r} draws {source.draws}, as does {chosen.source!r} of dataset "
+                    f"{dataset!r}: the benchmark would hold training images; give it another seed"
+                )
 
     def _references(self) -> None:
         _known("vision.source", self.vision.source, self.sources)

@@ -14,13 +14,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from pargo.benchmarks.details.facts import Names
 from pargo.benchmarks.records import Answered, Prediction
 from pargo.benchmarks.scores.make import make_headline, make_task
-from pargo.benchmarks.scores.score_parts import Baseline, Values
+from pargo.benchmarks.scores.score_parts import Baseline, Task
 from pargo.benchmarks.scores.score_record import Result, groups_of
 from pargo.data.annotations import KINDS, Facts, Kind
 from pargo.errors import PargoError
 from pargo.statistics import total
 
 PARSERS = {"facts": 1}
+
+ByKind = dict[str, dict[str, list[float]]]  # kind -> image -> numbers
 
 
 def score(answers: Sequence[Answered], parser: str, samples: int) -> Result:
@@ -33,7 +35,7 @@ def score(answers: Sequence[Answered], parser: str, samples: int) -> Result:
     measures = _measures(images, said, there) | {"loss": _losses(answers)}
     measures = {name: found for name, found in measures.items() if found}
     figures = {name: {kind: _ratio(pairs) for kind, pairs in found.items()} for name, found in measures.items()}
-    tasks = {
+    tasks: dict[str, Task] = {
         kind: make_task(
             values[kind],
             samples,
@@ -56,7 +58,7 @@ def score(answers: Sequence[Answered], parser: str, samples: int) -> Result:
         figures=figures,
         counts={
             "unparseable": sum(not any(facts.values()) for facts in said),
-            "facts_said": sum(facts[kind].total() for facts in said for kind in tasks),
+            "facts_said": sum(facts[kind].total() for facts in said for kind in _kinds(there)),
         },
         baselines=_baselines(answers, names, there),
         correct=_correct(images, said, there),
@@ -79,7 +81,7 @@ def _kinds(there: Sequence[Facts]) -> list[Kind]:
     return [kind for kind in KINDS if any(known[kind] for known in there)]
 
 
-def _values(images: Sequence[str], said: Sequence[Facts], there: Sequence[Facts]) -> dict[str, dict[str, list[float]]]:
+def _values(images: Sequence[str], said: Sequence[Facts], there: Sequence[Facts]) -> ByKind:
     """Of F1: an image adds twice what is right, over what is said and what is there."""
     return {
         kind: _by_image(
@@ -93,17 +95,17 @@ def _values(images: Sequence[str], said: Sequence[Facts], there: Sequence[Facts]
     }
 
 
-def _measures(images: Sequence[str], said: Sequence[Facts], there: Sequence[Facts]) -> dict[str, Values]:
+def _measures(images: Sequence[str], said: Sequence[Facts], there: Sequence[Facts]) -> dict[str, ByKind]:
     """Precision, of the kinds of which anything is said, and recall: what is right, over what is said and is there."""
     rows = list(zip(said, there, strict=True))
     kinds = _kinds(there)
     right = {kind: [_right(claimed, known, kind) for claimed, known in rows] for kind in kinds}
-    precision = {
+    precision: ByKind = {
         kind: _by_image(images, zip(right[kind], (claimed[kind].total() for claimed in said), strict=True))
         for kind in kinds
         if any(claimed[kind] for claimed in said)
     }
-    recall = {
+    recall: ByKind = {
         kind: _by_image(images, zip(right[kind], (known[kind].total() for known in there), strict=True))
         for kind in kinds
     }
@@ -127,9 +129,9 @@ def _ratio(pairs: Mapping[str, Sequence[float]]) -> float:
     return total(groups_of({"all": pairs}, "sum"))
 
 
-def _correct(images: Sequence[str], said: Sequence[Facts], there: Sequence[Facts]) -> dict[str, dict[str, list[float]]]:
+def _correct(images: Sequence[str], said: Sequence[Facts], there: Sequence[Facts]) -> ByKind:
     """A mark for each fact that is there, in a fixed order: 1 where the caption says it."""
-    correct: dict[str, dict[str, list[float]]] = {}
+    correct: ByKind = {}
     for kind in _kinds(there):
         marks: dict[str, list[float]] = defaultdict(list)
         for image, claimed, known in zip(images, said, there, strict=True):
@@ -140,7 +142,7 @@ def _correct(images: Sequence[str], said: Sequence[Facts], there: Sequence[Facts
     return correct
 
 
-def _losses(answers: Sequence[Answered]) -> dict[str, dict[str, list[float]]]:
+def _losses(answers: Sequence[Answered]) -> ByKind:
     """Cross entropy of the right captions' facts and number of their tokens; empty where no model was asked."""
     asked = [answer for answer in answers if isinstance(answer, Prediction) and answer.label_losses]
     images = [answer.image for answer in asked]
@@ -163,7 +165,8 @@ def _baselines(answers: Sequence[Answered], names: Names, there: Sequence[Facts]
     }
 
     def by_kind(caption: str) -> dict[str, float]:
-        said, scores = names.facts(caption), {}
+        said = names.facts(caption)
+        scores: dict[str, float] = {}
         for kind in kinds:
             facts = [(fact, time) for fact, number in said[kind].items() for time in range(1, number + 1)]
             right = sum(times[kind][fact] for fact in facts)

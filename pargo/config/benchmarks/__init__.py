@@ -45,6 +45,8 @@ class BenchmarkSettings(Settings):
         leads: its table comes before those of others in the report.
         whole: `pargo score` takes no part of it for the benchmark unless told to.
         label_losses: models are asked, too, how likely they find the facts of the right answers.
+        of_annotations: its questions are made of the annotations of images, of any source that has them.
+        by_task: the report has a table of it by task, with all its measures.
     """
 
     title: ClassVar[str]
@@ -54,6 +56,8 @@ class BenchmarkSettings(Settings):
     leads: ClassVar[bool] = False
     whole: ClassVar[bool] = False
     label_losses: ClassVar[bool] = False
+    of_annotations: ClassVar[bool] = False
+    by_task: ClassVar[bool] = False
 
     kind: str
     source: Name

@@ -16,6 +16,8 @@ class Details(BenchmarkSettings):
     title: ClassVar = "Details"
     needs: ClassVar = {"answers": ("label_spans",)}
     label_losses: ClassVar = True
+    of_annotations: ClassVar = True
+    by_task: ClassVar = True
 
     kind: Literal["details"]
     split: Literal["train", "test"] = "test"

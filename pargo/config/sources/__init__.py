@@ -17,9 +17,13 @@ class SourceSettings(Settings):
 
     Class variables, by kind:
         in_place: an import writes an index of the files where they are, and copies none.
+        splits: of its images; empty where the kind does not say.
+        annotated: records of its images hold annotations, as `pargo.data.annotations` reads them.
     """
 
     in_place: ClassVar[bool] = False
+    splits: ClassVar[tuple[str, ...]] = ()
+    annotated: ClassVar[bool] = False
 
     kind: str
 
@@ -32,6 +36,11 @@ class SourceSettings(Settings):
     def by_hand(self) -> tuple[str, ...]:
         """Paths that must be there, unless the run fetches them."""
         return self.inputs
+
+    @property
+    def draws(self) -> str | None:
+        """What its images are drawn from, in words: two sources that say the same share images; None for files."""
+        return None
 
     @property
     def known_images(self) -> int | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
@@ -12,6 +12,8 @@ from pargo.config.sources import LocalSource, Paths
 
 class ConversationsSource(LocalSource):
     """Images with conversations, questions or captions, in the layouts of `pargo/sources/importers/layouts.py`."""
+
+    splits: ClassVar = ("train",)
 
     kind: Literal["conversations"]
     annotations: Paths = Field(

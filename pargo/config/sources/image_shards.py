@@ -21,6 +21,7 @@ class ImageShardsSource(LocalSource):
     """Pools of images in tar files, as img2dataset or webdataset write them; indexed where they are, not copied."""
 
     in_place: ClassVar = True
+    splits: ClassVar = ("train",)
 
     kind: Literal["image_shards"]
     shards: Annotated[dict[Name, str], Field(min_length=1)] = Field(

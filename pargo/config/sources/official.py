@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field, field_validator
 
@@ -15,6 +15,8 @@ IMPORT = "import_files"  # of a benchmark's `dataset`
 
 class OfficialSource(LocalSource):
     """Official files of a benchmark, as its owner or the hub lays them out."""
+
+    splits: ClassVar = ("test",)
 
     kind: Literal["official"]
     benchmark: str = Field(description="kind of a benchmark that has official files")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from importlib.util import find_spec
 from pkgutil import iter_modules
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -18,6 +18,8 @@ IMPORTERS = "pargo.sources.wheels"
 
 class WheelSource(SourceSettings):
     """A package of the Python index: the row of its name in the table of downloads; its code is never imported."""
+
+    annotated: ClassVar = True  # those of easy_vqa, which is the only one
 
     kind: Literal["wheel"]
     max_images: Positive | None = Field(None, description="keep only the first images of every split")
