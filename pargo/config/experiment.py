@@ -15,7 +15,7 @@ from pargo.config.generation import Generation
 from pargo.config.models import Language, Vision
 from pargo.config.projectors import IMPLEMENTATIONS, PROJECTORS, ProjectorSettings
 from pargo.config.quality import Quality
-from pargo.config.report import Report
+from pargo.config.report import MACROS, TABLES, Report
 from pargo.config.schema import field_names
 from pargo.config.selection import Selection
 from pargo.config.sources import SOURCES, SourceSettings
@@ -119,7 +119,7 @@ class Config(Settings):
             )
 
     def _check_benchmark(self, where: str, benchmark: AnyBenchmark) -> None:
-        """Its source has what it asks about, and no image that arms are trained on."""
+        """Its source has what it asks about and no image that arms are trained on; its table has a name of its own."""
         source = self.sources[benchmark.source]
         if benchmark.of_annotations and not source.annotated:
             kinds = " or ".join(kind for kind in SOURCES.names if SOURCES.settings(kind).annotated)
@@ -130,6 +130,8 @@ class Config(Settings):
         if isinstance(source, OfficialSource) and source.benchmark != benchmark.kind:
             raise ValueError(f"{where}.source: {benchmark.source!r} holds {source.benchmark}, not {benchmark.kind}")
         self._check_split(where, benchmark)
+        if benchmark.by_task and where.removeprefix("benchmarks.") in (*TABLES, MACROS):
+            raise ValueError(f"{where}: the report has another table of this name; give the benchmark another one")
         for dataset, chosen in self.datasets.items():
             if (chosen.source, chosen.split) == (benchmark.source, benchmark.split):
                 raise ValueError(

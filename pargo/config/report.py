@@ -8,6 +8,10 @@ from pydantic import Field
 
 from pargo.config.base import Name, Positive, Settings
 
+# files of its tables, whatever the benchmarks
+TABLES = ("projectors", "claims")
+MACROS = "numbers"
+
 
 class Report(Settings):
     """What the report compares and how it looks."""

@@ -19,7 +19,7 @@ from pargo.graph.stage_settings import settings_of
 from pargo.layout import Layout, manifest_path, seed_folder
 from pargo.made import UNKNOWN, Spec, content_of, is_artifact, name_of, reason_to_remake, some
 from pargo.manifest import PROVENANCE
-from pargo.report.settings import CAPTION_REPORT, FIGURES, TABLES
+from pargo.report.settings import CAPTION_REPORT, FIGURES, table_files
 from pargo.stages import STAGES, Stage, Value, listed
 from pargo.store import find
 
@@ -91,10 +91,15 @@ class Job:
         for path in self.paths:
             if path.name == PROVENANCE:  # of an artifact, which DVC watches itself
                 continue
-            inner = {"tables": TABLES, "figures": FIGURES}.get(path.name, ()) if path.parts[0] == "reports" else ()
             both = (path, manifest_path(path)) if is_artifact(path) else (path,)
-            found |= {item.as_posix() for item in ([path / name for name in inner] or both)}
+            found |= {item.as_posix() for item in ([path / name for name in self._files_in(path)] or both)}
         return tuple(sorted(found - {accepted_file(self.output).as_posix()}))  # which need not be there
+
+    def _files_in(self, folder: Path) -> tuple[str, ...]:
+        """Of a folder of the report."""
+        if folder.parts[0] != "reports" or folder.name not in ("tables", "figures"):
+            return ()
+        return FIGURES if folder.name == "figures" else table_files(json.loads(self.settings)["benchmarks"])
 
     @property
     def directories(self) -> frozenset[str]:
@@ -258,6 +263,6 @@ def _jobs(config: Config, layout: Layout, inputs: Inputs) -> Iterator[Job]:
     for dataset in datasets:
         folder = layout.caption_report(dataset)
         yield job("report_captions", folder, tuple(folder / name for name in CAPTION_REPORT), dataset=dataset)
-    yield job("report_tables", layout.tables, tuple(layout.tables / name for name in TABLES))
+    yield job("report_tables", layout.tables, tuple(layout.tables / name for name in table_files(config.benchmarks)))
     yield job("report_figures", layout.figures, tuple(layout.figures / name for name in FIGURES))
     yield job("report_page", layout.page, (layout.page,))

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 Status = Literal["published", "measured", "computed", "unknown"]
-Unit = Literal["count", "parameters", "flops", "points", "percent", "difference", "percent_difference"]
+Unit = Literal["count", "parameters", "flops", "points", "percent", "difference", "percent_difference", "nats"]
 
 # what each status means, in the words the page and the captions use
 STATUSES: dict[Status, str] = {
@@ -71,7 +71,7 @@ class Cell:
         if self.interval is None:
             return ""
         percent = self.unit.startswith("percent")
-        digits, scale = (self.digits, 100) if percent else (0, 1)
+        digits, scale = self.digits if percent or self.unit == "nats" else 0, 100 if percent else 1
         while digits < MAX_DIGITS and any(end and not round(end * scale, digits) for end in self.interval):
             digits += 1
         return f"[{self.write(self.interval[0], digits)}, {self.write(self.interval[1], digits)}]"

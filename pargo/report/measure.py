@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from pargo.benchmarks.scores.score_record import groups_of
 from pargo.report.cells import Cell, Unit
 from pargo.report.scores import Score
 from pargo.statistics import difference as paired_difference
-from pargo.statistics import estimate
+from pargo.statistics import estimate, total
 
+UNITS: dict[str, Unit] = {"loss": "nats"}  # of measures that are no shares
 NOT_GRADED = "not graded: no judge has read the answers"
 
 
@@ -60,6 +62,30 @@ def _score(scores: Sequence[Score], task: str | None, samples: int) -> Cell:
         seeds=tuple(score.seed for score in scores),
         seed_values=tuple(values),
         files=files,
+    )
+
+
+def other_measure(scores: Sequence[Score], measure: str, tasks: Sequence[str], samples: int) -> Cell:
+    """One of the `measures` of score records, like `headline`: the mean of some tasks, or of one.
+
+    Unknown where the answers of a seed give none.
+    """
+    unit, digits = UNITS.get(measure, "percent"), 2 if measure in UNITS else 1
+    found = [score.record.measures.get(measure, {}) for score in scores]
+    if not tasks or not all(task in values for values in found for task in tasks):
+        return Cell(None, unit, "unknown", files=_files(scores), note=f"no {measure}: nothing was said of it")
+    runs = [groups_of({task: values[task] for task in tasks}, "mean") for values in found]
+    value, interval = estimate(runs, samples)
+    return Cell(
+        value,
+        unit,
+        "measured",
+        interval=interval,
+        n=len({image for images in runs[0].values() for image in images}),
+        seeds=tuple(score.seed for score in scores),
+        seed_values=tuple(map(total, runs)),
+        files=_files(scores),
+        digits=digits,
     )
 
 

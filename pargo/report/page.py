@@ -22,7 +22,7 @@ from pargo.report.claims import headline_row
 from pargo.report.measure import headline_column
 from pargo.report.samples import file_uri, samples
 from pargo.report.scores import Score, Scores
-from pargo.report.settings import ReportSettings
+from pargo.report.settings import ReportSettings, tables_by_task
 
 TEMPLATE = "index.html.j2"
 
@@ -60,6 +60,10 @@ def run(settings: ReportSettings, scores: Iterable[Path], tables: Path, figures:
         statuses=STATUSES,
         verdict=verdict(settings, loaded, records),
         reading=reading(settings, loaded),
+        by_task={
+            name: f"{words.benchmark(settings, name)} by {settings.benchmarks[name].by_task}"
+            for name in tables_by_task(settings.benchmarks)
+        },
         figures={name: file_uri(figures / f"{name}.{settings.report.figure_format}") for name in FIGURE_ALT},
         alt=FIGURE_ALT,
         samples=samples(settings, loaded),

@@ -85,12 +85,17 @@ def _answers(score: Score) -> dict[str, tuple[Prediction, bool]]:
     """Each question's prediction, and whether the score counts it as right."""
     directory = follow(score.path).predictions().directory
     verify(directory)  # the chain holds for manifests; the answers shown must be those that were scored
-    marks = {
-        (task, image): iter(values) for task, images in score.record.correct.items() for image, values in images.items()
-    }
+    correct = score.record.correct
+    marks = {(task, image): iter(values) for task, images in correct.items() for image, values in images.items()}
+
+    def is_right(prediction: Prediction) -> bool:
+        if prediction.task in correct:
+            return next(marks[prediction.task, prediction.image]) > HALF
+        # one question about an image, with a mark for everything that its answer should say
+        return all(mark > HALF for images in correct.values() for mark in images.get(prediction.image, ()))
+
     return {
-        prediction.id: (prediction, next(marks[prediction.task, prediction.image]) > HALF)
-        for prediction in read_predictions(directory / PREDICTIONS)
+        prediction.id: (prediction, is_right(prediction)) for prediction in read_predictions(directory / PREDICTIONS)
     }
 
 

@@ -11,20 +11,31 @@ from pargo.config.base import Name, Settings
 from pargo.config.benchmarks import BENCHMARKS, Benchmark
 from pargo.config.models import Language, Vision
 from pargo.config.projectors import Projector, projector_modules
-from pargo.config.report import Report
+from pargo.config.report import MACROS, TABLES, Report
 
-# file names in the output directories of pargo.report.tables and pargo.report.figures
-TABLES = (
-    *(f"{table}.{extension}" for table in ("projectors", "claims") for extension in ("csv", "md", "tex")),
-    "numbers.tex",
-    "cells.json",
-)
+# file names in the output directories of pargo.report.captions and pargo.report.figures
 CAPTION_REPORT = (  # of pargo.report.captions, by dataset
     "README.md",
     *(f"{figure}.{extension}" for figure in ("lengths", "reasons") for extension in ("svg", "png")),
     "review.html",
 )
 FIGURES = tuple(f"{figure}.{extension}" for figure in ("tasks", "loss", "attention") for extension in ("svg", "png"))
+
+
+def tables_by_task(benchmarks: Mapping[str, Any]) -> tuple[str, ...]:
+    """Names of the benchmarks of which there is a table by task; the tables have the same names.
+
+    Args:
+        benchmarks: settings by name, as objects or as read from JSON.
+    """
+    return tuple(name for name, chosen in benchmarks.items() if BENCHMARKS.settings(_word(chosen, "kind")).by_task)
+
+
+def table_files(benchmarks: Mapping[str, Any]) -> tuple[str, ...]:
+    """File names in the output directory of `pargo.report.tables`; argument as of `tables_by_task`."""
+    tables = (*TABLES, *tables_by_task(benchmarks))
+    texts = (f"{table}.{extension}" for table in tables for extension in ("csv", "md", "tex"))
+    return *texts, f"{MACROS}.tex", "cells.json"
 
 
 def shown_modules(projectors: Mapping[str, Any], benchmarks: Mapping[str, Any]) -> tuple[str, ...]:

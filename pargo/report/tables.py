@@ -1,4 +1,4 @@
-"""Tables: the projectors side by side, the paper's claims beside ours, and LaTeX macros for numbers in the text."""
+"""Tables: the projectors side by side, the paper's claims beside ours, benchmarks by task, and LaTeX macros."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 
 from pargo.files import new_files, sha256_file, write_atomic
 from pargo.report import words
+from pargo.report.by_task import by_task_table
 from pargo.report.cells import Cell, Column, Row, Table
 from pargo.report.claims import claims_table
 from pargo.report.cost import projector_cost
@@ -20,16 +21,17 @@ from pargo.report.measure import (
     headline_title,
     task_score,
 )
+from pargo.report.notes import notes
 from pargo.report.provenance import Chain, follow
 from pargo.report.scores import Score, Scores
-from pargo.report.settings import ReportSettings
+from pargo.report.settings import ReportSettings, tables_by_task
 from pargo.report.writers import to_csv, to_latex, to_macros, to_markdown
 
 WEIGHTS = "model.safetensors"
 
 
 def run(settings: ReportSettings, scores: Iterable[Path], output: Path) -> None:
-    """Write the files `pargo.report.settings.TABLES` into a directory; others in it stay.
+    """Write the files `pargo.report.settings.table_files` into a directory; others in it stay.
 
     Args:
         scores: score files of all arms, seeds and benchmarks, `.../scores/<arm>/seed-<n>/<benchmark>.json`. Costs of
@@ -45,6 +47,7 @@ def run(settings: ReportSettings, scores: Iterable[Path], output: Path) -> None:
     loaded = Scores(settings, scores)
     chains = {score.path.as_posix(): follow(score.path) for score in loaded}
     tables = [projectors_table(settings, loaded, chains), claims_table(settings, loaded)]
+    tables += [by_task_table(settings, loaded, name) for name in tables_by_task(settings.benchmarks)]
     with new_files(output) as directory:
         for table in tables:
             for extension, text in (("csv", to_csv(table)), ("md", to_markdown(table)), ("tex", to_latex(table))):
@@ -72,7 +75,7 @@ def projectors_table(settings: ReportSettings, scores: Scores, chains: dict[str,
         heads={"projector": "Projector"},
         columns=tuple(_columns(settings, scores)),
         rows=(*rows, *_baseline_rows(settings, scores)),
-        notes=tuple(_notes(settings, scores)),
+        notes=notes(settings, scores, settings.benchmarks),
     )
 
 
@@ -131,46 +134,6 @@ def _baseline_rows(settings: ReportSettings, scores: Scores) -> list[Row]:
         for name, cells in baselines(_example(settings, scores, benchmark)).items():
             rows.setdefault(name, {}).update({f"{benchmark}.{key}": cell for key, cell in cells.items()})
     return [Row(name, "baseline", {"projector": words.in_words(name)}, cells) for name, cells in rows.items()]
-
-
-def _notes(settings: ReportSettings, scores: Scores) -> Iterable[str]:
-    for benchmark in settings.benchmarks:
-        record = _example(settings, scores, benchmark).record
-        name = words.benchmark(settings, benchmark)
-        parser = words.in_words(record.parser).lower()
-        edition = f"{found}, " if (found := record.edition_words) else ""
-        counts = f"{record.num_questions(None):,} questions about {record.num_images(None):,} images"
-        yield f"{name}: {edition}{counts}, {parser} parser."
-        yield from _parser_notes(settings, scores, benchmark)
-        for baseline, entry in record.baselines.items():
-            yield f"{words.in_words(baseline)} ({name}): {entry.how}."
-    yield seed_note(settings)
-
-
-def _parser_notes(settings: ReportSettings, scores: Scores, benchmark: str) -> Iterable[str]:
-    """Scores by the other parsers of a benchmark, for every run in which they differ."""
-    names, name = words.projectors(settings), words.benchmark(settings, benchmark)
-    for arm in settings.projectors:
-        for score in scores[arm, benchmark]:
-            by_parser = score.record.numbers("parsers") if "parsers" in score.record.figures else {}
-            if len(set(by_parser.values())) > 1:
-                values = (f"{words.in_words(parser).lower()} {_by_size(value)}" for parser, value in by_parser.items())
-                yield f"Parsers disagree for {names[arm]}, {name}, seed {score.seed}: {', '.join(values)}."
-
-
-def _by_size(value: float) -> str:
-    """Points with one decimal, shares with three."""
-    return f"{value:.1f}" if value > 1 else f"{value:.3f}"
-
-
-def seed_note(settings: ReportSettings) -> str:
-    """What the intervals cover, which depends on the number of seeds."""
-    images = "Intervals: 95 % bootstrap over images, without width where all images scored alike (others need not)."
-    if len(settings.seeds) == 1:
-        return f"{images} One training seed, so they say nothing about how much another training run would differ."
-    return (
-        f"Values are means over {len(settings.seeds)} training seeds. {images} The spread between seeds is not in them."
-    )
 
 
 # Files ----------------------------------------------------------------------------------------------------------------

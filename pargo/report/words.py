@@ -16,6 +16,15 @@ TASKS = {
     "yes_no": "Yes or no",
 }
 
+# what a measure of a table by task is
+MEASURES = {
+    "precision": "Precision: of what is said, the share that is right; unknown where nothing is said. F1 weighs "
+    "precision and recall alike.",
+    "recall": "Recall: of what is there, the share that is said.",
+    "loss": "Loss: cross entropy of the words of the right answer that say such facts, after the right words before "
+    "them; less is better.",
+}
+
 
 def in_words(name: str) -> str:
     """`constant_answer` -> `Constant answer`; abbreviations in capitals stay."""

@@ -68,7 +68,7 @@ def test_notes_on_what_was_taken(results: Path) -> None:
         (("mme", "nowhere"), "nowhere does not exist"),
         (
             ("mmme", "{results}"),
-            "NAME: 'mmme' is not known; did you mean 'mme'?; choices: easy_vqa, mini_mme",
+            "NAME: 'mmme' is not known; did you mean 'mme'?; choices: details, easy_vqa, mini_mme",
         ),
         (("mme", "{results}", "--parser", "exact"), "mme has no parser 'exact'; choices: official, pargo_release"),
         (("predictions", "{results}"), "takes one directory, --settings and --output"),

@@ -93,7 +93,7 @@ def test_every_config_is_valid_and_named_like_its_file(path: Path) -> None:
         (
             "benchmarks/mini_mme/kind",
             "mmme",
-            "benchmarks.mini_mme.kind: 'mmme' is not valid; choices: easy_vqa, mini_mme",
+            "benchmarks.mini_mme.kind: 'mmme' is not valid; choices: details, easy_vqa, mini_mme",
         ),
         (
             "sources/files",

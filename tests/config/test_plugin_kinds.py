@@ -156,7 +156,7 @@ SCORE = '{"benchmark": %s, "bootstrap_samples": 5}'
 @pytest.mark.parametrize(
     ("benchmark", "place", "message"),
     [
-        ('{"kind": "mmme", "source": "x"}', ("benchmark",), "expected tags: 'easy_vqa', 'mini_mme'"),
+        ('{"kind": "mmme", "source": "x"}', ("benchmark",), "expected tags: 'details', 'easy_vqa', 'mini_mme'"),
         ('{"kind": "mme"}', ("benchmark", "source"), "Field required"),
         ('{"kind": "mme", "source": "x", "judge": null}', ("benchmark", "judge"), "Extra inputs"),
         ('{"kind": "mme", "source": "x", "prompt": "y"}', ("benchmark", "prompt"), "Input should be 'official'"),

@@ -15,6 +15,7 @@ from pargo.benchmarks import load
 from pargo.benchmarks.records import PREDICTIONS, Prediction, write_predictions
 from pargo.benchmarks.scores.score import ScoreSettings
 from pargo.benchmarks.scores.score import run as score
+from pargo.config.benchmarks.details import Details
 from pargo.config.benchmarks.easy_vqa import EasyVQA
 from pargo.config.benchmarks.mini_mme import MiniMME
 from pargo.config.models import Language, Vision
@@ -22,6 +23,7 @@ from pargo.config.projectors.mlp import MLPProjector
 from pargo.config.projectors.pargo import PargoProjector
 from pargo.config.projectors.qformer import QFormerProjector
 from pargo.config.report import Report
+from pargo.data.annotations import KINDS
 from pargo.data.feature_store import write_features
 from pargo.data.shards import ShardWriter
 from pargo.layout import Layout
@@ -30,12 +32,13 @@ from pargo.models.projectors import ProjectorShape, build_projector
 from pargo.report import attention
 from pargo.report.settings import ReportSettings
 from pargo.sources.mini_mme import write_mini_mme
+from pargo.sources.scene_source import write_scenes
 
 CODE = [Path(__file__)]
 SKILL = {"pargo": 0.78, "qformer": 0.66, "mlp": 0.72}
 
 
-def make_settings(seeds: tuple[int, ...] = (0,)) -> ReportSettings:
+def make_settings(seeds: tuple[int, ...] = (0,), *, details: bool = False) -> ReportSettings:
     wide = {"hidden_size": 64, "num_layers": 3, "num_heads": 4, "intermediate_size": 128}
     return ReportSettings(
         config="synthetic",
@@ -50,7 +53,8 @@ def make_settings(seeds: tuple[int, ...] = (0,)) -> ReportSettings:
         benchmarks={
             "mini_mme": MiniMME(kind="mini_mme", source="mini_mme"),
             "easy_vqa": EasyVQA(kind="easy_vqa", source="easy_vqa"),
-        },
+        }
+        | ({"details": Details(kind="details", source="scenes", split="train")} if details else {}),
         report=Report(
             title="ParGo: partial and global views",
             scale="toy scale",
@@ -98,6 +102,9 @@ class Project:
             write_mini_mme(directory, seed=1, images_per_task=images_per_task, image_size=160)
         with publish(self.layout.source("easy_vqa"), settings={"id": "easy_vqa"}) as directory:
             _write_easy_vqa(directory, images=3 * images_per_task)
+        if "details" in self.settings.benchmarks:
+            with publish(self.layout.source("scenes"), settings={"id": "scenes"}) as directory:
+                write_scenes(directory, seed=2, num_images=3 * images_per_task, image_size=64)
 
     def _models(self, arm: str, seed: int, num_steps: int) -> None:
         torch.manual_seed(seed)
@@ -127,10 +134,11 @@ class Project:
                     answer=answer,
                     parsed=load(benchmark.kind, "answers").parse(answer, question, benchmark.parser),
                     image_sha256="0" * 64,
+                    label_losses=_losses(random) if benchmark.label_losses else {},
                 )
             )
         output = self.layout.predictions(arm, seed, name)
-        inputs = [self.layout.model(arm, seed, "finetune"), source]
+        inputs = [self.layout.model(arm, seed, benchmark.asked_model), source]
         with publish(output, settings={"benchmark": benchmark}, inputs=inputs, code=CODE) as directory:
             write_predictions(directory / PREDICTIONS, predictions)
         samples = self.settings.report.bootstrap_samples
@@ -167,6 +175,11 @@ def _write_easy_vqa(directory: Path, images: int) -> None:
             ]
             record = {"id": f"{index:06d}", "objects": [{"shape": shape, "color": color}], "word": None}
             writer.write(data.getvalue(), record | {"conversation": turns})
+
+
+def _losses(random: Random) -> dict[str, tuple[float, int]]:
+    """Of facts of a right caption: existence has no words of its own."""
+    return {kind: (random.uniform(0.5, 4), 2) for kind in KINDS if kind != "existence"}
 
 
 def _metrics(key: str, num_steps: int) -> list[dict]:

@@ -16,7 +16,7 @@ def finished(tmp_path_factory) -> Path:
     root, before = tmp_path_factory.mktemp("project"), Path.cwd()
     os.chdir(root)
     try:
-        Project(make_settings((0, 1))).make(images_per_task=6, num_steps=40)
+        Project(make_settings((0, 1), details=True)).make(images_per_task=6, num_steps=40)
     finally:
         os.chdir(before)
     return root
@@ -34,3 +34,10 @@ def project(finished, monkeypatch) -> Project:
     """The same run, of which the config asks for the first seed only."""
     monkeypatch.chdir(finished)
     return Project(make_settings((0,)))
+
+
+@pytest.fixture
+def with_details(finished, monkeypatch) -> Project:
+    """The run with two seeds and its third benchmark, of details."""
+    monkeypatch.chdir(finished)
+    return Project(make_settings((0, 1), details=True))

@@ -17,7 +17,7 @@ from pargo.manifest import read_provenance
 from pargo.report import tables
 from pargo.report.cells import MINUS, Cell, Column, Row, Table
 from pargo.report.claims import PUBLISHED_GAIN
-from pargo.report.settings import TABLES, ReportSettings
+from pargo.report.settings import ReportSettings, table_files
 from pargo.report.writers import (
     _latex_row,
     escape_latex,
@@ -44,7 +44,9 @@ def read_csv(path: Path) -> dict[str, dict[str, str]]:
 def test_writes_the_declared_files_and_keeps_others(project, tmp_path):
     (tmp_path / "notes.txt").write_text("mine")
     tables.run(project.settings, project.scores, tmp_path)
-    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([*TABLES, "notes.txt"])
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(
+        [*table_files(project.settings.benchmarks), "notes.txt"]
+    )
 
 
 def test_numbers_are_those_of_the_score_files(project, written):
@@ -165,7 +167,7 @@ def test_chain_of_a_score_goes_down_to_its_sources(project, written):
 def test_same_bytes_twice_and_no_trace_of_place_or_time(project, written, tmp_path):
     again = tmp_path / "again"
     tables.run(project.settings, reversed(project.scores), again)
-    for name in TABLES:
+    for name in table_files(project.settings.benchmarks):
         assert (again / name).read_bytes() == (written / name).read_bytes()
         assert str(Path.cwd()) not in (written / name).read_text()
         assert "commit" not in (written / name).read_text()

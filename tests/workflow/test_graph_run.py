@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pargo.layout import Layout
 from pargo.manifest import RUN_RECORD, verify
-from pargo.report.settings import FIGURES, TABLES
+from pargo.report.settings import FIGURES, table_files
 from tests.helpers.workflow_project import Project
 
 REPORT = {"report_tables", "report_figures", "report_page"}
@@ -25,7 +25,7 @@ def files(root: Path, *, times: bool) -> dict[str, tuple[int, bytes]]:
 
 def test_everything_is_there(project: Project) -> None:
     layout = Layout("micro", project.root)
-    for name in TABLES:
+    for name in table_files({}):
         assert (layout.reports / "tables" / name).stat().st_size
     for name in FIGURES:
         assert (layout.reports / "figures" / name).stat().st_size

@@ -20,7 +20,7 @@ rule report_tables:
     output:
         [
             shown(layout.tables / name, caption="../report/tables.rst", category="Tables")
-            for name in TABLES
+            for name in table_files(experiment.benchmarks)
             if name.endswith(".csv")
         ],
         touch(mark("report_tables")),

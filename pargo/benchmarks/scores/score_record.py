@@ -94,11 +94,9 @@ class Result(Part):
 
     def groups(self, task: str | None) -> Groups:
         """What `pargo.statistics` draws from: for the headline (None) or a task."""
-        return _groups(self.values, task, self.headline.rule)
-
-    def measure_groups(self, measure: str, task: str | None) -> Groups:
-        """The same of another measure; None is all of its tasks, by the rule of the headline."""
-        return _groups(self.measures[measure], task, self.headline.rule)
+        return (
+            groups_of(self.values, self.headline.rule) if task is None else groups_of({task: self.values[task]}, "sum")
+        )
 
     def marks(self, task: str | None) -> list[float]:
         """Marks of every question of the headline (None) or a task, by task and image.
@@ -127,10 +125,6 @@ class ScoreRecord(Result, Head):  # pydantic takes fields from the last base fir
     inputs: Mapping[str, str] = Field(default_factory=dict)  # path -> sha256: result files, or manifests
     notes: Words = ()  # on what was taken of unusual files, a sentence each
     harness: HarnessRecord | None = None  # only where `pargo score --as` asked for it
-
-
-def _groups(values: Values, task: str | None, rule: Rule) -> Groups:
-    return groups_of(values, rule) if task is None else groups_of({task: values[task]}, "sum")
 
 
 def groups_of(values: Mapping[str, Mapping[str, Sequence[float]]], rule: Rule) -> Groups:

@@ -46,7 +46,8 @@ class BenchmarkSettings(Settings):
         whole: `pargo score` takes no part of it for the benchmark unless told to.
         label_losses: models are asked, too, how likely they find the facts of the right answers.
         of_annotations: its questions are made of the annotations of images, of any source that has them.
-        by_task: the report has a table of it by task, with all its measures.
+        by_task: what readers call its tasks, where the report has a table of it by task; else empty.
+        marked: what is marked right or wrong.
     """
 
     title: ClassVar[str]
@@ -57,7 +58,8 @@ class BenchmarkSettings(Settings):
     whole: ClassVar[bool] = False
     label_losses: ClassVar[bool] = False
     of_annotations: ClassVar[bool] = False
-    by_task: ClassVar[bool] = False
+    by_task: ClassVar[str] = ""
+    marked: ClassVar[str] = "questions"
 
     kind: str
     source: Name

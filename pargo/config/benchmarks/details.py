@@ -17,7 +17,8 @@ class Details(BenchmarkSettings):
     needs: ClassVar = {"answers": ("label_spans",)}
     label_losses: ClassVar = True
     of_annotations: ClassVar = True
-    by_task: ClassVar = True
+    by_task: ClassVar = "kind of fact"
+    marked: ClassVar = "facts"
 
     kind: Literal["details"]
     split: Literal["train", "test"] = "test"

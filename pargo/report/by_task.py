@@ -1,0 +1,93 @@
+"""A benchmark by task: its score and all other measures, of each arm over all seeds, and of each seed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+from pargo.report import words
+from pargo.report.cells import Cell, Column, Row, Table, Unit
+from pargo.report.measure import UNITS, headline, other_measure, task_score
+from pargo.report.notes import notes
+from pargo.report.scores import Score, Scores
+from pargo.report.settings import ReportSettings
+
+MEAN = "mean"
+HEADS = {"measure": "Measure", "projector": "Projector", "seed": "Seed"}
+
+
+def by_task_table(settings: ReportSettings, scores: Scores, benchmark: str) -> Table:
+    """A block of rows for each measure; below the benchmark's own score, what needs no image at all."""
+    name = words.benchmark(settings, benchmark)
+    chosen, record = settings.benchmarks[benchmark], scores[next(iter(settings.projectors)), benchmark][0].record
+    groups = [scores[arm, benchmark] for arm in settings.projectors]
+    measures = list(dict.fromkeys(measure for group in groups for score in group for measure in score.record.measures))
+    rows = list(_score_rows(settings, scores, benchmark))
+    for measure in measures:
+        rows += _measure_rows(settings, scores, benchmark, measure)
+    explained = [words.MEASURES[measure] for measure in measures if measure in words.MEASURES]
+    tasks = tuple(Column(task, words.task(task)) for task in record.tasks)
+    return Table(
+        name=benchmark,
+        caption=(
+            f"{name} by {chosen.by_task}, config {settings.config} ({settings.report.scale}), with 95 % intervals."
+        ),
+        heads=HEADS,
+        columns=(*tasks, Column(MEAN, "Mean")),
+        rows=tuple(rows),
+        notes=(*explained, *notes(settings, scores, [benchmark])),
+        block="measure",
+    )
+
+
+def _score_rows(settings: ReportSettings, scores: Scores, benchmark: str) -> Iterator[Row]:
+    samples, example = settings.report.bootstrap_samples, scores[next(iter(settings.projectors)), benchmark][0]
+    record = example.record
+    key = record.headline.name.removeprefix("mean ")  # that of a task
+
+    def cells(group: Sequence[Score]) -> dict[str, Cell]:
+        return {task: task_score(group, task, samples) for task in record.tasks} | {MEAN: headline(group, samples)}
+
+    unit: Unit = "percent" if record.points_per_task is None else "points"
+    title = f"{words.in_words(key)} ({'%' if unit == 'percent' else unit})"
+    yield from _rows(settings, scores, benchmark, key, title, cells)
+    for baseline, entry in record.baselines.items():
+        values = {**entry.tasks, MEAN: entry.value}
+        files = (example.path.as_posix(),)
+        found = {task: Cell(value, unit, "computed", files=files, note=entry.how) for task, value in values.items()}
+        texts = {"measure": title, "projector": words.in_words(baseline), "seed": ""}
+        yield Row(f"{benchmark}.{key}.{baseline}", key, texts, found)
+
+
+def _measure_rows(settings: ReportSettings, scores: Scores, benchmark: str, measure: str) -> Iterator[Row]:
+    samples = settings.report.bootstrap_samples
+    groups = [scores[arm, benchmark] for arm in settings.projectors]
+    tasks = list(groups[0][0].record.tasks)
+    # of which any answers give it: a loss is of tokens, and existence has none of its own
+    given = {task for group in groups for score in group for task in score.record.measures.get(measure, {})}
+    some = [task for task in tasks if task in given]
+
+    def cells(group: Sequence[Score]) -> dict[str, Cell]:
+        found = {task: other_measure(group, measure, [task], samples) for task in some}
+        return found | {MEAN: other_measure(group, measure, some, samples)}
+
+    unit = "nats a token" if measure in UNITS else "%"
+    yield from _rows(settings, scores, benchmark, measure, f"{words.in_words(measure)} ({unit})", cells)
+
+
+def _rows(
+    settings: ReportSettings,
+    scores: Scores,
+    benchmark: str,
+    measure: str,
+    title: str,
+    cells: Callable[[Sequence[Score]], dict[str, Cell]],
+) -> Iterator[Row]:
+    names = words.projectors(settings)
+    for arm in settings.projectors:
+        group = scores[arm, benchmark]
+        key, texts = f"{benchmark}.{measure}.{arm}", {"measure": title, "projector": names[arm]}
+        if len(group) > 1:
+            yield Row(key, measure, texts | {"seed": f"mean of {len(group)}"}, cells(group))
+        for score in group:
+            own = f"{key}.seed-{score.seed}" if len(group) > 1 else key
+            yield Row(own, measure, texts | {"seed": str(score.seed)}, cells([score]))

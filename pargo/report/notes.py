@@ -1,0 +1,53 @@
+"""Sentences below a table: what the benchmarks are, how their answers were read, what the intervals cover."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from pargo.report import words
+from pargo.report.scores import Scores
+from pargo.report.settings import ReportSettings
+
+
+def notes(settings: ReportSettings, scores: Scores, benchmarks: Iterable[str]) -> tuple[str, ...]:
+    """On a table of some benchmarks."""
+    return *(note for name in benchmarks for note in _of_benchmark(settings, scores, name)), seed_note(settings)
+
+
+def _of_benchmark(settings: ReportSettings, scores: Scores, benchmark: str) -> Iterable[str]:
+    chosen, record = settings.benchmarks[benchmark], scores[next(iter(settings.projectors)), benchmark][0].record
+    name = words.benchmark(settings, benchmark)
+    parser = words.in_words(record.parser).lower()
+    edition = f"{found}, " if (found := record.edition_words) else ""
+    counts = f"{record.num_questions(None):,} {chosen.marked} about {record.num_images(None):,} images"
+    model = "" if chosen.asked_model == "finetune" else ", models after pretraining"
+    yield f"{name}: {edition}{counts}, {parser} parser{model}."
+    yield from _of_parsers(settings, scores, benchmark)
+    for baseline, entry in record.baselines.items():
+        yield f"{words.in_words(baseline)} ({name}): {entry.how}."
+
+
+def _of_parsers(settings: ReportSettings, scores: Scores, benchmark: str) -> Iterable[str]:
+    """Scores by the other parsers of a benchmark, for every run in which they differ."""
+    names, name = words.projectors(settings), words.benchmark(settings, benchmark)
+    for arm in settings.projectors:
+        for score in scores[arm, benchmark]:
+            by_parser = score.record.numbers("parsers") if "parsers" in score.record.figures else {}
+            if len(set(by_parser.values())) > 1:
+                values = (f"{words.in_words(parser).lower()} {_by_size(value)}" for parser, value in by_parser.items())
+                yield f"Parsers disagree for {names[arm]}, {name}, seed {score.seed}: {', '.join(values)}."
+
+
+def _by_size(value: float) -> str:
+    """Points with one decimal, shares with three."""
+    return f"{value:.1f}" if value > 1 else f"{value:.3f}"
+
+
+def seed_note(settings: ReportSettings) -> str:
+    """What the intervals cover, which depends on the number of seeds."""
+    images = "Intervals: 95 % bootstrap over images, without width where all images scored alike (others need not)."
+    if len(settings.seeds) == 1:
+        return f"{images} One training seed, so they say nothing about how much another training run would differ."
+    return (
+        f"Values are means over {len(settings.seeds)} training seeds. {images} The spread between seeds is not in them."
+    )
