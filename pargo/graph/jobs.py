@@ -96,7 +96,7 @@ class Job:
         return tuple(sorted(found - {accepted_file(self.output).as_posix()}))  # which need not be there
 
     def _files_in(self, folder: Path) -> tuple[str, ...]:
-        """Of a folder of the report."""
+        """Names of the files of a folder of the report."""
         if folder.parts[0] != "reports" or folder.name not in ("tables", "figures"):
             return ()
         return FIGURES if folder.name == "figures" else table_files(json.loads(self.settings)["benchmarks"])

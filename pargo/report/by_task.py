@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pargo.report import words
 from pargo.report.cells import Cell, Column, Row, Table, Unit
 from pargo.report.measure import UNITS, headline, other_measure, task_score
-from pargo.report.notes import notes
+from pargo.report.notes import notes, seed_note
 from pargo.report.scores import Score, Scores
 from pargo.report.settings import ReportSettings
 
@@ -34,7 +34,7 @@ def by_task_table(settings: ReportSettings, scores: Scores, benchmark: str) -> T
         heads=HEADS,
         columns=(*tasks, Column(MEAN, "Mean")),
         rows=tuple(rows),
-        notes=(*explained, *notes(settings, scores, [benchmark])),
+        notes=(*explained, *notes(settings, scores, [benchmark]), seed_note(settings, "First rows of a projector")),
         block="measure",
     )
 

@@ -10,8 +10,8 @@ from pargo.report.settings import ReportSettings
 
 
 def notes(settings: ReportSettings, scores: Scores, benchmarks: Iterable[str]) -> tuple[str, ...]:
-    """On a table of some benchmarks."""
-    return *(note for name in benchmarks for note in _of_benchmark(settings, scores, name)), seed_note(settings)
+    """Sentences on some benchmarks: what was asked, how answers were read, what needs no image."""
+    return tuple(note for name in benchmarks for note in _of_benchmark(settings, scores, name))
 
 
 def _of_benchmark(settings: ReportSettings, scores: Scores, benchmark: str) -> Iterable[str]:
@@ -43,11 +43,12 @@ def _by_size(value: float) -> str:
     return f"{value:.1f}" if value > 1 else f"{value:.3f}"
 
 
-def seed_note(settings: ReportSettings) -> str:
-    """What the intervals cover, which depends on the number of seeds."""
+def seed_note(settings: ReportSettings, values: str = "Values") -> str:
+    """What the intervals cover, which depends on the number of seeds; `values` are those that are means over them."""
     images = "Intervals: 95 % bootstrap over images, without width where all images scored alike (others need not)."
     if len(settings.seeds) == 1:
         return f"{images} One training seed, so they say nothing about how much another training run would differ."
     return (
-        f"Values are means over {len(settings.seeds)} training seeds. {images} The spread between seeds is not in them."
+        f"{values} are means over {len(settings.seeds)} training seeds. {images} The spread between seeds is not in "
+        "them."
     )

@@ -21,7 +21,7 @@ from pargo.report.measure import (
     headline_title,
     task_score,
 )
-from pargo.report.notes import notes
+from pargo.report.notes import notes, seed_note
 from pargo.report.provenance import Chain, follow
 from pargo.report.scores import Score, Scores
 from pargo.report.settings import ReportSettings, tables_by_task
@@ -75,7 +75,7 @@ def projectors_table(settings: ReportSettings, scores: Scores, chains: dict[str,
         heads={"projector": "Projector"},
         columns=tuple(_columns(settings, scores)),
         rows=(*rows, *_baseline_rows(settings, scores)),
-        notes=notes(settings, scores, settings.benchmarks),
+        notes=(*notes(settings, scores, settings.benchmarks), seed_note(settings)),
     )
 
 

@@ -77,12 +77,12 @@ def _facts(answer: Answered) -> Facts:
 
 
 def _kinds(there: Sequence[Facts]) -> list[Kind]:
-    """Of which anything is there."""
+    """Kinds of fact of which anything is there."""
     return [kind for kind in KINDS if any(known[kind] for known in there)]
 
 
 def _values(images: Sequence[str], said: Sequence[Facts], there: Sequence[Facts]) -> ByKind:
-    """Of F1: an image adds twice what is right, over what is said and what is there."""
+    """What counts for F1: an image adds twice what is right, over what is said and what is there."""
     return {
         kind: _by_image(
             images,
