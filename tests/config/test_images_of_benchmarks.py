@@ -117,11 +117,11 @@ def test_the_splits_of_one_package_are_apart() -> None:
         )
 
 
-@given(st.integers(-3, 3), st.integers(-3, 3), st.integers(1, 12), st.integers(1, 4))
+@given(st.integers(-3, 3), st.integers(-3, 3), st.integers(16, 24), st.integers(1, 4))
 def test_sources_that_draw_the_same_share_scenes_and_others_do_not(
     seed: int, other: int, num_images: int, images_per_task: int
 ) -> None:
-    """What `draws` promises, of the scenes themselves."""
+    """What `draws` promises, of the scenes themselves; not every scene has a question, so of a few none may be shared."""
     settings = {
         "scenes": SOURCES.settings("scenes").model_validate(SCENES | {"num_images": num_images, "seed": seed}),
         "mini_mme": SOURCES.settings("mini_mme").model_validate(

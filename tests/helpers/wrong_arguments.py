@@ -99,7 +99,7 @@ ARGUMENTS: tuple[tuple[tuple[str, ...], str], ...] = (
     (("cancel",), "`cancel` takes ids, or --all"),
     (("cancel", "1", "--all"), "`cancel` takes ids, or --all"),
     # scores
-    (("score", "nosuch", "README.md"), "NAME: 'nosuch' is not known; choices: easy_vqa, mini_mme"),
+    (("score", "nosuch", "README.md"), "NAME: 'nosuch' is not known; choices: details, easy_vqa, mini_mme"),
     (("score", "mnbench", "README.md"), "did you mean 'mmbench'?"),
     (("score", "mme", "nosuch"), "INPUT: nosuch does not exist"),
     (("score", "mme", "README.md"), "README.md"),

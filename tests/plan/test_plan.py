@@ -136,6 +136,9 @@ def test_every_registered_benchmark_is_planned():
             source = f"{kind}_files"
             data["sources"][source] = {"kind": "official", "benchmark": kind, "files": ["data/x"]}
         data["benchmarks"][f"b_{kind}"] = {"kind": kind, "source": source}
+        if BENCHMARKS.settings(kind).of_annotations:
+            data["sources"]["held_out"] = data["sources"]["scenes"] | {"seed": 2}
+            data["benchmarks"][f"b_{kind}"] |= {"source": "held_out", "split": "train"}
     rows = plan(parse_config(data), load_jobs(PAPER_JOBS), ASSUMED)
     sizes = {kind: BENCHMARKS.settings(kind).size for kind in BENCHMARKS.names}
     total = sum(size.questions for size in sizes.values() if size)

@@ -125,7 +125,9 @@ def test_settings_name_the_parsers_and_presets_that_are_there(kind):
 
 
 def test_unknown_benchmark_and_parser(predictions):
-    with pytest.raises(PargoError, match="unknown benchmark 'mmme'; choices: easy_vqa, mini_mme, mmbench, mme"):
+    with pytest.raises(
+        PargoError, match="unknown benchmark 'mmme'; choices: details, easy_vqa, mini_mme, mmbench, mme"
+    ):
         score_files("mmme", [predictions])
     with pytest.raises(PargoError, match="mini_mme has no parser 'exact'; choices: official, pargo_release"):
         score_files("mini_mme", [predictions], "exact")
