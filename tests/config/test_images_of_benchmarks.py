@@ -13,8 +13,12 @@ from hypothesis import strategies as st
 
 from pargo.config.experiment import Config, parse_config
 from pargo.config.sources import SOURCES
+from pargo.data.annotations import facts_of
+from pargo.data.shards import Shards
 from pargo.errors import ConfigError
-from pargo.sources.mini_mme import PAIRS, choose
+from pargo.sources.importers.easy_vqa import make_record
+from pargo.sources.mini_mme import PAIRS, choose, write_mini_mme
+from pargo.sources.scene_source import write_scenes
 from pargo.sources.scenes import draw_scene
 
 MICRO = yaml.safe_load((Path(__file__).parents[2] / "config" / "micro.yaml").read_text())
@@ -78,6 +82,29 @@ def test_a_split_that_a_kind_of_source_does_not_write(source: dict, benchmark: d
     assert refused(source, benchmark | {"split": choices}, datasets=wrong).startswith("datasets.leak.split: ")
 
 
+@pytest.mark.parametrize("name", ["projectors", "claims", "numbers"])
+def test_a_table_has_a_name_of_its_own(name: str) -> None:
+    data = copy.deepcopy(MICRO)
+    data["sources"]["held_out"] = SCENES
+    data["benchmarks"][name] = DETAILS
+    with pytest.raises(ConfigError, match=f"benchmarks.{name}: the report has another table of this name; give the"):
+        parse_config(data)
+    data["benchmarks"][name] = {"kind": "mini_mme", "source": "mini_mme"}  # which has no table of its own
+    assert name in parse_config(data).benchmarks
+
+
+def test_kinds_say_what_they_write(tmp_path: Path) -> None:
+    """Splits and annotations of drawn scenes, and annotations of the one package of images that there is."""
+    write_scenes(tmp_path / "scenes", seed=2, num_images=2, image_size=32)
+    write_mini_mme(tmp_path / "mini_mme", seed=2, images_per_task=1, image_size=32)
+    for kind in ("scenes", "mini_mme"):
+        written = tuple(path.name for path in (tmp_path / kind).iterdir())
+        assert SOURCES.settings(kind).splits == written
+    assert facts_of(Shards(tmp_path / "scenes/train").record("000000"), "here")["count"]
+    turns = [("what shape is in the image?", "circle"), ("what color is the shape?", "red")]
+    assert facts_of(make_record("a", turns), "here")["color"] == {("red", "circle"): 1}
+
+
 def test_the_split_of_a_source_that_an_arm_is_trained_on() -> None:
     assert refused(SCENES, DETAILS | {"source": "scenes"}) == (
         "benchmarks.details.split: dataset 'scenes' is split 'train' of 'scenes' too: the benchmark would hold "
@@ -121,7 +148,7 @@ def test_the_splits_of_one_package_are_apart() -> None:
 def test_sources_that_draw_the_same_share_scenes_and_others_do_not(
     seed: int, other: int, num_images: int, images_per_task: int
 ) -> None:
-    """What `draws` promises, of the scenes themselves; not every scene has a question, so of a few none may be shared."""
+    """What `draws` promises. Not every scene has a question for mini-MME, so of very few none may be shared."""
     settings = {
         "scenes": SOURCES.settings("scenes").model_validate(SCENES | {"num_images": num_images, "seed": seed}),
         "mini_mme": SOURCES.settings("mini_mme").model_validate(

@@ -14,8 +14,10 @@ from pargo.benchmarks.answering.batches import token_span
 from pargo.benchmarks.details.answers import label_spans
 from pargo.benchmarks.details.dataset import read_questions
 from pargo.benchmarks.details.facts import Names
+from pargo.benchmarks.details.results import read
 from pargo.benchmarks.details.score import score
-from pargo.benchmarks.records import Prediction
+from pargo.benchmarks.records import PREDICTIONS, Answered, Prediction, write_predictions
+from pargo.benchmarks.scores.score import score_files
 from pargo.config.benchmarks.details import Details
 from pargo.data.annotations import KINDS, caption_parts, describe, facts_of
 from pargo.data.shards import ShardWriter
@@ -223,6 +225,41 @@ def test_what_is_never_said_has_no_precision_and_recall_zero(source):
     assert list(found.measures["precision"]) == ["existence", "color", "shape"]
     assert found.figures["recall"]["text"] == found.tasks["text"].score == 0
     assert "text" not in found.figures["precision"]
+
+
+def test_a_predictions_file_is_all_that_there_is(source, tmp_path):
+    answers = answered(source, lambda question: question.label, {"color": (3.0, 2)})
+    write_predictions(tmp_path / PREDICTIONS, answers)
+    assert read([tmp_path / PREDICTIONS], parser="facts", partial=False) == answers
+    record = score_files("details", [tmp_path], samples=5)
+    assert (record.headline.value, record.figures["loss"]["color"]) == (1, 1.5)
+    for inputs in ([], [tmp_path / PREDICTIONS] * 2):
+        with pytest.raises(PargoError, match=f"details takes one predictions file, got {len(inputs)} inputs"):
+            read(inputs, parser="facts", partial=False)
+
+
+def test_another_source_with_annotations(tmp_path):
+    """easy-VQA's: one shape, of which not all is known, and neither place nor text."""
+    with ShardWriter(tmp_path / "test") as writer:
+        for number, (shape, color) in enumerate([("circle", "teal"), ("rectangle", None), (None, "red")]):
+            item = {"shape": shape, "color": color}
+            writer.write(b"png", {"id": str(number), "objects": [item], "word": None})
+    questions = read_questions(tmp_path, BENCHMARK.model_copy(update={"split": "test"}))
+    assert [question.label for question in questions] == [
+        "one shape: teal circle.",
+        "one shape: rectangle.",
+        "one shape: red.",
+    ]
+    answers = [Answered(**question.model_dump(), answer=question.label) for question in questions]
+    found = score(answers, "facts", 10)
+    assert {kind: task.num_questions for kind, task in found.tasks.items()} == {
+        "existence": 2,
+        "count": 3,
+        "color": 1,
+        "shape": 2,
+    }
+    assert found.headline.value == 1
+    assert list(found.measures) == ["precision", "recall"]
 
 
 def test_answers_without_facts_are_refused(source):
