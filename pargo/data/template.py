@@ -80,11 +80,6 @@ def encode_prompt(tokenizer: Any, question: str, *, compact: bool = True) -> lis
     return piece_ids(tokenizer, [IMAGE_PIECE, *asked], [IMAGE])
 
 
-def encode_caption_prompt(tokenizer: Any) -> list[int]:
-    """An image as in pretraining; the caption follows."""
-    return piece_ids(tokenizer, [IMAGE_PIECE], [IMAGE])
-
-
 def encode_answer(tokenizer: Any, answer: str) -> list[int]:
     """An answer or caption as it follows a prompt in training, without the newline that ends it."""
     return text_tokenizer(tokenizer).plain(f" {answer}")

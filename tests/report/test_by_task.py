@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from pargo.benchmarks.details.facts import Names
+from pargo.benchmarks.scores.compare import compare
 from pargo.benchmarks.scores.score_record import groups_of
 from pargo.config.base import canonical_json
 from pargo.config.benchmarks import BENCHMARKS
@@ -140,6 +141,12 @@ def test_every_number_leads_to_its_score_files(with_details: Project, written: P
         assert any(name.startswith("artifacts/synthetic/sources/scenes") for name in chain)
         # the model that was asked is the one after pretraining
         assert not any(name.endswith("finetune.manifest.json") for name in chain)
+
+
+def test_arms_are_compared_by_kind(with_details: Project) -> None:
+    folder = with_details.layout.score("pargo", 0, "details").parent.parent
+    found = compare(folder, folder.with_name("qformer"), samples=50)
+    assert [row.task for row in found.rows if row.benchmark == "details"] == [None, *KINDS]
 
 
 def test_the_headline_table_has_one_column(with_details: Project, written: Path) -> None:

@@ -12,7 +12,7 @@ from typing import Any, Literal, Protocol, cast
 from pargo.benchmarks import load
 from pargo.benchmarks.records import Question
 from pargo.data.pieces import IMAGE_PIECE, OPENING, Piece, opening_token, piece_ids
-from pargo.data.template import IMAGE, encode_caption_prompt, encode_prompt, stop_ids
+from pargo.data.template import IMAGE, encode_prompt, stop_ids
 from pargo.errors import PargoError
 
 Template = Literal["compact", "caption", "vicuna", "pargo_release"]
@@ -63,7 +63,7 @@ class Preset:
         if self.template == "compact":
             return encode_prompt(tokenizer, text, compact=False)
         if self.template == "caption":
-            return encode_caption_prompt(tokenizer)
+            return [IMAGE]  # as in pretraining; the caption follows
         # LLaVA and the release tokenize what is before and after the image as two texts
         before, between, after = TEMPLATES[self.template]
         pieces = [Piece(OPENING, before), IMAGE_PIECE, Piece(OPENING, f"{between}{text}{after}")]

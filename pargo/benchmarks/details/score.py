@@ -30,9 +30,17 @@ def score(answers: Sequence[Answered], parser: str, samples: int) -> Result:
     there = [_facts(answer) for answer in answers]
     names = Names.of(there)
     said = [names.facts(answer.answer) for answer in answers]
-    images = [answer.image for answer in answers]
-    values = _values(images, said, there)
-    measures = _measures(images, said, there) | {"loss": _losses(answers)}
+    images, counts = [answer.image for answer in answers], _count(said, there)
+    values = {kind: _by_image(images, [(2 * row[0], row[1] + row[2]) for row in rows]) for kind, rows in counts.items()}
+    measures = {
+        "precision": {
+            kind: _by_image(images, [(right, claimed) for right, claimed, _ in rows])
+            for kind, rows in counts.items()
+            if any(claimed for _, claimed, _ in rows)
+        },
+        "recall": {kind: _by_image(images, [(row[0], row[2]) for row in rows]) for kind, rows in counts.items()},
+        "loss": _losses(answers),
+    }
     measures = {name: found for name, found in measures.items() if found}
     figures = {name: {kind: _ratio(pairs) for kind, pairs in found.items()} for name, found in measures.items()}
     tasks: dict[str, Task] = {
@@ -40,10 +48,10 @@ def score(answers: Sequence[Answered], parser: str, samples: int) -> Result:
             values[kind],
             samples,
             accuracy=figures["recall"][kind],
-            num_questions=sum(known[kind].total() for known in there),
+            num_questions=sum(known for _, _, known in rows),
             unparseable=0,
         )
-        for kind in _kinds(there)
+        for kind, rows in counts.items()
     }
     return Result(
         headline=make_headline(
@@ -57,8 +65,8 @@ def score(answers: Sequence[Answered], parser: str, samples: int) -> Result:
         tasks=tasks,
         figures=figures,
         counts={
-            "unparseable": sum(not any(facts.values()) for facts in said),
-            "facts_said": sum(facts[kind].total() for facts in said for kind in _kinds(there)),
+            "captions_without_facts": sum(not any(facts.values()) for facts in said),
+            "facts_said": sum(claimed for rows in counts.values() for _, claimed, _ in rows),
         },
         baselines=_baselines(answers, names, there),
         correct=_correct(images, said, there),
@@ -81,39 +89,15 @@ def _kinds(there: Sequence[Facts]) -> list[Kind]:
     return [kind for kind in KINDS if any(known[kind] for known in there)]
 
 
-def _values(images: Sequence[str], said: Sequence[Facts], there: Sequence[Facts]) -> ByKind:
-    """What counts for F1: an image adds twice what is right, over what is said and what is there."""
+def _count(said: Sequence[Facts], there: Sequence[Facts]) -> dict[str, list[tuple[int, int, int]]]:
+    """By kind, of each answer: the facts that are right, that it says, and that are there."""
     return {
-        kind: _by_image(
-            images,
-            (
-                (2 * _right(claimed, known, kind), claimed[kind].total() + known[kind].total())
-                for claimed, known in zip(said, there, strict=True)
-            ),
-        )
+        kind: [
+            ((claimed[kind] & known[kind]).total(), claimed[kind].total(), known[kind].total())
+            for claimed, known in zip(said, there, strict=True)
+        ]
         for kind in _kinds(there)
     }
-
-
-def _measures(images: Sequence[str], said: Sequence[Facts], there: Sequence[Facts]) -> dict[str, ByKind]:
-    """Precision, of the kinds of which anything is said, and recall: what is right, over what is said and is there."""
-    rows = list(zip(said, there, strict=True))
-    kinds = _kinds(there)
-    right = {kind: [_right(claimed, known, kind) for claimed, known in rows] for kind in kinds}
-    precision: ByKind = {
-        kind: _by_image(images, zip(right[kind], (claimed[kind].total() for claimed in said), strict=True))
-        for kind in kinds
-        if any(claimed[kind] for claimed in said)
-    }
-    recall: ByKind = {
-        kind: _by_image(images, zip(right[kind], (known[kind].total() for known in there), strict=True))
-        for kind in kinds
-    }
-    return {"precision": precision, "recall": recall}
-
-
-def _right(claimed: Facts, known: Facts, kind: Kind) -> int:
-    return (claimed[kind] & known[kind]).total()
 
 
 def _by_image(images: Sequence[str], pairs: Iterable[tuple[float, float]]) -> dict[str, list[float]]:

@@ -167,7 +167,7 @@ def test_the_right_captions_score_one_and_silence_zero(source):
     assert list(right.tasks) == list(KINDS)
     silent = score(answered(source, lambda question: ""), "facts", 10)
     assert silent.headline.value == 0
-    assert silent.counts == {"unparseable": 40, "facts_said": 0}
+    assert silent.counts == {"captions_without_facts": 40, "facts_said": 0}
     assert silent.figures == {"recall": dict.fromkeys(KINDS, 0)}
 
 
