@@ -118,7 +118,7 @@ def write_card(
     record = model / RUN_RECORD
     commit = read_json(record).get("commit") if record.is_file() else None
     words = settings.projector.in_words()
-    title = f"{words}, {settings.vision.architecture}, {settings.language.source}"
+    title = f"{words}, {settings.vision.architecture}, {settings.language.in_words()}"
     template = Environment(  # noqa: S701 - Markdown of our own files, no page
         loader=PackageLoader("pargo.export"), undefined=StrictUndefined, trim_blocks=True, keep_trailing_newline=True
     ).get_template("README.md.j2")

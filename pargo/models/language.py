@@ -57,8 +57,8 @@ def load_language_model(config: Language, directory: Path) -> PreTrainedModel:
     Its directory's generation settings are dropped: what generation does is decided by this project's config alone.
 
     Raises:
-        InputError: no such directory, weights that do not match the model's definition, or two different matrices
-            where the config says that they are one.
+        InputError: no such directory, weights that do not match the model's definition, two different matrices
+            where the config says that they are one, or `layers` that it does not have.
     """
     _require_directory(directory)
     try:
@@ -77,9 +77,35 @@ def load_language_model(config: Language, directory: Path) -> PreTrainedModel:
     check_loading_info(str(directory), loading)
     if model.config.tie_word_embeddings and not _is_tied(model):
         raise InputError(f"{directory}: {NOT_TIED}")
+    if config.layers is not None:
+        config.check_layers(model.config.num_hidden_layers)
+        keep_layers(model, config.layers)
     model.generation_config = GenerationConfig()
     model.requires_grad_(False)
     return model
+
+
+def keep_layers(model: PreTrainedModel, layers: Sequence[int]) -> None:
+    """Leave only some decoder layers, in place; the model is then as if it had been defined with so many.
+
+    Args:
+        model: a causal language model.
+        layers: the numbers of those that stay, in rising order.
+
+    Raises:
+        InputError: its decoder has no list `layers`.
+    """
+    decoder, config = model.get_decoder(), model.config
+    if not isinstance(found := getattr(decoder, "layers", None), nn.ModuleList):
+        raise InputError(f"language.layers: {type(decoder).__name__} has no list of layers that could be cut")
+    decoder.layers = nn.ModuleList(found[number] for number in layers)
+    for place, layer in enumerate(decoder.layers):
+        for module in layer.modules():
+            if hasattr(module, "layer_idx"):
+                module.layer_idx = place  # of its part in the cache
+    config.num_hidden_layers = len(layers)
+    if getattr(config, "layer_types", None):
+        config.layer_types = [config.layer_types[number] for number in layers]
 
 
 def add_lora(model: PreTrainedModel, adapter: Adapter, seed: int) -> None:

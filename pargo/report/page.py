@@ -195,7 +195,7 @@ def facts(settings: ReportSettings, records: dict[str, Any]) -> dict[str, str]:
             f"{vision.architecture} from {vision.source}, {vision.image_size} pixels, {vision.num_patches} patches of "
             f"{vision.feature_size} channels"
         ),
-        "Language model": f"{settings.language.source}, precision {settings.language.precision}",
+        "Language model": f"{settings.language.in_words()}, precision {settings.language.precision}",
         "Bootstrap": f"{settings.report.bootstrap_samples:,} draws of images",
     }
     for arm, name in words.projectors(settings).items():

@@ -8,6 +8,7 @@ from pathlib import Path
 from pargo.config.experiment import Config
 from pargo.config.sources import Source
 from pargo.fetch.table import DATA, AnyDownload, Folder, download, not_fetched, wheel
+from pargo.sources.language_shape import stated_shape
 
 
 def source_downloads(source: Source) -> dict[str, AnyDownload]:
@@ -16,10 +17,17 @@ def source_downloads(source: Source) -> dict[str, AnyDownload]:
 
 
 def check_sources(config: Config) -> None:
-    """Raise ConfigError when a source names a row that the table lacks, or an importer that there is not."""
+    """Refuse a config whose sources cannot be had.
+
+    Raises:
+        ConfigError: a source names a row that the table lacks, or an importer that there is not.
+        InputError: the language model has no such layers as it is cut to.
+    """
     for name, source in config.sources.items():
         source_downloads(source)
         source.modules(wheel(name) if source.kind == "wheel" else None)
+    if stated := stated_shape(config):
+        config.language.check_layers(stated[0].num_hidden_layers)
 
 
 def missing_files(config: Config, done: Callable[[str], bool]) -> dict[str, list[str]]:

@@ -262,6 +262,27 @@ def test_a_model_that_is_there_is_counted_as_it_is(tmp_path, monkeypatch):
     assert language_sizes(config)[0].vocab_size == 300
 
 
+def test_a_cut_model_is_counted_with_the_layers_that_are_kept(tmp_path, monkeypatch):
+    config = load_config(ROOT / "config/quick.yaml")
+    monkeypatch.chdir(tmp_path)
+    whole = language_sizes(config)[0].num_hidden_layers
+    for layers, number in ((None, whole), ((0, 2, whole - 1), 3)):
+        language = config.language.model_copy(update={"layers": layers})
+        assert language_sizes(config.model_copy(update={"language": language}))[0].num_hidden_layers == number
+
+
+@pytest.mark.parametrize(("name", "number"), [("quick", 30), ("micro", 2), ("paper", 32)])
+def test_a_cut_to_layers_that_are_not_there_is_refused_before_anything_runs(name, number, tmp_path):
+    path = tmp_path / f"{name}.yaml"
+    data = yaml.safe_load((ROOT / f"config/{name}.yaml").read_text())
+    data["language"]["layers"] = [0, number]
+    path.write_text(yaml.safe_dump(data))
+    for command in ("plan", "reproduce"):
+        shown = CliRunner().invoke(app, [command, "--config", str(path)])
+        assert shown.exit_code != 0
+        assert f"has no layer {number}; it has {number}, 0 to {number - 1}" in str(shown.exception)
+
+
 def test_the_stated_sizes_of_a_package_are_no_setting_of_its_import():
     """They are for the plan: a run that was made before they were stated stays up to date."""
     assert wheel("smollm2_135m_instruct").shape is not None
