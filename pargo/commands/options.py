@@ -64,7 +64,7 @@ def valid_config(path: Path) -> Any:
     from pargo.sources.needed import check_sources
 
     config = parse_config(data, where=str(path))
-    check_sources(config)
+    check_sources(config, str(path))
     return config
 
 

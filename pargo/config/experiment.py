@@ -12,6 +12,7 @@ from pargo.config.base import Name, Settings
 from pargo.config.benchmarks import BENCHMARKS, BenchmarkSettings
 from pargo.config.dataset import Dataset, DatasetCaptions
 from pargo.config.generation import Generation
+from pargo.config.layers import check_order
 from pargo.config.models import Language, Vision
 from pargo.config.projectors import IMPLEMENTATIONS, PROJECTORS, ProjectorSettings
 from pargo.config.quality import Quality
@@ -68,6 +69,7 @@ class Config(Settings):
     @model_validator(mode="after")
     def _consistent(self) -> Config:
         self._references()
+        check_order(self.language)
         if len(set(self.seeds)) < len(self.seeds):
             raise ValueError(f"seeds: {list(self.seeds)} holds a seed twice")
         for name, projector in self.projectors.items():
@@ -90,7 +92,7 @@ class Config(Settings):
         for name, dataset in self.datasets.items():
             self._check_split(f"datasets.{name}", dataset)
         for name, benchmark in self.benchmarks.items():
-            self._check_benchmark(f"benchmarks.{name}", benchmark)
+            self._check_benchmark(name, benchmark)
         return self
 
     @property
@@ -118,9 +120,9 @@ class Config(Settings):
                 f"choices: {', '.join(source.splits)}"
             )
 
-    def _check_benchmark(self, where: str, benchmark: AnyBenchmark) -> None:
-        """Its source has what it asks about and no image that arms are trained on; its table has a name of its own."""
-        source = self.sources[benchmark.source]
+    def _check_benchmark(self, name: str, benchmark: AnyBenchmark) -> None:
+        """Its source has what it asks about and no image of others; its table has a name of its own."""
+        where, source = f"benchmarks.{name}", self.sources[benchmark.source]
         if benchmark.of_annotations and not source.annotated:
             kinds = " or ".join(kind for kind in SOURCES.names if SOURCES.settings(kind).annotated)
             raise ValueError(
@@ -130,7 +132,7 @@ class Config(Settings):
         if isinstance(source, OfficialSource) and source.benchmark != benchmark.kind:
             raise ValueError(f"{where}.source: {benchmark.source!r} holds {source.benchmark}, not {benchmark.kind}")
         self._check_split(where, benchmark)
-        if benchmark.by_task and where.removeprefix("benchmarks.") in (*TABLES, MACROS):
+        if benchmark.by_task and name in (*TABLES, MACROS):
             raise ValueError(f"{where}: the report has another table of this name; give the benchmark another one")
         for dataset, chosen in self.datasets.items():
             if (chosen.source, chosen.split) == (benchmark.source, benchmark.split):
@@ -138,10 +140,17 @@ class Config(Settings):
                     f"{where}.split: dataset {dataset!r} is split {chosen.split!r} of {chosen.source!r} too: the "
                     "benchmark would hold training images"
                 )
-            if source.draws is not None and source.draws == self.sources[chosen.source].draws:
+        owners = [(chosen.source, f"dataset {name!r}", "hold training") for name, chosen in self.datasets.items()]
+        owners += [  # of one source there may be several splits and parsers
+            (rival.source, f"benchmark {other!r}", "share its")
+            for other, rival in self.benchmarks.items()
+            if rival.source != benchmark.source
+        ]
+        for other, owner, what in owners:
+            if source.draws is not None and source.draws == self.sources[other].draws:
                 raise ValueError(
-                    f"{where}.source: {benchmark.source!r} draws {source.draws}, as does {chosen.source!r} of dataset "
-                    f"{dataset!r}: the benchmark would hold training images; give it another seed"
+                    f"{where}.source: {benchmark.source!r} draws {source.draws}, as does {other!r} of {owner}: the "
+                    f"benchmark would {what} images; give it another seed"
                 )
 
     def _references(self) -> None:

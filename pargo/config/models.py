@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import re
-from itertools import pairwise
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
 from pargo.config.base import Fraction, Name, Positive, Settings
-from pargo.errors import InputError
 
 
 class Vision(Settings):
@@ -48,35 +46,6 @@ class Language(Settings):
         description="in training: transformers' sdpa or eager, or our fused layers of a frozen Llama; auto: the "
         "fastest, measured once per machine. Answers: eager where it is asked for, else sdpa",
     )
-
-    @model_validator(mode="after")
-    def _layers_in_order(self) -> Language:
-        layers = self.layers
-        if layers and any(after <= before for before, after in pairwise(layers)):
-            raise ValueError(f"layers: {list(layers)} are not in rising order, each once")
-        return self
-
-    def check_layers(self, number: int) -> None:
-        """Raise InputError where `layers` names one that a model of so many does not have."""
-        if self.layers and self.layers[-1] >= number:
-            raise InputError(
-                f"language.layers: {self.source} has no layer {self.layers[-1]}; it has {number}, 0 to {number - 1}"
-            )
-
-    def in_words(self) -> str:
-        """E.g. `smollm2_135m_instruct`, and with a cut `smollm2_135m_instruct (cut to its layers 0-7, 28-29)`."""
-        return self.source + (f" (cut to its layers {_runs(self.layers)})" if self.layers else "")
-
-
-def _runs(numbers: tuple[int, ...]) -> str:
-    """Rising numbers, runs of them by first and last: `0-7, 28-29`."""
-    runs: list[list[int]] = []
-    for number in numbers:
-        if runs and number == runs[-1][-1] + 1:
-            runs[-1].append(number)
-        else:
-            runs.append([number])
-    return ", ".join(f"{run[0]}-{run[-1]}" if len(run) > 1 else str(run[0]) for run in runs)
 
 
 # why LoRA is not put there; by the usual names of these layers it is refused before anything runs

@@ -12,6 +12,7 @@ from huggingface_hub import EvalResult, ModelCardData
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from pargo.benchmarks.scores.score_file import read_score
+from pargo.config.layers import language_in_words
 from pargo.export.settings import ORIGIN, ModelSettings
 from pargo.fetch.table import known_downloads
 from pargo.files import read_json, sha256_file
@@ -118,7 +119,8 @@ def write_card(
     record = model / RUN_RECORD
     commit = read_json(record).get("commit") if record.is_file() else None
     words = settings.projector.in_words()
-    title = f"{words}, {settings.vision.architecture}, {settings.language.in_words()}"
+    language = language_in_words(settings.language)
+    title = f"{words}, {settings.vision.architecture}, {language}"
     template = Environment(  # noqa: S701 - Markdown of our own files, no page
         loader=PackageLoader("pargo.export"), undefined=StrictUndefined, trim_blocks=True, keep_trailing_newline=True
     ).get_template("README.md.j2")
@@ -126,7 +128,7 @@ def write_card(
         title=title,
         projector=words,
         vision=settings.vision,
-        language=settings.language,
+        language=language,
         tokens=tokens,
         run=run,
         scale=_scale(place),

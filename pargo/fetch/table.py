@@ -77,7 +77,8 @@ class Wheel(TableRow):
     sha256: Sha256
     size: Positive
     importer: str = Field(description="a module of `pargo.sources.wheels`")
-    # no setting of the import, which reads them in the files: changes of it repeat nothing
+    # no settings of the import, which reads the files: changes of them repeat nothing
+    annotated: bool = Field(False, exclude=True, description="records of its images hold annotations")
     shape: LanguageShape | None = Field(None, exclude=True, description="of a language model, for `pargo plan`")
 
     @property

@@ -66,10 +66,10 @@ def reproduce(
     started = time.monotonic()
     config_file, profile = config_file.resolve(), (profile or DEFAULT_PROFILE).resolve()
     config = load_config(config_file)
-    check_sources(config)
     layout = Layout(config.name)
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     os.chdir(ROOT)  # all paths of the layout are relative to it
+    check_sources(config, str(config_file))
     check_profile_files(profile)
     check_profile(profile)
     # launchers leave their jobs when Ctrl-C reaches them; what becomes of the jobs is decided once, here

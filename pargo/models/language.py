@@ -21,6 +21,7 @@ from transformers import (
 )
 from transformers.pytorch_utils import Conv1D
 
+from pargo.config.layers import check_layers
 from pargo.config.models import NOT_ADAPTED, Adapter, Language
 from pargo.errors import InputError
 from pargo.models.choices import fastest
@@ -78,7 +79,7 @@ def load_language_model(config: Language, directory: Path) -> PreTrainedModel:
     if model.config.tie_word_embeddings and not _is_tied(model):
         raise InputError(f"{directory}: {NOT_TIED}")
     if config.layers is not None:
-        config.check_layers(model.config.num_hidden_layers)
+        check_layers(config, model.config.num_hidden_layers)
         keep_layers(model, config.layers)
     model.generation_config = GenerationConfig()
     model.requires_grad_(False)

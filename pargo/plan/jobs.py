@@ -77,7 +77,7 @@ def plan(config: Config, jobs: Jobs, assumptions: Assumptions) -> list[Row]:
         InputError: nothing states the sizes of the language model, or it cannot be counted.
         ConfigError: a package that is not in the table.
     """
-    check_sources(config)
+    check_sources(config, f"config/{config.name}.yaml")
     return list(_Planner(config, jobs, assumptions).rows())
 
 

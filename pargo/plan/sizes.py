@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pargo.config.experiment import Config
 from pargo.config.language_shape import LanguageShape
+from pargo.config.layers import check_layers
 from pargo.errors import InputError
 from pargo.fetch.table import TABLE
 from pargo.files import read_json
@@ -18,7 +19,7 @@ def language_sizes(config: Config) -> tuple[LanguageShape, str]:
         InputError: nothing states them, the model is not of Llama's kind, or it has no such layers.
     """
     whole, origin = _whole(config)
-    config.language.check_layers(whole.num_hidden_layers)
+    check_layers(config.language, whole.num_hidden_layers)
     kept = config.language.layers
     return (whole.model_copy(update={"num_hidden_layers": len(kept)}) if kept else whole), origin
 

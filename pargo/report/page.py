@@ -15,6 +15,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from pargo.accepted import FILE, read_accepted
+from pargo.config.layers import language_in_words
 from pargo.files import read_json, write_atomic
 from pargo.report import words
 from pargo.report.cells import STATUSES
@@ -22,7 +23,7 @@ from pargo.report.claims import headline_row
 from pargo.report.measure import headline_column
 from pargo.report.samples import file_uri, samples
 from pargo.report.scores import Score, Scores
-from pargo.report.settings import ReportSettings, tables_by_task
+from pargo.report.settings import ReportSettings
 
 TEMPLATE = "index.html.j2"
 
@@ -61,8 +62,9 @@ def run(settings: ReportSettings, scores: Iterable[Path], tables: Path, figures:
         verdict=verdict(settings, loaded, records),
         reading=reading(settings, loaded),
         by_task={
-            name: f"{words.benchmark(settings, name)} by {settings.benchmarks[name].by_task}"
-            for name in tables_by_task(settings.benchmarks)
+            name: f"{words.benchmark(settings, name)} by {chosen.by_task.task}"
+            for name, chosen in settings.benchmarks.items()
+            if chosen.by_task
         },
         figures={name: file_uri(figures / f"{name}.{settings.report.figure_format}") for name in FIGURE_ALT},
         alt=FIGURE_ALT,
@@ -195,7 +197,7 @@ def facts(settings: ReportSettings, records: dict[str, Any]) -> dict[str, str]:
             f"{vision.architecture} from {vision.source}, {vision.image_size} pixels, {vision.num_patches} patches of "
             f"{vision.feature_size} channels"
         ),
-        "Language model": f"{settings.language.in_words()}, precision {settings.language.precision}",
+        "Language model": f"{language_in_words(settings.language)}, precision {settings.language.precision}",
         "Bootstrap": f"{settings.report.bootstrap_samples:,} draws of images",
     }
     for arm, name in words.projectors(settings).items():

@@ -7,6 +7,8 @@ from pargo.config.language_shape import LanguageShape
 from pargo.config.sources.language_model import LanguageModelSource
 from pargo.config.sources.random_language import RandomLanguageSource
 from pargo.fetch.table import TABLE, wheel
+from pargo.files import read_json
+from pargo.layout import Layout
 
 NUM_BYTES_AND_MARKS = 258  # tokens of `pargo.sources.random_models`: the bytes, end of text, padding
 
@@ -27,4 +29,16 @@ def stated_shape(config: Config) -> tuple[LanguageShape, str] | None:
             **heads,
         ), "stated in the config"
     shape = wheel(name).shape if source.kind == "wheel" else None
-    return shape and (shape, f"stated in pargo/fetch/{TABLE.name}")
+    return None if shape is None else (shape, f"stated in pargo/fetch/{TABLE.name}")
+
+
+def number_of_layers(config: Config) -> int | None:
+    """How many layers the whole language model has: as stated, else as the imported one says; None where neither does.
+
+    What is stated comes first, since the import may still be that of a config before.
+    """
+    if stated := stated_shape(config):
+        return stated[0].num_hidden_layers
+    path = Layout(config.name).source(config.language.source) / "config.json"
+    found = read_json(path).get("num_hidden_layers") if path.is_file() else None
+    return found if isinstance(found, int) else None

@@ -6,9 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 from pargo.config.experiment import Config
+from pargo.config.layers import check_layers
 from pargo.config.sources import Source
-from pargo.fetch.table import DATA, AnyDownload, Folder, download, not_fetched, wheel
-from pargo.sources.language_shape import stated_shape
+from pargo.errors import ConfigError, InputError
+from pargo.fetch.table import DATA, AnyDownload, Folder, Wheel, download, known_downloads, not_fetched, wheel
+from pargo.sources.language_shape import number_of_layers
 
 
 def source_downloads(source: Source) -> dict[str, AnyDownload]:
@@ -16,18 +18,36 @@ def source_downloads(source: Source) -> dict[str, AnyDownload]:
     return {name: download(name) for name in getattr(source, "downloads", ())}
 
 
-def check_sources(config: Config) -> None:
-    """Refuse a config whose sources cannot be had.
+def check_sources(config: Config, where: str = "config") -> None:
+    """Refuse a config whose sources cannot be had, or do not have what is asked of them.
+
+    Args:
+        where: the config file, for messages.
 
     Raises:
-        ConfigError: a source names a row that the table lacks, or an importer that there is not.
-        InputError: the language model has no such layers as it is cut to.
+        ConfigError: a source names a row that the table lacks, or an importer that there is not; a benchmark asks for
+            annotations of a package that has none; or the language model has no such layers as it is cut to.
     """
+    try:
+        _check_sources(config)
+    except (ConfigError, InputError) as error:
+        raise ConfigError(f"{where}: {error}") from None
+
+
+def _check_sources(config: Config) -> None:
     for name, source in config.sources.items():
         source_downloads(source)
         source.modules(wheel(name) if source.kind == "wheel" else None)
-    if stated := stated_shape(config):
-        config.language.check_layers(stated[0].num_hidden_layers)
+    for name, benchmark in config.benchmarks.items():
+        asked = benchmark.source
+        if benchmark.of_annotations and config.sources[asked].kind == "wheel" and not wheel(asked).annotated:
+            rows = (row for row in known_downloads().items() if isinstance(row[1], Wheel) and row[1].annotated)
+            raise ConfigError(
+                f"benchmarks.{name}.source: the package {asked!r} has no images with annotations; packages that have: "
+                f"{', '.join(sorted(found for found, _ in rows))}"
+            )
+    if (number := number_of_layers(config)) is not None:
+        check_layers(config.language, number)
 
 
 def missing_files(config: Config, done: Callable[[str], bool]) -> dict[str, list[str]]:

@@ -18,6 +18,7 @@ from pargo.data.shards import Shards
 from pargo.errors import ConfigError
 from pargo.sources.importers.easy_vqa import make_record
 from pargo.sources.mini_mme import PAIRS, choose, write_mini_mme
+from pargo.sources.needed import check_sources
 from pargo.sources.scene_source import write_scenes
 from pargo.sources.scenes import draw_scene
 
@@ -126,10 +127,38 @@ def test_mini_mme_of_the_seed_that_an_arm_is_trained_on() -> None:
     assert "'held_out' draws scenes of seed 0, as does 'scenes' of dataset 'scenes'" in message
 
 
-def test_benchmarks_may_share_images() -> None:
-    """So may a source that no dataset names: nothing is trained on it."""
-    assert parsed(SCENES | {"seed": 1}).sources["mini_mme"].draws == "scenes of seed 1"
-    assert parsed(SCENES, sources={"another": SCENES}).sources["another"].draws == "scenes of seed 2"
+def test_benchmarks_of_two_sources_share_no_images() -> None:
+    """One of them may be where settings are chosen, the other where the result is measured."""
+    assert refused(SCENES | {"seed": 1}) == (
+        "benchmarks.mini_mme.source: 'mini_mme' draws scenes of seed 1, as does 'held_out' of benchmark 'details': the "
+        "benchmark would share its images; give it another seed"
+    )
+    again = {"again": DETAILS | {"source": "another"}}
+    assert "as does 'another' of benchmark 'again'" in refused(SCENES, sources={"another": SCENES}, benchmarks=again)
+
+
+def test_benchmarks_of_one_source_share_its_images() -> None:
+    """Of several parsers, say; and a source that no benchmark and no dataset names may draw whatever it will."""
+    again = {"again": DETAILS | {"max_images": 4}}
+    assert parsed(SCENES, benchmarks=again, sources={"another": SCENES}).sources["another"].draws == "scenes of seed 2"
+
+
+@pytest.mark.parametrize("name", ["smollm2_135m_instruct", "efficientnet_lite0", "easy_vqa"])
+def test_details_of_a_package_need_its_annotations(name: str) -> None:
+    """The table of downloads knows, so nothing runs before it is said."""
+    data = copy.deepcopy(MICRO)
+    data["sources"][name] = {"kind": "wheel"}
+    data["benchmarks"]["details"] = DETAILS | {"source": name, "split": "test"}
+    config = parse_config(data)
+    if name == "easy_vqa":
+        check_sources(config)
+        return
+    with pytest.raises(ConfigError) as error:
+        check_sources(config, "x.yaml")
+    assert str(error.value) == (
+        f"x.yaml: benchmarks.details.source: the package {name!r} has no images with annotations; packages that have: "
+        "easy_vqa"
+    )
 
 
 def test_the_splits_of_one_package_are_apart() -> None:

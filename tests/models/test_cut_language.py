@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 import torch
+import yaml
 from pydantic import ValidationError
 from transformers import AutoConfig, AutoModelForCausalLM, GPT2Config, LlamaConfig, PreTrainedModel, Qwen2Config
 
+from pargo.code import ROOT, import_closure, meaning
+from pargo.config.experiment import parse_config
+from pargo.config.layers import language_in_words
 from pargo.config.models import Language
-from pargo.errors import InputError
+from pargo.errors import ConfigError, InputError
 from pargo.models.language import load_language_model
+from pargo.stages import STAGES
 
 LAYERS, ROWS = 5, 97
 SMALL = {"vocab_size": ROWS, "hidden_size": 32, "num_hidden_layers": LAYERS, "num_attention_heads": 4}
@@ -93,9 +101,27 @@ def test_a_model_without_a_list_of_layers_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize("layers", [(1, 0), (0, 0), (0, 2, 1)])
-def test_layers_stand_in_rising_order(layers):
-    with pytest.raises(ValidationError, match="not in rising order, each once"):
-        Language(source="whole", layers=layers)
+def test_layers_stand_in_rising_order(directory, layers):
+    message = f"language.layers: {list(layers)} are not in rising order, each once"
+    with pytest.raises(InputError, match=f"^{re.escape(message)}$"):
+        load(directory, layers)
+    data = yaml.safe_load((ROOT / "config/micro.yaml").read_text())
+    data["language"]["layers"] = list(layers)
+    with pytest.raises(ConfigError, match=f"^x.yaml: {re.escape(message)}$"):
+        parse_config(data, "x.yaml")
+
+
+@pytest.mark.parametrize("stage", ["features", "attention"])
+def test_how_it_is_cut_is_no_code_of_stages_without_a_language_model(stage):
+    """Its field alone stands where they read it, and fields are no code: see `pargo.code`."""
+    closure = import_closure(STAGES[stage].module)
+    assert Path("pargo/config/models.py") in closure
+    assert not {Path("pargo/config/layers.py"), Path("pargo/models/language.py")} & {*closure}
+    text = (ROOT / "pargo/config/models.py").read_text()
+    other = re.sub(r"    layers: .*?\n    \)\n", "", text, flags=re.DOTALL)
+    assert "kept, counted" not in other
+    assert meaning("pargo/config/models.py", other.encode()) == meaning("pargo/config/models.py", text.encode())
+    assert not [name for name, value in vars(Language).items() if callable(value) and "layers" in name]
 
 
 @pytest.mark.parametrize("layers", [(), (-1,), (0.5,)])
@@ -113,4 +139,4 @@ def test_layers_are_numbers_of_layers(layers):
     ],
 )
 def test_a_cut_is_said_wherever_the_model_is_named(layers, words):
-    assert Language(source="whole", layers=layers).in_words() == words
+    assert language_in_words(Language(source="whole", layers=layers)) == words

@@ -22,7 +22,7 @@ from pargo.config.jobs import Jobs, load_jobs
 from pargo.config.language_shape import LanguageShape
 from pargo.config.models import Adapter, Vision
 from pargo.config.sources.official import official_benchmarks
-from pargo.errors import InputError
+from pargo.errors import ConfigError, InputError
 from pargo.fetch.table import wheel
 from pargo.graph.stage_settings import download, finetune
 from pargo.layout import Layout
@@ -32,6 +32,7 @@ from pargo.plan.flops import LanguageCost, make_projector, tower_flops
 from pargo.plan.jobs import Assumptions, Row, plan
 from pargo.plan.show import render
 from pargo.plan.sizes import language_sizes
+from pargo.sources.needed import check_sources
 from pargo.sources.random_models import write_random_language
 
 SHAPE = LanguageShape(
@@ -279,8 +280,25 @@ def test_a_cut_to_layers_that_are_not_there_is_refused_before_anything_runs(name
     path.write_text(yaml.safe_dump(data))
     for command in ("plan", "reproduce"):
         shown = CliRunner().invoke(app, [command, "--config", str(path)])
-        assert shown.exit_code != 0
+        assert isinstance(shown.exception, ConfigError)
+        assert str(shown.exception).startswith(f"{path}: language.layers: ")
         assert f"has no layer {number}; it has {number}, 0 to {number - 1}" in str(shown.exception)
+
+
+def test_a_cut_of_a_model_that_is_imported_is_checked_before_anything_runs(tmp_path, monkeypatch):
+    """Of one whose sizes nothing states; what is stated goes before what was imported for another config."""
+    monkeypatch.chdir(tmp_path)
+    quick = load_config(ROOT / "config/quick.yaml")
+    for name, number in (("easy_vqa", 4), ("smollm2_135m_instruct", 30)):
+        language = quick.language.model_copy(update={"source": name, "layers": (0, number)})
+        config = quick.model_copy(update={"language": language})
+        if name == "easy_vqa":
+            check_sources(config)  # nothing is known of it
+        path = Layout(config.name).source(name) / "config.json"
+        path.parent.mkdir(parents=True)
+        path.write_text(json.dumps({"num_hidden_layers": 4}))
+        with pytest.raises(ConfigError, match=f"^x.yaml: language.layers: {name} has no layer {number}; it has"):
+            check_sources(config, "x.yaml")
 
 
 def test_the_stated_sizes_of_a_package_are_no_setting_of_its_import():

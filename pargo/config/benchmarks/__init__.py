@@ -34,6 +34,14 @@ class Size(NamedTuple):
     answered_tokens: int
 
 
+class ByTask(NamedTuple):
+    """What readers call a task, its score, and what is counted in it, e.g. `kind of fact`, `F1` and `facts`."""
+
+    task: str
+    score: str
+    counted: str
+
+
 class BenchmarkSettings(Settings):
     """What all benchmarks have in a config.
 
@@ -44,10 +52,8 @@ class BenchmarkSettings(Settings):
         needs: functions that its parts have beyond `PARTS`, by part.
         leads: its table comes before those of others in the report.
         whole: `pargo score` takes no part of it for the benchmark unless told to.
-        label_losses: models are asked, too, how likely they find the facts of the right answers.
         of_annotations: its questions are made of the annotations of images, of any source that has them.
-        by_task: what readers call its tasks, where the report has a table of it by task; else empty.
-        marked: what is marked right or wrong.
+        by_task: words of a table of it by task, where the report has one.
     """
 
     title: ClassVar[str]
@@ -56,10 +62,8 @@ class BenchmarkSettings(Settings):
     needs: ClassVar[dict[str, tuple[str, ...]]] = {}
     leads: ClassVar[bool] = False
     whole: ClassVar[bool] = False
-    label_losses: ClassVar[bool] = False
     of_annotations: ClassVar[bool] = False
-    by_task: ClassVar[str] = ""
-    marked: ClassVar[str] = "questions"
+    by_task: ClassVar[ByTask | None] = None
 
     kind: str
     source: Name
@@ -67,10 +71,20 @@ class BenchmarkSettings(Settings):
     prompt: str
     parser: str
 
+    @classmethod
+    def counted(cls) -> str:
+        """What is counted in its tasks, in words."""
+        return cls.by_task.counted if cls.by_task else "questions"
+
     @property
     def ranks(self) -> bool:
         """Whether options are ranked by their loss, and no answer is generated."""
         return self.parser.startswith("ranking")
+
+    @property
+    def label_losses(self) -> bool:
+        """Whether models are asked, too, how likely they find the facts of the right answers."""
+        return "label_spans" in self.needs.get("answers", ())
 
     @property
     def asked_model(self) -> Literal["pretrain", "finetune"]:

@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from pargo.config.base import Positive
-from pargo.config.benchmarks import BenchmarkSettings
+from pargo.config.benchmarks import BenchmarkSettings, ByTask
 
 
 class Details(BenchmarkSettings):
@@ -15,10 +15,8 @@ class Details(BenchmarkSettings):
 
     title: ClassVar = "Details"
     needs: ClassVar = {"answers": ("label_spans",)}
-    label_losses: ClassVar = True
     of_annotations: ClassVar = True
-    by_task: ClassVar = "kind of fact"
-    marked: ClassVar = "facts"
+    by_task: ClassVar = ByTask("kind of fact", "F1", "facts")
 
     kind: Literal["details"]
     split: Literal["train", "test"] = "test"

@@ -18,7 +18,7 @@ class SourceSettings(Settings):
     Class variables, by kind:
         in_place: an import writes an index of the files where they are, and copies none.
         splits: of its images; empty where the kind does not say.
-        annotated: records of its images hold annotations, as `pargo.data.annotations` reads them.
+        annotated: records of its images may hold annotations, as `pargo.data.annotations` reads them.
     """
 
     in_place: ClassVar[bool] = False

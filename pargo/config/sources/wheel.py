@@ -19,7 +19,7 @@ IMPORTERS = "pargo.sources.wheels"
 class WheelSource(SourceSettings):
     """A package of the Python index: the row of its name in the table of downloads; its code is never imported."""
 
-    annotated: ClassVar = True  # easy_vqa, which is the only one with images
+    annotated: ClassVar = True  # where the row of the table says so
 
     kind: Literal["wheel"]
     max_images: Positive | None = Field(None, description="keep only the first images of every split")

@@ -248,6 +248,7 @@ def cases() -> list[Case]:
             ("language.precision", "bf16", LANGUAGE),
             ("language.precision", "auto", LANGUAGE),
             ("language.attention", "eager", LANGUAGE),
+            ("language.layers", [0], LANGUAGE),
         ),
         several("config: models", "`vision.num_patches`: 64", {"vision.num_patches": 64}, VISION),
         several(
