@@ -38,7 +38,7 @@ class RankingPart(AnswersPart, Protocol):
 
 
 class LabelLossesPart(AnswersPart, Protocol):
-    """Answers of a benchmark whose settings class has `label_losses`; it says so in `needs`."""
+    """Answers of a benchmark that asks for losses of right answers; its settings class says so in `needs`."""
 
     def label_spans(self, question: Question) -> list[tuple[str, int, int]]:
         """Where facts stand in the right answer: kind, and the characters from (with the space before) and to."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from typing import Any, Literal, NamedTuple, cast
+from typing import Any, Literal, NamedTuple
 
 from pargo.errors import PargoError
 
@@ -20,10 +20,11 @@ WORD = "word"  # stands for the shape of a word, where places are told
 
 
 class Part(NamedTuple):
-    """A part of a caption: a word or some, the space before them included, and the kind of fact that they say."""
+    """A part of a caption: a word or some, the space before them included; kind and fact where it says one."""
 
     text: str
     kind: Kind | None = None
+    fact: tuple[str, ...] = ()
 
 
 def describe(record: Mapping[str, Any]) -> str:
@@ -35,25 +36,37 @@ def describe(record: Mapping[str, Any]) -> str:
 
 
 def caption_parts(record: Mapping[str, Any]) -> list[Part]:
-    """The parts of a caption, in order; a space stands before the first of them, too."""
-    details = [_parts(color=item["color"], shape=item["shape"], place=item.get("cell")) for item in record["objects"]]
+    """The parts of a caption, in order; a space stands before the first of them, too.
+
+    A color and a place are facts where it is known of what.
+    """
+    details = []
+    for item in record["objects"]:
+        color, shape, place = item["color"], item["shape"], item.get("cell")
+        details.append(
+            [*_part(color, "color", color, shape), *_part(shape, "shape", shape), *_part(place, "place", shape, place)]
+        )
     if word := record["word"]:
-        details.append([Part(f" {WORD}"), *_parts(text=word["text"], place=word.get("cell"))])
+        text, place = word["text"], word.get("cell")
+        name = WORD if text else None
+        details.append([Part(f" {WORD}"), *_part(text, "text", text), *_part(place, "place", name, place)])
     said = [parts for parts in details if parts]
     if not said:
         return []
     count = len(record["objects"])
-    found = [Part(f" {_number(count)}", "count"), Part(f" shape{'' if count == 1 else 's'}:"), *said[0]]
+    number = NUMBERS[count] if count < len(NUMBERS) else str(count)
+    found = [*_part(number, "count", number), Part(f" shape{'' if count == 1 else 's'}:"), *said[0]]
     for parts in said[1:]:
         found += [Part(","), *parts]
     return [*found, Part(".")]
 
 
 def facts_of(record: Mapping[str, Any], where: str) -> Facts:
-    """What is to be seen, by kind, each fact as often as it is there.
+    """What is to be seen, by kind, each fact as often as it is there; no fact where a caption would be empty.
 
     `existence`: a shape is there at all; `count`: the number of objects, in words; `shape`: that of an object;
-    `color`: an object's color and shape; `place`: an object's shape, or `word`, and its place; `text`: the word.
+    `color`: an object's color and shape; `place`: an object's shape, or `word`, and its place; `text`: the word. Each
+    but `existence` is a part of the caption.
 
     Args:
         where: for messages.
@@ -62,30 +75,21 @@ def facts_of(record: Mapping[str, Any], where: str) -> Facts:
         PargoError: the record has no annotations, or others than this module's.
     """
     try:
-        objects, word = record["objects"], record["word"]
-        shapes = [item["shape"] for item in objects if item["shape"]]
-        facts: dict[Kind, list[tuple[str, ...]]] = {
-            "existence": [(shape,) for shape in dict.fromkeys(shapes)],
-            "count": [(_number(len(objects)),)],
-            "color": [(item["color"], item["shape"]) for item in objects if item["color"] and item["shape"]],
-            "shape": [(shape,) for shape in shapes],
-            "place": [(item["shape"], item["cell"]) for item in objects if item["shape"] and item.get("cell")],
-            "text": [(word["text"],)] if word and word["text"] else [],
-        }
-        if word and word.get("cell"):
-            facts["place"].append((WORD, word["cell"]))
+        parts = caption_parts(record)
+        if not all(isinstance(name, str) for part in parts for name in part.fact):
+            raise TypeError
     except (KeyError, TypeError, AttributeError):
         raise PargoError(
             f"{where}: no annotations: expected `objects`, each with `shape`, `color` and `cell`, and `word` with "
             "`text` and `cell`, as sources of kind scenes have them"
         ) from None
-    return {kind: Counter(found) for kind, found in facts.items()}
+    facts = {kind: Counter(part.fact for part in parts if part.kind == kind) for kind in KINDS}
+    return facts | {"existence": Counter(facts["shape"].keys())}
 
 
-def _parts(**texts: str | None) -> list[Part]:
-    """The parts that are known, by their kind."""
-    return [Part(f" {text}", cast(Kind, kind)) for kind, text in texts.items() if text]
-
-
-def _number(count: int) -> str:
-    return NUMBERS[count] if count < len(NUMBERS) else str(count)
+def _part(text: str | None, kind: Kind, *fact: str | None) -> list[Part]:
+    """What is known; it says a fact if all of that is known."""
+    if not text:
+        return []
+    known = tuple(name for name in fact if name)
+    return [Part(f" {text}", kind, known) if len(known) == len(fact) else Part(f" {text}")]

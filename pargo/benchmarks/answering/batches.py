@@ -144,24 +144,28 @@ def _label_losses(
     found: list[Losses] = []
     for question, ids, losses in zip(questions, texts, token_losses(model, features, prompts, texts), strict=True):
         sums: Losses = {}
+        begins = token_begins(tokenizer, question.label, ids)
         for kind, start, end in label_spans(question):
-            chosen = losses[slice(*token_span(tokenizer, question.label, ids, start, end))]
+            # a token that goes on behind a word is that word's; a kind of which there is none stays, as 0 of 0
+            chosen = [loss.item() for begin, loss in zip(begins, losses, strict=True) if start <= begin < end]
             loss, number = sums.get(kind, (0.0, 0))
-            sums[kind] = loss + chosen.sum().item(), number + len(chosen)
-        found.append({kind: pair for kind, pair in sums.items() if pair[1]})
+            sums[kind] = loss + sum(chosen), number + len(chosen)
+        found.append(sums)
     return found
 
 
-def token_span(tokenizer: Any, answer: str, ids: Sequence[int], start: int, end: int) -> tuple[int, int]:
-    """From where and to where in an answer's tokens a part of its text is; a token that begins before it is no part.
+def token_begins(tokenizer: Any, answer: str, ids: Sequence[int]) -> list[int]:
+    """Where in an answer's text its tokens begin: characters, counted from the space that is put before the answer.
+
+    A token begins where the longest text ends that is made of the tokens before it.
 
     Args:
         ids: of the answer, as `encode_answer` gives them.
-        start, end: characters, counted from the space that is put before the answer.
     """
-
-    def number(length: int) -> int:
-        before = encode_answer(tokenizer, answer[: length - 1]) if length else []
-        return next((n for n, (one, other) in enumerate(zip(before, ids, strict=False)) if one != other), len(before))
-
-    return number(start), number(end)
+    begins = [0]
+    for length in range(1, len(answer) + 2):
+        before = encode_answer(tokenizer, answer[: length - 1])
+        same = next((n for n, (one, other) in enumerate(zip(before, ids, strict=False)) if one != other), len(before))
+        # where no text ends between two tokens, the second begins before the character that ends it
+        begins += [length - 1] * (same - len(begins)) + [length] * (same >= len(begins))
+    return begins[: len(ids)]

@@ -8,8 +8,8 @@ from pargo.benchmarks.records import Question
 
 
 def parse(answer: str, question: Question, parser: str) -> str:
-    """The caption in small letters; which facts it says depends on the names that all annotations use (`score.py`)."""
-    return " ".join(answer.lower().split())
+    """The caption in small letters, without needless spaces; its lines stay, and `facts.py` reads the facts in it."""
+    return "\n".join(" ".join(line.split()) for line in answer.lower().splitlines())
 
 
 def label_spans(question: Question) -> list[tuple[str, int, int]]:

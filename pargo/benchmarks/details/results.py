@@ -1,20 +1,7 @@
-"""Details have no result format of its own: `predictions.jsonl` is all."""
+"""Details have no result format of their own."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from pathlib import Path
+from pargo.benchmarks.formats.predictions import read, write
 
-from pargo.benchmarks.records import Answered, Prediction, read_predictions
-from pargo.errors import PargoError
-
-
-def write(predictions: Iterable[Prediction], directory: Path) -> None:
-    """Nothing to write."""
-
-
-def read(inputs: Sequence[Path], *, parser: str, partial: bool, notes: list[str] | None = None) -> list[Answered]:
-    """The answers of one `predictions.jsonl`."""
-    if len(inputs) != 1:
-        raise PargoError(f"details takes one predictions file, got {len(inputs)} inputs")
-    return list(read_predictions(inputs[0]))
+__all__ = ["read", "write"]

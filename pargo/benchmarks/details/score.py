@@ -1,21 +1,23 @@
 """The score of captions: by kind of fact, precision and recall of what they say, and F1, which weighs both alike.
 
-F1 of a kind is 2 x right / (said + there), over all images. The headline is the mean over kinds. Where a model was
-also asked how likely it finds the right captions, `loss` is its cross entropy by kind, in nats a token.
+F1 of a kind is 2 x right / (said + there), over all images: micro-averaged. The headline is the mean over kinds,
+macro-F1. Where a model was also asked how likely it finds the right captions, `loss` is its cross entropy by kind, in
+nats a token.
 """
 
 from __future__ import annotations
 
 import json
 import math
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
-from pargo.benchmarks.details.facts import Names
+from pargo.benchmarks.details.answers import parse
+from pargo.benchmarks.details.facts import Names, in_small_letters
 from pargo.benchmarks.records import Answered, Prediction
 from pargo.benchmarks.scores.make import make_headline, make_task
 from pargo.benchmarks.scores.score_parts import Baseline, Task
-from pargo.benchmarks.scores.score_record import Result, groups_of
+from pargo.benchmarks.scores.score_record import Result, groups_of, has_ratio
 from pargo.data.annotations import KINDS, Facts, Kind
 from pargo.errors import PargoError
 from pargo.statistics import total
@@ -29,28 +31,23 @@ def score(answers: Sequence[Answered], parser: str, samples: int) -> Result:
     """The benchmark's part of a score record. Scores are shares, at most 1."""
     there = [_facts(answer) for answer in answers]
     names = Names.of(there)
-    said = [names.facts(answer.answer) for answer in answers]
+    said = [names.facts(parse(answer.answer, answer, parser)) for answer in answers]
     images, counts = [answer.image for answer in answers], _count(said, there)
     values = {kind: _by_image(images, [(2 * row[0], row[1] + row[2]) for row in rows]) for kind, rows in counts.items()}
     measures = {
-        "precision": {
-            kind: _by_image(images, [(right, claimed) for right, claimed, _ in rows])
-            for kind, rows in counts.items()
-            if any(claimed for _, claimed, _ in rows)
-        },
+        "precision": {kind: _by_image(images, [row[:2] for row in rows]) for kind, rows in counts.items()},
         "recall": {kind: _by_image(images, [(row[0], row[2]) for row in rows]) for kind, rows in counts.items()},
         "loss": _losses(answers),
     }
     measures = {name: found for name, found in measures.items() if found}
-    figures = {name: {kind: _ratio(pairs) for kind, pairs in found.items()} for name, found in measures.items()}
+    figures = {
+        name: {kind: _ratio(pairs) for kind, pairs in found.items() if has_ratio(pairs)}
+        for name, found in measures.items()
+    }
     tasks: dict[str, Task] = {
         kind: make_task(
-            values[kind],
-            samples,
-            accuracy=figures["recall"][kind],
-            num_questions=sum(known for _, _, known in rows),
-            unparseable=0,
-        )
+            values[kind], samples, num_questions=sum(known for _, _, known in rows), unparseable=0, defined=True
+        ).model_copy(update={"accuracy": None})
         for kind, rows in counts.items()
     }
     return Result(
@@ -61,15 +58,16 @@ def score(answers: Sequence[Answered], parser: str, samples: int) -> Result:
             name="mean F1",
             maximum=1,
             num_questions=sum(task.num_questions for task in tasks.values()),
+            defined=True,
         ),
         tasks=tasks,
-        figures=figures,
+        figures={name: found for name, found in figures.items() if found},
         counts={
             "captions_without_facts": sum(not any(facts.values()) for facts in said),
             "facts_said": sum(claimed for rows in counts.values() for _, claimed, _ in rows),
         },
         baselines=_baselines(answers, names, there),
-        correct=_correct(images, said, there),
+        correct={},  # facts of one caption stand and fall together, so a mark for each would be taken for a trial
         values=values,
         measures=measures,
     )
@@ -79,7 +77,7 @@ def _facts(answer: Answered) -> Facts:
     """What there is to be seen, in small letters."""
     try:
         found = json.loads(answer.details["facts"])
-        return {kind: Counter(tuple(part.lower() for part in fact) for fact in found[kind]) for kind in KINDS}
+        return in_small_letters({kind: Counter(tuple(fact) for fact in found[kind]) for kind in KINDS})
     except (KeyError, ValueError, TypeError, AttributeError):
         raise PargoError(f"question {answer.id}: its details hold no facts: expected `facts`, by kind") from None
 
@@ -111,19 +109,6 @@ def _by_image(images: Sequence[str], pairs: Iterable[tuple[float, float]]) -> di
 
 def _ratio(pairs: Mapping[str, Sequence[float]]) -> float:
     return total(groups_of({"all": pairs}, "sum"))
-
-
-def _correct(images: Sequence[str], said: Sequence[Facts], there: Sequence[Facts]) -> ByKind:
-    """A mark for each fact that is there, in a fixed order: 1 where the caption says it."""
-    correct: ByKind = {}
-    for kind in _kinds(there):
-        marks: dict[str, list[float]] = defaultdict(list)
-        for image, claimed, known in zip(images, said, there, strict=True):
-            for fact, number in sorted(known[kind].items()):
-                right = min(claimed[kind][fact], number)
-                marks[image] += [1.0] * right + [0.0] * (number - right)
-        correct[kind] = dict(marks)
-    return correct
 
 
 def _losses(answers: Sequence[Answered]) -> ByKind:
