@@ -20,6 +20,7 @@ Groups = Mapping[str, Mapping[str, tuple[float, float]]]
 
 LEVEL = 0.95
 DIGITS = 9  # decimals of a difference: far below one answer, far above rounding errors
+MISSING = 0.05  # largest share of draws without a value that an interval may leave out
 CHUNK = 1_000_000  # counts of images held in memory at once
 
 
@@ -66,6 +67,17 @@ def estimate(runs: Sequence[Groups], samples: int, seed: int = 0) -> Estimate:
     return Estimate(mean_total(runs), percentile_interval(draws))
 
 
+def estimate_defined(runs: Sequence[Groups], samples: int, seed: int = 0) -> tuple[float, tuple[float, float] | None]:
+    """Like `estimate`, of ratios that have no value where their denominators sum to 0: such draws are left out.
+
+    E.g. a precision has none where nothing was said. There is no interval (None) where more than one draw in twenty has
+    no value: that of the others would not be about the images.
+    """
+    draws = bootstrap(runs, samples, seed, empty=math.nan).mean(1)
+    found = draws[~np.isnan(draws)]
+    return mean_total(runs), percentile_interval(found) if len(found) >= (1 - MISSING) * len(draws) else None
+
+
 def difference(first: Sequence[Groups], second: Sequence[Groups], samples: int, seed: int = 0) -> Estimate:
     """Mean score of the first runs minus that of the second, with its paired bootstrap interval.
 
@@ -87,18 +99,18 @@ def bootstrap_difference(first: Sequence[Groups], second: Sequence[Groups], samp
     return np.round(draws[:, : len(first)].mean(1) - draws[:, len(first) :].mean(1), DIGITS)
 
 
-def bootstrap(runs: Sequence[Groups], samples: int, seed: int = 0) -> np.ndarray:
+def bootstrap(runs: Sequence[Groups], samples: int, seed: int = 0, *, empty: float = 0.0) -> np.ndarray:
     """[samples, runs] scores, each over images drawn with replacement within every group, the same for all runs.
 
     Groups that share images are drawn together: an image that is drawn counts in all of them. A ratio of a draw whose
-    denominators sum to 0 counts as 0. The draws depend on `seed`, the groups' names and the values of their images: not
-    on the order of groups, images or runs, nor on groups about other images.
+    denominators sum to 0 counts as `empty`. The draws depend on `seed`, the groups' names and the values of their
+    images: not on the order of groups, images or runs, nor on groups about other images.
     """
     _check_same(runs)
     scores = np.zeros((samples, len(runs)))
     for names in _sharing_images(runs[0]):
         rng = np.random.default_rng([seed, *"\0".join(names).encode()])
-        ratios = _resample([run[name] for run in runs for name in names], samples, rng)
+        ratios = _resample([run[name] for run in runs for name in names], samples, rng, empty)
         scores += ratios.reshape(samples, len(runs), len(names)).sum(2)
     return scores
 
@@ -114,7 +126,9 @@ def _sharing_images(groups: Groups) -> list[list[str]]:
     return [names for names, _ in sorted(sets, key=lambda entry: entry[0])]
 
 
-def _resample(runs: Sequence[Mapping[str, tuple[float, float]]], samples: int, rng: np.random.Generator) -> np.ndarray:
+def _resample(
+    runs: Sequence[Mapping[str, tuple[float, float]]], samples: int, rng: np.random.Generator, empty: float
+) -> np.ndarray:
     """[samples, runs] ratios over the same draws of all images; an image that a run lacks adds nothing to it.
 
     Images with the same values in all runs are alike, so how often each kind of image is drawn is all that matters:
@@ -134,7 +148,7 @@ def _resample(runs: Sequence[Mapping[str, tuple[float, float]]], samples: int, r
         # einsum, since sums by BLAS depend on the number of threads
         sums = np.einsum("sk,kd->sd", drawn, values)[:, order]
         above, below = sums[:, 0::2], sums[:, 1::2]
-        ratios.append(np.divide(above, below, out=np.zeros_like(above), where=below > 0))
+        ratios.append(np.divide(above, below, out=np.full_like(above, empty), where=below > 0))
     return np.concatenate(ratios)
 
 

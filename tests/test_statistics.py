@@ -18,6 +18,7 @@ from pargo.statistics import (
     bootstrap_p,
     difference,
     estimate,
+    estimate_defined,
     holm,
     mcnemar_p,
     percentile_interval,
@@ -53,6 +54,19 @@ def plain_bootstrap(runs: list[dict], samples: int, seed: int) -> np.ndarray:
                 row[number] += above / below if below else 0.0
         scores.append(row)
     return np.array(scores)
+
+
+def test_draws_without_a_value_are_left_out():
+    """Of four images one or two count: what is left is what a plain bootstrap of the draws that have them gives."""
+    whole = groups_of(0, 40)
+    assert estimate_defined([whole], 500) == estimate([whole], 500)
+    some = {"a": {str(i): (1.0, 2.0) if i < 10 else (0.0, 0.0) for i in range(40)}}
+    assert estimate([some], 2000).interval == estimate_defined([some], 2000)[1] == (0.5, 0.5)
+    few = {"a": {str(i): (1.0, 2.0) if i < 4 else (0.0, 0.0) for i in range(40)}}  # (1 - 4/40)^40: one draw in 68
+    assert estimate_defined([few], 2000) == (0.5, (0.5, 0.5))
+    fewer = {"a": {str(i): (1.0, 2.0) if i < 2 else (0.0, 0.0) for i in range(40)}}  # one draw in 8
+    assert estimate_defined([fewer], 2000) == (0.5, None)
+    assert estimate([fewer], 2000).interval[0] == 0  # as ever, for scores of which 0 of 0 is nothing
 
 
 def test_total_is_the_sum_of_ratios():

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from pargo.benchmarks.scores.score_parts import Headline, Rule, Task
 from pargo.benchmarks.scores.score_record import groups_of
-from pargo.statistics import estimate
+from pargo.statistics import estimate, estimate_defined
 
 UNKNOWN = "unknown"  # a part of an edition of which nothing is known
 
@@ -19,6 +19,7 @@ def make_headline(
     name: str,
     maximum: float,
     num_questions: int,
+    defined: bool = False,
 ) -> Headline:
     """The score over all tasks with its interval.
 
@@ -29,14 +30,15 @@ def make_headline(
         name: for readers, e.g. `accuracy`.
         maximum: the best possible score.
         num_questions: of all tasks.
+        defined: draws in which a task's denominators sum to 0 have no value; else they count as 0.
     """
-    found = estimate([groups_of(values, rule)], samples)
+    value, interval = (estimate_defined if defined else estimate)([groups_of(values, rule)], samples)
     return Headline(
         name=name,
         rule=rule,
         maximum=maximum,
-        value=found.value,
-        interval=found.interval,
+        value=value,
+        interval=interval,
         num_questions=num_questions,
         num_images=len({image for images in values.values() for image in images}),
     )
@@ -50,6 +52,7 @@ def make_task(
     accuracy_plus: float | None = None,
     num_questions: int,
     unparseable: int,
+    defined: bool = False,
 ) -> Task:
     """One task with its interval.
 
@@ -60,13 +63,14 @@ def make_task(
         accuracy_plus: share of images with all answers right, where the benchmark has it.
         num_questions: of this task.
         unparseable: answers that the parser could make nothing of.
+        defined: as of `make_headline`.
     """
-    found = estimate([groups_of({"task": values}, "sum")], samples)
+    value, interval = (estimate_defined if defined else estimate)([groups_of({"task": values}, "sum")], samples)
     return Task(
-        score=found.value,
-        accuracy=found.value if accuracy is None else accuracy,
+        score=value,
+        accuracy=value if accuracy is None else accuracy,
         accuracy_plus=accuracy_plus,
-        interval=found.interval,
+        interval=interval,
         num_questions=num_questions,
         num_images=len(values),
         unparseable=unparseable,

@@ -53,7 +53,7 @@ class Part(Settings, allow_inf_nan=False):
 
 
 class Headline(Part):
-    """The score over all tasks. Value and interval are None where answers wait for a judge."""
+    """The score over all tasks; None where answers wait for a judge. The interval alone may be: `estimate_defined`."""
 
     name: str  # for readers, e.g. `accuracy`
     rule: Rule  # how the tasks become one number: sum or mean of their scores, or one ratio over all of them
@@ -75,10 +75,10 @@ class Headline(Part):
 
 
 class Task(Part):
-    """One task. Score, accuracies and interval are None where answers wait for a judge."""
+    """One task; numbers are None where answers wait for a judge. The interval alone may be: `estimate_defined`."""
 
     score: Number | None
-    accuracy: Number | None  # share of right answers
+    accuracy: Number | None  # share of right answers, where answers are right or wrong
     accuracy_plus: Number | None  # share of images with all answers right, where the benchmark has it
     interval: Interval | None  # of the score, bootstrap by image
     num_questions: NonNegativeInt  # of this task
@@ -141,8 +141,8 @@ class HarnessRecord(Part):
 
 
 def _check_both(name: str, value: float | None, interval: Interval | None) -> None:
-    if (value is None) != (interval is None):
-        raise PydanticCustomError("graded", f"`{name}` and `interval` should both be there, or both be null")
+    if value is None and interval is not None:
+        raise PydanticCustomError("graded", f"`interval` should be null where `{name}` is")
 
 
 def _known(value: float | None) -> float:

@@ -51,9 +51,9 @@ class Result(Part):
     counts: Mapping[str, NonNegativeInt]  # of answers or questions with something unusual, by its name
     judges: Words = ()  # models that graded, as far as the grades say
     baselines: Mapping[str, Baseline]  # scores without looking at an image, by name
-    correct: Correct  # a mark for each answer; empty where nothing is graded
+    correct: Correct  # a mark for each answer; empty where answers are not right or wrong, or not graded
     values: Values  # what each image adds; empty where nothing is graded
-    # other ratios of the same answers by name, as `values`; a task that has none is left out
+    # other ratios of the same answers by name, as `values`; of a task whose denominators are all 0 there is none
     measures: Mapping[str, Values] = Field(default_factory=dict)
 
     @property
@@ -144,3 +144,12 @@ def groups_of(values: Mapping[str, Mapping[str, Sequence[float]]], rule: Rule) -
     return {
         task: {image: (pair[0] / share, pair[1]) for image, pair in images.items()} for task, images in values.items()
     }
+
+
+def has_ratio(images: Mapping[str, Sequence[float]]) -> bool:
+    """Whether the denominators of a task do not sum to 0.
+
+    Args:
+        images: image -> (numerator, denominator).
+    """
+    return any(pair[1] for pair in images.values())

@@ -10,6 +10,7 @@ from rich.text import Text
 
 from pargo.benchmarks.scores.score_parts import Figure, Task
 from pargo.benchmarks.scores.score_record import ScoreRecord
+from pargo.config.benchmarks import BENCHMARKS
 
 
 def show(record: ScoreRecord, console: Console | None = None) -> None:
@@ -25,7 +26,10 @@ def show(record: ScoreRecord, console: Console | None = None) -> None:
             f"[bold]{name}: {line.name} {_number(line.value)}[/bold] of {line.maximum:g}, "
             f"95 % interval {_interval(line.interval)}"
         )
-        console.print(f"{line.num_questions:,} questions, {line.num_images:,} images", highlight=False)
+        console.print(
+            f"{line.num_questions:,} {BENCHMARKS.settings(record.benchmark).counted()}, {line.num_images:,} images",
+            highlight=False,
+        )
         console.print(_tasks(record.tasks))
         for remark in _without_width(record.tasks):
             console.print(remark, highlight=False, markup=False)
@@ -41,16 +45,24 @@ def show(record: ScoreRecord, console: Console | None = None) -> None:
 
 def _tasks(tasks: Mapping[str, Task]) -> Table:
     plus = any(task.accuracy_plus is not None for task in tasks.values())
+    accuracy = any(task.accuracy is not None for task in tasks.values())
     table = Table(box=None, pad_edge=False)
     table.add_column("task", no_wrap=True)
-    for head in ("score", "95 % interval", "acc", *(["acc+"] if plus else []), "n", "unparseable"):
+    for head in (
+        "score",
+        "95 % interval",
+        *(["acc"] if accuracy else []),
+        *(["acc+"] if plus else []),
+        "n",
+        "unparseable",
+    ):
         table.add_column(head, justify="right", no_wrap=True)
     for name, task in tasks.items():
         table.add_row(
             Text(name),  # a name in brackets is no style
             _number(task.score),
             _interval(task.interval),
-            _number(task.accuracy),
+            *([_number(task.accuracy)] if accuracy else []),
             *([_number(task.accuracy_plus)] if plus else []),
             f"{task.num_questions:,}",
             f"{task.unparseable:,}",
