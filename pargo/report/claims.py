@@ -94,7 +94,7 @@ def _headlines(settings: ReportSettings, scores: Scores, claim: str, other: str)
     ours, samples = settings.report.headline_arm, settings.report.bootstrap_samples
     for benchmark in settings.benchmarks:
         first, second = scores[ours, benchmark], scores[other, benchmark]
-        name = words.benchmark(settings, benchmark)
+        name = words.benchmark(settings, benchmark) + words.asked_model(settings.benchmarks[benchmark])
         record = first[0].record
         title = f"{name} (points of %)" if record.points_per_task is None else f"{name} (of {record.headline.maximum})"
         cell = difference(first, second, samples)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pargo.benchmarks.scores.score_record import groups_of
+from pargo.benchmarks.scores.score_record import groups_of, has_ratio
 from pargo.report.cells import Cell, Unit
 from pargo.report.scores import Score
 from pargo.statistics import difference as paired_difference
-from pargo.statistics import estimate, total
+from pargo.statistics import estimate, estimate_defined, total
 
 UNITS: dict[str, Unit] = {"loss": "nats"}  # of measures that are no shares
 NOT_GRADED = "not graded: no judge has read the answers"
@@ -52,7 +52,9 @@ def _score(scores: Sequence[Score], task: str | None, samples: int) -> Cell:
         return Cell(None, unit, "unknown", files=files, note=NOT_GRADED)
     value, interval = first.line(task)
     if len(scores) > 1:
-        value, interval = estimate([score.record.groups(task) for score in scores], samples)
+        # as its one seed was scored: where there are other measures, scores are ratios like them
+        chosen = estimate_defined if first.measures else estimate
+        value, interval = chosen([score.record.groups(task) for score in scores], samples)
     return Cell(
         value,
         unit,
@@ -68,14 +70,15 @@ def _score(scores: Sequence[Score], task: str | None, samples: int) -> Cell:
 def other_measure(scores: Sequence[Score], measure: str, tasks: Sequence[str], samples: int) -> Cell:
     """One of the `measures` of score records, like `headline`: the mean of some tasks, or of one.
 
-    Unknown where the answers of a seed give none.
+    Unknown where the answers of a seed give none for one of the tasks.
     """
     unit, digits = UNITS.get(measure, "percent"), 2 if measure in UNITS else 1
     found = [score.record.measures.get(measure, {}) for score in scores]
-    if not tasks or not all(task in values for values in found for task in tasks):
-        return Cell(None, unit, "unknown", files=_files(scores), note=f"no {measure}: nothing was said of it")
+    if not tasks or not all(has_ratio(values.get(task, {})) for values in found for task in tasks):
+        why = "no token was its own" if measure == "loss" else "nothing was said of it"
+        return Cell(None, unit, "unknown", files=_files(scores), note=f"no {measure}: {why}")
     runs = [groups_of({task: values[task] for task in tasks}, "mean") for values in found]
-    value, interval = estimate(runs, samples)
+    value, interval = estimate_defined(runs, samples)
     return Cell(
         value,
         unit,

@@ -19,9 +19,8 @@ def _of_benchmark(settings: ReportSettings, scores: Scores, benchmark: str) -> I
     name = words.benchmark(settings, benchmark)
     parser = words.in_words(record.parser).lower()
     edition = f"{found}, " if (found := record.edition_words) else ""
-    counts = f"{record.num_questions(None):,} {chosen.marked} about {record.num_images(None):,} images"
-    model = "" if chosen.asked_model == "finetune" else ", models after pretraining"
-    yield f"{name}: {edition}{counts}, {parser} parser{model}."
+    counts = f"{record.num_questions(None):,} {chosen.counted()} about {record.num_images(None):,} images"
+    yield f"{name}: {edition}{counts}, {parser} parser{words.asked_model(chosen)}."
     yield from _of_parsers(settings, scores, benchmark)
     for baseline, entry in record.baselines.items():
         yield f"{words.in_words(baseline)} ({name}): {entry.how}."

@@ -85,14 +85,14 @@ def _answers(score: Score) -> dict[str, tuple[Prediction, bool]]:
     """Each question's prediction, and whether the score counts it as right."""
     directory = follow(score.path).predictions().directory
     verify(directory)  # the chain holds for manifests; the answers shown must be those that were scored
-    correct = score.record.correct
-    marks = {(task, image): iter(values) for task, images in correct.items() for image, values in images.items()}
+    record = score.record
+    marks = {(task, image): iter(values) for task, images in record.correct.items() for image, values in images.items()}
 
     def is_right(prediction: Prediction) -> bool:
-        if prediction.task in correct:
+        if record.correct:
             return next(marks[prediction.task, prediction.image]) > HALF
-        # one question about an image, with a mark for everything that its answer should say
-        return all(mark > HALF for images in correct.values() for mark in images.get(prediction.image, ()))
+        # a caption, which is asked once of an image: it says all that is there, and nothing else, of any kind
+        return all(one == other for one, other in (images[prediction.image] for images in record.values.values()))
 
     return {
         prediction.id: (prediction, is_right(prediction)) for prediction in read_predictions(directory / PREDICTIONS)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from pargo.config.benchmarks import BENCHMARKS
+from pargo.config.benchmarks import BENCHMARKS, Benchmark
 from pargo.report.settings import ReportSettings
 
 TASKS = {
@@ -19,11 +19,16 @@ TASKS = {
 # what a measure of a table by task is
 MEASURES = {
     "precision": "Precision: of what is said, the share that is right; unknown where nothing is said. F1 weighs "
-    "precision and recall alike.",
+    "precision and recall alike. What is said in other names than those of these images' annotations is never counted.",
     "recall": "Recall: of what is there, the share that is said.",
     "loss": "Loss: cross entropy of the words of the right answer that say such facts, after the right words before "
     "them; less is better.",
 }
+
+
+def asked_model(benchmark: Benchmark) -> str:
+    """Behind a benchmark's name, which models were asked, unless they are those after fine-tuning."""
+    return "" if benchmark.asked_model == "finetune" else ", models after pretraining"
 
 
 def in_words(name: str) -> str:

@@ -147,12 +147,23 @@ def test_arms_are_compared_by_kind(with_details: Project) -> None:
     folder = with_details.layout.score("pargo", 0, "details").parent.parent
     found = compare(folder, folder.with_name("qformer"), samples=50)
     assert [row.task for row in found.rows if row.benchmark == "details"] == [None, *KINDS]
+    # facts of one caption are no trials of a McNemar test
+    one = compare(folder / "seed-0", folder.with_name("qformer") / "seed-0", samples=50)
+    assert not [row.label for row in one.rows if row.benchmark == "details" and row.mcnemar]
+    assert [row.label for row in one.rows if row.benchmark == "easy_vqa" and row.mcnemar]
 
 
 def test_the_headline_table_has_one_column(with_details: Project, written: Path) -> None:
     layout = json.loads((written / "cells.json").read_text())["tables"]["projectors"]
     assert [c["key"] for c in layout["columns"] if c["key"].startswith("details.")] == ["details.mean_f1"]
     assert "facts about 18 images, facts parser, models after pretraining" in " ".join(layout["notes"])
+
+
+def test_claims_say_which_models_were_asked(written: Path) -> None:
+    with (written / "claims.csv").open(newline="", encoding="utf-8") as file:
+        named = {row["benchmark"] for row in csv.DictReader(file)}
+    assert "Details, models after pretraining (points of %)" in named
+    assert not [name for name in named if "pretraining" in name and not name.startswith("Details")]
 
 
 def test_with_one_seed_there_is_a_row_an_arm(with_details: Project, tmp_path: Path) -> None:
@@ -170,11 +181,17 @@ def change_score(project: Project, arm: str, seed: int, change) -> None:
     path.write_text(json.dumps(record))
 
 
+def without_text(record: dict) -> None:
+    """Nothing is said of it: 0 of 0 in every image."""
+    for pair in record["measures"]["precision"]["text"].values():
+        pair[:] = [0, 0]
+
+
 @pytest.mark.parametrize(
     ("silent", "unknown"),
     [
-        ([("pargo", 1)], ["pargo.seed-1", "pargo"]),  # no mean over the other seeds
-        ([(arm, seed) for arm in ARMS for seed in (0, 1)], None),  # nobody says it: it is no column of the mean
+        ([("pargo", 1)], ["pargo.seed-1", "pargo"]),  # no mean over the other seeds, nor over the other kinds
+        ([(arm, seed) for arm in ARMS[1:] for seed in (0, 1)], None),  # whatever other arms say
     ],
 )
 def test_a_kind_of_which_nothing_was_said_has_no_precision(
@@ -183,13 +200,13 @@ def test_a_kind_of_which_nothing_was_said_has_no_precision(
     shutil.copytree(Path.cwd(), tmp_path / "copy")
     monkeypatch.chdir(tmp_path / "copy")
     for arm, seed in silent:
-        change_score(with_details, arm, seed, lambda record: record["measures"]["precision"].pop("text"))
+        change_score(with_details, arm, seed, without_text)
     tables.run(with_details.settings, with_details.scores, tmp_path / "out")
     rows = {key: row for key, row in rows_of(tmp_path / "out").items() if key.startswith("precision.")}
     for key, row in rows.items():
         name = key.removeprefix("precision.")
-        assert (row["text"] == "") == (unknown is None or name in unknown)
-        assert (row["mean"] == "") == (unknown is not None and name in unknown)
+        wanted = name in unknown if unknown else not name.startswith("pargo")
+        assert (row["text"] == "") == (row["mean"] == "") == wanted
         assert row["shape"]
     cells = json.loads((tmp_path / "out" / "cells.json").read_text())["cells"]
     if unknown:
@@ -240,14 +257,43 @@ def test_the_page_shows_every_number_and_links_to_places_that_exist(with_details
         assert link[1:] in parsed.ids if link.startswith("#") else (report.parent / link).is_file(), link
 
 
-def test_a_sample_caption_is_right_when_it_says_every_fact(with_details: Project) -> None:
+def test_a_sample_caption_is_right_when_it_says_every_fact_and_no_false_one(with_details: Project) -> None:
     chosen = samples(with_details.settings, Scores(with_details.settings, with_details.scores))
     chosen = [sample for sample in chosen if sample.benchmark == "Details"]
     assert {answer.right for sample in chosen for answer in sample.answers} == {True, False}
     for sample in chosen:
         for answer in sample.answers:
             said, there = NAMES.facts(answer.text), NAMES.facts(sample.label)
-            assert answer.right == all(there[kind] <= said[kind] for kind in KINDS)
+            assert answer.right == (there == said)
+
+
+def test_a_caption_that_says_a_false_fact_is_not_right(
+    with_details: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(Path.cwd(), tmp_path / "copy")
+    monkeypatch.chdir(tmp_path / "copy")
+
+    def also_says(record: dict) -> None:
+        for pair in record["values"]["shape"].values():
+            pair[1] += 1
+
+    change_score(with_details, "pargo", 0, also_says)
+    chosen = samples(with_details.settings, Scores(with_details.settings, with_details.scores))
+    ours = [sample.answers[0].right for sample in chosen if sample.benchmark == "Details"]
+    assert ours == [False] * len(ours) != []
+
+
+def test_an_answer_to_an_unknown_task_is_an_error(
+    with_details: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(Path.cwd(), tmp_path / "copy")
+    monkeypatch.chdir(tmp_path / "copy")
+    path = with_details.layout.score("pargo", 0, "mini_mme")
+    record = json.loads(path.read_text())
+    record["correct"] = {f"another_{task}": images for task, images in record["correct"].items()}
+    path.write_text(json.dumps(record))
+    with pytest.raises(KeyError):
+        samples(with_details.settings, Scores(with_details.settings, with_details.scores))
 
 
 def test_order_does_not_depend_on_that_of_the_json(with_details: Project) -> None:
