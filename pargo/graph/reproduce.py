@@ -93,7 +93,7 @@ def reproduce(
             return
         _record(config_file, console)
         _snakemake_report(config_file, layout, console, fresh=ran > 0)
-    _summary(layout, console)
+    _summary(config, layout, console)
     console.print(f"{_count(ran)}, {duration(time.monotonic() - started)}")
 
 
@@ -212,7 +212,7 @@ def _count(ran: int) -> str:
     return "everything was up to date" if not ran else f"{ran} job{'s' if ran > 1 else ''} run"
 
 
-def _summary(layout: Layout, console: Console) -> None:
+def _summary(config: Config, layout: Layout, console: Console) -> None:
     """The headline table and where to read on, on standard output."""
     out = Console(highlight=False, soft_wrap=True)
     path = layout.tables / "projectors.csv"
@@ -220,6 +220,8 @@ def _summary(layout: Layout, console: Console) -> None:
         rows = list(csv.DictReader(file))
     out.print(_headline_table(rows))
     out.print(f"95 % intervals in brackets; from {path}")
+    if len(config.seeds) == 1:
+        out.print("one training seed: nothing here says how much another training run would differ")
     out.print(f"report: {layout.page}")
     console.print(f"how each file was made: {layout.runs / 'snakemake-report.html'}", style="dim")
 

@@ -54,6 +54,7 @@ def test_second_run_does_nothing(project: Project) -> None:
     assert "everything was up to date" in done.stderr
     assert "start" not in done.stderr
     assert "ParGo" in done.stdout
+    assert "one training seed: nothing here says how much another training run would differ" in done.stdout
     assert files(project.root, times=True) == before
     assert project.git("status", "--porcelain") == ""
 
