@@ -358,11 +358,16 @@ def cases() -> list[Case]:
             ("datasets.scenes.captions.engine", "conversation", CAPTION),
             ("datasets.scenes.quality.min_words", 4, "filter-scenes"),
             ("datasets.scenes.shuffle_turns", False, "finetune-*"),
-            (
-                "datasets.scenes.split",
-                "test",
-                f"*-scenes-test select-* filter-* {CAPTION} pretrain-* finetune-* report_tables",
-            ),
+        ),
+        several(
+            "config: datasets",
+            "`datasets.scenes`: the split `test` of another source",
+            {
+                "sources.easy_vqa": {"kind": "wheel", "max_images": 64},
+                "datasets.scenes.source": "easy_vqa",
+                "datasets.scenes.split": "test",
+            },
+            f"download-easy_vqa *-easy_vqa-test select-* filter-* {CAPTION} pretrain-* finetune-* report_tables",
         ),
         *fields(
             "config: selection",
