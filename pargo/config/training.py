@@ -69,10 +69,33 @@ class Train(Settings):
         return self.num_samples // self.batch_size
 
 
+class Alignment(Settings):
+    """Before pretraining: the projector alone learns which words the captions have, and no language model runs."""
+
+    num_samples: Positive = Field(description="drawn in all: the number of steps times `batch_size`")
+    batch_size: Positive = Field(16, description="samples per optimizer step")
+    learning_rate: Annotated[float, Field(gt=0)] = Field(1e-3, description="of the projector, by AdamW")
+
+    @model_validator(mode="after")
+    def _batches(self) -> Alignment:
+        if self.num_samples % self.batch_size:
+            raise ValueError(f"num_samples {self.num_samples} is not a multiple of batch_size {self.batch_size}")
+        return self
+
+
 class Pretrain(Train):
     """Stage 1: the projector alone learns from captions; encoder and language model are frozen."""
 
     lora: LoRA | None = Field(None, description="not the paper's protocol: LoRA already in stage 1, labelled as such")
+    alignment: Alignment | None = Field(
+        None, description="not the paper's protocol: projectors first learn which words a caption has"
+    )
+
+    @model_validator(mode="after")
+    def _alignment_reads_features(self) -> Pretrain:
+        if self.alignment and self.features != "stored":
+            raise ValueError(f"alignment: reads stored features, and features is {self.features!r}")
+        return self
 
 
 class Finetune(Train):

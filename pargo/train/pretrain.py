@@ -14,8 +14,10 @@ from pargo.config.training import Pretrain
 from pargo.models.build import build_model
 from pargo.models.language import load_tokenizer
 from pargo.models.vlm import PargoModel
+from pargo.train.align import align
 from pargo.train.cut import check_room
 from pargo.train.data import TrainingData
+from pargo.train.loop import say
 from pargo.train.sampler import seed_of
 from pargo.train.stage import image_stores, run_training
 from pargo.train.texts import CaptionDataset
@@ -71,6 +73,10 @@ def run(
         )
         return model, data
 
+    def begin(model: PargoModel, data: TrainingData) -> None:
+        if train.alignment:
+            align(model.projector, model.get_input_embeddings().weight, data, train.alignment, say)
+
     run_training(
         settings,
         train,
@@ -87,4 +93,5 @@ def run(
         ],
         output=output,
         run_directory=run_directory,
+        begin=begin,
     )

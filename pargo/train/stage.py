@@ -44,6 +44,7 @@ def run_training(
     inputs: Sequence[Path],
     output: Path,
     run_directory: Path,
+    begin: Callable[[PargoModel, TrainingData], None] | None = None,
 ) -> None:
     """Train and publish `model.safetensors`, `config.json` and `metrics.jsonl` as the artifact `output`.
 
@@ -58,6 +59,7 @@ def run_training(
         inputs: artifact directories that are read.
         output: where to publish.
         run_directory: checkpoints and timings; the checkpoints go when the artifact is published.
+        begin: what comes before the first step, and is not repeated by a training that goes on.
 
     Raises:
         PargoError: an input does not exist, or the training failed.
@@ -94,6 +96,8 @@ def run_training(
 
     def work() -> Trained:
         model, data = prepare(language)
+        if begin is not None and checkpoint is None:
+            begin(model, data)
         return train_model(
             model,
             data,

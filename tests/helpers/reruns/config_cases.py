@@ -108,7 +108,11 @@ def _training(stage: str) -> list[Case]:
         (f"{at}.num_workers", 1, ""),
         (f"{at}.checkpoint_interval", 3, ""),
         (f"{at}.keep_checkpoints", 1, ""),
-        *([(f"{at}.lora", lora, this)] if stage == "pretrain" else [(f"{at}.max_turns", 2, this)]),
+        *(
+            [(f"{at}.lora", lora, this), (f"{at}.alignment", {"num_samples": 16}, this)]
+            if stage == "pretrain"
+            else [(f"{at}.max_turns", 2, this)]
+        ),
     ]
     return fields(section, *rows)
 
