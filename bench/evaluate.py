@@ -56,7 +56,9 @@ class Bench:
         self.settings = EvaluateSettings.model_validate_json(canonical_json(evaluate(config, ARM, BENCHMARK)))
         benchmark = self.settings.benchmark
         source = layout.source(benchmark.source)
-        language, vision = layout.source(config.language.source), layout.source(config.vision.source)
+        spoken = config.language
+        language = layout.language(spoken.source, warmed_up=spoken.warm_up is not None)
+        vision = layout.source(config.vision.source)
         self.questions: list[Question] = load(benchmark.kind, "dataset").read_questions(source, benchmark)
         self.images = open_images(source, benchmark.split)
         self.preset = load(benchmark.kind, "prompt").PRESETS[benchmark.prompt]

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 # stages whose artifacts do not hold the names that their settings have; files of the report show them
-LABELLED = ("download", "select", "pretrain", "finetune", "evaluate")
+LABELLED = ("download", "select", "warm_up", "pretrain", "finetune", "evaluate")
 # folders of artifacts whose paths hold a name, and what the only one that is read is called
 BY_NAME = {
     "sources": "source",
@@ -19,6 +19,7 @@ BY_NAME = {
     "models": "model",
     "predictions": "predictions",
     "grades": "grades",
+    "language": "warmed-up language model",
     "selection": "selection",
     "raw_captions": "raw captions",
 }
@@ -37,7 +38,7 @@ def labels_of(settings: Mapping[str, Any]) -> Labels:
     Args:
         settings: of the stage, as read from JSON.
     """
-    mixture = (settings.get("train") or {}).get("mixture") or {}
+    mixture = (settings.get("train") or {}).get("mixture") or settings.get("sources") or {}
     datasets = {name: f"dataset {number:02}" for number, name in enumerate(sorted(mixture))}
     sources: dict[str, str] = {}
     parts = {"vision": "vision tower", "language": "language model", "benchmark": "source of the benchmark"}
@@ -74,6 +75,12 @@ def with_labels(rule: str, settings: Mapping[str, Any], labels: Labels) -> dict[
         weights = renamed(found["train"]["mixture"])
         total = sum(weights[label] for label in sorted(weights))  # as the sampler does: shares are what counts
         found["train"] = {**found["train"], "mixture": {label: weight / total for label, weight in weights.items()}}
+    if isinstance(found.get("language"), Mapping) and (warm_up := found["language"].get("warm_up")):
+        # its datasets may be others than those of a training
+        weights = warm_up.get("mixture") or {}
+        total = sum(weights[name] for name in sorted(weights))
+        own = {f"dataset {number:02}": weights[name] / total for number, name in enumerate(sorted(weights))}
+        found["language"] = {**found["language"], "warm_up": {**warm_up, "mixture": own}}
     if "sources" in found:
         found["sources"] = {name: sources.get(source, source) for name, source in renamed(found["sources"]).items()}
     if "splits" in found:

@@ -67,6 +67,10 @@ class Layout:
     def source(self, source: str) -> Path:
         return self.artifacts / "sources" / source
 
+    def language(self, source: str, *, warmed_up: bool) -> Path:
+        """The language model that projectors are trained with: of the source, or after its warm-up."""
+        return self.artifacts / "language" / source if warmed_up else self.source(source)
+
     def fingerprints(self, source: str, split: str) -> Path:
         return self.artifacts / "fingerprints" / f"{source}-{split}"
 

@@ -216,6 +216,14 @@ STAGES = {
             heavy=True,
         ),
         Stage(
+            "warm_up",
+            "pargo.train.warm_up",
+            "Train a small language model on text alone, for all arms and seeds.",
+            (Input("language"), Input("sources", "named")),
+            heavy=True,
+            keeps=True,
+        ),
+        Stage(
             "pretrain",
             "pargo.train.pretrain",
             "Train the projector of one arm on captions.",

@@ -93,13 +93,15 @@ class Config(Settings):
             self._check_split(f"datasets.{name}", dataset)
         for name, benchmark in self.benchmarks.items():
             self._check_benchmark(name, benchmark)
+        self._check_toy_scale()
         return self
 
     @property
     def used_sources(self) -> set[str]:
         """What some job reads: not a source that merely stands by."""
         stages = [train for arm in self.arms.values() for train in (arm.pretrain, arm.finetune)]
-        datasets = {name for train in stages for name in train.mixture}
+        texts = self.language.warm_up.mixture if self.language.warm_up else ()
+        datasets = {name for train in stages for name in train.mixture} | {*texts}
         images = [
             *(self.datasets[name].source for name in datasets),
             *(part.source for part in self.benchmarks.values()),
@@ -124,10 +126,9 @@ class Config(Settings):
         """Its source has what it asks about and no image of others; its table has a name of its own."""
         where, source = f"benchmarks.{name}", self.sources[benchmark.source]
         if benchmark.of_annotations and not source.annotated:
-            kinds = " or ".join(kind for kind in SOURCES.names if SOURCES.settings(kind).annotated)
             raise ValueError(
                 f"{where}.source: {benchmark.source!r} is of kind {source.kind}, whose images have no annotations; "
-                f"{benchmark.kind} takes sources of kind {kinds}"
+                f"{benchmark.kind} takes sources of kind {_annotated_kinds()}"
             )
         if isinstance(source, OfficialSource) and source.benchmark != benchmark.kind:
             raise ValueError(f"{where}.source: {benchmark.source!r} holds {source.benchmark}, not {benchmark.kind}")
@@ -153,6 +154,24 @@ class Config(Settings):
                     f"benchmark would {what} images; give it another seed"
                 )
 
+    def _check_toy_scale(self) -> None:
+        """What the projectors' whitening and the language model's warm-up read is there."""
+        for name, arm in self.arms.items():
+            if self.vision.whiten and arm.pretrain.features != "stored":
+                raise ValueError(
+                    f"vision.whiten: reads stored features, and arms.{name}.pretrain.features is "
+                    f"{arm.pretrain.features!r}"
+                )
+        for name in self.language.warm_up.mixture if self.language.warm_up else ():
+            where = "language.warm_up.mixture"
+            _known(where, name, self.datasets)
+            source = self.datasets[name].source
+            if not self.sources[source].annotated:
+                raise ValueError(
+                    f"{where}: {name!r} reads {source!r} of kind {self.sources[source].kind}, whose images have no "
+                    f"annotations; the words of these stand for images; sources of kind {_annotated_kinds()} have them"
+                )
+
     def _references(self) -> None:
         _known("vision.source", self.vision.source, self.sources)
         _known("language.source", self.language.source, self.sources)
@@ -172,6 +191,10 @@ class Config(Settings):
                 f"report.reference_arm: {self.report.reference_arm!r} is the headline arm too, and the report compares "
                 f"the two; other arms: {others}"
             )
+
+
+def _annotated_kinds() -> str:
+    return " or ".join(kind for kind in SOURCES.names if SOURCES.settings(kind).annotated)
 
 
 def _known(where: str, name: str, choices: dict[str, Any]) -> None:

@@ -12,7 +12,9 @@ from pargo.config.words import explain_all
 from pargo.config.yaml_file import kind_of, read_yaml
 from pargo.errors import ConfigError
 
-StageName = Literal["fingerprint", "select", "caption", "filter", "features", "pretrain", "finetune", "evaluate"]
+StageName = Literal[
+    "fingerprint", "select", "caption", "filter", "features", "warm_up", "pretrain", "finetune", "evaluate"
+]
 DISTRIBUTED = ("pretrain", "finetune")  # stages that several processes can share
 Count = Annotated[int, Field(ge=0)]
 

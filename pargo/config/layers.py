@@ -28,8 +28,10 @@ def check_layers(language: Language, number: int) -> None:
 
 
 def language_in_words(language: Language) -> str:
-    """E.g. `smollm2_135m_instruct`, and with a cut `smollm2_135m_instruct (cut to its layers 0-7, 28-29)`."""
-    return language.source + (f" (cut to its layers {_runs(language.layers)})" if language.layers else "")
+    """E.g. `smollm2_135m_instruct`, or `smollm2_135m_instruct (cut to its layers 0-7, 28-29, warmed up on text)`."""
+    changes = [f"cut to its layers {_runs(language.layers)}"] if language.layers else []
+    changes += ["warmed up on text"] if language.warm_up else []
+    return language.source + (f" ({', '.join(changes)})" if changes else "")
 
 
 def _runs(numbers: tuple[int, ...]) -> str:

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from pargo.config.base import Fraction, Name, Positive, Settings
+from pargo.config.warm_up import WarmUp
 
 
 class Vision(Settings):
@@ -20,6 +21,11 @@ class Vision(Settings):
     num_patches: Positive
     feature_size: Positive
     resize: Literal["squash", "pad", "crop"] = "squash"
+    whiten: bool = Field(
+        False,
+        description="a choice of toy scale: projectors see decorrelated channels, by the mean and covariance of the "
+        "first 400 images of pretraining",
+    )
 
     @model_validator(mode="after")
     def _square(self) -> Vision:
@@ -32,12 +38,13 @@ Attention = Literal["auto", "fused", "sdpa", "eager"]
 
 
 class Language(Settings):
-    """The language model, frozen but for LoRA."""
+    """The language model, frozen but for LoRA, and for a warm-up before everything else."""
 
     source: Name
     layers: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)] | None = Field(
         None, description="a choice of toy scale: the decoder layers that are kept, counted from 0; by default all"
     )
+    warm_up: WarmUp | None = Field(None, description="a choice of toy scale: first learns on text alone")
     precision: Literal["auto", "bf16", "fp32"] = Field(
         "auto", description="auto: bf16 where it is measured to be faster on this machine"
     )

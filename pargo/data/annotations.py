@@ -40,6 +40,24 @@ def caption_parts(record: Mapping[str, Any]) -> list[Part]:
 
     A color and a place are facts where it is known of what.
     """
+    said = _details(record)
+    if not said:
+        return []
+    count = len(record["objects"])
+    number = NUMBERS[count] if count < len(NUMBERS) else str(count)
+    found = [*_part(number, "count", number), Part(f" shape{'' if count == 1 else 's'}:"), *said[0]]
+    for parts in said[1:]:
+        found += [Part(","), *parts]
+    return [*found, Part(".")]
+
+
+def details_of(record: Mapping[str, Any]) -> list[str]:
+    """What is to be seen, thing by thing, in the words of the caption, e.g. `red square top left`, `word cat`."""
+    return ["".join(part.text for part in parts).removeprefix(" ") for parts in _details(record)]
+
+
+def _details(record: Mapping[str, Any]) -> list[list[Part]]:
+    """The parts of a caption for each thing of which something is known."""
     details = []
     for item in record["objects"]:
         color, shape, place = item["color"], item["shape"], item.get("cell")
@@ -50,15 +68,7 @@ def caption_parts(record: Mapping[str, Any]) -> list[Part]:
         text, place = word["text"], word.get("cell")
         name = WORD if text else None
         details.append([Part(f" {WORD}"), *_part(text, "text", text), *_part(place, "place", name, place)])
-    said = [parts for parts in details if parts]
-    if not said:
-        return []
-    count = len(record["objects"])
-    number = NUMBERS[count] if count < len(NUMBERS) else str(count)
-    found = [*_part(number, "count", number), Part(f" shape{'' if count == 1 else 's'}:"), *said[0]]
-    for parts in said[1:]:
-        found += [Part(","), *parts]
-    return [*found, Part(".")]
+    return [parts for parts in details if parts]
 
 
 def facts_of(record: Mapping[str, Any], where: str) -> Facts:

@@ -56,15 +56,16 @@ def question_pieces(question: str, *, answered: bool = False) -> list[Piece]:
 
 def encode_caption(tokenizer: Any, caption: str) -> Encoded:
     """All tokens of a caption, and the newline that ends it, are supervised."""
-    return _encode(tokenizer, caption_pieces(caption))
+    return encode(tokenizer, caption_pieces(caption))
 
 
 def encode_conversation(tokenizer: Any, turns: Sequence[tuple[str, str]]) -> Encoded:
     """Answers and the newlines after them are supervised, questions are not."""
-    return _encode(tokenizer, conversation_pieces((compact_question(question), answer) for question, answer in turns))
+    return encode(tokenizer, conversation_pieces((compact_question(question), answer) for question, answer in turns))
 
 
-def _encode(tokenizer: Any, pieces: Iterable[Piece]) -> Encoded:
+def encode(tokenizer: Any, pieces: Iterable[Piece]) -> Encoded:
+    """Pieces in a row; those that are supervised have labels."""
     input_ids: list[int] = []
     labels: list[int] = []
     for piece in pieces:

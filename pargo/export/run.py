@@ -62,8 +62,11 @@ def export(
     settings = read_model_settings(model)
     if manifest_path(model).is_file():
         verify(model)
-    language = language or _source(model, settings.language.source, "--language")
-    vision = vision or _source(model, settings.vision.source, "--vision")
+    spoken = settings.language
+    language = language or _layout(model, spoken.source, "--language").language(
+        spoken.source, warmed_up=spoken.warm_up is not None
+    )
+    vision = vision or _layout(model, settings.vision.source, "--vision").source(settings.vision.source)
     with new_directory(output) as temporary:
         complete, processor = assemble(settings, model, language, vision, dtype)
         with no_progress_bar():
@@ -93,11 +96,11 @@ def export(
     return agreement
 
 
-def _source(model: Path, name: str, option: str) -> Path:
+def _layout(model: Path, name: str, option: str) -> Layout:
     place = Layout.of_model(model)
     if place is None:
         raise PargoError(f"{model} is not below artifacts/<config>/models: say with {option} where {name!r} is")
-    return place.layout.source(name)
+    return place.layout
 
 
 def _compare(exported: Path, model: Path, tokenizer: Any, count: int) -> Agreement | None:

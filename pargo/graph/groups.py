@@ -9,6 +9,7 @@ RULES = {
     "caption": ("caption",),
     "filter": ("filter",),
     "features": ("features",),
+    "warm_up": ("warm_up",),
     "pretrain": ("pretrain",),
     "finetune": ("finetune",),
     "evaluate": ("evaluate", "attention"),

@@ -41,6 +41,12 @@ class Inputs:
     def features(self, source: str, split: str) -> Mapping[str, Value]:
         return {"source": self.layout.source(source), "vision": self._vision}
 
+    def warm_up(self) -> Mapping[str, Value]:
+        return {
+            "language": self.layout.source(self.config.language.source),
+            "sources": {name: self._dataset_source(name) for name in self.warm_up_datasets()},
+        }
+
     def pretrain(self, arm: str, seed: str) -> Mapping[str, Value]:
         mixture = self.mixture("pretrain", arm)
         stored = self._stores_features("pretrain", arm)
@@ -135,6 +141,11 @@ class Inputs:
         """Datasets that some arm is pretrained on."""
         return sorted({name for arm in self.config.arms for name in self.mixture("pretrain", arm)})
 
+    def warm_up_datasets(self) -> list[str]:
+        """Datasets whose texts the language model is warmed up on."""
+        warm_up = self.config.language.warm_up
+        return [] if warm_up is None else sorted(warm_up.mixture)
+
     def images(self) -> list[tuple[str, str]]:
         """Source and split of all images that some job reads by stored features."""
         trainings = [(stage, arm) for stage in ("pretrain", "finetune") for arm in self.config.arms]
@@ -161,7 +172,8 @@ class Inputs:
         datasets = [dataset for training in trainings for dataset in self.mixture(*training).values()]
         benchmarks = {part.source for part in self.config.benchmarks.values()}
         models = {self.config.vision.source, self.config.language.source}
-        return sorted({*models, *benchmarks, *(part.source for part in datasets)})
+        texts = {self.config.datasets[name].source for name in self.warm_up_datasets()}
+        return sorted({*models, *benchmarks, *texts, *(part.source for part in datasets)})
 
     def _feature_directories(self, stage: str, arm: str) -> dict[str, Path]:
         """Stored features of a training's images; none when they are computed in its loop."""
@@ -192,7 +204,8 @@ class Inputs:
 
     @property
     def _language(self) -> Path:
-        return self.layout.source(self.config.language.source)
+        language = self.config.language
+        return self.layout.language(language.source, warmed_up=language.warm_up is not None)
 
     @property
     def _scores(self) -> list[Path]:
@@ -209,6 +222,7 @@ class Inputs:
             *map(self.layout.raw_captions, datasets),
             *map(self.layout.captions, datasets),
             *(self.layout.features(*images) for images in self.images()),
+            *([self._language] if self.config.language.warm_up else []),
             *self._models,
             *(self.layout.predictions(*of) for of in self.evaluations()),
             *(self.layout.grades(*of) for of in graded),

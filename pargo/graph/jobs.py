@@ -249,6 +249,8 @@ def _jobs(config: Config, layout: Layout, inputs: Inputs) -> Iterator[Job]:
         yield job("filter", layout.captions(dataset), dataset=dataset)
     for source, split in inputs.images():
         yield job("features", layout.features(source, split), source=source, split=split)
+    if config.language.warm_up:
+        yield job("warm_up", layout.language(config.language.source, warmed_up=True))
     for stage in ("pretrain", "finetune"):
         for arm, seed in inputs.runs():
             yield job(stage, layout.model(arm, seed, stage), arm=arm, seed=seed)

@@ -11,7 +11,7 @@ settings too, so that two that are exchanged differ.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from pargo.config.experiment import Config
@@ -64,7 +64,13 @@ def filter(config: Config, dataset: str) -> dict[str, Any]:
 
 
 def features(config: Config, split: str) -> dict[str, Any]:
-    return {"split": split, "vision": config.vision}
+    # projectors whiten, the tower does not
+    return {"split": split, "vision": config.vision.model_copy(update={"whiten": False})}
+
+
+def warm_up(config: Config) -> dict[str, Any]:
+    mixture = config.language.warm_up.mixture if config.language.warm_up else {}
+    return {"language": config.language} | _datasets(config, mixture)
 
 
 def pretrain(config: Config, arm: str, seed: int) -> dict[str, Any]:
@@ -131,10 +137,13 @@ def _projector(config: Config, arm: str) -> ProjectorSettings:
 
 
 def _training(config: Config, train: Train, seed: int) -> dict[str, Any]:
-    datasets = {name: config.datasets[name] for name in train.mixture}
+    return {"seed": seed, "train": train} | _datasets(config, train.mixture)
+
+
+def _datasets(config: Config, mixture: Iterable[str]) -> dict[str, Any]:
+    datasets = {name: config.datasets[name] for name in mixture}
     sources = {name: dataset.source for name, dataset in datasets.items()}
-    splits = {name: dataset.split for name, dataset in datasets.items()}
-    return {"seed": seed, "train": train, "sources": sources, "splits": splits}
+    return {"sources": sources, "splits": {name: dataset.split for name, dataset in datasets.items()}}
 
 
 def _model(config: Config, arm: str) -> dict[str, Any]:

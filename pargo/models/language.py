@@ -59,7 +59,8 @@ def load_language_model(config: Language, directory: Path) -> PreTrainedModel:
 
     Raises:
         InputError: no such directory, weights that do not match the model's definition, two different matrices
-            where the config says that they are one, or `layers` that it does not have.
+            where the config says that they are one, `layers` that it does not have, or with `warm_up`, after which a
+            model is cut already, another number of them.
     """
     _require_directory(directory)
     try:
@@ -78,9 +79,14 @@ def load_language_model(config: Language, directory: Path) -> PreTrainedModel:
     check_loading_info(str(directory), loading)
     if model.config.tie_word_embeddings and not _is_tied(model):
         raise InputError(f"{directory}: {NOT_TIED}")
-    if config.layers is not None:
+    if config.layers is not None and config.warm_up is None:
         check_layers(config, model.config.num_hidden_layers)
         keep_layers(model, config.layers)
+    elif config.layers is not None and len(config.layers) != model.config.num_hidden_layers:
+        raise InputError(
+            f"{directory} has {model.config.num_hidden_layers} layers, and not the {len(config.layers)} that are left "
+            "by the warm-up: it is another language model"
+        )
     model.generation_config = GenerationConfig()
     model.requires_grad_(False)
     return model

@@ -27,6 +27,7 @@ class PargoVisionConfig(PreTrainedConfig):
         feature_layers: last n feature maps, concatenated on the grid of the finest.
         num_patches: N, patches of one image.
         feature_size: Dv, channels of a patch.
+        whiten: projectors whiten the features (the tower itself does not).
     """
 
     model_type = "pargo_vision"
@@ -37,6 +38,7 @@ class PargoVisionConfig(PreTrainedConfig):
     feature_layers: int = 1
     num_patches: int = 576
     feature_size: int = 1024
+    whiten: bool = False
 
 
 class VisionTower(nn.Module):
@@ -129,7 +131,7 @@ def load_vision_tower(settings: Vision, directory: Path) -> VisionTower:
 
 def vision_config(settings: Vision) -> PargoVisionConfig:
     """A config's settings of the tower as transformers stores them."""
-    fields = {"architecture", "image_size", "feature_layers", "num_patches", "feature_size"}
+    fields = {"architecture", "image_size", "feature_layers", "num_patches", "feature_size", "whiten"}
     return PargoVisionConfig(**settings.model_dump(include=fields))
 
 

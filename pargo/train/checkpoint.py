@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,9 +19,12 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from pargo.code import code_hash
 from pargo.config.base import canonical_json
 from pargo.errors import PargoError
 from pargo.files import sha256_file, sha256_text
+from pargo.machine import computing_versions
+from pargo.manifest import read_manifest
 
 WEIGHTS, OPTIMIZER, METRICS, STATE = "model.safetensors", "optimizer.safetensors", "metrics.jsonl", "state.json"
 
@@ -43,6 +46,29 @@ class Checkpoint:
     optimizer: dict[str, Tensor]
     metrics: list[str]
     computed: dict[str, str]
+
+
+def spec_of(what: Mapping[str, Any], inputs: Iterable[Path], code: Iterable[Path]) -> str:
+    """One hash of everything that decides the numbers of a training.
+
+    Args:
+        what: settings, without those that change no number.
+        inputs: artifact directories that are read.
+        code: source files, relative to the project root.
+
+    Raises:
+        PargoError: an input does not exist.
+    """
+    return sha256_text(
+        canonical_json(
+            {
+                "settings": what,
+                "inputs": [read_manifest(path)["files"] for path in inputs],
+                "code": code_hash(code),
+                "versions": computing_versions(),
+            }
+        )
+    )
 
 
 class Checkpoints:

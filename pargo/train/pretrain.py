@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+import torch
 from pydantic import Field
 
 from pargo.config.base import Name, Settings
@@ -21,6 +22,8 @@ from pargo.train.loop import say
 from pargo.train.sampler import seed_of
 from pargo.train.stage import image_stores, run_training
 from pargo.train.texts import CaptionDataset
+
+WHITENING_IMAGES = 400
 
 
 class PretrainSettings(Settings):
@@ -74,6 +77,9 @@ def run(
         return model, data
 
     def begin(model: PargoModel, data: TrainingData) -> None:
+        if model.projector.whitening is not None:
+            images = [image for index in range(WHITENING_IMAGES) if (image := data.image(index)) is not None]
+            model.projector.whitening.fit(torch.stack(images))
         if train.alignment:
             align(model.projector, model.get_input_embeddings().weight, data, train.alignment, say)
 

@@ -14,19 +14,17 @@ import torch
 from safetensors.torch import save_file
 from torch import distributed
 
-from pargo.code import code_hash, import_closure
+from pargo.code import import_closure
 from pargo.config.base import Settings, canonical_json
 from pargo.config.models import Language, LoRA, Vision
 from pargo.config.training import Train
 from pargo.data.feature_store import FeatureStore
 from pargo.data.images import open_images
 from pargo.errors import PargoError
-from pargo.files import sha256_text
-from pargo.machine import computing_versions
-from pargo.manifest import publish, read_manifest
+from pargo.manifest import publish
 from pargo.models.image_processor import PargoImageProcessor
 from pargo.models.vlm import PargoModel
-from pargo.train.checkpoint import Checkpoints
+from pargo.train.checkpoint import Checkpoints, spec_of
 from pargo.train.data import ImageStore, Pixels, TrainingData
 from pargo.train.engine import start_process_group
 from pargo.train.loop import Trained, find_start, say, train_model
@@ -69,16 +67,7 @@ def run_training(
     # loaded by name: one more setting in the table is no other code of a training
     table = import_module("pargo.no_effect")
     how, what = table.how_and_what(rule, given)  # with another `how` a run may go on
-    spec = sha256_text(
-        canonical_json(
-            {
-                "settings": what,
-                "inputs": [read_manifest(path)["files"] for path in inputs],
-                "code": code_hash(code),
-                "versions": computing_versions(),
-            }
-        )
-    )
+    spec = spec_of(what, inputs, code)
 
     def goes_on(before: Mapping[str, Any]) -> bool:
         others = [path for path, now in how.items() if before.get(path) != now]

@@ -1,4 +1,21 @@
-"""The two training stages of every arm and seed."""
+"""The two training stages of every arm and seed; before them, the warm-up that a small language model may have."""
+
+
+rule warm_up:
+    input:
+        needs("warm_up"),
+    output:
+        touch(mark("warm_up")),
+    log:
+        log_file("warm_up"),
+    # first: all trainings wait for it
+    priority: 2
+    threads: lambda wildcards: experiment.language.warm_up.num_threads
+    resources:
+        command=command("warm_up"),
+        executor=EXECUTOR,
+    shell:
+        HEAVY
 
 
 rule pretrain:

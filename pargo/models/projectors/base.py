@@ -1,4 +1,4 @@
-"""What all projectors share: the frozen LayerNorm in front, the output Linear and its initialisation.
+"""What all projectors share: what is frozen in front, the output Linear and its initialisation.
 
 Every arm of a comparison gets the same input and the same output layer, so that only what is in between differs.
 """
@@ -18,6 +18,7 @@ from pargo.config.projectors import Projector
 from pargo.errors import InputError
 from pargo.models.projectors.parts.kernels import GeluLinear, Linear
 from pargo.models.projectors.parts.recompute import keep_all
+from pargo.models.projectors.parts.whitening import Whitening
 from pargo.models.projectors.shape import ProjectorShape
 
 INITIALIZER_STD = 0.02
@@ -45,7 +46,8 @@ class ProjectorBase(nn.Module, ABC):
     """Features [B, N, Dv] -> tokens [B, T, D] for the language model.
 
     In front is a LayerNorm over channels that is never trained: the release has BLIP's frozen `ln_vision` there. Its
-    weight and bias are 1 and 0 unless a released checkpoint brings others.
+    weight and bias are 1 and 0 unless a released checkpoint brings others. Where the shape says `whiten`, features are
+    whitened before it; that is this project's choice, for toy scale, and is frozen too.
 
     Set `gradient_checkpointing` to recompute each attention layer in the backward pass instead of keeping its
     activations; projectors without attention are small and keep theirs.
@@ -68,6 +70,7 @@ class ProjectorBase(nn.Module, ABC):
         self.shape = shape
         self.num_tokens = config.num_image_tokens(shape.num_patches)
         self.gradient_checkpointing = False
+        self.whitening = Whitening(shape.feature_size) if shape.whiten else None
         self.input_norm = nn.LayerNorm(shape.feature_size).requires_grad_(False)
         self.output = Linear(hidden_size, shape.output_size)
         nn.init.normal_(self.output.weight, std=INITIALIZER_STD)
@@ -86,8 +89,9 @@ class ProjectorBase(nn.Module, ABC):
 
     @property
     def num_parameters(self) -> int:
-        """All but those of the frozen norm."""
-        frozen = {id(parameter) for parameter in self.input_norm.parameters()}
+        """All but those that are frozen in front."""
+        front = [module for module in (self.whitening, self.input_norm) if module is not None]
+        frozen = {id(parameter) for module in front for parameter in module.parameters()}
         return sum(parameter.numel() for parameter in self.parameters() if id(parameter) not in frozen)
 
     def forward(self, features: Tensor, output_attentions: bool = False) -> Tensor | tuple[Tensor, Attentions]:
@@ -99,7 +103,10 @@ class ProjectorBase(nn.Module, ABC):
             InputError: no image, features of another shape, or features that are not finite.
         """
         self._check(features)
-        hidden, attentions = self.encode(self.input_norm(features.to(self.output.weight.dtype)), output_attentions)
+        features = features.to(self.output.weight.dtype)
+        if self.whitening is not None:
+            features = self.whitening(features)
+        hidden, attentions = self.encode(self.input_norm(features), output_attentions)
         tokens = self.output(hidden)
         return (tokens, attentions) if output_attentions else tokens
 
@@ -142,8 +149,10 @@ class ProjectorBase(nn.Module, ABC):
         tokens = self(features.to(self.output.weight.device))
         self.output.weight *= token_rms / tokens.square().mean().sqrt()
 
-    def output_flops(self, batch: int) -> int:
-        return linear_flops(batch * self.num_tokens, self.output)
+    def shared_flops(self, batch: int) -> int:
+        """Operations of what all projectors have: the output Linear, and the whitening where there is one."""
+        front = 0 if self.whitening is None else self.whitening.flops(batch * self.shape.num_patches)
+        return front + linear_flops(batch * self.num_tokens, self.output)
 
 
 def linear_flops(rows: int, *layers: nn.Linear | GeluLinear) -> int:

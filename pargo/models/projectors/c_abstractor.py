@@ -44,7 +44,7 @@ class CAbstractor(ProjectorBase):
         convolutions = _convolution_flops(self.before, self.shape.num_patches) + _convolution_flops(
             self.after, self.num_tokens
         )
-        return batch * convolutions + linear_flops(batch * self.num_tokens, self.readout) + self.output_flops(batch)
+        return batch * convolutions + linear_flops(batch * self.num_tokens, self.readout) + self.shared_flops(batch)
 
 
 def _convolution_flops(stage: nn.Module, positions: int) -> int:

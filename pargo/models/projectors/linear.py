@@ -20,4 +20,4 @@ class LinearOnPatches(OnAdjacentPatches):
         return self.join(features), Attentions() if output_attentions else None
 
     def flops(self, batch: int = 1) -> int:
-        return self.output_flops(batch)
+        return self.shared_flops(batch)

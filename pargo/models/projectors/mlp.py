@@ -23,4 +23,4 @@ class MLP(OnAdjacentPatches):
         return hidden, Attentions() if output_attentions else None
 
     def flops(self, batch: int = 1) -> int:
-        return linear_flops(batch * self.num_tokens, self.input) + self.output_flops(batch)
+        return linear_flops(batch * self.num_tokens, self.input) + self.shared_flops(batch)

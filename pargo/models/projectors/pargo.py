@@ -158,4 +158,4 @@ class ParGo(ProjectorBase):
         layers = sum(
             layer.flops(batch, 1 if i == 0 else batch, self.shape.num_patches) for i, layer in enumerate(self.layers)
         )
-        return layers + self.output_flops(batch)
+        return layers + self.shared_flops(batch)

@@ -74,4 +74,4 @@ class QFormer(ProjectorBase):
             layer.flops(batch, batch if index else 1, self.num_tokens, self.shape.num_patches)
             for index, layer in enumerate(self.layers)
         )
-        return layers + self.output_flops(batch)
+        return layers + self.shared_flops(batch)

@@ -80,4 +80,4 @@ class Resampler(ProjectorBase):
 
     def flops(self, batch: int = 1) -> int:
         layers = sum(layer.flops(batch, self.num_tokens, self.shape.num_patches) for layer in self.layers)
-        return layers + self.output_flops(batch)
+        return layers + self.shared_flops(batch)

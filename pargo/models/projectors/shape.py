@@ -15,6 +15,9 @@ class Tower(Protocol):
     @property
     def feature_size(self) -> int: ...
 
+    @property
+    def whiten(self) -> bool: ...
+
 
 @dataclass(frozen=True)
 class ProjectorShape:
@@ -24,13 +27,15 @@ class ProjectorShape:
         num_patches: N, patches of one image.
         feature_size: Dv, channels of a patch.
         output_size: D, width of the language model's embeddings.
+        whiten: features are whitened first.
     """
 
     num_patches: int
     feature_size: int
     output_size: int
+    whiten: bool = False
 
     @classmethod
     def between(cls, vision: Tower, output_size: int) -> ProjectorShape:
         """From a vision tower to a language model of this width."""
-        return cls(vision.num_patches, vision.feature_size, output_size)
+        return cls(vision.num_patches, vision.feature_size, output_size, vision.whiten)

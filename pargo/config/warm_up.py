@@ -1,0 +1,38 @@
+"""Settings of the warm-up of a small language model on text."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field, model_validator
+
+from pargo.config.base import Fraction, Name, Positive, Settings
+
+
+class WarmUp(Settings):
+    """A choice of toy scale: all layers of the language model first learn the form of captions and conversations.
+
+    Words of an image's annotations stand in its place, so no image is seen. All arms and seeds start from one warm-up.
+    """
+
+    mixture: dict[Name, Annotated[float, Field(gt=0)]] = Field(
+        description="dataset name -> sampling weight; their sources have annotations"
+    )
+    num_samples: Positive = Field(description="drawn in all: the number of steps times `batch_size`")
+    batch_size: Positive = Field(description="samples per optimizer step")
+    captions: Fraction = Field(0.2, description="share of captions; the others are conversations, turns shuffled")
+    max_turns: Positive | None = Field(None, description="question-answer pairs of a conversation, others every time")
+    learning_rate: Annotated[float, Field(gt=0)] = Field(4e-4, description="of all layers; it decays by a cosine")
+    warmup: Fraction = Field(0.05, description="fraction of the steps")
+    seed: Annotated[int, Field(ge=0)] = Field(0, description="of the order; seeds of the experiment share the warm-up")
+    num_threads: Positive = Field(2, description="CPU threads; part of the numbers, as sums are split by thread")
+
+    @model_validator(mode="after")
+    def _batches(self) -> WarmUp:
+        if self.num_samples % self.batch_size:
+            raise ValueError(f"num_samples {self.num_samples} is not a multiple of batch_size {self.batch_size}")
+        return self
+
+    @property
+    def num_steps(self) -> int:
+        return self.num_samples // self.batch_size

@@ -1,0 +1,273 @@
+"""Stage `warm_up`: a small language model learns the form of captions and conversations, before it sees any image.
+
+No image is needed: the words of its annotations, in another order every time, stand in its place. So a toy-scale
+language model can already copy colors, count and answer yes or no when the projectors begin, and all that is left to
+learn for them is to say what is in the image. All arms and seeds start from the same warmed-up model.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+from transformers import PreTrainedModel
+
+from pargo.code import import_closure
+from pargo.config.base import Name, Settings
+from pargo.config.models import Language
+from pargo.config.warm_up import WarmUp
+from pargo.data.annotations import describe, details_of
+from pargo.data.pieces import TEXT, Piece
+from pargo.data.shards import Shards
+from pargo.data.template import (
+    IGNORE_INDEX,
+    IMAGE,
+    Encoded,
+    caption_pieces,
+    compact_question,
+    conversation_pieces,
+    encode,
+)
+from pargo.errors import InputError, PargoError
+from pargo.manifest import publish
+from pargo.models.language import load_language_model, load_tokenizer, resolve_precision
+from pargo.models.weights import no_progress_bar
+from pargo.train.batch import Batch, Sample, collate
+from pargo.train.checkpoint import Checkpoint, Checkpoints, spec_of
+from pargo.train.loss import summed_cross_entropy
+from pargo.train.sampler import Sampler, seed_of
+from pargo.train.termination import Termination
+
+CHECKPOINT_INTERVAL = 100  # steps
+BETAS, MAX_GRADIENT_NORM = (0.9, 0.95), 1.0
+FINAL = 0.05  # of the peak: towards which the learning rate decays
+REPORTS = 20
+MOMENTS = ("exp_avg", "exp_avg_sq")
+
+
+class WarmUpSettings(Settings):
+    """What this stage reads, of a language model with `warm_up`; `sources` and `splits` are of its mixture's datasets."""
+
+    language: Language
+    sources: dict[Name, Name]
+    splits: dict[Name, str]
+
+
+class DescribedTexts:
+    """Captions and conversations of a split, in which the words of the annotations stand in place of the image.
+
+    Args:
+        directory: of the split.
+        seed: decides, with sample and epoch, what a sample looks like.
+        captions: share of captions; the others are conversations.
+        max_turns: how many of a conversation, by default all.
+
+    Raises:
+        PargoError: a record cannot be read.
+    """
+
+    def __init__(self, directory: Path, tokenizer: Any, *, seed: int, captions: float, max_turns: int | None) -> None:
+        self._shards = Shards(directory)
+        self.ids = self._shards.ids
+        self._tokenizer = tokenizer
+        self._seed = seed
+        self._captions = captions
+        self._max_turns = max_turns
+
+    def encode(self, sample_id: str, epoch: int) -> Encoded:
+        """A sample by (seed, sample, epoch).
+
+        Raises:
+            InputError: its record has no conversation, or no annotations.
+        """
+        record = self._shards.record(sample_id)
+        random = Random(f"{self._seed}/{sample_id}/{epoch}")
+        try:
+            details, turns = details_of(record), list(record["conversation"])
+            random.shuffle(details)
+            if random.random() < self._captions:
+                pieces = caption_pieces(describe(record))
+            else:
+                random.shuffle(turns)
+                pieces = conversation_pieces((compact_question(q), a) for q, a in turns[: self._max_turns])
+        except (KeyError, TypeError):
+            raise InputError(
+                f"{self._shards.directory}: sample {sample_id!r} has no annotations or no conversation; a warm-up "
+                "reads both"
+            ) from None
+        _, *said = pieces  # the first is the image
+        return encode(self._tokenizer, [Piece(TEXT, "".join(f" {detail}" for detail in details)), *said])
+
+
+def run(
+    settings: WarmUpSettings,
+    language: Path,
+    sources: Mapping[str, Path],
+    output: Path,
+    run_directory: Path,
+) -> None:
+    """Train all layers of the language model on text; its embeddings and output layer stay as they are.
+
+    Args:
+        settings: of the stage.
+        language: directory of the language model.
+        sources: dataset name -> source directory, whose records have annotations and conversations.
+        output: artifact directory to publish: a language model of its own (already cut, where `layers` says so), and
+            `metrics.jsonl`.
+        run_directory: checkpoints.
+
+    Raises:
+        PargoError: a sample or a checkpoint cannot be read or written, the loss is not finite, or a signal came.
+    """
+    train, code, inputs = _warm_up(settings), import_closure(__name__), [language, *sources.values()]
+    torch.set_num_threads(train.num_threads)
+    torch.use_deterministic_algorithms(True)
+    torch.utils.deterministic.fill_uninitialized_memory = False  # costs time and changes no result
+    spec = spec_of(settings.model_dump(mode="json"), inputs, code)
+    checkpoints = Checkpoints(run_directory / "checkpoints", spec, keep=1)
+    checkpoint = checkpoints.load()
+    with publish(output, settings=settings, inputs=inputs, code=code, measured=(measured := {})) as directory:
+        tokenizer = load_tokenizer(language)
+        whole = settings.language.model_copy(update={"precision": "fp32", "warm_up": None})
+        model = load_language_model(whole, language)
+        measured["precision"] = checkpoint.computed["precision"] if checkpoint else _precision(settings.language)
+        metrics = _train(model, _order(settings, sources, tokenizer), train, checkpoints, checkpoint, measured)
+        with no_progress_bar():
+            model.save_pretrained(directory)
+        tokenizer.save_pretrained(directory)
+        (directory / "metrics.jsonl").write_text("".join(metrics), encoding="utf-8")
+        for path in directory.iterdir():
+            path.chmod(0o644)  # safetensors writes them for their owner alone
+    shutil.rmtree(run_directory / "checkpoints", ignore_errors=True)
+    print(f"published {output}", flush=True)
+
+
+class _Order:
+    """All samples of a warm-up, by their global index."""
+
+    def __init__(self, texts: Mapping[str, DescribedTexts], weights: Mapping[str, float], seed: int) -> None:
+        self._texts = texts
+        self._sampler = Sampler(seed, {name: dataset.ids for name, dataset in texts.items()}, weights)
+
+    def batch(self, indices: Sequence[int]) -> Batch:
+        """Samples in one row, without padding."""
+        samples = []
+        for index in indices:
+            draw = self._sampler.draw(index)
+            text = self._texts[draw.dataset].encode(draw.sample_id, draw.epoch)
+            samples.append(Sample(f"{draw.dataset}/{draw.sample_id}", torch.empty(0), text))
+        return collate(samples, num_image_tokens=0, image_token_id=IMAGE, packing=True)
+
+
+def _order(settings: WarmUpSettings, sources: Mapping[str, Path], tokenizer: Any) -> _Order:
+    train = _warm_up(settings)
+    seed = seed_of(train.seed, "warm_up")
+    texts = {
+        name: DescribedTexts(
+            sources[name] / settings.splits[name],
+            tokenizer,
+            seed=seed_of(seed, place),  # by its place, not by its name: that may change
+            captions=train.captions,
+            max_turns=train.max_turns,
+        )
+        for place, name in enumerate(sorted(train.mixture))
+    }
+    return _Order(texts, train.mixture, seed)
+
+
+def _train(
+    model: PreTrainedModel,
+    order: _Order,
+    train: WarmUp,
+    checkpoints: Checkpoints,
+    checkpoint: Checkpoint | None,
+    computed: Mapping[str, str],
+) -> list[str]:
+    """Train in place, from a checkpoint if there is one; a JSON line for each step."""
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    model.to(device).train()
+    head = model.get_output_embeddings().weight
+    embeddings = model.get_input_embeddings().weight
+    parameters = {name: p for name, p in model.get_decoder().named_parameters() if p is not embeddings}
+    for parameter in parameters.values():
+        parameter.requires_grad_(True)
+    optimizer = torch.optim.AdamW(
+        parameters.values(), lr=train.learning_rate, betas=BETAS, weight_decay=0.0, fused=True
+    )
+    metrics, start = list[str](), 0
+    if checkpoint is not None:
+        metrics, start = checkpoint.metrics, checkpoint.step
+        _load(checkpoint, parameters, optimizer)
+        print(f"resuming after step {start}", flush=True)
+    half = torch.autocast(device.type, torch.bfloat16, enabled=computed["precision"] == "bf16")
+    with Termination() as termination:
+        for step in range(start, train.num_steps):
+            batch = order.batch(range(step * train.batch_size, (step + 1) * train.batch_size)).to(device)
+            rate = train.learning_rate * _factor(train, step)
+            for group in optimizer.param_groups:
+                group["lr"] = rate
+            with half:
+                loss = _loss(model, head, batch)
+            loss.backward()
+            norm = nn.utils.clip_grad_norm_(parameters.values(), MAX_GRADIENT_NORM)
+            if not (math.isfinite(loss.item()) and math.isfinite(norm.item())):
+                raise PargoError(f"step {step + 1}: loss {loss.item()}, gradient norm {norm.item()}: it diverged")
+            optimizer.step()
+            optimizer.zero_grad()
+            row = {"step": step + 1, "loss": loss.item(), "gradient_norm": norm.item(), "learning_rate": rate}
+            metrics.append(json.dumps(row) + "\n")
+            if (step + 1) % max(1, train.num_steps // REPORTS) == 0:
+                print(f"step {step + 1:,} of {train.num_steps:,}, loss {loss.item():.4f}", flush=True)
+            stop = termination.asked
+            if ((step + 1) % CHECKPOINT_INTERVAL == 0 or stop) and step + 1 < train.num_steps:
+                weights = {name: p.detach().to("cpu", copy=True) for name, p in parameters.items()}
+                checkpoints.save(step + 1, weights, _state(parameters, optimizer), metrics, computed)
+                if stop:
+                    raise PargoError(f"ended by {stop} after step {step + 1}; the next run continues from there")
+    return metrics
+
+
+def _loss(model: PreTrainedModel, head: Tensor, batch: Batch) -> Tensor:
+    """Mean cross-entropy of the supervised tokens."""
+    output = model.get_decoder()(input_ids=batch.input_ids, position_ids=batch.position_ids, use_cache=False)
+    labels = batch.labels.flatten()
+    rows = (labels != IGNORE_INDEX).nonzero().squeeze(1)
+    return summed_cross_entropy(output.last_hidden_state.flatten(0, 1)[rows], head, labels[rows]) / len(rows)
+
+
+def _state(parameters: Mapping[str, nn.Parameter], optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+    state = optimizer.state
+    found = {f"{key}.{name}": state[p][key].to("cpu", copy=True) for name, p in parameters.items() for key in MOMENTS}
+    return found | {"step": next(iter(state.values()))["step"].to("cpu", copy=True)}
+
+
+@torch.no_grad()
+def _load(checkpoint: Checkpoint, parameters: Mapping[str, nn.Parameter], optimizer: torch.optim.Optimizer) -> None:
+    for name, parameter in parameters.items():
+        parameter.copy_(checkpoint.weights[name])
+        moments = {key: checkpoint.optimizer[f"{key}.{name}"].to(parameter.device) for key in MOMENTS}
+        optimizer.state[parameter] = {"step": checkpoint.optimizer["step"].to(parameter.device, copy=True), **moments}
+
+
+def _factor(train: WarmUp, step: int) -> float:
+    """Fraction of the peak learning rate: a linear warm-up, times a cosine."""
+    decay = FINAL + (1.0 - FINAL) * 0.5 * (1.0 + math.cos(math.pi * step / train.num_steps))
+    return decay * min(1.0, (step + 1) / max(1.0, train.warmup * train.num_steps))
+
+
+def _warm_up(settings: WarmUpSettings) -> WarmUp:
+    if settings.language.warm_up is None:
+        raise InputError("language.warm_up: required, as this stage is told by it what to do")
+    return settings.language.warm_up
+
+
+def _precision(language: Language) -> str:
+    return "bf16" if resolve_precision(language.precision) == torch.bfloat16 else "fp32"
