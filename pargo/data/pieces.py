@@ -23,6 +23,7 @@ PIECE_MARKS = "piece_marks"  # variable of chat templates that asks for these ma
 _MARKS = f"{TEXT}{OPENING}{CONTROL}"
 _PARTS = re.compile(f"([{_MARKS}])")
 _NO_MARKS = dict.fromkeys(map(ord, _MARKS))
+KNOWN_TEXTS = 4_096  # whose ids are remembered
 # Characters to tokenize a text behind; the first is in no vocabulary, and the others are for those without bytes
 _LEADS = ("\U0010fffd", "\n", ".", "0", "a")
 
@@ -86,6 +87,8 @@ class TextTokenizer:
         self._breaks = re.compile("|".join(f"(?<={re.escape(word[0])})(?={re.escape(word[1:])})" for word in words))
         self._leads = self._find_leads() if self._puts_prefix() else []
         self.newline = self._find_newline()
+        # questions come again and again, in training and in benchmarks
+        self._known = lru_cache(maxsize=KNOWN_TEXTS)(self._plain)
 
     def ids(self, piece: Piece) -> list[int]:
         """Token ids of a piece.
@@ -106,7 +109,13 @@ class TextTokenizer:
         Args:
             text: of data or of a template.
             opening: it begins a document; else it goes on, without the space that sentencepiece puts before a text.
+
+        Raises:
+            InputError: as of `ids`.
         """
+        return list(self._known(text, opening))
+
+    def _plain(self, text: str, opening: bool) -> list[int]:
         text = text.translate(_NO_MARKS)
         if text == "\n" and not opening:
             return list(self.newline)

@@ -91,6 +91,10 @@ class LanguageCost:
         again = 2.0 * tokens * (self.weights + low_rank) + self._attention(tokens)
         return total + (again if checkpointing else 0.0)
 
+    def full_training(self, tokens: int, answered: int) -> float:
+        """Forward and backward, where all layers are trained and the output layer is not."""
+        return 6.0 * tokens * self.weights + 4.0 * answered * self.head + 3.0 * self._attention(tokens)
+
     def _attention(self, tokens: int) -> float:
         """Scores and mixed values of causal attention."""
         return 2.0 * tokens * tokens * self.shape.hidden_size * self.shape.num_hidden_layers

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from pargo.benchmarks.answering.prompts import SHORT_ANSWER, find_preset, load_prompt
@@ -12,7 +12,7 @@ from pargo.config.base import canonical_json
 from pargo.config.experiment import Config
 from pargo.config.jobs import Jobs
 from pargo.config.sources import LocalSource
-from pargo.config.training import Train
+from pargo.config.training import Pretrain, Train
 from pargo.files import read_json
 from pargo.graph.stage_settings import finetune, pretrain
 from pargo.layout import Layout, seed_folder
@@ -99,6 +99,7 @@ class _Planner:
             count = drawn or self._num_images(dataset.source)
             yield Row("caption", name, work="" if count is None else f"{count:,} images", basis="not reckoned")
         yield from self._features()
+        yield from self._warm_up()
         for arm in self.config.arms:
             for stage in ("pretrain", "finetune"):
                 yield self._training(arm, stage)
@@ -123,12 +124,28 @@ class _Planner:
                 )
             yield row
 
+    def _warm_up(self) -> Iterator[Row]:
+        """Row of the language model's warm-up, where it has one; the words of an image are counted as an answer is."""
+        if (warm_up := self.config.language.warm_up) is None:
+            return
+        asked, answered = self._text(warm_up.mixture)
+        weights = self.language.weights
+        row = Row(
+            "warm_up",
+            "",
+            work=f"{warm_up.num_samples:,} samples",
+            storage=4.0 * (weights + self.language.head),
+            transient=12.0 * weights,
+        )
+        flops = self.language.full_training(asked + 2 * answered, answered)
+        yield self._timed(row, "warm_up", flops * warm_up.num_samples)
+
     def _training(self, arm: str, stage: str) -> Row:
         experiment, seeds = self.config.arms[arm], len(self.config.seeds)
         train: Train = getattr(experiment, stage)
         adapter = train.lora  # type: ignore[attr-defined]
         projector = make_projector(experiment.projector, self.config.vision, self.language.shape.hidden_size)
-        asked, answered = self._text(train)
+        asked, answered = self._text(train.mixture)
         if stage == "pretrain":
             asked = 0  # captions alone
         flops = 3.0 * projector.flops()
@@ -138,6 +155,9 @@ class _Planner:
         if train.features == "in_loop":
             flops += self.tower
         trained = projector.num_parameters + (self.language.adapter_weights(adapter) if adapter else 0)
+        total = flops * train.num_samples
+        if isinstance(train, Pretrain) and train.alignment:
+            total += 3.0 * projector.flops() * train.alignment.num_samples
         row = Row(
             stage,
             arm,
@@ -148,13 +168,13 @@ class _Planner:
         )
         measured = [found for seed in self.config.seeds if (found := self._measured(stage, arm, seed)) is not None]
         if not measured:
-            return self._timed(row, stage, flops * train.num_samples)
+            return self._timed(row, stage, total)
         seconds, hardware = max(measured)
         cards = GPUS.search(hardware)
         gpus = int(cards[1]) if cards else 0
         return replace(
             row,
-            flops=flops * train.num_samples * seeds,
+            flops=total * seeds,
             wall_seconds=seconds,
             gpu_seconds=seconds * gpus * seeds if gpus else None,
             basis=f"measured on {hardware}",
@@ -168,10 +188,11 @@ class _Planner:
         slower = self.assumptions.utilisation / self.assumptions.decoding
         counts, flops, times, unknown = [], [], [], []
         for name, benchmark in self.config.benchmarks.items():
-            if benchmark.size is None:
+            size = benchmark.size or benchmark.size_of(self._num_images(benchmark.source))
+            if size is None:
                 unknown.append(name)
                 continue
-            count, images, asked, answered = benchmark.size
+            count, images, asked, answered = size
             reading = float(images * projector.flops())
             reading += count * self.language.forward(projector.num_tokens + asked, 1, adapter)
             preset = find_preset(load_prompt(benchmark.kind).PRESETS, benchmark.prompt)
@@ -209,10 +230,10 @@ class _Planner:
         resources = self.jobs.of(stage)
         return resources.nodes * resources.gpus_per_node
 
-    def _text(self, train: Train) -> tuple[int, int]:
+    def _text(self, mixture: Mapping[str, float]) -> tuple[int, int]:
         """Mean tokens asked and answered of a mixture's samples."""
-        sums, total = [0.0, 0.0], sum(train.mixture.values())
-        for name, weight in train.mixture.items():
+        sums, total = [0.0, 0.0], sum(mixture.values())
+        for name, weight in mixture.items():
             source = self.config.sources[self.config.datasets[name].source]
             asked, answered = ASSUMED_TEXT
             if isinstance(source, LocalSource) and (estimate := source.estimate):

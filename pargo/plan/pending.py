@@ -75,7 +75,7 @@ def cost_of(config: Config, jobs: Sequence[Job], rows: Sequence[Row]) -> Cost:
         rows: of its plan.
     """
     pending = [job for job in jobs if job.reason and job.made_before is None]
-    shares, hours, requests = Counter(_row_of(job) for job in pending), 0.0, 0
+    shares, hours, requests = Counter(row_of(job) for job in pending), 0.0, 0
     unknown: list[str] = []
     for row in rows:
         if row.gpu_seconds and (count := shares[row.stage, row.what]):
@@ -88,7 +88,7 @@ def cost_of(config: Config, jobs: Sequence[Job], rows: Sequence[Row]) -> Cost:
     return Cost(hours, requests, tuple(unknown))
 
 
-def _row_of(job: Job) -> tuple[str, str]:
+def row_of(job: Job) -> tuple[str, str]:
     """Stage and what of a job's row in the plan."""
     wildcards = job.wildcards
     what = f"{wildcards['source']} {wildcards['split']}" if job.rule == "features" else wildcards.get("arm", "")

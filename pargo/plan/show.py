@@ -12,7 +12,7 @@ from rich.text import Text
 from pargo.plan.jobs import Assumptions, Row
 from pargo.units import size
 
-ORDER = ("features", "pretrain", "finetune", "evaluate")  # stages that wait for each other
+ORDER = ("features", "warm_up", "pretrain", "finetune", "evaluate")  # stages that wait for each other
 
 
 def render(rows: Sequence[Row], assumptions: Assumptions, title: str, origin: str = "") -> Group:

@@ -10,13 +10,12 @@ from __future__ import annotations
 import json
 import math
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from random import Random
 from typing import Any
 
 import torch
-from pydantic import Field
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
@@ -54,7 +53,7 @@ MOMENTS = ("exp_avg", "exp_avg_sq")
 
 
 class WarmUpSettings(Settings):
-    """What this stage reads, of a language model with `warm_up`; `sources` and `splits` are of its mixture's datasets."""
+    """What this stage reads; `sources` and `splits` are those of the datasets in the mixture of `language.warm_up`."""
 
     language: Language
     sources: dict[Name, Name]
@@ -94,7 +93,7 @@ class DescribedTexts:
             details, turns = details_of(record), list(record["conversation"])
             random.shuffle(details)
             if random.random() < self._captions:
-                pieces = caption_pieces(describe(record))
+                pieces: Iterable[Piece] = caption_pieces(describe(record))
             else:
                 random.shuffle(turns)
                 pieces = conversation_pieces((compact_question(q), a) for q, a in turns[: self._max_turns])
@@ -103,7 +102,7 @@ class DescribedTexts:
                 f"{self._shards.directory}: sample {sample_id!r} has no annotations or no conversation; a warm-up "
                 "reads both"
             ) from None
-        _, *said = pieces  # the first is the image
+        _, *said = pieces  # the first of them is the image
         return encode(self._tokenizer, [Piece(TEXT, "".join(f" {detail}" for detail in details)), *said])
 
 

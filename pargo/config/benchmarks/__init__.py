@@ -76,6 +76,10 @@ class BenchmarkSettings(Settings):
         """What is counted in its tasks, in words."""
         return cls.by_task.counted if cls.by_task else "questions"
 
+    def size_of(self, num_images: int | None) -> Size | None:
+        """Its size where that of its source decides it; None where that is not known, or `size` says it."""
+        return None
+
     @property
     def ranks(self) -> bool:
         """Whether options are ranked by their loss, and no answer is generated."""

@@ -7,7 +7,9 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from pargo.config.base import Positive
-from pargo.config.benchmarks import BenchmarkSettings, ByTask
+from pargo.config.benchmarks import BenchmarkSettings, ByTask, Size
+
+CAPTION_TOKENS = 45  # of a caption, about
 
 
 class Details(BenchmarkSettings):
@@ -26,6 +28,13 @@ class Details(BenchmarkSettings):
     model: Literal["pretrain", "finetune"] = Field(
         "pretrain", description="stage whose models are asked; pretraining is on captions alone"
     )
+
+    def size_of(self, num_images: int | None) -> Size | None:
+        """A caption of each image."""
+        if num_images is None:
+            return None
+        count = min(num_images, self.max_images or num_images)
+        return Size(count, count, 1, CAPTION_TOKENS)
 
     @property
     def asked_model(self) -> Literal["pretrain", "finetune"]:

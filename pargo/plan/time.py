@@ -1,0 +1,94 @@
+"""How long the jobs of a config take on this machine: their counted operations, at a rate that is measured at once."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from transformers import LlamaConfig, LlamaModel
+
+from pargo.config.experiment import Config
+from pargo.config.jobs import LOCAL
+from pargo.config.language_shape import LanguageShape
+from pargo.graph.jobs import Job
+from pargo.plan.flops import LanguageCost
+from pargo.plan.jobs import Assumptions, plan
+from pargo.plan.pending import row_of
+from pargo.plan.sizes import language_sizes
+
+TOKENS = 256  # of the measured step
+LAYERS = 2
+STEPS = 5  # the fastest counts, as other work only slows one down
+LARGEST = 2048  # width of a language model whose step is measured: larger ones are not for a CPU
+# CPU-seconds of a stage's operations over those that the measured step would take for as many, and of each job apart
+# from its operations: of config/quick.yaml, on two AVX2 cores
+SLOWER = {"features": 1.0, "warm_up": 1.0, "pretrain": 1.0, "finetune": 1.0, "evaluate": 1.0}
+START_UP, LIGHT = 5.0, 1.0  # seconds of a job with a model, and of another
+NOTHING = Assumptions("", 1.0, 1.0, 1.0)
+
+
+class Estimate(NamedTuple):
+    """How long jobs take.
+
+    Attributes:
+        seconds: from the first to the last.
+        step: seconds of the step that was measured, on one core.
+    """
+
+    seconds: float
+    step: float
+
+
+def estimate(config: Config, jobs: Sequence[Job], cores: int) -> Estimate | None:
+    """How long the jobs of a config take on this machine; None where its language model is not for a CPU.
+
+    Args:
+        config: the config.
+        jobs: those that are going to run.
+        cores: how many jobs run at once, each on one core.
+
+    Raises:
+        PargoError: the operations cannot be counted.
+    """
+    shape, _ = language_sizes(config)
+    if shape.hidden_size > LARGEST:
+        return None
+    step, work = measured_step(shape), 0.0
+    rate = _operations(shape) / step
+    count = Counter(row_of(job) for job in jobs)
+    for row in plan(config, LOCAL, NOTHING):
+        if number := count[row.stage, row.what]:
+            work += row.flops / row.jobs * number / rate * SLOWER.get(row.stage, 1.0)
+    work += sum(START_UP if job.rule in SLOWER else LIGHT for job in jobs)
+    return Estimate(work / cores, step)
+
+
+def measured_step(shape: LanguageShape) -> float:
+    """Seconds that one core takes for a training step of two layers of a language model, whose weights are frozen."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with torch.random.fork_rng():
+            model = LlamaModel(LlamaConfig(**_two_layers(shape).model_dump(exclude={"vocab_size"}), vocab_size=1))
+            embeddings = torch.randn(1, TOKENS, shape.hidden_size, requires_grad=True)
+        model.requires_grad_(False)
+        return min(_step(model, embeddings) for _ in range(STEPS))
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _step(model: LlamaModel, embeddings: torch.Tensor) -> float:
+    started = time.perf_counter()
+    model(inputs_embeds=embeddings, use_cache=False).last_hidden_state.sum().backward()
+    return time.perf_counter() - started
+
+
+def _operations(shape: LanguageShape) -> float:
+    return LanguageCost(_two_layers(shape)).training(TOKENS, 0, None, checkpointing=False)
+
+
+def _two_layers(shape: LanguageShape) -> LanguageShape:
+    return shape.model_copy(update={"num_hidden_layers": LAYERS})
