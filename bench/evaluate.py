@@ -57,7 +57,7 @@ class Bench:
         benchmark = self.settings.benchmark
         source = layout.source(benchmark.source)
         spoken = config.language
-        language = layout.language(spoken.source, warmed_up=spoken.warm_up is not None)
+        language = layout.language(spoken.source, spoken.warm_up is not None)
         vision = layout.source(config.vision.source)
         self.questions: list[Question] = load(benchmark.kind, "dataset").read_questions(source, benchmark)
         self.images = open_images(source, benchmark.split)

@@ -172,6 +172,11 @@ def stage_settings(config: Config, stage: str) -> Any:
     return kind.model_validate_json(canonical_json(function(config, ARM, 0)))
 
 
+def language_of(config: Config) -> Path:
+    """The language model that the projectors of a run were trained with."""
+    return Layout(config.name).language(config.language.source, config.language.warm_up is not None)
+
+
 def prepared(config: Config, stage: str) -> tuple[Any, TrainingData, Train]:
     """Model and data as the stage itself makes them, from the artifacts of the quick run."""
     module = {"pretrain": pretraining, "finetune": finetuning}[stage]
@@ -182,7 +187,7 @@ def prepared(config: Config, stage: str) -> tuple[Any, TrainingData, Train]:
 
     mixture = {name: config.datasets[name] for name in settings.train.mixture}
     arguments: dict[str, Any] = {
-        "language": layout.source(config.language.source),
+        "language": language_of(config),
         "features": {name: layout.features(part.source, part.split) for name, part in mixture.items()},
         "output": Path(),
         "run_directory": Path(),
@@ -210,7 +215,7 @@ def plain_model(config: Config, stage: str, precision: torch.dtype) -> PargoForC
         settings.language.model_copy(update={"precision": name, "attention": "sdpa"}),
         settings.projector,
         None if settings.train.lora is None else settings.train.lora.adapter,
-        Layout(config.name).source(config.language.source),
+        language_of(config),
         settings.seed,
     )
 

@@ -14,13 +14,12 @@ import copy
 import json
 import subprocess
 import sys
-from pathlib import Path
 from typing import Any
 
 import yaml
 
 from pargo.code import ROOT
-from pargo.layout import Layout, seed_folder
+from pargo.layout import Layout
 from pargo.machine import hardware
 
 QUICK = ROOT / "config/quick.yaml"
@@ -100,8 +99,8 @@ def render(record: dict[str, Any]) -> str:
             "",
             f"Written by `python -m bench.tuning` on {record['hardware']}. {len(TRIALS)} trials for each of the two "
             f"arms, all with training seed {SEED}, on mini-MME questions about {30 * len(tasks)} validation scenes "
-            f"(of 1000; each task of 200, a coin gets 75) and on captions of {SCENES['num_images']} others (F1 of "
-            "facts, after pretraining). None of these scenes is one of quick's benchmarks or training data.",
+            f"(of {200 * len(tasks)}; each task of 200, a coin gets 75) and on captions of {SCENES['num_images']} "
+            "others (F1 of facts, after pretraining). Quick neither trains on these scenes nor asks about them.",
             "",
             f"| trial | arm | mini-MME | {' | '.join(tasks)} | details |",
             "|---|---|---:|" + "---:|" * (len(tasks) + 1),

@@ -38,7 +38,7 @@ def labels_of(settings: Mapping[str, Any]) -> Labels:
     Args:
         settings: of the stage, as read from JSON.
     """
-    mixture = (settings.get("train") or {}).get("mixture") or settings.get("sources") or {}
+    mixture = (settings.get("train") or {}).get("mixture") or settings.get("sources") or {}  # of a warm-up
     datasets = {name: f"dataset {number:02}" for number, name in enumerate(sorted(mixture))}
     sources: dict[str, str] = {}
     parts = {"vision": "vision tower", "language": "language model", "benchmark": "source of the benchmark"}

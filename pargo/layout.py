@@ -67,7 +67,7 @@ class Layout:
     def source(self, source: str) -> Path:
         return self.artifacts / "sources" / source
 
-    def language(self, source: str, *, warmed_up: bool) -> Path:
+    def language(self, source: str, warmed_up: bool) -> Path:
         """The language model that projectors are trained with: of the source, or after its warm-up."""
         return self.artifacts / "language" / source if warmed_up else self.source(source)
 

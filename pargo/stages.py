@@ -220,6 +220,7 @@ STAGES = {
             "pargo.train.warm_up",
             "Train a small language model on text alone, for all arms and seeds.",
             (Input("language"), Input("sources", "named")),
+            words="warm-up",
             heavy=True,
             keeps=True,
         ),

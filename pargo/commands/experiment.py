@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ from pargo.errors import UsageError
 from pargo.project import go_to_project
 from pargo.train.peaks import PEAKS
 
+CORES = 2  # as the default profile says
+LONG_RUN = 500  # samples of fine-tuning: a run of fewer ends soon
 DEFAULT_JOBS = Path("workflow/profiles/paper/jobs.yaml")
 
 
@@ -50,6 +53,8 @@ def reproduce(
     def confirm(jobs: Any) -> None:
         if not yes:
             _ask(experiment, jobs, None if profile is None else profile / "jobs.yaml")
+        if profile is None:
+            say_how_long(experiment, jobs, cores or CORES)
 
     run(file, profile=profile, cores=cores, until=until, on_interrupt=on_interrupt, confirm=confirm)
 
@@ -66,6 +71,24 @@ def _ask(experiment: Any, jobs: Any, jobs_file: Path | None) -> None:
         raise PargoError(f"this would take {cost}: see `pargo status` and `pargo plan`, and say --yes to run it")
     if not click.confirm(f"This would take {cost}. Run it?"):
         raise PargoError("nothing was run")
+
+
+def say_how_long(experiment: Any, jobs: Any, cores: int) -> None:
+    """Say how long jobs take on this machine, as a step of training measured now tells; nothing of a short run."""
+    pending = [job for job in jobs if job.reason and job.made_before is None and not job.recorded]
+    trained = [experiment.arms[job.wildcards["arm"]].finetune.num_samples for job in pending if job.rule == "finetune"]
+    if sum(trained) < LONG_RUN:
+        return
+    from pargo.errors import PargoError
+    from pargo.plan.time import estimate  # loads torch
+
+    with suppress(PargoError):  # the operations cannot be counted
+        if found := estimate(experiment, pending, cores):
+            click.echo(
+                f"about {max(1, round(found.seconds / 60))} min on {cores} core{'s' if cores > 1 else ''} of this "
+                f"machine, as a step of training took {found.step:.2f} s just now",
+                err=True,
+            )
 
 
 @click.command()

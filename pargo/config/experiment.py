@@ -93,7 +93,8 @@ class Config(Settings):
             self._check_split(f"datasets.{name}", dataset)
         for name, benchmark in self.benchmarks.items():
             self._check_benchmark(name, benchmark)
-        self._check_toy_scale()
+        self._check_whitening()
+        self._check_warm_up()
         return self
 
     @property
@@ -154,14 +155,16 @@ class Config(Settings):
                     f"benchmark would {what} images; give it another seed"
                 )
 
-    def _check_toy_scale(self) -> None:
-        """What the projectors' whitening and the language model's warm-up read is there."""
+    def _check_whitening(self) -> None:
         for name, arm in self.arms.items():
             if self.vision.whiten and arm.pretrain.features != "stored":
                 raise ValueError(
                     f"vision.whiten: reads stored features, and arms.{name}.pretrain.features is "
                     f"{arm.pretrain.features!r}"
                 )
+
+    def _check_warm_up(self) -> None:
+        """The datasets whose texts it reads are there, and annotated."""
         for name in self.language.warm_up.mixture if self.language.warm_up else ():
             where = "language.warm_up.mixture"
             _known(where, name, self.datasets)

@@ -13,7 +13,9 @@ from pargo.config.models import LoRA
 class Train(Settings):
     """One training stage. A sample is one image with its caption or its conversation."""
 
-    mixture: dict[Name, Annotated[float, Field(gt=0)]] = Field(description="dataset name -> sampling weight")
+    mixture: dict[Name, Annotated[float, Field(gt=0)]] = Field(
+        min_length=1, description="dataset name -> sampling weight"
+    )
     features: Literal["stored", "in_loop"] = Field(
         "stored",
         description="stored: of the stage `features`, computed once for all arms; in_loop: by the tower at every step",

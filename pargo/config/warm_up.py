@@ -16,14 +16,15 @@ class WarmUp(Settings):
     """
 
     mixture: dict[Name, Annotated[float, Field(gt=0)]] = Field(
-        description="dataset name -> sampling weight; their sources have annotations"
+        min_length=1, description="dataset name -> sampling weight; their sources have annotations"
     )
     num_samples: Positive = Field(description="drawn in all: the number of steps times `batch_size`")
     batch_size: Positive = Field(description="samples per optimizer step")
     captions: Fraction = Field(0.2, description="share of captions; the others are conversations, turns shuffled")
     max_turns: Positive | None = Field(None, description="question-answer pairs of a conversation, others every time")
-    learning_rate: Annotated[float, Field(gt=0)] = Field(4e-4, description="of all layers; it decays by a cosine")
-    warmup: Fraction = Field(0.05, description="fraction of the steps")
+    learning_rate: Annotated[float, Field(gt=0)] = Field(
+        4e-4, description="of all layers; it rises for a twentieth of the steps and decays by a cosine"
+    )
     seed: Annotated[int, Field(ge=0)] = Field(0, description="of the order; seeds of the experiment share the warm-up")
     num_threads: Positive = Field(2, description="CPU threads; part of the numbers, as sums are split by thread")
 

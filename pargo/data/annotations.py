@@ -35,6 +35,12 @@ def describe(record: Mapping[str, Any]) -> str:
     return "".join(part.text for part in caption_parts(record)).removeprefix(" ")
 
 
+def describe_briefly(record: Mapping[str, Any]) -> str:
+    """The caption without its details, e.g. `two shapes: square, circle, word.`"""
+    said = (part.text for part in caption_parts(record) if part.kind not in ("color", "place", "text"))
+    return "".join(said).removeprefix(" ")
+
+
 def caption_parts(record: Mapping[str, Any]) -> list[Part]:
     """The parts of a caption, in order; a space stands before the first of them, too.
 

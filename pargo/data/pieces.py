@@ -23,7 +23,7 @@ PIECE_MARKS = "piece_marks"  # variable of chat templates that asks for these ma
 _MARKS = f"{TEXT}{OPENING}{CONTROL}"
 _PARTS = re.compile(f"([{_MARKS}])")
 _NO_MARKS = dict.fromkeys(map(ord, _MARKS))
-KNOWN_TEXTS = 4_096  # whose ids are remembered
+KNOWN_TEXTS, SHORT = 4_096, 100  # whose ids are remembered: so many, of so many characters at most
 # Characters to tokenize a text behind; the first is in no vocabulary, and the others are for those without bytes
 _LEADS = ("\U0010fffd", "\n", ".", "0", "a")
 
@@ -113,7 +113,7 @@ class TextTokenizer:
         Raises:
             InputError: as of `ids`.
         """
-        return list(self._known(text, opening))
+        return list((self._known if len(text) <= SHORT else self._plain)(text, opening))
 
     def _plain(self, text: str, opening: bool) -> list[int]:
         text = text.translate(_NO_MARKS)

@@ -37,8 +37,10 @@ def check_export(
             raise UsageError(
                 f"RUN: {run} is not below artifacts/<config>/models: say with --{name} where {source!r} is"
             )
-        if not place.layout.source(source).is_dir():
-            raise UsageError(f"RUN: {place.layout.source(source)}, the {name} it was trained with, is not there")
+        warmed_up = bool(parts[name].get("warm_up"))  # type: ignore[union-attr]
+        folder = place.layout.language(source, warmed_up) if name == "language" else place.layout.source(source)
+        if not folder.is_dir():
+            raise UsageError(f"RUN: {folder}, the {name} it was trained with, is not there")
     new_folder("DIR", directory)
 
 

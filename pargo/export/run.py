@@ -63,9 +63,10 @@ def export(
     if manifest_path(model).is_file():
         verify(model)
     spoken = settings.language
-    language = language or _layout(model, spoken.source, "--language").language(
-        spoken.source, warmed_up=spoken.warm_up is not None
-    )
+    warmed_up = spoken.warm_up is not None
+    language = language or _layout(model, spoken.source, "--language").language(spoken.source, warmed_up)
+    if warmed_up and not _was_read(language, model):
+        raise PargoError(f"{language} is not the language model that {model} was trained with, after its warm-up")
     vision = vision or _layout(model, settings.vision.source, "--vision").source(settings.vision.source)
     with new_directory(output) as temporary:
         complete, processor = assemble(settings, model, language, vision, dtype)
@@ -94,6 +95,12 @@ def export(
         for path in temporary.iterdir():
             path.chmod(0o644)  # safetensors writes them for their owner alone
     return agreement
+
+
+def _was_read(artifact: Path, model: Path) -> bool:
+    """Does a model's own record say that it was made with this very artifact?"""
+    manifest = manifest_path(artifact)
+    return manifest.is_file() and sha256_file(manifest) in read_provenance(model)["inputs"].values()
 
 
 def _layout(model: Path, name: str, option: str) -> Layout:

@@ -205,7 +205,7 @@ class Inputs:
     @property
     def _language(self) -> Path:
         language = self.config.language
-        return self.layout.language(language.source, warmed_up=language.warm_up is not None)
+        return self.layout.language(language.source, language.warm_up is not None)
 
     @property
     def _scores(self) -> list[Path]:

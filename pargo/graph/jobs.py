@@ -250,7 +250,7 @@ def _jobs(config: Config, layout: Layout, inputs: Inputs) -> Iterator[Job]:
     for source, split in inputs.images():
         yield job("features", layout.features(source, split), source=source, split=split)
     if config.language.warm_up:
-        yield job("warm_up", layout.language(config.language.source, warmed_up=True))
+        yield job("warm_up", layout.language(config.language.source, True))
     for stage in ("pretrain", "finetune"):
         for arm, seed in inputs.runs():
             yield job(stage, layout.model(arm, seed, stage), arm=arm, seed=seed)

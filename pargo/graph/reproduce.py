@@ -9,7 +9,7 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 from rich import box
@@ -36,9 +36,6 @@ from pargo.jobs.record import ON_INTERRUPT
 from pargo.layout import Layout, manifest_path
 from pargo.sources.needed import check_sources, missing_files, source_downloads
 from pargo.units import duration
-
-CORES = 2  # as the default profile says
-LONG_RUN = 500  # samples of fine-tuning: a run of fewer ends soon
 
 
 def reproduce(
@@ -153,8 +150,6 @@ def _run(
     if not pending:
         return 0
     confirm(wanted)
-    if profile == DEFAULT_PROFILE.resolve():
-        _say_how_long(load_config(config_file), pending, cores or CORES, console)
     targets = [str(mark_path(layout, job.name)) for job in wanted]
     arguments = [*targets, *(["--cores", str(cores)] if cores else [])]
     with Display(console, until or "all stages", len(pending)) as display, interruptible(display) as take_signals:
@@ -178,22 +173,6 @@ def _run(
             f"{display.num_failed} of {len(pending)} jobs failed; what is finished is kept, run again to continue"
         )
     return display.num_run
-
-
-def _say_how_long(config: Config, pending: Sequence[PlannedJob], cores: int, console: Console) -> None:
-    """How long the jobs take here, as a step of training that is measured now tells; nothing of a short run."""
-    jobs = [job for job in pending if job.made_before is None and not job.recorded]
-    trainings = [config.arms[job.wildcards["arm"]] for job in jobs if job.rule == "finetune"]
-    if sum(arm.finetune.num_samples for arm in trainings) < LONG_RUN:
-        return
-    from pargo.plan.time import estimate  # loads torch
-
-    with suppress(PargoError):  # the operations cannot be counted
-        if found := estimate(config, jobs, cores):
-            console.print(
-                f"about {max(1, round(found.seconds / 60))} min on {cores} core{'s' if cores > 1 else ''} of this "
-                f"machine, as a step of training took {found.step:.2f} s just now"
-            )
 
 
 def _restore(config_file: Path, console: Console, until: str | None) -> None:

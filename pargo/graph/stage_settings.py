@@ -70,7 +70,8 @@ def features(config: Config, split: str) -> dict[str, Any]:
 
 def warm_up(config: Config) -> dict[str, Any]:
     mixture = config.language.warm_up.mixture if config.language.warm_up else {}
-    return {"language": config.language} | _datasets(config, mixture)
+    attention = "eager" if config.language.attention == "eager" else "auto"  # it knows no other ways
+    return {"language": config.language.model_copy(update={"attention": attention})} | _datasets(config, mixture)
 
 
 def pretrain(config: Config, arm: str, seed: int) -> dict[str, Any]:

@@ -64,7 +64,9 @@ class StageCall:
     def num_threads(self) -> int | None:
         """CPU threads that the arguments or settings ask for."""
         settings = json.loads(self.settings)
-        parts = (self.arguments, settings.get("train", {}), settings.get("generation", {}))
+        parts = [self.arguments, settings.get("train", {}), settings.get("generation", {})]
+        if not any(parts[1:]):
+            parts.append((settings.get("language") or {}).get("warm_up") or {})
         return next((part["num_threads"] for part in parts if part.get("num_threads")), None)
 
     def spec(self) -> str:

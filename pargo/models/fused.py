@@ -7,9 +7,8 @@ the backward pass, and the last layer computes only what the loss reads. LoRA ma
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -18,21 +17,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 from transformers.models.llama.modeling_llama import LlamaModel, LlamaRMSNorm
 
-
-class Segments(NamedTuple):
-    """Where samples lie in the row, and the positions inside them."""
-
-    bounds: tuple[tuple[int, int], ...]
-    position_ids: Tensor  # [1, T], from zero in every sample
-
-    @classmethod
-    def of(cls, lengths: Sequence[int], device: torch.device | None = None) -> Segments:
-        """Samples of these lengths, one after the other."""
-        ends = [0]
-        for length in lengths:
-            ends.append(ends[-1] + length)
-        positions = torch.cat([torch.arange(length, device=device) for length in lengths])
-        return cls(tuple(pairwise(ends)), positions.unsqueeze(0))
+from pargo.models.segments import Segments
 
 
 def can_fuse(decoder: nn.Module) -> bool:

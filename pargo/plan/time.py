@@ -14,6 +14,7 @@ from pargo.config.experiment import Config
 from pargo.config.jobs import LOCAL
 from pargo.config.language_shape import LanguageShape
 from pargo.graph.jobs import Job
+from pargo.models.language import resolve_precision
 from pargo.plan.flops import LanguageCost
 from pargo.plan.jobs import Assumptions, plan
 from pargo.plan.pending import row_of
@@ -43,7 +44,7 @@ class Estimate(NamedTuple):
 
 
 def estimate(config: Config, jobs: Sequence[Job], cores: int) -> Estimate | None:
-    """How long the jobs of a config take on this machine; None where its language model is not for a CPU.
+    """How long the jobs of a config take on this machine; None where a GPU does them, or no CPU would.
 
     Args:
         config: the config.
@@ -54,26 +55,29 @@ def estimate(config: Config, jobs: Sequence[Job], cores: int) -> Estimate | None
         PargoError: the operations cannot be counted.
     """
     shape, _ = language_sizes(config)
-    if shape.hidden_size > LARGEST:
+    if shape.hidden_size > LARGEST or torch.cuda.is_available():
         return None
-    step, work = measured_step(shape), 0.0
-    rate = _operations(shape) / step
+    step = measured_step(shape, resolve_precision(config.language.precision))
+    rate, work = _operations(shape) / step, {True: 0.0, False: 0.0}
     count = Counter(row_of(job) for job in jobs)
     for row in plan(config, LOCAL, NOTHING):
-        if number := count[row.stage, row.what]:
-            work += row.flops / row.jobs * number / rate * SLOWER.get(row.stage, 1.0)
-    work += sum(START_UP if job.rule in SLOWER else LIGHT for job in jobs)
-    return Estimate(work / cores, step)
+        share = min(1.0, count[row.stage, row.what] / max(row.jobs, 1))
+        work[row.stage == "warm_up"] += row.flops * share / rate * SLOWER.get(row.stage, 1.0)
+    shared = work[False] + sum(START_UP if job.rule in SLOWER else LIGHT for job in jobs)
+    warm_up = config.language.warm_up
+    alone = min(cores, warm_up.num_threads) if warm_up else 1  # all others wait for it
+    return Estimate(work[True] / alone + shared / cores, step)
 
 
-def measured_step(shape: LanguageShape) -> float:
+def measured_step(shape: LanguageShape, dtype: torch.dtype) -> float:
     """Seconds that one core takes for a training step of two layers of a language model, whose weights are frozen."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        with torch.random.fork_rng():
-            model = LlamaModel(LlamaConfig(**_two_layers(shape).model_dump(exclude={"vocab_size"}), vocab_size=1))
-            embeddings = torch.randn(1, TOKENS, shape.hidden_size, requires_grad=True)
+        with torch.random.fork_rng(devices=[]):
+            no_ids = {"bos_token_id": None, "eos_token_id": None, "vocab_size": 1}  # it is given embeddings alone
+            model = LlamaModel(LlamaConfig(**_two_layers(shape).model_dump() | no_ids)).to(dtype)
+            embeddings = torch.randn(1, TOKENS, shape.hidden_size, dtype=dtype, requires_grad=True)
         model.requires_grad_(False)
         return min(_step(model, embeddings) for _ in range(STEPS))
     finally:

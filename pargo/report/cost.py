@@ -13,6 +13,7 @@ from pargo.config.models import Vision
 from pargo.config.projectors import Projector
 from pargo.errors import PargoError
 from pargo.models.projectors import ProjectorShape, build_projector
+from pargo.models.projectors.base import FRONT
 
 PREFIX = "projector."
 OUTPUT = "projector.output.weight"  # [language model's width, hidden], in every projector
@@ -45,5 +46,5 @@ def projector_cost(projector: Projector, vision: Vision, weights: Path) -> Cost:
     shapes = projector_shapes(weights)
     with torch.device("meta"):
         model = build_projector(projector, ProjectorShape.between(vision, shapes[OUTPUT][0]))
-    counted = {PREFIX + name for name, _ in model.named_parameters() if not name.startswith("input_norm.")}
+    counted = {PREFIX + name for name, _ in model.named_parameters() if not name.startswith(FRONT)}
     return Cost(model.num_tokens, sum(prod(shape) for name, shape in shapes.items() if name in counted), model.flops())

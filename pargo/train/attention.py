@@ -11,7 +11,8 @@ from pargo.config.models import Attention
 from pargo.config.training import Train
 from pargo.errors import PargoError
 from pargo.models.choices import fastest
-from pargo.models.fused import FusedLlama, Segments, can_fuse
+from pargo.models.fused import FusedLlama, can_fuse
+from pargo.models.segments import Segments
 from pargo.models.vlm import PargoModel
 
 LAYERS, SAMPLES, LENGTH = 2, 4, 96  # what is measured

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from pargo.data.template import IGNORE_INDEX, IMAGE, Encoded, expand_images
-from pargo.models.fused import Segments
+from pargo.models.segments import Segments
 
 
 @dataclass(frozen=True)

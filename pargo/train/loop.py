@@ -29,10 +29,12 @@ from pargo.train import engine as engines
 from pargo.train import show
 from pargo.train.attention import choose_attention
 from pargo.train.checkpoint import Checkpoint, Checkpoints
+from pargo.train.cross_entropy import check_packing
 from pargo.train.data import StepData, Steps, TrainingData, load
 from pargo.train.encode import encode
 from pargo.train.events import Events
-from pargo.train.loss import Objective, check_packing
+from pargo.train.loss import Objective
+from pargo.train.pace import Progress
 from pargo.train.precision import compute_lora_in_model_precision
 from pargo.train.sampler import seed_of
 from pargo.train.schedule import learning_rate_factor
@@ -151,7 +153,7 @@ def train_model(
                 checkpoints.save(step, weights, state, metrics, computed)
 
     reached: engines.Reached | None = engines.Reached(parameters)
-    progress, meter = show.Progress(train, start), Meter(model, world_size)
+    progress, meter = Progress(train, start), Meter(model, world_size)
     with engines.released(engine), _log(run_directory, rank, start) as log, Termination() as termination:
         loader = load(steps, start, train)
         for step in range(start, train.num_steps):

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
-from typing import Any
 
 from torch import nn
 
@@ -12,7 +10,6 @@ from pargo.config.training import Train
 from pargo.train.cut import estimate, lines
 from pargo.train.data import Steps, TrainingData
 
-INTERVAL = 5.0  # seconds between progress lines
 LOOKED_AT = 8  # steps, to tell how many tokens they have
 
 
@@ -51,32 +48,3 @@ def cut(data: TrainingData, train: Train, num_image_tokens: int) -> Iterator[str
     """Lines of what `max_length` will cut off, by the first samples of each dataset; none without it."""
     if train.max_length is not None:
         yield from lines(estimate(data, train, num_image_tokens), train.max_length, "the first")
-
-
-class Progress:
-    """Prints a line every few seconds: step, samples, loss since the last line, speed, time left."""
-
-    def __init__(self, train: Train, start: int) -> None:
-        self._train = train
-        self._start = start
-        self._began = time.monotonic()
-        self._due = self._began + INTERVAL
-        self._losses: list[float] = []
-
-    def update(self, step: int, metrics: dict[str, Any]) -> None:
-        """Take note of a finished step, counted from one."""
-        if metrics["loss"] is not None:
-            self._losses.append(metrics["loss"])
-        now = time.monotonic()
-        if now < self._due and step < self._train.num_steps:
-            return
-        speed = (step - self._start) * self._train.batch_size / (now - self._began)
-        left = (self._train.num_samples - metrics["samples"]) / speed
-        loss = sum(self._losses) / len(self._losses) if self._losses else float("nan")
-        print(
-            f"step {step}/{self._train.num_steps}  samples {metrics['samples']}/{self._train.num_samples}  "
-            f"loss {loss:.4f}  {speed:.1f} samples/s  ETA {int(left) // 60}:{int(left) % 60:02d}",
-            flush=True,
-        )
-        self._losses.clear()
-        self._due = now + INTERVAL

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
@@ -26,6 +25,7 @@ from pargo.models.image_processor import PargoImageProcessor
 from pargo.models.vlm import PargoModel
 from pargo.train.checkpoint import Checkpoints, spec_of
 from pargo.train.data import ImageStore, Pixels, TrainingData
+from pargo.train.determinism import be_deterministic
 from pargo.train.engine import start_process_group
 from pargo.train.loop import Trained, find_start, say, train_model
 
@@ -74,7 +74,7 @@ def run_training(
         return all(table.is_free(rule, path, before.get(path), how[path], given, strict=True) for path in others)
 
     torch.set_num_threads(train.num_threads)
-    _be_deterministic(train.deterministic)
+    be_deterministic(train.deterministic)
     rank, _ = start_process_group()
     checkpoints = Checkpoints(
         run_directory / "checkpoints", spec, keep=train.keep_checkpoints, warn=say, how=how, goes_on=goes_on
@@ -146,12 +146,3 @@ def image_stores(
         raise PargoError(f"train.features is {train.features}, but no directory was given for the vision tower")
     processor = PargoImageProcessor.for_tower(vision, tower)
     return {name: Pixels(open_images(*images[name]), processor) for name in train.mixture}
-
-
-def _be_deterministic(wanted: bool) -> None:
-    """Refuse operations whose result varies from run to run, or allow them."""
-    if wanted:
-        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read when CUDA starts
-    torch.use_deterministic_algorithms(wanted)
-    torch.utils.deterministic.fill_uninitialized_memory = False  # costs time and changes no result
-    torch.backends.cudnn.benchmark = not wanted

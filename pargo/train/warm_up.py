@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import math
 import shutil
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -41,14 +41,15 @@ from pargo.models.language import load_language_model, load_tokenizer, resolve_p
 from pargo.models.weights import no_progress_bar
 from pargo.train.batch import Batch, Sample, collate
 from pargo.train.checkpoint import Checkpoint, Checkpoints, spec_of
-from pargo.train.loss import summed_cross_entropy
+from pargo.train.cross_entropy import check_logits, check_packing, summed_cross_entropy
+from pargo.train.determinism import be_deterministic
+from pargo.train.pace import Progress
 from pargo.train.sampler import Sampler, seed_of
 from pargo.train.termination import Termination
 
 CHECKPOINT_INTERVAL = 100  # steps
 BETAS, MAX_GRADIENT_NORM = (0.9, 0.95), 1.0
-FINAL = 0.05  # of the peak: towards which the learning rate decays
-REPORTS = 20
+RISE, FINAL = 0.05, 0.05  # of the steps, while the learning rate rises; of its peak, towards which it decays
 MOMENTS = ("exp_avg", "exp_avg_sq")
 
 
@@ -93,11 +94,11 @@ class DescribedTexts:
             details, turns = details_of(record), list(record["conversation"])
             random.shuffle(details)
             if random.random() < self._captions:
-                pieces: Iterable[Piece] = caption_pieces(describe(record))
+                pieces = caption_pieces(describe(record))
             else:
                 random.shuffle(turns)
-                pieces = conversation_pieces((compact_question(q), a) for q, a in turns[: self._max_turns])
-        except (KeyError, TypeError):
+                pieces = list(conversation_pieces((compact_question(q), a) for q, a in turns[: self._max_turns]))
+        except (KeyError, TypeError, ValueError):
             raise InputError(
                 f"{self._shards.directory}: sample {sample_id!r} has no annotations or no conversation; a warm-up "
                 "reads both"
@@ -128,8 +129,7 @@ def run(
     """
     train, code, inputs = _warm_up(settings), import_closure(__name__), [language, *sources.values()]
     torch.set_num_threads(train.num_threads)
-    torch.use_deterministic_algorithms(True)
-    torch.utils.deterministic.fill_uninitialized_memory = False  # costs time and changes no result
+    be_deterministic(True)
     spec = spec_of(settings.model_dump(mode="json"), inputs, code)
     checkpoints = Checkpoints(run_directory / "checkpoints", spec, keep=1)
     checkpoint = checkpoints.load()
@@ -138,9 +138,12 @@ def run(
         whole = settings.language.model_copy(update={"precision": "fp32", "warm_up": None})
         model = load_language_model(whole, language)
         measured["precision"] = checkpoint.computed["precision"] if checkpoint else _precision(settings.language)
+        check_logits(model)
+        check_packing(model)
         metrics = _train(model, _order(settings, sources, tokenizer), train, checkpoints, checkpoint, measured)
         with no_progress_bar():
             model.save_pretrained(directory)
+        _check_saved(model, settings.language, directory)
         tokenizer.save_pretrained(directory)
         (directory / "metrics.jsonl").write_text("".join(metrics), encoding="utf-8")
         for path in directory.iterdir():
@@ -156,13 +159,16 @@ class _Order:
         self._texts = texts
         self._sampler = Sampler(seed, {name: dataset.ids for name, dataset in texts.items()}, weights)
 
+    def names(self, indices: Sequence[int]) -> list[str]:
+        """`dataset/sample id` of each."""
+        draws = map(self._sampler.draw, indices)
+        return [f"{draw.dataset}/{draw.sample_id}" for draw in draws]
+
     def batch(self, indices: Sequence[int]) -> Batch:
         """Samples in one row, without padding."""
-        samples = []
-        for index in indices:
-            draw = self._sampler.draw(index)
-            text = self._texts[draw.dataset].encode(draw.sample_id, draw.epoch)
-            samples.append(Sample(f"{draw.dataset}/{draw.sample_id}", torch.empty(0), text))
+        draws = map(self._sampler.draw, indices)
+        texts = [self._texts[draw.dataset].encode(draw.sample_id, draw.epoch) for draw in draws]
+        samples = [Sample(name, torch.empty(0), text) for name, text in zip(self.names(indices), texts, strict=True)]
         return collate(samples, num_image_tokens=0, image_token_id=IMAGE, packing=True)
 
 
@@ -207,24 +213,28 @@ def _train(
         _load(checkpoint, parameters, optimizer)
         print(f"resuming after step {start}", flush=True)
     half = torch.autocast(device.type, torch.bfloat16, enabled=computed["precision"] == "bf16")
+    progress = Progress(train, start)
     with Termination() as termination:
         for step in range(start, train.num_steps):
-            batch = order.batch(range(step * train.batch_size, (step + 1) * train.batch_size)).to(device)
-            rate = train.learning_rate * _factor(train, step)
+            indices = range(step * train.batch_size, (step + 1) * train.batch_size)
+            batch = order.batch(indices).to(device)
+            rate = train.learning_rate * _factor(train.num_steps, step)
             for group in optimizer.param_groups:
                 group["lr"] = rate
+            torch.manual_seed(seed_of(train.seed, "step", step) % 2**63)  # of dropout, where a model has some
             with half:
                 loss = _loss(model, head, batch)
             loss.backward()
             norm = nn.utils.clip_grad_norm_(parameters.values(), MAX_GRADIENT_NORM)
             if not (math.isfinite(loss.item()) and math.isfinite(norm.item())):
-                raise PargoError(f"step {step + 1}: loss {loss.item()}, gradient norm {norm.item()}: it diverged")
+                names = ", ".join(order.names(indices))
+                problem = f"step {step + 1}: loss {loss.item()}, gradient norm {norm.item()}"
+                raise PargoError(f"{problem}; diverged, or a bad sample; samples: {names}")
             optimizer.step()
             optimizer.zero_grad()
             row = {"step": step + 1, "loss": loss.item(), "gradient_norm": norm.item(), "learning_rate": rate}
             metrics.append(json.dumps(row) + "\n")
-            if (step + 1) % max(1, train.num_steps // REPORTS) == 0:
-                print(f"step {step + 1:,} of {train.num_steps:,}, loss {loss.item():.4f}", flush=True)
+            progress.update(step + 1, row | {"samples": (step + 1) * train.batch_size})
             stop = termination.asked
             if ((step + 1) % CHECKPOINT_INTERVAL == 0 or stop) and step + 1 < train.num_steps:
                 weights = {name: p.detach().to("cpu", copy=True) for name, p in parameters.items()}
@@ -256,10 +266,22 @@ def _load(checkpoint: Checkpoint, parameters: Mapping[str, nn.Parameter], optimi
         optimizer.state[parameter] = {"step": checkpoint.optimizer["step"].to(parameter.device, copy=True), **moments}
 
 
-def _factor(train: WarmUp, step: int) -> float:
-    """Fraction of the peak learning rate: a linear warm-up, times a cosine."""
-    decay = FINAL + (1.0 - FINAL) * 0.5 * (1.0 + math.cos(math.pi * step / train.num_steps))
-    return decay * min(1.0, (step + 1) / max(1.0, train.warmup * train.num_steps))
+def _factor(num_steps: int, step: int) -> float:
+    """Fraction of the peak learning rate: a linear rise, times a cosine."""
+    decay = FINAL + (1.0 - FINAL) * 0.5 * (1.0 + math.cos(math.pi * step / num_steps))
+    return decay * min(1.0, (step + 1) / max(1.0, RISE * num_steps))
+
+
+@torch.no_grad()
+def _check_saved(model: PreTrainedModel, language: Language, directory: Path) -> None:
+    """Raise PargoError unless the saved model is loaded as it was trained: layers may be told things by place."""
+    ids = torch.arange(8).unsqueeze(0) % model.get_input_embeddings().num_embeddings
+    again = load_language_model(language.model_copy(update={"precision": "fp32"}), directory).eval()
+    if not torch.equal(model.cpu().eval()(ids).logits, again(ids).logits):
+        raise PargoError(
+            f"{type(model).__name__} is another model when it is loaded again: what its layers are told by their "
+            "place does not survive the cut; choose other language.layers, or all"
+        )
 
 
 def _warm_up(settings: WarmUpSettings) -> WarmUp:

@@ -53,6 +53,23 @@ def test_annotations(annotations, caption):
     assert describe(annotations) == caption
 
 
+@pytest.mark.parametrize(
+    ("annotations", "caption"),
+    [
+        (
+            record("red square top left", "blue circle bottom left", word="cat bottom right"),
+            "two shapes: square, circle, word.",
+        ),
+        (record("red square top left"), "one shape: square."),
+        (record(), ""),
+    ],
+)
+def test_short_annotations_say_what_is_there_and_no_details(tmp_path, annotations, caption):
+    shards = Shards(write_source(tmp_path / "source", [annotations]) / "train")
+    engine = make_engine(Captions(engine="annotations_short"))
+    assert list(engine.caption(read_samples(shards, shards.ids))) == [Caption("000000", caption)]
+
+
 def test_conversation(tmp_path):
     records = [record(), record() | {"conversation": [["what?", "a cat"], ["where?", "there"]]}]
     shards = Shards(write_source(tmp_path / "source", records) / "train")

@@ -10,7 +10,8 @@ from peft import LoraConfig, inject_adapter_in_model
 from torch import Tensor
 from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM
 
-from pargo.models.fused import FusedLlama, Segments, can_fuse
+from pargo.models.fused import FusedLlama, can_fuse
+from pargo.models.segments import Segments
 from pargo.train.precision import compute_lora_in_model_precision
 
 LAYERS = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]

@@ -9,7 +9,8 @@ from transformers import LlamaConfig, MambaConfig, PhiConfig
 from pargo.data.template import IGNORE_INDEX, IMAGE, Encoded
 from pargo.errors import PargoError
 from pargo.train.batch import Batch, Sample, collate, length, num_supervised, truncate
-from pargo.train.loss import Objective, check_packing, summed_cross_entropy
+from pargo.train.cross_entropy import check_packing, summed_cross_entropy
+from pargo.train.loss import Objective
 from tests.models.test_vlm import model
 
 SAMPLES = [

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import ClassVar, Literal
 
 from pargo.config.base import Positive
-from pargo.config.benchmarks import BenchmarkSettings
+from pargo.config.benchmarks import BenchmarkSettings, Size
 
 
 class EasyVQA(BenchmarkSettings):
@@ -16,3 +16,8 @@ class EasyVQA(BenchmarkSettings):
     prompt: Literal["compact"] = "compact"
     parser: Literal["exact"] = "exact"
     max_questions: Positive | None = None
+
+    def size_of(self, num_images: int | None) -> Size | None:
+        """Some nine questions about each image; the package itself says how many there are."""
+        count = self.max_questions
+        return None if count is None else Size(count, -(-count // 9), 8, 1)

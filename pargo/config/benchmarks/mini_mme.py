@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
+from pargo.config.benchmarks import Size
 from pargo.config.benchmarks.mme import MME
 
 
@@ -18,3 +19,7 @@ class MiniMME(MME):
     kind: Literal["mini_mme"]  # type: ignore[assignment]
     prompt: Literal["official", "llava", "pargo_release", "compact"] = "compact"
     partial: bool = True
+
+    def size_of(self, num_images: int | None) -> Size | None:
+        """Two questions about each image."""
+        return None if num_images is None else Size(2 * num_images, num_images, 8, 1)

@@ -21,5 +21,9 @@ class MiniMMESource(SourceSettings):
     seed: int = Field(1, description="must differ from the seed of any training scenes")
 
     @property
+    def known_images(self) -> int:
+        return 5 * self.images_per_task  # of five tasks
+
+    @property
     def draws(self) -> str:
         return f"scenes of seed {self.seed}"  # of the first task, those that a source of scenes begins with

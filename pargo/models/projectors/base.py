@@ -22,6 +22,7 @@ from pargo.models.projectors.parts.whitening import Whitening
 from pargo.models.projectors.shape import ProjectorShape
 
 INITIALIZER_STD = 0.02
+FRONT = ("whitening.", "input_norm.")  # names of what is frozen
 
 
 @dataclass(frozen=True)
@@ -90,9 +91,7 @@ class ProjectorBase(nn.Module, ABC):
     @property
     def num_parameters(self) -> int:
         """All but those that are frozen in front."""
-        front = [module for module in (self.whitening, self.input_norm) if module is not None]
-        frozen = {id(parameter) for module in front for parameter in module.parameters()}
-        return sum(parameter.numel() for parameter in self.parameters() if id(parameter) not in frozen)
+        return sum(parameter.numel() for name, parameter in self.named_parameters() if not name.startswith(FRONT))
 
     def forward(self, features: Tensor, output_attentions: bool = False) -> Tensor | tuple[Tensor, Attentions]:
         """Features [B, N, Dv] of any float type -> tokens [B, T, D] in the type of the parameters.

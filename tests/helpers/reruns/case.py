@@ -25,6 +25,7 @@ READS = {
     "caption-scenes": ("download-scenes", "select-scenes"),
     "filter-scenes": ("download-scenes", "caption-scenes"),
     "features-{source}-{split}": ("download-{source}", "download-vision_tower"),
+    "warm_up": ("download-language_model", "download-scenes"),
     "pretrain-{arm}-seed-{seed}": (*MODEL, "filter-scenes"),
     "finetune-{arm}-seed-{seed}": (*MODEL, "download-scenes", "pretrain-{arm}-seed-{seed}"),
     "evaluate-{arm}-seed-{seed}-{benchmark}": (

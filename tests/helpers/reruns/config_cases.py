@@ -18,6 +18,7 @@ VISION = f"features-* pretrain-* finetune-* evaluate-* attention-* {REPORT}"
 LANGUAGE = f"pretrain-* finetune-* evaluate-* {REPORT}"
 PARGO = f"pretrain-pargo-* finetune-pargo-* evaluate-pargo-* attention-pargo-* {REPORT}"
 QFORMER = f"pretrain-qformer-* finetune-qformer-* evaluate-qformer-* {REPORT}"
+WARM_UP = {"mixture": {"scenes": 1.0}, "num_samples": 16, "batch_size": 4}
 CAPTION = "caption-scenes report_captions-scenes"
 # all that makes an artifact
 MADE_BEFORE = (
@@ -249,10 +250,12 @@ def cases() -> list[Case]:
             ("vision.feature_layers", 1, VISION),
             ("vision.feature_size", 64, VISION),
             ("vision.resize", "pad", VISION),
+            ("vision.whiten", True, f"pretrain-* finetune-* evaluate-* attention-* {REPORT}"),
             ("language.precision", "bf16", LANGUAGE),
             ("language.precision", "auto", LANGUAGE),
             ("language.attention", "eager", LANGUAGE),
             ("language.layers", [0], LANGUAGE),
+            ("language.warm_up", WARM_UP, f"warm_up {LANGUAGE}"),
         ),
         several("config: models", "`vision.num_patches`: 64", {"vision.num_patches": 64}, VISION),
         several(
