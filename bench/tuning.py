@@ -26,7 +26,7 @@ QUICK = ROOT / "config/quick.yaml"
 NAME, SEED = "tuning", 100
 ARMS = ("pargo", "qformer")
 MINI_MME = {"images_per_task": 30, "seed": 2}  # quick's has seed 1
-SCENES = {"kind": "scenes", "num_images": 200, "image_size": 160, "seed": 3}  # quick's have 0 and 4
+SCENES = {"kind": "scenes", "num_images": 100, "image_size": 160, "seed": 3}  # quick's have 0 and 4
 TRIALS: dict[str, dict[str, Any]] = {
     "quick": {},
     "projector's learning rates x 0.5": {"pretrain.learning_rate": 0.5, "finetune.learning_rate": 0.5},
