@@ -97,6 +97,36 @@ def test_weights_that_give_the_same_shares() -> None:
     assert why(output, "finetune", other, {place: place for place in FINETUNE}) == ""
 
 
+WARM_UP = {
+    "language": {"source": "llm", "warm_up": {"mixture": {"b": 0.7, "c": 0.3}, "num_samples": 8}},
+    "sources": {"b": "scenes", "c": "photos"},
+    "splits": {"b": "train", "c": "test"},
+}
+WARMED = ("sources/llm", "sources/scenes", "sources/photos")
+
+
+def test_datasets_and_sources_of_a_warm_up_with_other_names() -> None:
+    output = made("warm_up", WARM_UP, WARMED)
+    names = {"b": "captions", "c": "dialogues", "scenes": "pictures", "photos": "albums"}
+    places = {place.replace("scenes", "pictures").replace("photos", "albums"): place for place in WARMED}
+    assert why(output, "warm_up", renamed(WARM_UP, names), places) == ""
+    assert why(output, "warm_up", renamed(WARM_UP, {"b": "z"}), {place: place for place in WARMED}) != ""
+    exchanged = {"sources/scenes": "sources/photos", "sources/photos": "sources/scenes", "sources/llm": "sources/llm"}
+    assert why(output, "warm_up", WARM_UP, exchanged) != ""
+
+
+def test_names_of_a_warm_ups_datasets_do_not_count_in_a_training_after_it() -> None:
+    settings = TRAINING | {"language": WARM_UP["language"]}
+    places = tuple(place.replace("sources/llm", "language/llm") for place in FINETUNE)
+    output = made("finetune", settings, places)
+    same = {place: place for place in places}
+    warm_up = {"mixture": {"x": 7, "y": 3}, "num_samples": 8}
+    assert why(output, "finetune", settings | {"language": {"source": "llm", "warm_up": warm_up}}, same) == ""
+    other = {**warm_up, "mixture": {"x": 3, "y": 7}}
+    assert why(output, "finetune", settings | {"language": {"source": "llm", "warm_up": other}}, same) != ""
+    assert why(output, "finetune", settings, same | {"language/llm": "another"}) != ""
+
+
 def test_messages_have_the_names() -> None:
     output = made("finetune", TRAINING, FINETUNE)
     other = copy.deepcopy(TRAINING)

@@ -241,3 +241,16 @@ def test_a_prefix_in_a_vocabulary_without_bytes():
 def test_half_of_a_character_is_no_text(name):
     with pytest.raises(InputError, match=r"^'a.*' is no text: it holds half of a character"):
         text_tokenizer(family(name)).plain("a \ud800 b")
+
+
+def test_ids_that_are_remembered_are_not_shared():
+    tokenizer = FAMILIES["llama2"]()
+    text = text_tokenizer(tokenizer)
+    first = text.plain(" a cat")
+    kept = list(first)
+    first.append(0)
+    assert text.plain(" a cat") == kept
+    long = " a cat" * 100
+    assert text.plain(long) == text_tokenizer(FAMILIES["llama2"]()).plain(long)
+    opened = text.plain("a cat", opening=True)
+    assert text.plain("a cat") != opened or not text._leads

@@ -1,4 +1,4 @@
-"""Forked jobs are to everybody what an ordinary process is: output, environment, exit code, signals, code as it is now."""
+"""Forked jobs are to all others what ordinary processes are: output, environment, exit code, signals, newest code."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ print("to stderr", file=sys.stderr)
 SLEEPS = """
 import os, signal, sys, time
 def note(number, frame):
-    print("got", signal.Signals(number).name, flush=True)
+    os.write(1, f"got {signal.Signals(number).name}\n".encode())  # it may come within another write
     sys.exit(7)
 for name in sys.argv[1:]:
     signal.signal(getattr(signal, name), note)
-print(os.getpid(), flush=True)
+os.write(1, f"{os.getpid()}\n".encode())
 time.sleep(60)
 """
 

@@ -128,6 +128,9 @@ def test_the_papers_plan_has_every_stage_of_every_arm():
     assert {row.basis for row in rows} == {"stated", "about", unknown, "not reckoned", "assumed"}
 
 
+COUNTED = ("details", "mini_mme")  # by the images of their source
+
+
 def test_every_registered_benchmark_is_planned():
     data = yaml.safe_load((ROOT / "config/micro.yaml").read_text())
     data["benchmarks"] = {}
@@ -143,7 +146,8 @@ def test_every_registered_benchmark_is_planned():
     rows = plan(parse_config(data), load_jobs(PAPER_JOBS), ASSUMED)
     sizes = {kind: BENCHMARKS.settings(kind).size for kind in BENCHMARKS.names}
     total = sum(size.questions for size in sizes.values() if size)
-    unknown = ", ".join(f"b_{kind}" for kind, size in sizes.items() if size is None)
+    total += 64 + 2 * 10  # of details a caption for each image, of mini-MME two questions
+    unknown = ", ".join(f"b_{kind}" for kind, size in sizes.items() if size is None and kind not in COUNTED)
     assert {row.work for row in rows if row.stage == "evaluate"} == {f"{total:,} questions; not counted: {unknown}"}
     features = {row.what: row.work for row in rows if row.stage == "features"}
     for kind in official_benchmarks():

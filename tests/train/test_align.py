@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import signal
 
@@ -10,6 +11,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
+from safetensors.torch import load_file
 
 from pargo.config.projectors import PROJECTORS
 from pargo.config.training import Alignment, Pretrain
@@ -141,3 +143,27 @@ def test_it_reads_stored_features():
     base = {"mixture": {"a": 1.0}, "num_samples": 8, "batch_size": 4, "micro_batch_size": 4, "learning_rate": 1e-3}
     with pytest.raises(ValidationError, match="alignment: reads stored features, and features is 'in_loop'"):
         Pretrain(**base, features="in_loop", alignment=Alignment(num_samples=16))
+
+
+def test_whitening_is_measured_once_and_goes_along(world, tmp_path, capfd):
+    """Fitted before the first step, kept by a training that goes on, and by fine-tuning."""
+
+    def whitened(*given):
+        stage, settings, arguments = given
+        data = json.loads(settings)
+        data["vision"]["whiten"] = True
+        return stage, json.dumps(data), arguments
+
+    def white(folder):
+        state = load_file(folder / "out/model.safetensors")
+        return state["projector.whitening.mean"], state["projector.whitening.matrix"]
+
+    train(*whitened(*job(world, tmp_path / "whole", checkpoint_interval=1)))
+    assert finish(start([whitened(*job(world, tmp_path, checkpoint_interval=1))], kill_after=3)) == [-signal.SIGKILL]
+    train(*whitened(*job(world, tmp_path, checkpoint_interval=1)))
+    assert (tmp_path / "out/model.safetensors").read_bytes() == (tmp_path / "whole/out/model.safetensors").read_bytes()
+    mean, matrix = white(tmp_path)
+    assert not torch.allclose(matrix, torch.eye(len(matrix)), atol=0.05)
+    stage, settings, arguments = whitened(*job(world, tmp_path / "tuned", "finetune"))
+    train(stage, settings, arguments | {"pretrained": tmp_path / "out"})
+    assert all(torch.equal(*pair) for pair in zip((mean, matrix), white(tmp_path / "tuned"), strict=True))

@@ -14,10 +14,10 @@ from pathlib import Path
 MICRO = "config/micro.yaml"
 
 # What each job of micro reads: written here by hand, as the tests ask whether the product sees it so too.
-MODEL = ("download-language_model", "features-scenes-train")
+MODEL = ("download-language_model", "warm_up", "features-scenes-train")
 ARTIFACTS = (
     *("download-*", "fingerprint-*", "select-*", "caption-*", "filter-*"),
-    *("features-*", "pretrain-*", "finetune-*", "evaluate-*"),
+    *("features-*", "warm_up", "pretrain-*", "finetune-*", "evaluate-*"),
 )
 READS = {
     "fingerprint-{source}-{split}": ("download-{source}",),
@@ -30,6 +30,7 @@ READS = {
     "finetune-{arm}-seed-{seed}": (*MODEL, "download-scenes", "pretrain-{arm}-seed-{seed}"),
     "evaluate-{arm}-seed-{seed}-{benchmark}": (
         "download-language_model",
+        "warm_up",
         "download-mini_mme",
         "features-mini_mme-test",
         "finetune-{arm}-seed-{seed}",

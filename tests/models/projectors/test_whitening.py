@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from pargo.config.projectors.pargo import PargoProjector
 from pargo.errors import PargoError
@@ -11,6 +12,7 @@ from pargo.models.configuration import PargoConfig
 from pargo.models.projectors import ProjectorShape, build_projector
 from pargo.models.projectors.parts.whitening import SMOOTHING, Whitening
 from pargo.models.vision import PargoVisionConfig
+from pargo.report.cost import projector_cost
 from tests.helpers.model_builders import FEATURE_SIZE, NUM_PATCHES, OUTPUT_SIZE, vision
 from tests.helpers.projector_cases import CASES
 
@@ -79,9 +81,19 @@ def test_projectors_see_whitened_features_and_nothing_else_differs(name):
     assert torch.equal(white(features[:3]), plain(seen))
     assert white.num_parameters == plain.num_parameters
     assert white.flops(3) - plain.flops(3) == 2 * 3 * NUM_PATCHES * FEATURE_SIZE**2
-    white(features[:3]).sum().backward()
-    assert white.whitening.mean.grad is None
     assert not any(parameter.requires_grad for parameter in white.whitening.parameters())
+
+
+def test_what_a_trained_projector_costs_is_that_of_one_without(tmp_path):
+    costs = []
+    for whiten in (False, True):
+        built = build_projector(CASES["mlp"][0], ProjectorShape(NUM_PATCHES, FEATURE_SIZE, OUTPUT_SIZE, whiten))
+        weights = {f"projector.{name}": tensor for name, tensor in built.state_dict().items()}
+        save_file(weights, tmp_path / "model.safetensors")
+        costs.append(projector_cost(built.config, vision(whiten=whiten), tmp_path / "model.safetensors"))
+        assert costs[-1].parameters == built.num_parameters
+    assert costs[0].parameters == costs[1].parameters
+    assert costs[0].flops < costs[1].flops
 
 
 def test_a_config_of_transformers_says_so():
