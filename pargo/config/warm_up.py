@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
@@ -22,6 +22,9 @@ class WarmUp(Settings):
     batch_size: Positive = Field(description="samples per optimizer step")
     captions: Fraction = Field(0.2, description="share of captions; the others are conversations, turns shuffled")
     max_turns: Positive | None = Field(None, description="question-answer pairs of a conversation, others every time")
+    vocabulary: Literal["all", "texts"] = Field(
+        "all", description="texts: the language model keeps only tokens that the mixture's texts have, and bytes"
+    )
     learning_rate: Annotated[float, Field(gt=0)] = Field(
         4e-4, description="of all layers; it rises for a twentieth of the steps and decays by a cosine"
     )

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import math
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -24,7 +24,7 @@ from pargo.config.base import Name, Settings
 from pargo.config.models import Language
 from pargo.config.warm_up import WarmUp
 from pargo.data.annotations import describe, details_of
-from pargo.data.pieces import TEXT, Piece
+from pargo.data.pieces import TEXT, Piece, text_tokenizer
 from pargo.data.shards import Shards
 from pargo.data.template import (
     IGNORE_INDEX,
@@ -37,6 +37,7 @@ from pargo.data.template import (
 )
 from pargo.errors import InputError, PargoError
 from pargo.manifest import publish
+from pargo.models.cut_vocabulary import check_same, cut_matrices, cut_tokenizer, kept_tokens
 from pargo.models.language import load_language_model, load_tokenizer, resolve_precision
 from pargo.models.weights import no_progress_bar
 from pargo.train.batch import Batch, Sample, collate
@@ -88,23 +89,36 @@ class DescribedTexts:
         Raises:
             InputError: its record has no conversation, or no annotations.
         """
-        record = self._shards.record(sample_id)
+        details, caption, turns = self._read(self._shards.record(sample_id))
         random = Random(f"{self._seed}/{sample_id}/{epoch}")
-        try:
-            details, turns = details_of(record), list(record["conversation"])
-            random.shuffle(details)
-            if random.random() < self._captions:
-                pieces = caption_pieces(describe(record))
-            else:
-                random.shuffle(turns)
-                pieces = list(conversation_pieces((compact_question(q), a) for q, a in turns[: self._max_turns]))
-        except (KeyError, TypeError, ValueError):
-            raise InputError(
-                f"{self._shards.directory}: sample {sample_id!r} has no annotations or no conversation; a warm-up "
-                "reads both"
-            ) from None
+        random.shuffle(details)
+        if random.random() < self._captions:
+            pieces = caption_pieces(caption)
+        else:
+            random.shuffle(turns)
+            pieces = list(conversation_pieces(turns[: self._max_turns]))
         _, *said = pieces  # the first of them is the image
         return encode(self._tokenizer, [Piece(TEXT, "".join(f" {detail}" for detail in details)), *said])
+
+    def texts(self) -> Iterator[str]:
+        """All that any sample may hold, piece by piece as it is tokenized."""
+        for record in self._shards.records():
+            details, caption, turns = self._read(record)
+            yield from (f" {detail}" for detail in details)
+            yield from (
+                piece.text for piece in (*caption_pieces(caption), *conversation_pieces(turns)) if piece.kind == TEXT
+            )
+
+    def _read(self, record: Mapping[str, Any]) -> tuple[list[str], str, list[tuple[str, str]]]:
+        """Details, caption and turns of a record."""
+        try:
+            turns = [(compact_question(question), answer) for question, answer in record["conversation"]]
+            return details_of(record), describe(record), turns
+        except (KeyError, TypeError, ValueError, AttributeError):
+            raise InputError(
+                f"{self._shards.directory}: sample {record['id']!r} has no annotations or no conversation; a warm-up "
+                "reads both"
+            ) from None
 
 
 def run(
@@ -140,11 +154,16 @@ def run(
         measured["precision"] = checkpoint.computed["precision"] if checkpoint else _precision(settings.language)
         check_logits(model)
         check_packing(model)
-        metrics = _train(model, _order(settings, sources, tokenizer), train, checkpoints, checkpoint, measured)
+        order = _order(settings, sources, tokenizer)
+        if train.vocabulary == "texts":
+            tokenizer = _cut_vocabulary(model, tokenizer, order, directory)
+            order = _order(settings, sources, tokenizer)
+        metrics = _train(model, order, train, checkpoints, checkpoint, measured)
         with no_progress_bar():
             model.save_pretrained(directory)
         _check_saved(model, settings.language, directory)
-        tokenizer.save_pretrained(directory)
+        if train.vocabulary == "all":
+            tokenizer.save_pretrained(directory)
         (directory / "metrics.jsonl").write_text("".join(metrics), encoding="utf-8")
         for path in directory.iterdir():
             path.chmod(0o644)  # safetensors writes them for their owner alone
@@ -158,6 +177,10 @@ class _Order:
     def __init__(self, texts: Mapping[str, DescribedTexts], weights: Mapping[str, float], seed: int) -> None:
         self._texts = texts
         self._sampler = Sampler(seed, {name: dataset.ids for name, dataset in texts.items()}, weights)
+
+    def texts(self) -> set[str]:
+        """All that samples may hold, piece by piece."""
+        return {text for dataset in self._texts.values() for text in dataset.texts()}
 
     def names(self, indices: Sequence[int]) -> list[str]:
         """`dataset/sample id` of each."""
@@ -270,6 +293,20 @@ def _factor(num_steps: int, step: int) -> float:
     """Fraction of the peak learning rate: a linear rise, times a cosine."""
     decay = FINAL + (1.0 - FINAL) * 0.5 * (1.0 + math.cos(math.pi * step / num_steps))
     return decay * min(1.0, (step + 1) / max(1.0, RISE * num_steps))
+
+
+def _cut_vocabulary(model: PreTrainedModel, tokenizer: Any, order: _Order, directory: Path) -> Any:
+    """Cut the model, in place, to the tokens that its texts have; the new tokenizer, which is saved."""
+    texts = order.texts()
+    known = text_tokenizer(tokenizer)
+    kept = kept_tokens(tokenizer, {number for text in texts for number in known.plain(text)})
+    cut_tokenizer(tokenizer, kept, directory)
+    cut_matrices(model, kept)
+    model.config.save_pretrained(directory)
+    after = load_tokenizer(directory)
+    check_same(tokenizer, after, sorted(texts))
+    print(f"vocabulary: {len(kept):,} tokens, of {len(tokenizer):,}", flush=True)
+    return after
 
 
 @torch.no_grad()

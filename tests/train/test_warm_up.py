@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
+import re
 import signal
 from pathlib import Path
 
@@ -293,3 +294,17 @@ def test_another_language_model_in_its_place_is_refused(places):
 def test_words_for_it():
     language = Language.model_validate_json(_language())
     assert language_in_words(language) == "l (cut to its layers 0, 2, warmed up on text)"
+
+
+def test_a_cut_vocabulary_holds_what_the_texts_have(places, tmp_path, capfd):
+    out = run(places, tmp_path, settings(vocabulary="texts", num_samples=40))
+    said = re.search(r"vocabulary: (\d+) tokens, of (\d+)", capfd.readouterr().out)
+    kept, before = int(said[1]), int(said[2])
+    assert json.loads((out / "config.json").read_text())["vocab_size"] == kept <= before
+    old, new = load_tokenizer(places["language"]), load_tokenizer(out)
+    assert len(new) == kept
+    for text in texts(places).texts():
+        assert old.tokenize(text) == new.tokenize(text)
+    whole = run(places, tmp_path / "whole", settings(num_samples=40))
+    # over fewer tokens a right one is likelier
+    assert losses(out)[0] <= losses(whole)[0]
