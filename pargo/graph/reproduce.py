@@ -9,7 +9,7 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from pathlib import Path
 
 from rich import box
@@ -29,17 +29,13 @@ from pargo.graph.jobs import Job as PlannedJob
 from pargo.graph.jobs import list_jobs
 from pargo.graph.marks import mark_path
 from pargo.graph.snakemake import DEFAULT_PROFILE, call_snakemake
-from pargo.jobs.forks import Forks, can_fork
 from pargo.jobs.overview import find_jobs
 from pargo.jobs.partitions import check_profile
 from pargo.jobs.profiles import check_profile_files
 from pargo.jobs.record import ON_INTERRUPT
 from pargo.layout import Layout, manifest_path
 from pargo.sources.needed import check_sources, missing_files, source_downloads
-from pargo.stages import STAGES
 from pargo.units import duration
-
-WORTH_A_FORK = 3  # heavy jobs: then what they share is imported once
 
 
 def reproduce(
@@ -156,10 +152,7 @@ def _run(
     confirm(wanted)
     targets = [str(mark_path(layout, job.name)) for job in wanted]
     arguments = [*targets, *(["--cores", str(cores)] if cores else [])]
-    heavy = sum(STAGES[job.rule].heavy and job.made_before is None for job in pending)
-    forks = Forks() if profile == DEFAULT_PROFILE.resolve() and heavy >= WORTH_A_FORK and can_fork() else nullcontext()
-    shown = Display(console, until or "all stages", len(pending))
-    with forks, shown as display, interruptible(display) as take_signals:
+    with Display(console, until or "all stages", len(pending)) as display, interruptible(display) as take_signals:
 
         def listen(record: logging.LogRecord) -> None:
             take_signals()

@@ -16,8 +16,6 @@ from pathlib import Path
 import psutil
 import submitit
 
-from pargo.jobs import fork_client
-from pargo.jobs.fork_client import VARIABLE
 from pargo.jobs.record import JobRecord
 from pargo.jobs.stage import StageCall
 from pargo.jobs.submitit_files import hand_over, submitted_id
@@ -94,10 +92,7 @@ class Local:
 
 def _start_job(stage: StageCall, folder: Path) -> str:
     """Submit a stage from a process that ends soon; its process id."""
-    python = shlex.quote(sys.executable)
-    if VARIABLE in os.environ:  # the driver has a process to fork from
-        python += f" -S -E {shlex.quote(fork_client.__file__)}"
-    executor = submitit.LocalExecutor(folder, python=f"{_same_gpus()} {python}")
+    executor = submitit.LocalExecutor(folder, python=f"{_same_gpus()} {shlex.quote(sys.executable)}")
     executor.update_parameters(timeout_min=TIMEOUT_MINUTES, stderr_to_stdout=True)
     return executor.submit(stage).job_id
 

@@ -15,6 +15,7 @@ import torch
 from torch import nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from pargo.data.pieces import text_tokenizer
 from pargo.errors import InputError
 
 FILE = "tokenizer.json"
@@ -28,9 +29,11 @@ def kept_tokens(tokenizer: PreTrainedTokenizerBase, used: Iterable[int]) -> list
         InputError: the tokenizer is no BPE over bytes.
     """
     data = _read(tokenizer)
-    vocabulary, merges = data["model"]["vocab"], _merges(data)
+    vocabulary = data["model"]["vocab"]
     names = {number: token for token, number in vocabulary.items()}
-    parents = {first + second: (first, second) for first, second in reversed(merges)}
+    parents: dict[str, list[str]] = {}  # some vocabularies list every way to build a token
+    for first, second in _merges(data):
+        parents.setdefault(first + second, []).extend((first, second))
     waiting = [names[number] for number in used if number in names]
     waiting += [token for token in vocabulary if len(token) == 1]
     kept: set[str] = set()
@@ -47,7 +50,7 @@ def cut_tokenizer(tokenizer: PreTrainedTokenizerBase, kept: Sequence[int], direc
     """Write a tokenizer that has the kept tokens alone, with new ids in the same order.
 
     Raises:
-        InputError: as of `kept_tokens`.
+        InputError: as of `kept_tokens`, or it puts tokens around a text in a way that is not known here.
     """
     data = _read(tokenizer)
     new = {old: number for number, old in enumerate(kept)}
@@ -60,10 +63,24 @@ def cut_tokenizer(tokenizer: PreTrainedTokenizerBase, kept: Sequence[int], direc
     ]
     for token in data["added_tokens"]:
         token["id"] = new[token["id"]]
-    for special in ((data.get("post_processor") or {}).get("special_tokens") or {}).values():
-        special["ids"] = [new[old] for old in special["ids"]]
+    _renumber_processor(data.get("post_processor"), new)
     tokenizer.save_pretrained(directory)
     (directory / FILE).write_text(json.dumps(data, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+
+
+def _renumber_processor(processor: dict[str, Any] | None, new: Mapping[int, int]) -> None:
+    """New ids in what puts tokens around a text, in place."""
+    kind = (processor or {}).get("type")
+    if processor is None or kind == "ByteLevel":
+        return
+    if kind == "Sequence":
+        for part in processor["processors"]:
+            _renumber_processor(part, new)
+    elif kind == "TemplateProcessing":
+        for special in processor["special_tokens"].values():
+            special["ids"] = [new[old] for old in special["ids"]]
+    else:
+        raise InputError(f"language.warm_up.vocabulary: texts: the tokenizer's {kind} is not known here; write all")
 
 
 @torch.no_grad()
@@ -78,30 +95,27 @@ def cut_matrices(model: PreTrainedModel, kept: Sequence[int]) -> None:
         InputError: one of its own tokens, such as that of the end, is not kept.
     """
     rows, config = torch.tensor(kept), model.config
-    tied = model.get_output_embeddings().weight is model.get_input_embeddings().weight
     new = {old: number for number, old in enumerate(kept)}
     for part in (config, model.generation_config):
         for name in ID_NAMES:
             setattr(part, name, _renumbered(new, name, getattr(part, name, None)))
-    before = model.get_input_embeddings().weight
-    embeddings = nn.Embedding(len(kept), before.shape[1], dtype=before.dtype)
-    embeddings.weight.copy_(before[rows])
-    head = nn.Linear(before.shape[1], len(kept), bias=False, dtype=before.dtype)
-    head.weight.copy_(model.get_output_embeddings().weight[rows])
-    model.set_input_embeddings(embeddings)
-    if tied:
-        head.weight = embeddings.weight
-    model.set_output_embeddings(head)
-    config.vocab_size = len(kept)
-    model.requires_grad_(False)
+    embeddings, head = model.get_input_embeddings(), model.get_output_embeddings()
+    tied = head.weight is embeddings.weight
+    embeddings.weight = nn.Parameter(embeddings.weight[rows], requires_grad=False)
+    embeddings.num_embeddings = head.out_features = config.vocab_size = len(kept)
+    head.weight = embeddings.weight if tied else nn.Parameter(head.weight[rows], requires_grad=False)
 
 
-def check_same(before: PreTrainedTokenizerBase, after: PreTrainedTokenizerBase, texts: Iterable[str]) -> None:
-    """Raise InputError unless all texts are cut into the same tokens."""
+def check_same(
+    before: PreTrainedTokenizerBase, after: PreTrainedTokenizerBase, kept: Sequence[int], texts: Iterable[str]
+) -> None:
+    """Raise InputError unless all texts are written in the same tokens, as pieces of a sample, and what goes around."""
+    old, new = text_tokenizer(before), text_tokenizer(after)
     for text in texts:
-        old, new = before.tokenize(text), after.tokenize(text)
-        if old != new:
-            raise InputError(f"the cut vocabulary writes {text[:80]!r} as {new}, and not as {old}")
+        if old.plain(text) != [kept[number] for number in new.plain(text)]:
+            raise InputError(f"the cut vocabulary writes {text[:80]!r} in other tokens")
+    if before("")["input_ids"] != [kept[number] for number in after("")["input_ids"]]:
+        raise InputError("the cut vocabulary puts other tokens around a text")
 
 
 def _renumbered(new: Mapping[int, int], name: str, old: Any) -> Any:

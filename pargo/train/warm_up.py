@@ -37,7 +37,7 @@ from pargo.data.template import (
 )
 from pargo.errors import InputError, PargoError
 from pargo.manifest import publish
-from pargo.models.cut_vocabulary import check_same, cut_matrices, cut_tokenizer, kept_tokens
+from pargo.models.cut_vocabulary import ID_NAMES, check_same, cut_matrices, cut_tokenizer, kept_tokens
 from pargo.models.language import load_language_model, load_tokenizer, resolve_precision
 from pargo.models.weights import no_progress_bar
 from pargo.train.batch import Batch, Sample, collate
@@ -299,12 +299,16 @@ def _cut_vocabulary(model: PreTrainedModel, tokenizer: Any, order: _Order, direc
     """Cut the model, in place, to the tokens that its texts have; the new tokenizer, which is saved."""
     texts = order.texts()
     known = text_tokenizer(tokenizer)
-    kept = kept_tokens(tokenizer, {number for text in texts for number in known.plain(text)})
+    own = (getattr(model.config, name, None) for name in ID_NAMES)  # which a text need not have
+    needed = {
+        number for value in own for number in (value if isinstance(value, list) else [value]) if number is not None
+    }
+    kept = kept_tokens(tokenizer, needed.union(*map(known.plain, texts)))
     cut_tokenizer(tokenizer, kept, directory)
     cut_matrices(model, kept)
     model.config.save_pretrained(directory)
     after = load_tokenizer(directory)
-    check_same(tokenizer, after, sorted(texts))
+    check_same(tokenizer, after, kept, sorted(texts))
     print(f"vocabulary: {len(kept):,} tokens, of {len(tokenizer):,}", flush=True)
     return after
 

@@ -8,8 +8,10 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tokenizers import processors
 from transformers import LlamaConfig, LlamaForCausalLM
 
+from pargo.data.pieces import text_tokenizer
 from pargo.errors import InputError
 from pargo.models.cut_vocabulary import check_same, cut_matrices, cut_tokenizer, kept_tokens
 from pargo.models.language import load_tokenizer
@@ -33,7 +35,7 @@ OTHERS = [name for name in FAMILIES if name not in BYTES]
 
 
 def ids(tokenizer, texts) -> set[int]:
-    return {number for text in texts for number in tokenizer(text, add_special_tokens=False)["input_ids"]}
+    return {number for text in texts for number in text_tokenizer(tokenizer).plain(text)}
 
 
 def cut(tokenizer, texts, folder):
@@ -49,12 +51,12 @@ def test_texts_have_the_same_tokens_and_others_can_still_be_written(name, tmp_pa
     tokenizer = FAMILIES[name]()
     after, kept = cut(tokenizer, TEXTS, tmp_path)
     assert len(kept) < len(tokenizer)
-    check_same(tokenizer, after, TEXTS)
+    check_same(tokenizer, after, kept, TEXTS)
     for text in TEXTS:
-        old, new = (one(text, add_special_tokens=False)["input_ids"] for one in (tokenizer, after))
+        old, new = (text_tokenizer(one).plain(text) for one in (tokenizer, after))
         assert [kept[number] for number in new] == old
+    assert {token: kept[number] for token, number in after.get_added_vocab().items()} == tokenizer.get_added_vocab()
     assert after.decode(after("zebra ünder 99", add_special_tokens=False)["input_ids"]) == "zebra ünder 99"
-    assert after.get_added_vocab().keys() == tokenizer.get_added_vocab().keys()
     for which in ("bos_token", "eos_token", "pad_token"):
         token, number = getattr(tokenizer, which), getattr(after, f"{which}_id")
         assert getattr(after, which) == token
@@ -66,8 +68,8 @@ def test_texts_have_the_same_tokens_and_others_can_still_be_written(name, tmp_pa
 def test_any_text_that_was_among_them_is_written_as_before(texts, tmp_path_factory):
     tokenizer = FAMILIES["smollm2"]()
     texts = [text for text in texts if not any(token in text for token in tokenizer.get_added_vocab())]
-    after, _ = cut(tokenizer, texts, tmp_path_factory.mktemp("cut"))
-    check_same(tokenizer, after, texts)
+    after, kept = cut(tokenizer, texts, tmp_path_factory.mktemp("cut"))
+    check_same(tokenizer, after, kept, texts)
 
 
 @pytest.mark.parametrize("tied", [True, False])
@@ -110,6 +112,25 @@ def test_other_tokenizers_are_refused(name):
 
 def test_a_text_that_would_be_written_otherwise_is_told(tmp_path):
     tokenizer = FAMILIES["smollm2"]()
-    after, _ = cut(tokenizer, ["a"], tmp_path)
-    with pytest.raises(InputError, match="the cut vocabulary writes ' return the count' as"):
-        check_same(tokenizer, after, [" return the count"])
+    after, kept = cut(tokenizer, ["a"], tmp_path)
+    with pytest.raises(InputError, match="the cut vocabulary writes ' return the count' in other tokens"):
+        check_same(tokenizer, after, kept, [" return the count"])
+
+
+def test_tokens_around_a_text_get_new_ids_too(tmp_path):
+    """As Llama 3 puts them there: a template within a sequence."""
+    tokenizer = FAMILIES["llama3"]()
+    bos = tokenizer.bos_token
+    template = processors.TemplateProcessing(single=f"{bos} $A", special_tokens=[(bos, tokenizer.bos_token_id)])
+    tokenizer.backend_tokenizer.post_processor = processors.Sequence([processors.ByteLevel(), template])
+    after, kept = cut(tokenizer, TEXTS, tmp_path)
+    assert tokenizer("a")["input_ids"][0] == tokenizer.bos_token_id
+    check_same(tokenizer, after, kept, TEXTS)
+    assert after("a")["input_ids"][0] == after.bos_token_id < len(kept) < tokenizer.bos_token_id
+
+
+def test_an_unknown_way_to_put_tokens_around_a_text_is_refused(tmp_path):
+    tokenizer = FAMILIES["gpt2"]()
+    tokenizer.backend_tokenizer.post_processor = processors.RobertaProcessing(("a", 5), ("b", 6))
+    with pytest.raises(InputError, match="the tokenizer's RobertaProcessing is not known here"):
+        cut(tokenizer, TEXTS, tmp_path)
