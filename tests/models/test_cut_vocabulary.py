@@ -56,7 +56,8 @@ def test_texts_have_the_same_tokens_and_others_can_still_be_written(name, tmp_pa
         old, new = (text_tokenizer(one).plain(text) for one in (tokenizer, after))
         assert [kept[number] for number in new] == old
     assert {token: kept[number] for token, number in after.get_added_vocab().items()} == tokenizer.get_added_vocab()
-    assert after.decode(after("zebra ünder 99", add_special_tokens=False)["input_ids"]) == "zebra ünder 99"
+    other = "zebra ünder 99"
+    assert after.decode(after(other, add_special_tokens=False)["input_ids"]).removeprefix(" ") == other
     for which in ("bos_token", "eos_token", "pad_token"):
         token, number = getattr(tokenizer, which), getattr(after, f"{which}_id")
         assert getattr(after, which) == token
