@@ -211,7 +211,7 @@ def _interrupted(places, root: Path, sent: signal.Signals, text: str | None = No
 def test_it_goes_on_where_it_was_and_gives_the_same_bytes(places, made, tmp_path, capfd, sent, after):
     process = CONTEXT.Process(target=_interrupted, args=(places, tmp_path, sent))
     process.start()
-    process.join(120)
+    process.join(600)
     assert process.exitcode == (-sent if sent == signal.SIGKILL else 1)
     assert not (tmp_path / "out").exists()
     capfd.readouterr()
@@ -243,7 +243,7 @@ def test_dropout_goes_on_where_it_was(places, tmp_path_factory):
     root = tmp_path_factory.mktemp("killed")
     process = CONTEXT.Process(target=_interrupted, args=(own, root, signal.SIGKILL))
     process.start()
-    process.join(120)
+    process.join(600)
     assert process.exitcode == -signal.SIGKILL
     assert (run(own, root) / "metrics.jsonl").read_bytes() == (whole / "metrics.jsonl").read_bytes()
 
@@ -251,7 +251,7 @@ def test_dropout_goes_on_where_it_was(places, tmp_path_factory):
 def test_a_checkpoint_of_other_settings_is_not_used(places, tmp_path, capfd):
     process = CONTEXT.Process(target=_interrupted, args=(places, tmp_path, signal.SIGKILL))
     process.start()
-    process.join(120)
+    process.join(600)
     run(places, tmp_path, settings(learning_rate=1e-3, num_samples=40))
     assert "belongs to other settings" in capfd.readouterr().out
 
