@@ -11,13 +11,15 @@ from typing import Any
 
 import click
 import pytest
+import yaml
 from click.testing import CliRunner
 
 from pargo import __version__
 from pargo.code import ROOT
 from pargo.commands.application import app
 from pargo.commands.names import PANELS, STAGE_COMMANDS
-from pargo.graph.jobs import Job, list_jobs
+from pargo.config.experiment import parse_config
+from pargo.graph.jobs import Job, jobs_of
 from pargo.stages import STAGES
 
 
@@ -138,8 +140,10 @@ def test_expected_failure_is_one_line_and_exits_with_1(tmp_path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def jobs() -> dict[str, Job]:
-    """One job of each rule, the last of it."""
-    return {job.rule: job for job in list_jobs(ROOT / "config/micro.yaml")}
+    """One job of each rule, the last of it, of micro with a warm-up."""
+    data = yaml.safe_load((ROOT / "config/micro.yaml").read_text())
+    data["language"]["warm_up"] = {"mixture": {"scenes": 1.0}, "num_samples": 8, "batch_size": 4}
+    return {job.rule: job for job in jobs_of(parse_config(data))}
 
 
 def test_rules_commands_and_stages_have_one_name(jobs: dict[str, Job]) -> None:

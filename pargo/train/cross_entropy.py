@@ -67,7 +67,5 @@ def check_packing(model: PreTrainedModel) -> None:
     )
     model.train(was_training)
     if (first - second).abs().max() > 1e-2 * first.abs().max():
-        raise PargoError(
-            f"language model {type(model.get_decoder()).__name__} lets a sample see the one packed before it: set "
-            "packing: false"
-        )
+        name = type(getattr(model, "language_model", model)).__name__
+        raise PargoError(f"language model {name} lets a sample see the one packed before it: set packing: false")

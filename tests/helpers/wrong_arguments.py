@@ -174,6 +174,7 @@ ARGUMENTS: tuple[tuple[tuple[str, ...], str], ...] = (
     (("caption", *STAGE, "--source", "config", "--selection", "config"), "--settings: captions: expected a mapping"),
     (("filter", *STAGE, "--source", "nosuch", "--captions", "config"), "--source: nosuch does not exist"),
     (("features", *STAGE, "--source", "config", "--vision", "nosuch"), "--vision: nosuch does not exist"),
+    (("warm-up", *STAGE, "--language", "nosuch", "--sources", "a=config"), "--language: nosuch does not exist"),
     (("pretrain", *STAGE, "--language", "nosuch", "--captions", "a=config"), "--language: nosuch does not exist"),
     (
         ("finetune", *STAGE, "--language", "config", "--pretrained", "nosuch", "--sources", "a=config"),
