@@ -3,8 +3,8 @@
     python -m bench.tuning [--cores 2]
 
 Writes reports/bench/tuning.json and .md. The questions are about other scenes than those of quick's benchmarks, and the
-training seed is none of quick's. All trials start from the same warmed-up language model. What was run is found again:
-a repeated call runs the trials that are new.
+training seed is none of quick's. Where quick warms a language model up, all trials start from that one. What was run is
+found again: a repeated call runs the trials that are new.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ QUICK = ROOT / "config/quick.yaml"
 NAME, SEED = "tuning", 100
 ARMS = ("pargo", "qformer")
 MINI_MME = {"images_per_task": 30, "seed": 2}  # quick's has seed 1
-SCENES = {"kind": "scenes", "num_images": 100, "image_size": 160, "seed": 3}  # quick's have 0 and 4
+SCENES = {"kind": "scenes", "num_images": 100, "image_size": 160, "seed": 3}  # quick's have seed 0
 TRIALS: dict[str, dict[str, Any]] = {
     "quick": {},
     "projector's learning rates x 0.5": {"pretrain.learning_rate": 0.5, "finetune.learning_rate": 0.5},

@@ -17,11 +17,11 @@ from pargo.config.training import Alignment
 from pargo.data.template import IGNORE_INDEX, Encoded
 from pargo.models.projectors.base import ProjectorBase
 from pargo.train.data import TrainingData
+from pargo.train.schedule import rise_and_cosine
 
 SHARPNESS = 10.0  # of the soft maximum over an image's tokens
 SCALE, BIAS = 8.0, -3.0  # of a word's logit at the start: most words are not in a caption
 WORD_RATE = 0.02  # learning rate of both
-WARMUP, FINAL = 0.05, 0.05  # fraction of the steps, and of the peak towards which the learning rate decays
 REPORTS = 8
 
 
@@ -91,7 +91,7 @@ def align(
         for row, index in enumerate(images):
             targets[row, [place[word] for word in captions[index]]] = 1.0
         for group, peak in zip(optimizer.param_groups, peaks, strict=True):
-            group["lr"] = peak * _factor(step, steps)
+            group["lr"] = peak * rise_and_cosine(step, steps)
         loss = F.binary_cross_entropy_with_logits(words(projector(torch.stack([*images.values()]).float())), targets)
         loss.backward()
         nn.utils.clip_grad_norm_(projector.parameters(), 1.0)
@@ -106,12 +106,6 @@ def align(
 def words_of(text: Encoded) -> frozenset[int]:
     """The tokens of a caption that are supervised, each once."""
     return frozenset(label for label in text.labels if label != IGNORE_INDEX)
-
-
-def _factor(step: int, steps: int) -> float:
-    """Fraction of the peak learning rate: a short linear warm-up, times a cosine."""
-    decay = FINAL + (1.0 - FINAL) * 0.5 * (1.0 + math.cos(math.pi * step / steps))
-    return decay * min(1.0, (step + 1) / (WARMUP * steps))
 
 
 def _mean(losses: Sequence[float]) -> float:

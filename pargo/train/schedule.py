@@ -6,6 +6,7 @@ import math
 
 from pargo.config.training import Train
 
+RISE, FINAL = 0.05, 0.05  # of the steps, and of the peak, in `rise_and_cosine`
 DECAY_SHARE = 0.25  # of the steps, at the end of `warmup_stable_decay`
 
 
@@ -27,3 +28,12 @@ def learning_rate_factor(train: Train, step: int) -> float:
         decay = train.final_learning_rate + (1.0 - train.final_learning_rate) * decay
     warmup_steps = train.warmup * train.num_steps
     return decay * min(1.0, (step + 1) / warmup_steps if warmup_steps else 1.0)
+
+
+def rise_and_cosine(step: int, num_steps: int) -> float:
+    """Fraction of the peak learning rate at a step, counted from zero: a short linear rise, times a cosine.
+
+    For what comes before the trainings of a config, and has no schedule of its own there.
+    """
+    decay = FINAL + (1.0 - FINAL) * 0.5 * (1.0 + math.cos(math.pi * step / num_steps))
+    return decay * min(1.0, (step + 1) / (RISE * num_steps))

@@ -46,11 +46,11 @@ from pargo.train.cross_entropy import check_logits, check_packing, summed_cross_
 from pargo.train.determinism import be_deterministic
 from pargo.train.pace import Progress
 from pargo.train.sampler import Sampler, seed_of
+from pargo.train.schedule import rise_and_cosine
 from pargo.train.termination import Termination
 
 CHECKPOINT_INTERVAL = 100  # steps
 BETAS, MAX_GRADIENT_NORM = (0.9, 0.95), 1.0
-RISE, FINAL = 0.05, 0.05  # of the steps, while the learning rate rises; of its peak, towards which it decays
 MOMENTS = ("exp_avg", "exp_avg_sq")
 
 
@@ -241,7 +241,7 @@ def _train(
         for step in range(start, train.num_steps):
             indices = range(step * train.batch_size, (step + 1) * train.batch_size)
             batch = order.batch(indices).to(device)
-            rate = train.learning_rate * _factor(train.num_steps, step)
+            rate = train.learning_rate * rise_and_cosine(step, train.num_steps)
             for group in optimizer.param_groups:
                 group["lr"] = rate
             torch.manual_seed(seed_of(train.seed, "step", step) % 2**63)  # of dropout, where a model has some
@@ -287,12 +287,6 @@ def _load(checkpoint: Checkpoint, parameters: Mapping[str, nn.Parameter], optimi
         parameter.copy_(checkpoint.weights[name])
         moments = {key: checkpoint.optimizer[f"{key}.{name}"].to(parameter.device) for key in MOMENTS}
         optimizer.state[parameter] = {"step": checkpoint.optimizer["step"].to(parameter.device, copy=True), **moments}
-
-
-def _factor(num_steps: int, step: int) -> float:
-    """Fraction of the peak learning rate: a linear rise, times a cosine."""
-    decay = FINAL + (1.0 - FINAL) * 0.5 * (1.0 + math.cos(math.pi * step / num_steps))
-    return decay * min(1.0, (step + 1) / max(1.0, RISE * num_steps))
 
 
 def _cut_vocabulary(model: PreTrainedModel, tokenizer: Any, order: _Order, directory: Path) -> Any:
