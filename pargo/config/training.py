@@ -72,11 +72,11 @@ class Train(Settings):
 
 
 class Alignment(Settings):
-    """Before pretraining: the projector alone learns which words the captions have, and no language model runs."""
+    """Before pretraining: the projector alone learns which details the captions have, and no language model runs."""
 
     num_samples: Positive = Field(description="drawn in all: the number of steps times `batch_size`")
     batch_size: Positive = Field(16, description="samples per optimizer step")
-    learning_rate: Annotated[float, Field(gt=0)] = Field(1e-3, description="of the projector, by AdamW")
+    learning_rate: Annotated[float, Field(gt=0)] = Field(5e-4, description="of the projector, by AdamW")
 
     @model_validator(mode="after")
     def _batches(self) -> Alignment:
@@ -90,7 +90,7 @@ class Pretrain(Train):
 
     lora: LoRA | None = Field(None, description="not the paper's protocol: LoRA already in stage 1, labelled as such")
     alignment: Alignment | None = Field(
-        None, description="not the paper's protocol: projectors first learn which words a caption has"
+        None, description="not the paper's protocol: projectors first learn which details a caption has"
     )
 
     @model_validator(mode="after")

@@ -12,7 +12,7 @@ from pargo.config.base import Fraction, Name, Positive, Settings
 class WarmUp(Settings):
     """A choice of toy scale: all layers of the language model first learn the form of captions and conversations.
 
-    Words of an image's annotations stand in its place, so no image is seen. All arms and seeds start from one warm-up.
+    Details of an image's caption stand in its place, so no image is seen. All arms and seeds start from one warm-up.
     """
 
     mixture: dict[Name, Annotated[float, Field(gt=0)]] = Field(
@@ -22,6 +22,9 @@ class WarmUp(Settings):
     batch_size: Positive = Field(description="samples per optimizer step")
     captions: Fraction = Field(0.2, description="share of captions; the others are conversations, turns shuffled")
     max_turns: Positive | None = Field(None, description="question-answer pairs of a conversation, others every time")
+    num_image_tokens: Positive = Field(
+        16, description="vectors in place of an image: its details, repeated to so many; none has more details"
+    )
     vocabulary: Literal["all", "texts"] = Field(
         "all", description="texts: the language model keeps only tokens that the mixture's texts have, and bytes"
     )

@@ -57,11 +57,6 @@ def caption_parts(record: Mapping[str, Any]) -> list[Part]:
     return [*found, Part(".")]
 
 
-def details_of(record: Mapping[str, Any]) -> list[str]:
-    """What is to be seen, thing by thing, in the words of the caption, e.g. `red square top left`, `word cat`."""
-    return ["".join(part.text for part in parts).removeprefix(" ") for parts in _details(record)]
-
-
 def _details(record: Mapping[str, Any]) -> list[list[Part]]:
     """The parts of a caption for each thing of which something is known."""
     details = []

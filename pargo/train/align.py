@@ -1,98 +1,118 @@
-"""Alignment: before pretraining, a projector's tokens are drawn towards the embeddings of the words of the caption.
+"""Alignment: before pretraining, a projector's tokens are drawn to the details of the caption.
 
-No language model runs, so a sample costs a small part of one of pretraining. Which words stand in a caption is all that
-is learnt here; what belongs to what, and in which order it is said, is left to pretraining.
+No language model runs, so a sample costs a small part of one of pretraining. What is seen is learnt here, and what
+belongs to what; how it is said, and in which order, is left to pretraining.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pargo.config.training import Alignment
+from pargo.data.pieces import text_tokenizer
 from pargo.data.template import IGNORE_INDEX, Encoded
+from pargo.errors import PargoError
 from pargo.models.projectors.base import ProjectorBase
 from pargo.train.data import TrainingData
+from pargo.train.details import DetailEmbeddings, details_in
 from pargo.train.schedule import rise_and_cosine
 
-SHARPNESS = 10.0  # of the soft maximum over an image's tokens
-SCALE, BIAS = 8.0, -3.0  # of a word's logit at the start: most words are not in a caption
-WORD_RATE = 0.02  # learning rate of both
+SHARPNESS = 5.0  # of the soft minimum over an image's tokens
+SCALE, MARGIN = 10.0, 0.3  # at the start: a detail is as likely as not where a token is as near as this
+DETAIL_RATE = 0.02  # learning rate of both
+PULL = 0.03  # weight of the loss that leaves no token far from all that is in the image
 REPORTS = 8
 
 
-class Words(nn.Module):
-    """How likely each word of the captions is seen in an image: the similarity of the token that is nearest to it.
+class Detector(nn.Module):
+    """How likely each detail is in an image, by the token that is nearest to it.
 
     Args:
-        embeddings: [V, D] of the words.
+        details: of all captions.
     """
 
-    def __init__(self, embeddings: Tensor) -> None:
+    def __init__(self, details: DetailEmbeddings) -> None:
         super().__init__()
-        # what all embeddings have in common tells no words apart
-        self.register_buffer("mean", embeddings.mean(0))
-        self.register_buffer("directions", F.normalize(embeddings - self.mean, dim=-1))
+        self._details = details
         self.scale = nn.Parameter(torch.tensor(SCALE))
-        self.bias = nn.Parameter(torch.full((len(embeddings),), BIAS))
+        self.margin = nn.Parameter(torch.full((len(details),), MARGIN))
 
-    def forward(self, tokens: Tensor) -> Tensor:
-        """Logits [B, V] of tokens [B, T, D]."""
-        similarities = F.normalize(tokens - self.mean, dim=-1) @ self.directions.t()
-        return self.scale * (similarities * SHARPNESS).logsumexp(1) / SHARPNESS + self.bias
+    def forward(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits [B, V] and distances [B, T, V] of tokens [B, T, D]."""
+        distances = self._details.distances(tokens)
+        nearest = -(-distances * SHARPNESS).logsumexp(1) / SHARPNESS
+        return self.scale * (self.margin - nearest), distances
+
+    def loss(self, tokens: Tensor, there: Tensor) -> Tensor:
+        """Of tokens [B, T, D], and which details are there, 0 or 1, [B, V], at least one in each image.
+
+        The binary cross entropy of each detail, and for each token its distance from the nearest that is there.
+        """
+        logits, distances = self(tokens)
+        missing = (there == 0).unsqueeze(1)
+        pull = distances.masked_fill(missing, math.inf).amin(2).mean()
+        return F.binary_cross_entropy_with_logits(logits, there) + PULL * pull
 
 
 def align(
     projector: ProjectorBase,
+    tokenizer: Any,
     embeddings: Tensor,
     data: TrainingData,
     alignment: Alignment,
     say: Callable[[str], None],
 ) -> None:
-    """Train a new projector, in place, so that its tokens tell which words the caption has.
+    """Train a new projector, in place, so that its tokens tell the details of the caption.
 
-    The loss is the binary cross entropy of each word that any of the captions has: is it in this one?
+    The loss is that of `Detector`, over each detail that any of the captions has.
 
     Args:
         projector: on the CPU.
+        tokenizer: of the language model.
         embeddings: [vocabulary, D] of the language model.
         data: captions with stored features; its first `num_samples` samples are drawn.
         alignment: settings.
         say: takes lines for the log.
 
     Raises:
-        PargoError: a sample cannot be read.
+        PargoError: a sample cannot be read, or no caption has a detail.
     """
-    captions = [words_of(data.text(index)) for index in range(alignment.num_samples)]
+    captions = [details_in(caption_of(tokenizer, data.text(index))) for index in range(alignment.num_samples)]
     known = sorted(set().union(*captions))
-    place = {word: number for number, word in enumerate(known)}
-    words = Words(embeddings[known].float())
+    if not known:
+        raise PargoError("alignment: none of the captions has words between its punctuation marks")
+    plain = text_tokenizer(tokenizer).plain
+    details = DetailEmbeddings(embeddings, {detail: plain(f" {detail}") for detail in known})
+    detector = Detector(details)
     optimizer = torch.optim.AdamW(
         [
             {"params": [p for p in projector.parameters() if p.requires_grad], "lr": alignment.learning_rate},
-            {"params": list(words.parameters()), "lr": WORD_RATE},
+            {"params": list(detector.parameters()), "lr": DETAIL_RATE},
         ],
         betas=(0.9, 0.95),
         weight_decay=0.0,
     )
     peaks = [group["lr"] for group in optimizer.param_groups]
     steps, losses = alignment.num_samples // alignment.batch_size, list[float]()
-    say(f"alignment: {alignment.num_samples:,} samples in {steps:,} steps, {len(known):,} words")
+    say(f"alignment: {alignment.num_samples:,} samples in {steps:,} steps, {len(known):,} details")
     for step in range(steps):
         indices = range(step * alignment.batch_size, (step + 1) * alignment.batch_size)
-        images = {index: image for index in indices if (image := data.image(index)) is not None}
+        told = [index for index in indices if captions[index]]
+        images = {index: image for index in told if (image := data.image(index)) is not None}
         if not images:
             continue
-        targets = torch.zeros(len(images), len(known))
+        there = torch.zeros(len(images), len(known))
         for row, index in enumerate(images):
-            targets[row, [place[word] for word in captions[index]]] = 1.0
+            there[row, details.places(captions[index])] = 1.0
         for group, peak in zip(optimizer.param_groups, peaks, strict=True):
             group["lr"] = peak * rise_and_cosine(step, steps)
-        loss = F.binary_cross_entropy_with_logits(words(projector(torch.stack([*images.values()]).float())), targets)
+        loss = detector.loss(projector(torch.stack([*images.values()]).float()), there)
         loss.backward()
         nn.utils.clip_grad_norm_(projector.parameters(), 1.0)
         optimizer.step()
@@ -103,9 +123,9 @@ def align(
             losses.clear()
 
 
-def words_of(text: Encoded) -> frozenset[int]:
-    """The tokens of a caption that are supervised, each once."""
-    return frozenset(label for label in text.labels if label != IGNORE_INDEX)
+def caption_of(tokenizer: Any, text: Encoded) -> str:
+    """What is supervised of a sample."""
+    return tokenizer.decode([label for label in text.labels if label != IGNORE_INDEX])
 
 
 def _mean(losses: Sequence[float]) -> float:

@@ -81,7 +81,8 @@ def run(
             images = [image for index in range(WHITENING_IMAGES) if (image := data.image(index)) is not None]
             model.projector.whitening.fit(torch.stack(images))
         if train.alignment:
-            align(model.projector, model.get_input_embeddings().weight, data, train.alignment, say)
+            embeddings = model.get_input_embeddings().weight
+            align(model.projector, load_tokenizer(language), embeddings, data, train.alignment, say)
 
     run_training(
         settings,

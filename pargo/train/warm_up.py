@@ -1,8 +1,9 @@
 """Stage `warm_up`: a small language model learns the form of captions and conversations, before it sees any image.
 
-No image is needed: the words of its annotations, in another order every time, stand in its place. So a toy-scale
-language model can already copy colors, count and answer yes or no when the projectors begin, and all that is left to
-learn for them is to say what is in the image. All arms and seeds start from the same warmed-up model.
+No image is needed: the details of its caption, each as one vector, stand in its place, as an alignment draws the
+tokens of projectors to them. So a toy-scale language model can already copy colors, count and answer yes or no when the
+projectors begin, and all that is left to learn for them is to say what is in the image. All arms and seeds start from
+the same warmed-up model.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import json
 import math
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -23,8 +24,8 @@ from pargo.code import import_closure
 from pargo.config.base import Name, Settings
 from pargo.config.models import Language
 from pargo.config.warm_up import WarmUp
-from pargo.data.annotations import describe, details_of
-from pargo.data.pieces import TEXT, Piece, text_tokenizer
+from pargo.data.annotations import describe
+from pargo.data.pieces import TEXT, text_tokenizer
 from pargo.data.shards import Shards
 from pargo.data.template import (
     IGNORE_INDEX,
@@ -43,6 +44,7 @@ from pargo.models.weights import no_progress_bar
 from pargo.train.batch import Batch, Sample, collate
 from pargo.train.checkpoint import Checkpoint, Checkpoints, spec_of
 from pargo.train.cross_entropy import check_logits, check_packing, summed_cross_entropy
+from pargo.train.details import DetailEmbeddings, details_in
 from pargo.train.determinism import be_deterministic
 from pargo.train.pace import Progress
 from pargo.train.sampler import Sampler, seed_of
@@ -52,6 +54,7 @@ from pargo.train.termination import Termination
 CHECKPOINT_INTERVAL = 100  # steps
 BETAS, MAX_GRADIENT_NORM = (0.9, 0.95), 1.0
 MOMENTS = ("exp_avg", "exp_avg_sq")
+NOISE = 0.25  # of what stands for an image, relative to a detail's vector: projectors do not hit it exactly
 
 
 class WarmUpSettings(Settings):
@@ -63,57 +66,61 @@ class WarmUpSettings(Settings):
 
 
 class DescribedTexts:
-    """Captions and conversations of a split, in which the words of the annotations stand in place of the image.
+    """Captions and conversations of a split, and the details that stand in place of the image.
 
     Args:
         directory: of the split.
+        train: what samples look like.
         seed: decides, with sample and epoch, what a sample looks like.
-        captions: share of captions; the others are conversations.
-        max_turns: how many of a conversation, by default all.
 
     Raises:
         PargoError: a record cannot be read.
     """
 
-    def __init__(self, directory: Path, tokenizer: Any, *, seed: int, captions: float, max_turns: int | None) -> None:
+    def __init__(self, directory: Path, tokenizer: Any, train: WarmUp, seed: int) -> None:
         self._shards = Shards(directory)
         self.ids = self._shards.ids
         self._tokenizer = tokenizer
+        self._train = train
         self._seed = seed
-        self._captions = captions
-        self._max_turns = max_turns
 
-    def encode(self, sample_id: str, epoch: int) -> Encoded:
-        """A sample by (seed, sample, epoch).
+    def encode(self, sample_id: str, epoch: int) -> tuple[list[str], Encoded]:
+        """A sample: `num_image_tokens` details, of which each is there at least once, in any order; and the text.
 
         Raises:
             InputError: its record has no conversation, or no annotations.
         """
-        details, caption, turns = self._read(self._shards.record(sample_id))
+        caption, turns = self._read(self._shards.record(sample_id))
         random = Random(f"{self._seed}/{sample_id}/{epoch}")
+        details = details_in(caption)
+        details += random.choices(details, k=self._train.num_image_tokens - len(details))
         random.shuffle(details)
-        if random.random() < self._captions:
+        if random.random() < self._train.captions:
             pieces = caption_pieces(caption)
         else:
             random.shuffle(turns)
-            pieces = list(conversation_pieces(turns[: self._max_turns]))
-        _, *said = pieces  # the first of them is the image
-        return encode(self._tokenizer, [Piece(TEXT, "".join(f" {detail}" for detail in details)), *said])
+            pieces = list(conversation_pieces(turns[: self._train.max_turns]))
+        return details, encode(self._tokenizer, pieces)
 
     def texts(self) -> Iterator[str]:
         """All that any sample may hold, piece by piece as it is tokenized."""
         for record in self._shards.records():
-            details, caption, turns = self._read(record)
-            yield from (f" {detail}" for detail in details)
+            caption, turns = self._read(record)
+            yield from (f" {detail}" for detail in details_in(caption))
             yield from (
                 piece.text for piece in (*caption_pieces(caption), *conversation_pieces(turns)) if piece.kind == TEXT
             )
 
-    def _read(self, record: Mapping[str, Any]) -> tuple[list[str], str, list[tuple[str, str]]]:
-        """Details, caption and turns of a record."""
+    def details(self) -> Iterator[tuple[str, list[str]]]:
+        """What is to be seen in each sample, behind words for where it is."""
+        for record in self._shards.records():
+            yield f"{self._shards.directory}: sample {record['id']!r}", details_in(self._read(record)[0])
+
+    def _read(self, record: Mapping[str, Any]) -> tuple[str, list[tuple[str, str]]]:
+        """Caption and turns of a record."""
         try:
             turns = [(compact_question(question), answer) for question, answer in record["conversation"]]
-            return details_of(record), describe(record), turns
+            return describe(record), turns
         except (KeyError, TypeError, ValueError, AttributeError):
             raise InputError(
                 f"{self._shards.directory}: sample {record['id']!r} has no annotations or no conversation; a warm-up "
@@ -154,10 +161,11 @@ def run(
         measured["precision"] = checkpoint.computed["precision"] if checkpoint else _precision(settings.language)
         check_logits(model)
         check_packing(model)
-        order = _order(settings, sources, tokenizer)
+        texts = _texts(settings, sources, tokenizer)
         if train.vocabulary == "texts":
-            tokenizer = _cut_vocabulary(model, tokenizer, order, directory)
-            order = _order(settings, sources, tokenizer)
+            tokenizer = _cut_vocabulary(model, tokenizer, texts.values(), directory)
+            texts = _texts(settings, sources, tokenizer)
+        order = _Order(texts, train, tokenizer, model.get_input_embeddings().weight)
         metrics = _train(model, order, train, checkpoints, checkpoint, measured)
         with no_progress_bar():
             model.save_pretrained(directory)
@@ -172,15 +180,31 @@ def run(
 
 
 class _Order:
-    """All samples of a warm-up, by their global index."""
+    """All samples of a warm-up, by their global index.
 
-    def __init__(self, texts: Mapping[str, DescribedTexts], weights: Mapping[str, float], seed: int) -> None:
+    Args:
+        embeddings: [vocabulary, D] of the language model.
+
+    Raises:
+        InputError: a sample has more details than `num_image_tokens`, or none.
+    """
+
+    def __init__(self, texts: Mapping[str, DescribedTexts], train: WarmUp, tokenizer: Any, embeddings: Tensor) -> None:
         self._texts = texts
-        self._sampler = Sampler(seed, {name: dataset.ids for name, dataset in texts.items()}, weights)
-
-    def texts(self) -> set[str]:
-        """All that samples may hold, piece by piece."""
-        return {text for dataset in self._texts.values() for text in dataset.texts()}
+        self._train = train
+        known: set[str] = set()
+        for dataset in texts.values():
+            for where, details in dataset.details():
+                if not 1 <= len(details) <= train.num_image_tokens:
+                    raise InputError(
+                        f"{where} has {len(details)} details, which cannot stand for an image of "
+                        f"language.warm_up.num_image_tokens: {train.num_image_tokens}"
+                    )
+                known.update(details)
+        plain = text_tokenizer(tokenizer).plain
+        self._details = DetailEmbeddings(embeddings, {detail: plain(f" {detail}") for detail in sorted(known)})
+        seed = seed_of(train.seed, "warm_up")
+        self._sampler = Sampler(seed, {name: dataset.ids for name, dataset in texts.items()}, train.mixture)
 
     def names(self, indices: Sequence[int]) -> list[str]:
         """`dataset/sample id` of each."""
@@ -188,27 +212,27 @@ class _Order:
         return [f"{draw.dataset}/{draw.sample_id}" for draw in draws]
 
     def batch(self, indices: Sequence[int]) -> Batch:
-        """Samples in one row, without padding."""
-        draws = map(self._sampler.draw, indices)
-        texts = [self._texts[draw.dataset].encode(draw.sample_id, draw.epoch) for draw in draws]
-        samples = [Sample(name, torch.empty(0), text) for name, text in zip(self.names(indices), texts, strict=True)]
-        return collate(samples, num_image_tokens=0, image_token_id=IMAGE, packing=True)
+        """Samples in one row, without padding; what stands for images is [B, num_image_tokens, D]."""
+        samples = [self._sample(index) for index in indices]
+        return collate(samples, num_image_tokens=self._train.num_image_tokens, image_token_id=IMAGE, packing=True)
+
+    def _sample(self, index: int) -> Sample:
+        draw = self._sampler.draw(index)
+        details, text = self._texts[draw.dataset].encode(draw.sample_id, draw.epoch)
+        vectors = self._details.vectors[self._details.places(details)]
+        generator = torch.Generator().manual_seed(seed_of(self._train.seed, "noise", index) % 2**63)
+        noise = torch.randn(vectors.shape, generator=generator) * (self._details.scale / vectors.shape[1]) ** 0.5
+        return Sample(f"{draw.dataset}/{draw.sample_id}", vectors + NOISE * noise, text)
 
 
-def _order(settings: WarmUpSettings, sources: Mapping[str, Path], tokenizer: Any) -> _Order:
+def _texts(settings: WarmUpSettings, sources: Mapping[str, Path], tokenizer: Any) -> dict[str, DescribedTexts]:
     train = _warm_up(settings)
     seed = seed_of(train.seed, "warm_up")
-    texts = {
-        name: DescribedTexts(
-            sources[name] / settings.splits[name],
-            tokenizer,
-            seed=seed_of(seed, place),  # by its place, not by its name: that may change
-            captions=train.captions,
-            max_turns=train.max_turns,
-        )
+    return {
+        # seeded by its place, not by its name: that may change
+        name: DescribedTexts(sources[name] / settings.splits[name], tokenizer, train, seed_of(seed, place))
         for place, name in enumerate(sorted(train.mixture))
     }
-    return _Order(texts, train.mixture, seed)
 
 
 def _train(
@@ -269,7 +293,10 @@ def _train(
 
 def _loss(model: PreTrainedModel, head: Tensor, batch: Batch) -> Tensor:
     """Mean cross-entropy of the supervised tokens."""
-    output = model.get_decoder()(input_ids=batch.input_ids, position_ids=batch.position_ids, use_cache=False)
+    is_image = batch.input_ids == IMAGE
+    embeddings = model.get_input_embeddings()(batch.input_ids.masked_fill(is_image, 0))
+    embeddings = embeddings.masked_scatter(is_image.unsqueeze(-1), batch.images.to(embeddings.dtype))
+    output = model.get_decoder()(inputs_embeds=embeddings, position_ids=batch.position_ids, use_cache=False)
     labels = batch.labels.flatten()
     rows = (labels != IGNORE_INDEX).nonzero().squeeze(1)
     return summed_cross_entropy(output.last_hidden_state.flatten(0, 1)[rows], head, labels[rows]) / len(rows)
@@ -289,9 +316,9 @@ def _load(checkpoint: Checkpoint, parameters: Mapping[str, nn.Parameter], optimi
         optimizer.state[parameter] = {"step": checkpoint.optimizer["step"].to(parameter.device, copy=True), **moments}
 
 
-def _cut_vocabulary(model: PreTrainedModel, tokenizer: Any, order: _Order, directory: Path) -> Any:
+def _cut_vocabulary(model: PreTrainedModel, tokenizer: Any, datasets: Iterable[DescribedTexts], directory: Path) -> Any:
     """Cut the model, in place, to the tokens that its texts have; the new tokenizer, which is saved."""
-    texts = order.texts()
+    texts = {text for dataset in datasets for text in dataset.texts()}
     known = text_tokenizer(tokenizer)
     own = (getattr(model.config, name, None) for name in ID_NAMES)  # which a text need not have
     needed = {

@@ -17,14 +17,16 @@ from transformers import LlamaConfig, LlamaForCausalLM
 from pargo.config.base import canonical_json
 from pargo.config.layers import language_in_words
 from pargo.config.models import Language
-from pargo.data.annotations import describe, details_of
+from pargo.data.annotations import describe
+from pargo.data.pieces import text_tokenizer
 from pargo.data.shards import ShardWriter
-from pargo.data.template import IGNORE_INDEX, encode_caption, encode_conversation
+from pargo.data.template import IMAGE, encode_caption, encode_conversation
 from pargo.errors import InputError, PargoError
 from pargo.manifest import publish, verify
 from pargo.models.language import load_language_model, load_tokenizer
 from pargo.sources.random_models import write_random_language
 from pargo.train import warm_up
+from pargo.train.details import DetailEmbeddings, details_in
 from pargo.train.warm_up import DescribedTexts, WarmUpSettings
 
 CONTEXT = multiprocessing.get_context("forkserver")
@@ -78,54 +80,38 @@ def losses(directory: Path) -> list[float]:
     return [json.loads(line)["loss"] for line in (directory / "metrics.jsonl").read_text().splitlines()]
 
 
-def texts(places, **changes) -> DescribedTexts:
-    values = {"seed": 0, "captions": 0.5, "max_turns": None} | changes
-    return DescribedTexts(places["scenes"] / "train", load_tokenizer(places["language"]), **values)
+def texts(places, seed=0, **changes) -> DescribedTexts:
+    train = WarmUpSettings.model_validate_json(settings(**{"captions": 0.5} | changes)).language.warm_up
+    return DescribedTexts(places["scenes"] / "train", load_tokenizer(places["language"]), train, seed)
 
 
 # What is read ---------------------------------------------------------------------------------------------------------
 
 
 def decode(places, ids) -> str:
-    return load_tokenizer(places["language"]).decode(list(ids))
+    return load_tokenizer(places["language"]).decode([number for number in ids if number != IMAGE])
 
 
-def split(found):
-    """Ids that stand in place of the image, and ids and labels of the rest."""
-    start = next(place for place, label in enumerate(found.labels) if label != IGNORE_INDEX)
-    return start, found.input_ids, found.labels
-
-
-def test_the_details_of_the_image_stand_in_its_place_and_the_rest_is_as_in_training(places):
+def test_every_detail_stands_in_place_of_the_image_and_the_text_is_as_in_training(places):
     tokenizer, seen = load_tokenizer(places["language"]), set()
     for epoch in range(20):
-        found = texts(places, captions=1.0).encode("0003", epoch)
-        plain = encode_caption(tokenizer, describe(record(3)))
-        count = len(plain.input_ids) - 1  # without the image
-        assert found.input_ids[-count:] == plain.input_ids[1:]
-        assert found.labels[-count:] == plain.labels[1:]
-        assert set(found.labels[:-count]) == {IGNORE_INDEX}
-        words = decode(places, found.input_ids[:-count])
-        seen.add(words)
-        rest = words
-        for detail in details_of(record(3)):
-            assert f" {detail}" in rest
-            rest = rest.replace(f" {detail}", "", 1)
-        assert rest == ""
-    assert len(seen) > 5  # in another order every time
+        details, text = texts(places, captions=1.0, num_image_tokens=7).encode("0003", epoch)
+        assert text == encode_caption(tokenizer, describe(record(3)))
+        assert len(details) == 7
+        assert set(details) == set(details_in(describe(record(3))))
+        seen.add(tuple(details))
+    assert len(seen) > 5  # others twice, and in another order, every time
 
 
 def test_conversations_are_shuffled_and_cut(places):
     tokenizer, firsts = load_tokenizer(places["language"]), set()
     known = {(question, answer) for question, answer in record(5)["conversation"]}
     for epoch in range(20):
-        found = texts(places, captions=0.0, max_turns=2).encode("0005", epoch)
-        said = decode(places, found.input_ids).split("\n")[1:-1]
+        _, text = texts(places, captions=0.0, max_turns=2).encode("0005", epoch)
+        said = decode(places, text.input_ids).strip("\n").split("\n")
         assert len(said) == 2
         turns = [next(turn for turn in known if " ".join(turn) == line) for line in said]
-        plain = encode_conversation(tokenizer, turns)
-        assert found.input_ids[-len(plain.input_ids) + 1 :] == plain.input_ids[1:]
-        assert found.labels[-len(plain.labels) + 1 :] == plain.labels[1:]
+        assert text == encode_conversation(tokenizer, turns)
         firsts.add(turns[0])
     assert len(firsts) == TURNS
 
@@ -137,10 +123,30 @@ def test_a_sample_is_decided_by_seed_sample_and_epoch(places):
     assert [first.encode(*of) for of in drawn] != [other.encode(*of) for of in drawn]
 
 
+def test_what_stands_for_an_image_is_near_its_details_and_other_every_time(places):
+    model = load_language_model(Language(source="l", precision="fp32"), places["language"])
+    embeddings = model.get_input_embeddings().weight
+    train = WarmUpSettings.model_validate_json(settings(num_image_tokens=6, captions=1.0)).language.warm_up
+    dataset, tokenizer = texts(places, num_image_tokens=6), load_tokenizer(places["language"])
+    order = warm_up._Order({"scenes": dataset}, train, tokenizer, embeddings)
+    known = sorted({detail for _, details in dataset.details() for detail in details})
+    vectors = DetailEmbeddings(embeddings, {detail: text_tokenizer(tokenizer).plain(f" {detail}") for detail in known})
+    shown = []
+    for index in range(24):  # two epochs
+        batch = order.batch([index])
+        assert (batch.input_ids == IMAGE).sum() == 6
+        nearest = vectors.distances(batch.images).argmin(2).flatten().tolist()
+        number = int(order.names([index])[0].rpartition("/")[2])
+        assert {known[place] for place in nearest} == set(details_in(describe(record(number))))
+        shown.append(batch.images)
+    assert len({images.sum().item() for images in shown}) == 24
+    assert torch.equal(order.batch([3]).images, shown[3])
+
+
 @pytest.mark.parametrize("captions", [0.0, 0.2, 1.0])
 def test_captions_have_their_share(places, captions):
     found = texts(places, captions=captions)
-    shown = [decode(places, found.encode("0001", epoch).input_ids) for epoch in range(300)]
+    shown = [decode(places, found.encode("0001", epoch)[1].input_ids) for epoch in range(300)]
     assert sum("three shapes:" in text for text in shown) / 300 == pytest.approx(captions, abs=0.07)
 
 
@@ -262,6 +268,12 @@ def test_a_checkpoint_of_other_settings_is_not_used(places, tmp_path, capfd):
 def test_a_source_without_annotations(places, tmp_path):
     with pytest.raises(InputError, match=r"plain/train: sample '0' has no annotations or no conversation"):
         run(places, tmp_path, source="plain")
+    assert not (tmp_path / "out").exists()
+
+
+def test_more_details_than_can_stand_for_an_image(places, tmp_path):
+    with pytest.raises(InputError, match=r"sample '0000' has 5 details, .*num_image_tokens: 4"):
+        run(places, tmp_path, settings(num_image_tokens=4))
     assert not (tmp_path / "out").exists()
 
 
