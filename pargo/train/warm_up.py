@@ -68,31 +68,40 @@ class WarmUpSettings(Settings):
 class DescribedTexts:
     """Captions and conversations of a split, and the details that stand in place of the image.
 
+    Samples of which nothing is known are left out.
+
     Args:
         directory: of the split.
         train: what samples look like.
         seed: decides, with sample and epoch, what a sample looks like.
 
+    Attributes:
+        details: what is to be seen in each sample, by its id.
+
     Raises:
-        PargoError: a record cannot be read.
+        PargoError: a record cannot be read, has no conversation or no annotations, or more details than
+            `num_image_tokens`.
     """
 
     def __init__(self, directory: Path, tokenizer: Any, train: WarmUp, seed: int) -> None:
         self._shards = Shards(directory)
-        self.ids = self._shards.ids
         self._tokenizer = tokenizer
         self._train = train
         self._seed = seed
+        self.details = {record["id"]: details_in(self._read(record)[0]) for record in self._shards.records()}
+        self.ids = [sample_id for sample_id, details in self.details.items() if details]
+        for sample_id in self.ids:
+            if len(self.details[sample_id]) > train.num_image_tokens:
+                raise InputError(
+                    f"{directory}: sample {sample_id!r} has {len(self.details[sample_id])} details, which cannot stand "
+                    f"for an image of language.warm_up.num_image_tokens: {train.num_image_tokens}"
+                )
 
     def encode(self, sample_id: str, epoch: int) -> tuple[list[str], Encoded]:
-        """A sample: `num_image_tokens` details, of which each is there at least once, in any order; and the text.
-
-        Raises:
-            InputError: its record has no conversation, or no annotations.
-        """
+        """A sample: `num_image_tokens` details, of which each is there at least once, in any order; and the text."""
         caption, turns = self._read(self._shards.record(sample_id))
         random = Random(f"{self._seed}/{sample_id}/{epoch}")
-        details = details_in(caption)
+        details = list(self.details[sample_id])
         details += random.choices(details, k=self._train.num_image_tokens - len(details))
         random.shuffle(details)
         if random.random() < self._train.captions:
@@ -106,15 +115,10 @@ class DescribedTexts:
         """All that any sample may hold, piece by piece as it is tokenized."""
         for record in self._shards.records():
             caption, turns = self._read(record)
-            yield from (f" {detail}" for detail in details_in(caption))
+            yield from (f" {detail}" for detail in self.details[record["id"]])
             yield from (
                 piece.text for piece in (*caption_pieces(caption), *conversation_pieces(turns)) if piece.kind == TEXT
             )
-
-    def details(self) -> Iterator[tuple[str, list[str]]]:
-        """What is to be seen in each sample, behind words for where it is."""
-        for record in self._shards.records():
-            yield f"{self._shards.directory}: sample {record['id']!r}", details_in(self._read(record)[0])
 
     def _read(self, record: Mapping[str, Any]) -> tuple[str, list[tuple[str, str]]]:
         """Caption and turns of a record."""
@@ -184,23 +188,12 @@ class _Order:
 
     Args:
         embeddings: [vocabulary, D] of the language model.
-
-    Raises:
-        InputError: a sample has more details than `num_image_tokens`, or none.
     """
 
     def __init__(self, texts: Mapping[str, DescribedTexts], train: WarmUp, tokenizer: Any, embeddings: Tensor) -> None:
         self._texts = texts
         self._train = train
-        known: set[str] = set()
-        for dataset in texts.values():
-            for where, details in dataset.details():
-                if not 1 <= len(details) <= train.num_image_tokens:
-                    raise InputError(
-                        f"{where} has {len(details)} details, which cannot stand for an image of "
-                        f"language.warm_up.num_image_tokens: {train.num_image_tokens}"
-                    )
-                known.update(details)
+        known = {detail for dataset in texts.values() for details in dataset.details.values() for detail in details}
         plain = text_tokenizer(tokenizer).plain
         self._details = DetailEmbeddings(embeddings, {detail: plain(f" {detail}") for detail in sorted(known)})
         seed = seed_of(train.seed, "warm_up")

@@ -129,7 +129,7 @@ def test_what_stands_for_an_image_is_near_its_details_and_other_every_time(place
     train = WarmUpSettings.model_validate_json(settings(num_image_tokens=6, captions=1.0)).language.warm_up
     dataset, tokenizer = texts(places, num_image_tokens=6), load_tokenizer(places["language"])
     order = warm_up._Order({"scenes": dataset}, train, tokenizer, embeddings)
-    known = sorted({detail for _, details in dataset.details() for detail in details})
+    known = sorted({detail for details in dataset.details.values() for detail in details})
     vectors = DetailEmbeddings(embeddings, {detail: text_tokenizer(tokenizer).plain(f" {detail}") for detail in known})
     shown = []
     for index in range(24):  # two epochs
@@ -148,6 +148,21 @@ def test_captions_have_their_share(places, captions):
     found = texts(places, captions=captions)
     shown = [decode(places, found.encode("0001", epoch)[1].input_ids) for epoch in range(300)]
     assert sum("three shapes:" in text for text in shown) / 300 == pytest.approx(captions, abs=0.07)
+
+
+def test_samples_of_which_nothing_is_known_are_left_out(tmp_path, places):
+    nothing = {
+        "id": "dark",
+        "objects": [{"shape": None, "color": None}],
+        "word": None,
+        "conversation": [["Is it?", "no"]],
+    }
+    with ShardWriter(tmp_path / "train") as writer:
+        for item in (record(0), nothing, record(2)):
+            writer.write(b"png", item)
+    found = texts({**places, "scenes": tmp_path})
+    assert found.ids == ["0000", "0002"]
+    assert found.details["dark"] == []
 
 
 # What is trained ------------------------------------------------------------------------------------------------------

@@ -1,12 +1,13 @@
 """easy-VQA -> shards: its own images and questions, and what its answers tell about each image.
 
-An image shows one shape. `objects` holds the answers to the questions for its shape and its colour; an attribute
-that nobody asked for is null.
+An image shows one shape. `objects` holds what questions and answers tell of its shape and its colour: `what color is the
+triangle?` tells the shape, and so does `is there not a triangle?` with the answer no. What they do not tell is null.
 """
 
 from __future__ import annotations
 
 import json
+import re
 from collections import defaultdict
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from pargo.progress import track
 
 SHAPES = ("circle", "rectangle", "triangle")
 COLORS = ("black", "blue", "brown", "gray", "green", "red", "teal", "yellow")
+_WORD = re.compile(r"[a-z]+")
 
 
 def import_easy_vqa(files: Path, output: Path, max_images: int | None = None) -> None:
@@ -41,14 +43,23 @@ def make_record(identifier: str, turns: list[tuple[str, str]]) -> dict[str, Any]
     """
     return {
         "id": identifier,
-        "objects": [{"shape": _answer(identifier, turns, SHAPES), "color": _answer(identifier, turns, COLORS)}],
+        "objects": [{"shape": _told(identifier, turns, SHAPES), "color": _told(identifier, turns, COLORS)}],
         "word": None,
         "conversation": [list(turn) for turn in turns],
     }
 
 
-def _answer(identifier: str, turns: list[tuple[str, str]], choices: tuple[str, ...]) -> str | None:
-    found = sorted({answer for _, answer in turns if answer in choices})
-    if len(found) > 1:
-        raise PargoError(f"easy-VQA image {identifier}: answers contradict each other: {', '.join(found)}")
-    return found[0] if found else None
+def _told(identifier: str, turns: list[tuple[str, str]], choices: tuple[str, ...]) -> str | None:
+    """Which of the choices the image has: one that a turn says it has, or the only one left."""
+    there, absent = set[str](), set[str]()
+    for question, answer in turns:
+        words = set(_WORD.findall(question.lower()))
+        there.update({answer}.intersection(choices))
+        # an open question names what is there; one with `not` is answered yes if it is not
+        has = answer not in ("yes", "no") or (answer == "yes") != bool(words & {"not", "no"})
+        (there if has else absent).update(words.intersection(choices))
+    if len(there) > 1 or there & absent:
+        said = ", ".join(sorted(there))
+        raise PargoError(f"easy-VQA image {identifier}: answers contradict each other: {said}")
+    left = there or set(choices) - absent
+    return left.pop() if len(left) == 1 else None
