@@ -46,7 +46,7 @@ def test_the_only_one_left():
     ],
 )
 def test_contradictions(turns):
-    with pytest.raises(PargoError, match="easy-VQA image 000001: answers contradict each other: (circle|red)"):
+    with pytest.raises(PargoError, match=r"easy-VQA image 000001: answers contradict each other: (circle|red)"):
         told(*turns)
 
 
