@@ -1,7 +1,7 @@
 """easy-VQA -> shards: its own images and questions, and what its answers tell about each image.
 
 An image shows one shape. `objects` holds what questions and answers tell of its shape and its colour: `what color is
-the triangle?` tells the shape, and so does `is there not a triangle?` with the answer no. What they do not tell is null.
+the triangle?` tells the shape, and so does `is there not a triangle?` with the answer no. What is not told is null.
 """
 
 from __future__ import annotations
