@@ -76,7 +76,7 @@ class Alignment(Settings):
 
     num_samples: Positive = Field(description="drawn in all: the number of steps times `batch_size`")
     batch_size: Positive = Field(16, description="samples per optimizer step")
-    learning_rate: Annotated[float, Field(gt=0)] = Field(5e-4, description="of the projector, by AdamW")
+    learning_rate: Annotated[float, Field(gt=0)] = Field(1e-3, description="of the projector, by AdamW")
 
     @model_validator(mode="after")
     def _batches(self) -> Alignment:

@@ -68,14 +68,19 @@ PAIRS: dict[str, Callable[[Scene, Random], Pair]] = {
 }
 
 
+# Pairs of a conversation, where more than one: what belongs to what is learnt later than what is there.
+NUM_PAIRS = {"position": 3, "color": 2}
+
+
 def build_conversation(scene: Scene, random: Random) -> list[Turn]:
-    """Up to fourteen turns in random order: one pair per task and the open questions that the scene can answer."""
+    """Up to twenty turns in random order: pairs of each task and the open questions that the scene can answer."""
     turns: list[Turn] = []
-    for ask in PAIRS.values():
-        yes, no = ask(scene, random)
-        # a lone question would make one answer right more often than the other
-        if yes and no:
-            turns += [(yes, "yes"), (no, "no")]
+    for task, ask in PAIRS.items():
+        for _ in range(NUM_PAIRS.get(task, 1)):
+            yes, no = ask(scene, random)
+            # a lone question would make one answer right more often than the other
+            if yes and no and (yes, "yes") not in turns and (no, "no") not in turns:
+                turns += [(yes, "yes"), (no, "no")]
     turns.append(("How many shapes?", NUMBERS[len(scene.objects)]))
     cell = random.randrange(len(CELLS))
     turns.append((f"What is at the {CELLS[cell]}?", _content(scene, cell)))
