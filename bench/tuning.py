@@ -29,9 +29,10 @@ MINI_MME = {"images_per_task": 30, "seed": 2}  # quick's has seed 1
 SCENES = {"kind": "scenes", "num_images": 100, "image_size": 160, "seed": 3}  # quick's have seed 0
 TRIALS: dict[str, dict[str, Any]] = {
     "quick": {},
-    "projector's learning rates x 0.5": {"pretrain.learning_rate": 0.5, "finetune.learning_rate": 0.5},
-    "projector's learning rates x 2": {"pretrain.learning_rate": 2.0, "finetune.learning_rate": 2.0},
-    "LoRA's learning rate x 0.5": {"finetune.lora.learning_rate": 0.5},
+    "alignment's learning rate x 0.5": {"pretrain.alignment.learning_rate": 0.5},
+    "alignment's learning rate x 2": {"pretrain.alignment.learning_rate": 2.0},
+    "projector's later learning rates x 3": {"pretrain.learning_rate": 3.0, "finetune.learning_rate": 3.0},
+    "LoRA's learning rate x 2": {"finetune.lora.learning_rate": 2.0},
 }  # what a setting of quick is multiplied with
 
 
