@@ -20,7 +20,9 @@ class WarmUp(Settings):
     )
     num_samples: Positive = Field(description="drawn in all: the number of steps times `batch_size`")
     batch_size: Positive = Field(description="samples per optimizer step")
-    captions: Fraction = Field(0.2, description="share of captions; the others are conversations, turns shuffled")
+    captions: Fraction = Field(
+        0.35, description="share of captions; it falls over time: what is where is learnt from them, before questions"
+    )
     max_turns: Positive | None = Field(None, description="question-answer pairs of a conversation, others every time")
     num_image_tokens: Positive = Field(
         16, description="vectors in place of an image: its details, repeated to so many; none has more details"
@@ -39,6 +41,11 @@ class WarmUp(Settings):
         if self.num_samples % self.batch_size:
             raise ValueError(f"num_samples {self.num_samples} is not a multiple of batch_size {self.batch_size}")
         return self
+
+    def captions_at(self, progress: float) -> float:
+        """Probability of a caption after this share of all samples, from 0 to 1; `captions` in the mean."""
+        fall = 2 * min(self.captions, 1 - self.captions)
+        return self.captions + fall * (0.5 - progress)
 
     @property
     def num_steps(self) -> int:

@@ -97,14 +97,18 @@ class DescribedTexts:
                     f"for an image of language.warm_up.num_image_tokens: {train.num_image_tokens}"
                 )
 
-    def encode(self, sample_id: str, epoch: int) -> tuple[list[str], Encoded]:
-        """A sample: `num_image_tokens` details, of which each is there at least once, in any order; and the text."""
+    def encode(self, sample_id: str, epoch: int, captions: float) -> tuple[list[str], Encoded]:
+        """A sample: `num_image_tokens` details, of which each is there at least once, in any order; and the text.
+
+        Args:
+            captions: probability of a caption; else it is a conversation.
+        """
         caption, turns = self._read(self._shards.record(sample_id))
         random = Random(f"{self._seed}/{sample_id}/{epoch}")
         details = list(self.details[sample_id])
         details += random.choices(details, k=self._train.num_image_tokens - len(details))
         random.shuffle(details)
-        if random.random() < self._train.captions:
+        if random.random() < captions:
             pieces = caption_pieces(caption)
         else:
             random.shuffle(turns)
@@ -211,7 +215,8 @@ class _Order:
 
     def _sample(self, index: int) -> Sample:
         draw = self._sampler.draw(index)
-        details, text = self._texts[draw.dataset].encode(draw.sample_id, draw.epoch)
+        captions = self._train.captions_at(index / self._train.num_samples)
+        details, text = self._texts[draw.dataset].encode(draw.sample_id, draw.epoch, captions)
         vectors = self._details.vectors[self._details.places(details)]
         generator = torch.Generator().manual_seed(seed_of(self._train.seed, "noise", index) % 2**63)
         noise = torch.randn(vectors.shape, generator=generator) * (self._details.scale / vectors.shape[1]) ** 0.5

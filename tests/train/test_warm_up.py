@@ -11,12 +11,15 @@ from pathlib import Path
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from safetensors.torch import load_file
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from pargo.config.base import canonical_json
 from pargo.config.layers import language_in_words
 from pargo.config.models import Language
+from pargo.config.warm_up import WarmUp
 from pargo.data.annotations import describe
 from pargo.data.pieces import text_tokenizer
 from pargo.data.shards import ShardWriter
@@ -81,7 +84,7 @@ def losses(directory: Path) -> list[float]:
 
 
 def texts(places, seed=0, **changes) -> DescribedTexts:
-    train = WarmUpSettings.model_validate_json(settings(**{"captions": 0.5} | changes)).language.warm_up
+    train = WarmUpSettings.model_validate_json(settings(**changes)).language.warm_up
     return DescribedTexts(places["scenes"] / "train", load_tokenizer(places["language"]), train, seed)
 
 
@@ -95,7 +98,7 @@ def decode(places, ids) -> str:
 def test_every_detail_stands_in_place_of_the_image_and_the_text_is_as_in_training(places):
     tokenizer, seen = load_tokenizer(places["language"]), set()
     for epoch in range(20):
-        details, text = texts(places, captions=1.0, num_image_tokens=7).encode("0003", epoch)
+        details, text = texts(places, num_image_tokens=7).encode("0003", epoch, captions=1.0)
         assert text == encode_caption(tokenizer, describe(record(3)))
         assert len(details) == 7
         assert set(details) == set(details_in(describe(record(3))))
@@ -107,7 +110,7 @@ def test_conversations_are_shuffled_and_cut(places):
     tokenizer, firsts = load_tokenizer(places["language"]), set()
     known = {(question, answer) for question, answer in record(5)["conversation"]}
     for epoch in range(20):
-        _, text = texts(places, captions=0.0, max_turns=2).encode("0005", epoch)
+        _, text = texts(places, max_turns=2).encode("0005", epoch, captions=0.0)
         said = decode(places, text.input_ids).strip("\n").split("\n")
         assert len(said) == 2
         turns = [next(turn for turn in known if " ".join(turn) == line) for line in said]
@@ -119,8 +122,8 @@ def test_conversations_are_shuffled_and_cut(places):
 def test_a_sample_is_decided_by_seed_sample_and_epoch(places):
     first, again, other = (texts(places, seed=seed) for seed in (0, 0, 1))
     drawn = [(name, epoch) for name in ("0001", "0002") for epoch in range(8)]
-    assert [first.encode(*of) for of in drawn] == [again.encode(*of) for of in reversed(drawn)][::-1]
-    assert [first.encode(*of) for of in drawn] != [other.encode(*of) for of in drawn]
+    assert [first.encode(*of, 0.5) for of in drawn] == [again.encode(*of, 0.5) for of in reversed(drawn)][::-1]
+    assert [first.encode(*of, 0.5) for of in drawn] != [other.encode(*of, 0.5) for of in drawn]
 
 
 def test_what_stands_for_an_image_is_near_its_details_and_other_every_time(places):
@@ -145,9 +148,19 @@ def test_what_stands_for_an_image_is_near_its_details_and_other_every_time(place
 
 @pytest.mark.parametrize("captions", [0.0, 0.2, 1.0])
 def test_captions_have_their_share(places, captions):
-    found = texts(places, captions=captions)
-    shown = [decode(places, found.encode("0001", epoch)[1].input_ids) for epoch in range(300)]
+    found = texts(places)
+    shown = [decode(places, found.encode("0001", epoch, captions)[1].input_ids) for epoch in range(300)]
     assert sum("three shapes:" in text for text in shown) / 300 == pytest.approx(captions, abs=0.07)
+
+
+@given(st.floats(0, 1))
+def test_captions_come_first(share):
+    train = WarmUp(mixture={"a": 1.0}, num_samples=8, batch_size=4, captions=share)
+    shares = [train.captions_at(number / 100) for number in range(101)]
+    assert all(-1e-9 <= value <= 1 + 1e-9 for value in shares)
+    assert sorted(shares, reverse=True) == shares
+    assert sum(shares) / 101 == pytest.approx(share)
+    assert shares[0] == pytest.approx(min(1.0, 2 * share))
 
 
 def test_samples_of_which_nothing_is_known_are_left_out(tmp_path, places):
