@@ -125,7 +125,7 @@ class _Planner:
             yield row
 
     def _warm_up(self) -> Iterator[Row]:
-        """Row of the language model's warm-up, where it has one; the words of an image are counted as an answer is."""
+        """Row of the language model's warm-up, where it has one."""
         if (warm_up := self.config.language.warm_up) is None:
             return
         asked, answered = self._text(warm_up.mixture)
@@ -137,7 +137,7 @@ class _Planner:
             storage=4.0 * (weights + self.language.head),
             transient=12.0 * weights,
         )
-        flops = self.language.full_training(asked + 2 * answered, answered)
+        flops = self.language.full_training(warm_up.num_image_tokens + asked + answered, answered)
         yield self._timed(row, "warm_up", flops * warm_up.num_samples)
 
     def _training(self, arm: str, stage: str) -> Row:
