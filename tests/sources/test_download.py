@@ -51,7 +51,7 @@ def test_easy_vqa_from_wheel_to_shards(tmp_path, index):  # noqa: F811
         assert [record["objects"] for record in records] == [
             [{"shape": "circle", "color": "teal"}],
             [{"shape": None, "color": "red"}],
-            [{"shape": None, "color": None}],
+            [{"shape": "circle", "color": None}],
         ]
         assert records[1]["conversation"] == [["what is the color of the shape?", "red"]]
         assert shards.read("000002") == png(2)
