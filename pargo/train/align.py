@@ -50,9 +50,11 @@ class Detector(nn.Module):
         return self.scale * (self.margin - nearest), distances
 
     def loss(self, tokens: Tensor, there: Tensor) -> Tensor:
-        """Of tokens [B, T, D], and which details are there, 0 or 1, [B, V], at least one in each image.
+        """The binary cross entropy of each detail, and for each token its distance from the nearest that is there.
 
-        The binary cross entropy of each detail, and for each token its distance from the nearest that is there.
+        Args:
+            tokens: [B, T, D].
+            there: [B, V], 1 for each detail that is in the image, else 0; at least one in each image.
         """
         logits, distances = self(tokens)
         missing = (there == 0).unsqueeze(1)
