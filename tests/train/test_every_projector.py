@@ -59,11 +59,13 @@ def inputs(world: World, tmp_path_factory: pytest.TempPathFactory) -> Any:
 
 
 def settings_of(config: Config, arm: str, stage: str, **changes: Any) -> str:
-    """Settings of a stage as the graph gives them, but for the size of the language model's numbers."""
+    """Settings of a stage as the graph gives them, but for the language model, a small one, and a short alignment."""
     function = {"pretrain": pretrain, "finetune": finetune}[stage]
     settings = json.loads(canonical_json(function(config, arm, 0)))
     settings["train"] |= changes
-    settings["language"]["precision"] = "fp32"
+    settings["language"] |= {"precision": "fp32", "layers": None, "warm_up": None}
+    if alignment := settings["train"].get("alignment"):
+        alignment["num_samples"] = alignment["batch_size"]
     settings["splits"] = dict.fromkeys(settings["splits"], "train")
     return json.dumps(settings)
 
@@ -99,7 +101,7 @@ def test_every_projector_learns_one_batch_by_heart(inputs, tmp_path, name):
     with publish(tmp_path / "captions", settings={}) as directory:
         lines = (captions / "captions.jsonl").read_text().splitlines(keepends=True)[:2]
         (directory / "captions.jsonl").write_text("".join(lines))
-    arguments["captions"] = {"scenes": tmp_path / "captions"}
+    arguments["captions"] = dict.fromkeys(arguments["captions"], tmp_path / "captions")
     settings = settings_of(
         config,
         "pargo",
