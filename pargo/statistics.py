@@ -1,4 +1,4 @@
-"""Bootstrap by image: intervals of scores, and of differences between two models on the same images; tests of these.
+"""Bootstrap by image of scores, and tests of differences between models on the same images.
 
 Images are drawn, not questions, since questions about one image stand and fall together. All scores here are a sum
 over groups (tasks) of a ratio of sums over images, so one draw of images per group gives one score.
@@ -20,7 +20,6 @@ Groups = Mapping[str, Mapping[str, tuple[float, float]]]
 
 LEVEL = 0.95
 DIGITS = 9  # decimals of a difference: far below one answer, far above rounding errors
-MISSING = 0.05  # largest share of draws without a value that an interval may leave out
 CHUNK = 1_000_000  # counts of images held in memory at once
 
 
@@ -52,51 +51,6 @@ def _ratio(pairs: Sequence[tuple[float, float]]) -> float:
 def mean_total(runs: Sequence[Groups]) -> float:
     """The mean score of one or several runs (seeds)."""
     return math.fsum(map(total, runs)) / len(runs)
-
-
-def estimate(runs: Sequence[Groups], samples: int, seed: int = 0) -> Estimate:
-    """Mean score of one or several runs (seeds) over the same images, with its percentile bootstrap interval.
-
-    Every draw takes the same images in all runs and averages the runs, so the interval is about the images; it does
-    not contain the spread over seeds.
-
-    Raises:
-        PargoError: no runs, or runs over different images.
-    """
-    draws = bootstrap(runs, samples, seed).mean(1)
-    return Estimate(mean_total(runs), percentile_interval(draws))
-
-
-def estimate_defined(runs: Sequence[Groups], samples: int, seed: int = 0) -> tuple[float, tuple[float, float] | None]:
-    """Like `estimate`, of ratios that have no value where their denominators sum to 0: such draws are left out.
-
-    E.g. a precision has none where nothing was said. There is no interval (None) where more than one draw in twenty has
-    no value: that of the others would not be about the images.
-    """
-    draws = bootstrap(runs, samples, seed, empty=math.nan).mean(1)
-    found = draws[~np.isnan(draws)]
-    return mean_total(runs), percentile_interval(found) if len(found) >= (1 - MISSING) * len(draws) else None
-
-
-def difference(first: Sequence[Groups], second: Sequence[Groups], samples: int, seed: int = 0) -> Estimate:
-    """Mean score of the first runs minus that of the second, with its paired bootstrap interval.
-
-    Both get the same draws of images, so what an image does to both cancels. The numbers of runs may differ.
-
-    Raises:
-        PargoError: no runs, or any two runs are over different images.
-    """
-    draws = bootstrap_difference(first, second, samples, seed)
-    return Estimate(round(mean_total(first) - mean_total(second), DIGITS), percentile_interval(draws))
-
-
-def bootstrap_difference(first: Sequence[Groups], second: Sequence[Groups], samples: int, seed: int = 0) -> np.ndarray:
-    """[samples] differences of mean scores, first minus second, each over the same drawn images."""
-    if not first or not second:
-        raise PargoError("no runs to compare")
-    draws = bootstrap([*first, *second], samples, seed)
-    # rounded: equal scores that were summed in another order must differ by zero, or an interval would exclude it
-    return np.round(draws[:, : len(first)].mean(1) - draws[:, len(first) :].mean(1), DIGITS)
 
 
 def bootstrap(runs: Sequence[Groups], samples: int, seed: int = 0, *, empty: float = 0.0) -> np.ndarray:

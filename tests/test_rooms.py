@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[1]
 ORDER = """
 code errors imports labels layout machine no_effect notes progress units
 arguments config files journal project stages statistics
-accepted answers fetch kept remote seen
+accepted answers estimates fetch kept remote seen
 manifest
 data made
 store

@@ -5,13 +5,17 @@ What the paper states is known here from its abstract alone: one number (+259.96
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import NamedTuple
 
+from pargo.estimates import MAX_SEEDS, MAX_TIMES, Difference
 from pargo.report import words
 from pargo.report.cells import Cell, Column, Row, Table
 from pargo.report.measure import difference
 from pargo.report.scores import Scores
 from pargo.report.settings import ReportSettings
+from pargo.statistics import holm
 
 PAPER = "the paper's abstract (AAAI 2025, pp. 7491-7499, doi 10.1609/AAAI.V39I7.32806)"
 PUBLISHED_GAIN = 259.96  # ParGo minus Q-Former on MME [abstract]
@@ -34,11 +38,15 @@ HEADS = {
     "scale": "Scale",
     "source": "Source",
     "status": "Status",
+    "verdict": "Verdict",
 }
+ALPHA = 0.05
+UNDECIDED = "undecided"
 
 
 def claims_table(settings: ReportSettings, scores: Scores) -> Table:
     """One row per number, with its status in words; a claim has a published or unknown row before the measured ones."""
+    rows = [*_rows(settings, scores)]
     return Table(
         name="claims",
         caption=(
@@ -48,18 +56,64 @@ def claims_table(settings: ReportSettings, scores: Scores) -> Table:
         ),
         heads=HEADS,
         columns=(Column("difference", "Difference"),),
-        rows=tuple(_rows(settings, scores)),
+        rows=tuple(_with_verdicts(settings, rows)),
         block="claim",
         notes=(
             f"Published: {PAPER}. That its MME number is the total of perception and cognition (2,800 points) is our "
             "reading; the paper's tables are not known here, and neither are its intervals.",
-            "Measured: paired by image, with a 95 % bootstrap interval.",
+            f"Measured: paired by image, with a 95 % interval. {_rule(settings, rows)}",
             "Unknown: the paper's number is not available here, or this configuration does not measure it.",
         ),
     )
 
 
-def _rows(settings: ReportSettings, scores: Scores) -> Iterable[Row]:
+class _Measured(NamedTuple):
+    """A row without its verdict, and what that is taken from; `other` is the arm that is subtracted."""
+
+    row: Row
+    difference: Difference | None = None
+    other: str = ""
+
+
+def _rule(settings: ReportSettings, rows: Sequence[_Measured]) -> str:
+    if len(settings.seeds) == 1:
+        return "Verdict: with one training seed nothing follows about methods, so all is undecided."
+    return (
+        f"Verdict: which is better where p < {ALPHA} after Holm's correction over all {len(_tested(rows))} comparisons "
+        "of this table. Of an undecided one it says how many seeds of each arm would give such a p value in every "
+        "second case, were the difference and its spread as measured; and where seeds alone would not, with how many "
+        "times as many images."
+    )
+
+
+def _tested(rows: Sequence[_Measured]) -> list[Difference]:
+    return [row.difference for row in rows if row.difference]
+
+
+def _with_verdicts(settings: ReportSettings, rows: Sequence[_Measured]) -> Iterable[Row]:
+    """The rows with what may be said of each, all of them being looked at."""
+    tested, names = _tested(rows), words.projectors(settings)
+    adjusted = iter(holm([found.p for found in tested]))
+    for row, found, other in rows:
+        verdict = ""
+        if found and not found.seeds:
+            verdict = f"{UNDECIDED}, with one training seed"
+            next(adjusted)
+        elif found and next(adjusted) < ALPHA:
+            verdict = f"{names[settings.report.headline_arm if found.value > 0 else other]} is better"
+        elif found:
+            verdict = f"{UNDECIDED}, {_what_settles(found.needed(ALPHA / len(tested)))} would tell"
+        yield replace(row, texts=row.texts | {"verdict": verdict})
+
+
+def _what_settles(needed: tuple[int, int] | None) -> str:
+    if needed is None:
+        return f"only more than {MAX_SEEDS} seeds and {MAX_TIMES} times the images"
+    seeds, times = needed
+    return f"{seeds} seeds" + (f" and {times} times the images" if times > 1 else "")
+
+
+def _rows(settings: ReportSettings, scores: Scores) -> Iterable[_Measured]:
     ours = settings.report.headline_arm
     gain = Cell(PUBLISHED_GAIN, "difference", "published", note="total of 2,800 points, our reading", digits=2)
     unknown = Cell(None, "difference", "unknown")
@@ -89,7 +143,7 @@ def _is_qformer(settings: ReportSettings, arm: str) -> bool:
     return settings.projectors[arm].name == "qformer"
 
 
-def _headlines(settings: ReportSettings, scores: Scores, claim: str, other: str) -> Iterable[Row]:
+def _headlines(settings: ReportSettings, scores: Scores, claim: str, other: str) -> Iterable[_Measured]:
     """The headline of every benchmark: our arm minus another."""
     ours, samples = settings.report.headline_arm, settings.report.bootstrap_samples
     for benchmark in settings.benchmarks:
@@ -97,9 +151,10 @@ def _headlines(settings: ReportSettings, scores: Scores, claim: str, other: str)
         name = words.benchmark(settings, benchmark) + words.asked_model(settings.benchmarks[benchmark])
         record = first[0].record
         title = f"{name} (points of %)" if record.points_per_task is None else f"{name} (of {record.headline.maximum})"
-        cell = difference(first, second, samples)
+        cell, found = difference(first, second, samples)
         key = headline_row(ours, other, benchmark)
-        yield _row(key, claim, _pair(settings, other), title, settings.report.scale, cell, SCORES)
+        row = _row(key, claim, _pair(settings, other), title, settings.report.scale, cell, SCORES)
+        yield row._replace(difference=found, other=other)
 
 
 def headline_row(ours: str, other: str, benchmark: str) -> str:
@@ -107,7 +162,7 @@ def headline_row(ours: str, other: str, benchmark: str) -> str:
     return f"{ours}_minus_{other}_{benchmark}"
 
 
-def _tasks(settings: ReportSettings, scores: Scores, benchmark: str) -> Iterable[Row]:
+def _tasks(settings: ReportSettings, scores: Scores, benchmark: str) -> Iterable[_Measured]:
     """Every task of a benchmark whose tasks give points: our arm minus the reference."""
     ours, reference = settings.report.headline_arm, settings.report.reference_arm
     first, second = scores[ours, benchmark], scores[reference, benchmark]
@@ -116,9 +171,10 @@ def _tasks(settings: ReportSettings, scores: Scores, benchmark: str) -> Iterable
         return
     for task in first[0].record.tasks:
         title = f"{words.benchmark(settings, benchmark)} {words.task(task)} (of {points:g})"
-        cell = difference(first, second, settings.report.bootstrap_samples, task)
+        cell, found = difference(first, second, settings.report.bootstrap_samples, task)
         key = f"{headline_row(ours, reference, benchmark)}_{task}"
-        yield _row(key, "detail", _pair(settings, reference), title, settings.report.scale, cell, SCORES)
+        row = _row(key, "detail", _pair(settings, reference), title, settings.report.scale, cell, SCORES)
+        yield row._replace(difference=found, other=reference)
 
 
 def _pair(settings: ReportSettings, other: str) -> str:
@@ -126,7 +182,7 @@ def _pair(settings: ReportSettings, other: str) -> str:
     return f"{names[settings.report.headline_arm]} minus {names[other]}"
 
 
-def _row(key: str, claim: str, comparison: str, benchmark: str, scale: str, cell: Cell, source: str) -> Row:
+def _row(key: str, claim: str, comparison: str, benchmark: str, scale: str, cell: Cell, source: str) -> _Measured:
     texts = {
         "claim": CLAIMS[claim],
         "comparison": comparison,
@@ -134,5 +190,6 @@ def _row(key: str, claim: str, comparison: str, benchmark: str, scale: str, cell
         "scale": scale,
         "source": source,
         "status": cell.status,
+        "verdict": "",
     }
-    return Row(key, claim, texts, {"difference": cell})
+    return _Measured(Row(key, claim, texts, {"difference": cell}))

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from pargo.benchmarks.scores.score_record import groups_of, has_ratio
+from pargo.estimates import Difference, estimate, estimate_defined
+from pargo.estimates import difference as difference_of_runs
 from pargo.report.cells import Cell, Unit
 from pargo.report.scores import Score
-from pargo.statistics import difference as paired_difference
-from pargo.statistics import estimate, estimate_defined, total
+from pargo.statistics import total
 
 UNITS: dict[str, Unit] = {"loss": "nats"}  # of measures that are no shares
 NOT_GRADED = "not graded: no judge has read the answers"
@@ -54,7 +56,8 @@ def _score(scores: Sequence[Score], task: str | None, samples: int) -> Cell:
     if len(scores) > 1:
         # as its one seed was scored: where there are other measures, scores are ratios like them
         chosen = estimate_defined if first.measures else estimate
-        value, interval = chosen([score.record.groups(task) for score in scores], samples)
+        bounds = 0.0, first.headline.maximum if task is None else first.points_per_task or 1.0
+        value, interval = chosen([score.record.groups(task) for score in scores], samples, bounds=bounds)
     return Cell(
         value,
         unit,
@@ -78,7 +81,7 @@ def other_measure(scores: Sequence[Score], measure: str, tasks: Sequence[str], s
         why = "no token was its own" if measure == "loss" else "nothing was said of it"
         return Cell(None, unit, "unknown", files=_files(scores), note=f"no {measure}: {why}")
     runs = [groups_of({task: values[task] for task in tasks}, "mean") for values in found]
-    value, interval = estimate_defined(runs, samples)
+    value, interval = estimate_defined(runs, samples, bounds=(0.0, math.inf if measure in UNITS else 1.0))
     return Cell(
         value,
         unit,
@@ -92,19 +95,21 @@ def other_measure(scores: Sequence[Score], measure: str, tasks: Sequence[str], s
     )
 
 
-def difference(ours: Sequence[Score], others: Sequence[Score], samples: int, task: str | None = None) -> Cell:
+def difference(
+    ours: Sequence[Score], others: Sequence[Score], samples: int, task: str | None = None
+) -> tuple[Cell, Difference | None]:
     """Mean score of one arm minus that of another on the same images, of the headline or of one task.
 
-    The interval is paired by image. Unknown where a seed of either is not graded.
+    Unknown where a seed of either is not graded.
     """
     first, files = ours[0].record, _files([*ours, *others])
     unit: Unit = "percent_difference" if first.points_per_task is None else "difference"
     if not is_graded([*ours, *others]):
-        return Cell(None, unit, "unknown", files=files, note=NOT_GRADED)
-    result = paired_difference(
+        return Cell(None, unit, "unknown", files=files, note=NOT_GRADED), None
+    result = difference_of_runs(
         [score.record.groups(task) for score in ours], [score.record.groups(task) for score in others], samples
     )
-    return Cell(
+    cell = Cell(
         result.value,
         unit,
         "measured",
@@ -113,6 +118,7 @@ def difference(ours: Sequence[Score], others: Sequence[Score], samples: int, tas
         seeds=tuple(score.seed for score in ours),
         files=files,
     )
+    return cell, result
 
 
 def baselines(score: Score) -> dict[str, dict[str, Cell]]:

@@ -44,10 +44,13 @@ def _by_size(value: float) -> str:
 
 def seed_note(settings: ReportSettings, values: str = "Values") -> str:
     """What the intervals cover, which depends on the number of seeds; `values` are those that are means over them."""
-    images = "Intervals: 95 % bootstrap over images, without width where all images scored alike (others need not)."
+    alike = "without width where all images scored alike (others need not)"
     if len(settings.seeds) == 1:
-        return f"{images} One training seed, so they say nothing about how much another training run would differ."
+        return (
+            f"Intervals: 95 % bootstrap over images, {alike}. One training seed, so they say nothing about how much "
+            "another training run would differ."
+        )
     return (
-        f"{values} are means over {len(settings.seeds)} training seeds. {images} The spread between seeds is not in "
-        "them."
+        f"{values} are means over {len(settings.seeds)} training seeds, and their 95 % intervals are over images "
+        f"(bootstrap) and seeds (Welch-Satterthwaite t); those of one seed are over images alone, {alike}."
     )

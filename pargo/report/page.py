@@ -96,9 +96,10 @@ def column_groups(columns: list[dict[str, Any]]) -> list[tuple[str, int]]:
 
 
 def verdict(settings: ReportSettings, scores: Scores, records: dict[str, Any]) -> list[str]:
-    """The result in one sentence for each benchmark: the difference, and whether its interval excludes zero."""
+    """The result in one sentence for each benchmark: the difference, and what may be said of it."""
     ours, reference = settings.report.headline_arm, settings.report.reference_arm
     names, sentences = words.projectors(settings), []
+    verdicts = {row["key"]: row["texts"]["verdict"] for row in records["tables"]["claims"]["rows"]}
     for benchmark in settings.benchmarks:
         score = scores[ours, benchmark][0]
         name = words.benchmark(settings, benchmark)
@@ -113,14 +114,16 @@ def verdict(settings: ReportSettings, scores: Scores, records: dict[str, Any]) -
         line = score.record.headline
         unit = f"% ({line.name})" if score.record.points_per_task is None else f"of {line.maximum:,} points"
         low, high = gain["interval"]
-        if low > 0 or high < 0:
+        if len(settings.seeds) > 1:
+            meaning = f". Verdict: {verdicts[headline_row(ours, reference, benchmark)]}"
+        elif low > 0 or high < 0:
             better = names[ours] if low > 0 else names[reference]
-            meaning = f"for these trained models the interval excludes zero, in favour of {better}"
+            meaning = f", and for these trained models the interval excludes zero, in favour of {better}"
         else:
-            meaning = "the interval includes zero, so this does not show which is better"
+            meaning = ", and the interval includes zero, so this does not show which is better"
         sentences.append(
             f"{name}: {names[ours]} {first['text']} and {names[reference]} "
-            f"{second['text']} {unit}; the difference is {gain['text']} {gain['interval_text']}, and {meaning}. "
+            f"{second['text']} {unit}; the difference is {gain['text']} {gain['interval_text']}{meaning}. "
             + _beside_blind(settings, score, records, f"{benchmark}.{column}")
         )
     return sentences
@@ -169,8 +172,7 @@ def reading(settings: ReportSettings, scores: Scores) -> list[str]:
                 f"looking at the image the total of {record.headline.maximum:,} would be: {values}."
             )
     sentences += [
-        "Brackets are 95 % intervals from drawing the images anew: where the interval of a difference excludes zero, "
-        f"these trained models differ on such images, and {_seeds_in_words(settings)}.",
+        _brackets(settings),
         "The paper's number is of another benchmark, a 7B language model and other data, and ours is "
         f"{settings.report.scale}: neither sign nor size here confirms or refutes the paper.",
         "Every measured number is a link to the file it was read from, and the last section leads from there to the "
@@ -179,10 +181,17 @@ def reading(settings: ReportSettings, scores: Scores) -> list[str]:
     return sentences
 
 
-def _seeds_in_words(settings: ReportSettings) -> str:
+def _brackets(settings: ReportSettings) -> str:
     if len(settings.seeds) == 1:
-        return "with one training seed nobody knows how much another training would differ"
-    return f"the spread between the {len(settings.seeds)} training seeds comes on top"
+        return (
+            "Brackets are 95 % intervals from drawing the images anew: where the interval of a difference excludes "
+            "zero, these trained models differ on such images, and with one training seed nobody knows how much "
+            "another training would differ."
+        )
+    return (
+        "Brackets are 95 % intervals over images and training seeds: what other images and other trainings of the same "
+        f"kind would give, as far as {len(settings.seeds)} seeds tell."
+    )
 
 
 def facts(settings: ReportSettings, records: dict[str, Any]) -> dict[str, str]:

@@ -16,13 +16,13 @@ from pargo.config.base import canonical_json
 from pargo.config.benchmarks import BENCHMARKS
 from pargo.config.report import MACROS, TABLES
 from pargo.data.annotations import KINDS
+from pargo.estimates import estimate
 from pargo.report import figures, page, tables
 from pargo.report.cells import Cell
 from pargo.report.samples import samples
 from pargo.report.scores import Scores
 from pargo.report.settings import ReportSettings, table_files, tables_by_task
 from pargo.sources.scenes import CELLS, COLORS, SHAPES, WORDS
-from pargo.statistics import estimate
 from tests.helpers.report_project import Project, make_settings
 from tests.report.test_report_page import parse
 
@@ -112,10 +112,10 @@ def test_numbers_of_a_seed_are_those_of_its_score_file(with_details: Project, wr
                 assert all(row[kind] == "" for kind in KINDS if kind not in expected)
 
 
-def test_the_mean_of_seeds_has_an_interval_over_images(with_details: Project, written: Path) -> None:
+def test_the_mean_of_seeds_has_an_interval_over_images_and_seeds(with_details: Project, written: Path) -> None:
     rows, found = rows_of(written), records(with_details, "pargo")
     runs = [groups_of({"color": record["measures"]["precision"]["color"]}, "sum") for record in found]
-    expected = estimate(runs, with_details.settings.report.bootstrap_samples)
+    expected = estimate(runs, with_details.settings.report.bootstrap_samples, bounds=(0.0, 1.0))
     row = rows["precision.pargo"]
     assert float(row["color"]) == pytest.approx(expected.value)
     assert (float(row["color_low"]), float(row["color_high"])) == pytest.approx(expected.interval)

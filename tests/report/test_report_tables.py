@@ -6,15 +6,17 @@ import csv
 import json
 import shutil
 from pathlib import Path
+from statistics import NormalDist
 
 import pytest
 from safetensors.torch import load_file
 
 from pargo.config.base import canonical_json
 from pargo.errors import PargoError
+from pargo.estimates import Difference, Seeds
 from pargo.files import sha256_file
 from pargo.manifest import read_provenance
-from pargo.report import tables
+from pargo.report import claims, tables
 from pargo.report.cells import MINUS, Cell, Column, Row, Table
 from pargo.report.claims import PUBLISHED_GAIN
 from pargo.report.settings import ReportSettings, table_files
@@ -182,7 +184,7 @@ def test_published_and_measured_rows_say_what_they_are(written):
     assert "259.96" not in (written / "projectors.csv").read_text()
     assert r"\textit{+259.96}" in (written / "claims.tex").read_text()
     assert r"\textcolor{gray}{---}" in (written / "claims.tex").read_text()
-    assert "| published | *+259.96* |" in (written / "claims.md").read_text()
+    assert "| published |  | *+259.96* |" in (written / "claims.md").read_text()
 
 
 def test_several_seeds_are_averaged_and_kept(two_seeds, tmp_path):
@@ -195,6 +197,44 @@ def test_several_seeds_are_averaged_and_kept(two_seeds, tmp_path):
     assert cell["seed_values"] == values
     assert cell["value"] == pytest.approx(sum(values) / 2)
     assert len(cell["files"]) == 2
+
+
+def test_verdicts_hold_seeds_and_all_comparisons(project, two_seeds, tmp_path):
+    """By Holm's correction over the rows that were measured; with one seed none, and nothing but measured rows."""
+    for made, number in ((project, 1), (two_seeds, 2)):
+        folder = tmp_path / str(number)
+        tables.run(made.settings, made.scores, folder)
+        rows = read_csv(folder / "claims.csv").values()
+        measured = [row for row in rows if row["status"] == "measured"]
+        assert all(bool(row["verdict"]) == (row in measured) for row in rows)
+        found = {row["verdict"] for row in measured}
+        notes = (folder / "claims.md").read_text()
+        if number == 1:
+            assert found == {"undecided, with one training seed"}
+            assert "with one training seed nothing follows about methods" in notes
+        else:
+            assert all(verdict.endswith(("is better", "would tell")) for verdict in found)
+            assert f"over all {len(measured)} comparisons" in notes
+
+
+@pytest.mark.parametrize(
+    ("values", "verdicts"),
+    [
+        ([40.0, 1.0], ["ParGo is better", "undecided, only more than 20 seeds and 64 times the images would tell"]),
+        ([-40.0, 5.0], ["Q-Former is better", "undecided, 3 seeds and 8 times the images would tell"]),
+        # 2.2 standard errors, p 0.03 each: one alone would do, and two would not
+        ([11.0, 11.0], ["undecided, 2 seeds and 2 times the images would tell"] * 2),
+    ],
+)
+def test_a_verdict_is_by_the_corrected_p_value(project, values, verdicts):
+    row = Row("r", "gain", {"claim": "c"}, {})
+    seeds = (Seeds(2.0, 3), Seeds(1.0, 3))
+    rows = [claims._Measured(row)]
+    for value in values:
+        p = 2 * NormalDist().cdf(-abs(value) / 5)
+        rows.append(claims._Measured(row, Difference(value, (0.0, 0.0), p, 5.0, seeds), "qformer"))
+    found = [row.texts["verdict"] for row in claims._with_verdicts(project.settings, rows)]
+    assert found == ["", *verdicts]
 
 
 def test_missing_and_foreign_scores_are_refused(project, two_seeds, tmp_path):

@@ -15,15 +15,8 @@ from pargo.benchmarks.scores.score_file import ScoreFile, find_scores, read_scor
 from pargo.benchmarks.scores.score_record import ScoreRecord
 from pargo.config.base import Settings
 from pargo.errors import PargoError
-from pargo.statistics import (
-    DIGITS,
-    bootstrap_difference,
-    bootstrap_p,
-    holm,
-    mcnemar_p,
-    mean_total,
-    percentile_interval,
-)
+from pargo.estimates import difference
+from pargo.statistics import holm, mcnemar_p, mean_total
 
 FEW_IMAGES = 30  # of fewer a bootstrap interval is too narrow: where all answers are right it has no width at all
 ALPHA = 0.05
@@ -55,8 +48,8 @@ class Row(Settings):
     value_a: float | None = None  # mean over seeds
     value_b: float | None = None
     difference: float | None = None  # A - B
-    interval: tuple[float, float] | None = None  # 95 %, paired bootstrap by image
-    p: float | None = None  # two-sided, from the same draws: `pargo.statistics.bootstrap_p`
+    interval: tuple[float, float] | None = None  # 95 %, over images and seeds: `pargo.estimates.difference`
+    p: float | None = None  # two-sided, as the interval
     p_holm: float | None = None  # over all comparisons of the table
     mcnemar: McNemar | None = None
 
@@ -204,13 +197,14 @@ def _rows(name: str, side_a: Sequence[ScoreRecord], side_b: Sequence[ScoreRecord
         )
         if graded:
             a, b = ([record.groups(task) for record in side] for side in (side_a, side_b))
-            draws, value_a, value_b = bootstrap_difference(a, b, samples), mean_total(a), mean_total(b)
+            result = difference(a, b, samples)
             found: dict[str, Any] = {
-                "value_a": value_a,
-                "value_b": value_b,
-                "difference": round(value_a - value_b, DIGITS),
+                "value_a": mean_total(a),
+                "value_b": mean_total(b),
+                "difference": result.value,
+                "interval": result.interval,
+                "p": result.p,
             }
-            found |= {"interval": percentile_interval(draws), "p": bootstrap_p(draws)}
             if len(side_a) == len(side_b) == 1:
                 found["mcnemar"] = _mcnemar(side_a[0], side_b[0], task)
             row = row.model_copy(update=found)
@@ -249,10 +243,15 @@ def _adjusted(rows: Sequence[Row]) -> list[Row]:
 def _notes(rows: Sequence[Row], seeds_a: int, seeds_b: int, samples: int) -> Iterator[str]:
     """What a reader of the table must know."""
     tested = [row for row in rows if row.p is not None]
+    if tested and min(seeds_a, seeds_b) == 1:
+        yield (
+            "Intervals and p values are about the images alone. With one training seed of a side they tell these "
+            "trained models apart, and not the methods that trained them."
+        )
     if max(seeds_a, seeds_b) > 1:
         yield (
-            f"Values are means over seeds ({seeds_a} of A, {seeds_b} of B); intervals and p values are about the images"
-            " and do not contain the spread over seeds. No McNemar tests: they compare one answer with one answer."
+            f"Values are means over seeds ({seeds_a} of A, {seeds_b} of B). No McNemar tests: they compare one answer "
+            "with one answer."
         )
     elif lost := [row.label for row in tested if row.mcnemar is None]:
         yield (

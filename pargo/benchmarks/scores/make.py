@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from pargo.benchmarks.scores.score_parts import Headline, Rule, Task
 from pargo.benchmarks.scores.score_record import groups_of
-from pargo.statistics import estimate, estimate_defined
+from pargo.estimates import estimate, estimate_defined
 
 UNKNOWN = "unknown"  # a part of an edition of which nothing is known
 

@@ -29,9 +29,9 @@ from pargo.data.annotations import KINDS, caption_parts, describe, facts_of
 from pargo.data.shards import ShardWriter
 from pargo.data.template import encode_answer
 from pargo.errors import PargoError
+from pargo.estimates import estimate_defined
 from pargo.sources.scene_source import make_record, write_scenes
 from pargo.sources.scenes import CELLS, COLORS, SHAPES, WORDS, draw_scene
-from pargo.statistics import estimate_defined
 from tests.helpers.tiny_tokenizers import FAMILIES, family
 
 BENCHMARK = Details(kind="details", source="scenes", split="train")

@@ -18,11 +18,12 @@ from pargo.config.base import canonical_json
 from pargo.config.benchmarks import BENCHMARKS, part
 from pargo.config.experiment import load_config
 from pargo.errors import PargoError
+from pargo.estimates import difference
 from pargo.files import sha256_file
 from pargo.graph.stage_settings import score as stage_settings
 from pargo.layout import manifest_path
 from pargo.manifest import publish
-from pargo.statistics import difference, total
+from pargo.statistics import total
 
 CONFIG = load_config("config/quick.yaml")
 
