@@ -1,9 +1,10 @@
 """Scores and differences with intervals over images and training seeds; what would settle a difference.
 
-Images and seeds are both drawn by chance. What a score owes to its images is seen by bootstrap (`pargo.statistics`).
-What it owes to its seeds is seen from their scores: the variance between them, less the part that the images make (how
-far seeds differ image by image). Both are added as in a Welch-Satterthwaite t interval, as seeds are few: Satterthwaite
-(1946), Biometrics Bulletin 2, 110-114; components of variance: Searle, Casella and McCulloch (1992), chapter 4.
+Images and seeds are both drawn by chance. What a score owes to its images is seen by bootstrap (`pargo.statistics`),
+what it owes to its seeds from the variance between them. How far seeds differ from image to image is in both, so it is
+taken out of the first. The sum is used as in a t interval with Satterthwaite's degrees of freedom, as seeds are few; no
+interval is narrower than that over images. Satterthwaite (1946), Biometrics Bulletin 2, 110-114; components of
+variance: Searle, Casella and McCulloch (1992), chapter 4.
 """
 
 from __future__ import annotations
@@ -15,27 +16,76 @@ from typing import NamedTuple
 import numpy as np
 
 from pargo.errors import PargoError
-from pargo.statistics import (
-    DIGITS,
-    LEVEL,
-    Estimate,
-    Groups,
-    bootstrap,
-    bootstrap_p,
-    mean_total,
-    percentile_interval,
-    total,
-)
+from pargo.statistics import DIGITS, Estimate, Groups, bootstrap, bootstrap_p, mean_total, percentile_interval, total
 
+NORMAL = 1.959963984540054  # standard errors on either side of a 95 % interval
+SHARE = 0.975  # of a distribution, below the upper end of such an interval
 MISSING = 0.05  # largest share of draws without a value that an interval may leave out
 MAX_SEEDS, MAX_TIMES = 20, 64  # what `Difference.needed` looks through
 
 
 class Seeds(NamedTuple):
-    """What one arm's score owes to its seeds: the variance of one seed's score, and how many seeds there are."""
+    """Several seeds of one arm.
 
-    variance: float
+    Attributes:
+        number: how many.
+        variance: between their scores.
+        own: the part of `variance` that images make: seeds err on different ones.
+    """
+
     number: int
+    variance: float
+    own: float
+
+
+class Spread(NamedTuple):
+    """What a mean over seeds, or a difference of two, owes to chance.
+
+    Attributes:
+        images: variance that is due to images, and would be the same with other seeds.
+        seeds: of each arm.
+    """
+
+    images: float
+    seeds: tuple[Seeds, ...]
+
+    def half_width(self) -> float:
+        """Of a 95 % interval."""
+        from scipy.special import stdtrit  # takes longer to import than a score takes
+
+        variance, freedom = self._variance()
+        error = math.sqrt(self._images_alone())
+        return max(float(stdtrit(freedom, SHARE)) * math.sqrt(variance), NORMAL * error) if variance else 0.0
+
+    def p(self, value: float) -> float:
+        """Two-sided p value of zero, where `value` was found; below 0.05 where the interval excludes zero."""
+        from scipy.special import ndtr, stdtr
+
+        variance, freedom = self._variance()
+        if not value:
+            return 1.0
+        if not variance:
+            return 0.0
+        by_images = float(ndtr(-abs(value) / error)) if (error := math.sqrt(self._images_alone())) else 0.0
+        return 2 * max(float(stdtr(freedom, -abs(value) / math.sqrt(variance))), by_images)
+
+    def with_more(self, seeds: int, times: int) -> Spread:
+        """Were there so many seeds of each arm, and `times` as many images."""
+        parts = (
+            Seeds(seeds, max(0.0, part.variance - part.own) + part.own / times, part.own / times) for part in self.seeds
+        )
+        return Spread(self.images / times, tuple(parts))
+
+    def _images_alone(self) -> float:
+        """Variance over images of the mean of these very seeds."""
+        return self.images + math.fsum(part.own / part.number for part in self.seeds)
+
+    def _variance(self) -> tuple[float, float]:
+        """Of the value, and its degrees of freedom; images are many, so their part counts as known."""
+        parts = [(part.variance / part.number, part.number - 1) for part in self.seeds]
+        variance = self.images + math.fsum(part for part, _ in parts)
+        uncertain = math.fsum(part**2 / freedom for part, freedom in parts)
+        return variance, max(1.0, variance**2 / uncertain) if uncertain else math.inf
 
 
 class Difference(NamedTuple):
@@ -44,33 +94,30 @@ class Difference(NamedTuple):
     Attributes:
         value: in the score's units.
         interval: 95 %, over images and, where both have several, over seeds.
-        p: two-sided, of "no difference"; below 0.05 where the interval excludes zero.
-        image_error: standard error of the value that is due to images, on the side of zero.
-        seeds: of both; none where one of them has a single seed, as nobody knows then what another would give.
+        p: two-sided, of "no difference".
+        spread: on the side of zero; None where one of them has a single seed: nobody knows what another would give.
     """
 
     value: float
     interval: tuple[float, float]
     p: float
-    image_error: float
-    seeds: tuple[Seeds, ...]
+    spread: Spread | None
 
     def needed(self, level: float) -> tuple[int, int] | None:
-        """How many seeds each, and how many times as many images, would give a p value below `level`.
+        """How many seeds of each, and how many times as many images, would give p below `level` in every second case.
 
-        Were the difference and the variances as they were measured: the chance that so many settle it is one half. As
-        many images as now where seeds alone can settle it. None where nothing of up to `MAX_SEEDS` and `MAX_TIMES` can,
-        or where there are not several seeds to tell.
+        Were the difference and its spread as they were measured. As many images as now where seeds alone can settle it,
+        and never fewer seeds. None where nothing up to `MAX_SEEDS` and `MAX_TIMES` can, or there are not several seeds.
         """
-        if not self.seeds:
+        if self.spread is None:
             return None
-        times = 1
-        while times <= MAX_TIMES:
-            for number in range(2, MAX_SEEDS + 1):
-                seeds = [Seeds(part.variance, number) for part in self.seeds]
-                if _p(self.value, self.image_error / math.sqrt(times), seeds) < level:
+        all_times = [2**power for power in range(MAX_TIMES.bit_length())]
+        first = max(part.number for part in self.spread.seeds)
+        for index, times in enumerate(all_times):
+            for number in range(first, MAX_SEEDS + 1):
+                # more images alone may unsettle it again: then the few seeds are most of what is not known
+                if all(self.spread.with_more(number, more).p(self.value) < level for more in all_times[index:]):
                     return number, times
-            times *= 2
         return None
 
 
@@ -90,10 +137,7 @@ def estimate(
     Raises:
         PargoError: no runs, or runs over different images.
     """
-    draws = bootstrap(runs, samples, seed)
-    value = mean_total(runs)
-    interval = _interval(value, percentile_interval(draws.mean(1)), _seeds(runs, draws))
-    return Estimate(value, _within(interval, bounds))
+    return Estimate(mean_total(runs), _interval(runs, bootstrap(runs, samples, seed), bounds))
 
 
 def estimate_defined(
@@ -105,18 +149,17 @@ def estimate_defined(
     no value: that of the others would not be about the images.
     """
     draws = bootstrap(runs, samples, seed, empty=math.nan)
-    found, value = draws[~np.isnan(draws).any(1)], mean_total(runs)
-    if len(found) < (1 - MISSING) * len(draws):
-        return value, None
-    return value, _within(_interval(value, percentile_interval(found.mean(1)), _seeds(runs, found)), bounds)
+    found = draws[~np.isnan(draws).any(1)]
+    enough = len(found) >= (1 - MISSING) * len(draws)
+    return mean_total(runs), _interval(runs, found, bounds) if enough else None
 
 
 def difference(first: Sequence[Groups], second: Sequence[Groups], samples: int, seed: int = 0) -> Difference:
     """Mean score of the first runs minus that of the second.
 
-    Both get the same draws of images, so what an image does to both cancels. Seeds are not paired: where two arms share
-    a seed's order of samples, the interval is rather too wide than too narrow. Numbers of runs may differ. Where one of
-    the two has a single run, interval and p value are about the images alone.
+    Both get the same draws of images, so what an image does to both cancels. Seeds are not paired: where a seed's order
+    of samples moves two arms alike, the interval is rather too wide. Numbers of runs may differ. Where one of the two
+    has a single run, interval and p value are about the images alone.
 
     Raises:
         PargoError: no runs, or any two runs are over different images.
@@ -128,72 +171,35 @@ def difference(first: Sequence[Groups], second: Sequence[Groups], samples: int, 
     # rounded: equal scores that were summed in another order must differ by zero, or an interval would exclude it
     drawn = np.round(ours.mean(1) - others.mean(1), DIGITS)
     value = round(mean_total(first) - mean_total(second), DIGITS)
-    seeds = (*_seeds(first, ours), *_seeds(second, others)) if min(len(first), len(second)) > 1 else ()
-    low, high = percentile_interval(drawn)
-    error = max(0.0, value - low if value > 0 else high - value) / _quantile(math.inf)
-    p = bootstrap_p(drawn)
-    if any(part.variance for part in seeds):
-        p = max(_p(value, error, seeds), 2 / (1 + samples))  # as small as draws can show
-    return Difference(value, _interval(value, (low, high), seeds), p, error, seeds)
+    images = percentile_interval(drawn)
+    if min(len(first), len(second)) == 1:
+        return Difference(value, images, bootstrap_p(drawn), None)
+    low, high = _sides(value, images, (_seeds(first, ours), _seeds(second, others)))
+    spread = low if value > 0 else high
+    return Difference(value, (value - low.half_width(), value + high.half_width()), spread.p(value), spread)
 
 
-def _seeds(runs: Sequence[Groups], draws: np.ndarray) -> tuple[Seeds, ...]:
-    """The part of seeds, from [samples, runs] scores over drawn images; none where there is one seed.
-
-    Seeds answer the same images and still differ from image to image. How much that moves a seed's score is what draws
-    of two seeds do not have in common; it is in the interval over images already.
-    """
+def _interval(runs: Sequence[Groups], draws: np.ndarray, bounds: tuple[float, float]) -> tuple[float, float]:
+    """Of a mean of runs, from [samples, runs] scores over drawn images."""
+    images = percentile_interval(draws.mean(1))
     if len(runs) == 1:
-        return ()
-    covariance = np.cov(draws, rowvar=False, bias=True)
-    number = len(runs)
-    own = np.trace(covariance) / number
-    common = (covariance.sum() - np.trace(covariance)) / (number * (number - 1))
-    between = float(np.var([total(run) for run in runs], ddof=1))
-    return (Seeds(max(0.0, between - max(0.0, float(own - common))), number),)
-
-
-def _interval(value: float, images: tuple[float, float], seeds: Sequence[Seeds]) -> tuple[float, float]:
-    """The interval over images, made wider by the seeds, each side by itself."""
-    if not any(part.variance for part in seeds):
         return images
-    low, high = (max(0.0, distance) / _quantile(math.inf) for distance in (value - images[0], images[1] - value))
-    return value - _half_width(low, seeds), value + _half_width(high, seeds)
+    value = mean_total(runs)
+    low, high = _sides(value, images, (_seeds(runs, draws),))
+    return max(value - low.half_width(), bounds[0]), min(value + high.half_width(), bounds[1])
 
 
-def _half_width(image_error: float, seeds: Sequence[Seeds]) -> float:
-    variance, freedom = _combined(image_error, seeds)
-    return _quantile(freedom) * math.sqrt(variance)
+def _seeds(runs: Sequence[Groups], draws: np.ndarray) -> Seeds:
+    """Of several runs; `own` is what draws of images do to one run and not to another."""
+    covariance, number = np.cov(draws, rowvar=False, bias=True), len(runs)
+    alone = float(np.trace(covariance))
+    common = (float(covariance.sum()) - alone) / (number * (number - 1))
+    return Seeds(number, float(np.var([total(run) for run in runs], ddof=1)), max(0.0, alone / number - common))
 
 
-def _combined(image_error: float, seeds: Sequence[Seeds]) -> tuple[float, float]:
-    """Variance of a mean, and its degrees of freedom; images are many, so their part counts as known."""
-    parts = [(part.variance / part.number, part.number - 1) for part in seeds]
-    variance = image_error**2 + math.fsum(part for part, _ in parts)
-    uncertain = math.fsum(part**2 / freedom for part, freedom in parts)
-    return variance, variance**2 / uncertain if uncertain else math.inf
-
-
-def _p(value: float, image_error: float, seeds: Sequence[Seeds]) -> float:
-    from scipy.special import ndtr, stdtr  # takes longer to import than a table
-
-    variance, freedom = _combined(image_error, seeds)
-    if not value:
-        return 1.0
-    if not variance:
-        return 0.0
-    t = -abs(value) / math.sqrt(variance)
-    return 2 * float(ndtr(t) if math.isinf(freedom) else stdtr(freedom, t))
-
-
-def _quantile(freedom: float) -> float:
-    """How many standard errors a 95 % interval reaches to either side."""
-    from scipy.special import ndtri, stdtrit
-
-    share = (1 + LEVEL) / 2
-    return float(ndtri(share) if math.isinf(freedom) else stdtrit(freedom, share))
-
-
-def _within(interval: tuple[float, float], bounds: tuple[float, float]) -> tuple[float, float]:
-    low, high = (min(max(end, bounds[0]), bounds[1]) for end in interval)
-    return low, high
+def _sides(value: float, images: tuple[float, float], seeds: tuple[Seeds, ...]) -> tuple[Spread, Spread]:
+    """The spread below and above a value, as an interval over images need not be even."""
+    own = math.fsum(part.own / part.number for part in seeds)
+    errors = (max(0.0, distance) / NORMAL for distance in (value - images[0], images[1] - value))
+    below, above = (Spread(max(0.0, error**2 - own), seeds) for error in errors)
+    return below, above

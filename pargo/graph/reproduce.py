@@ -219,7 +219,8 @@ def _summary(config: Config, layout: Layout, console: Console) -> None:
     with path.open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     out.print(_headline_table(rows))
-    out.print(f"95 % intervals in brackets; from {path}")
+    over = "images and seeds" if len(config.seeds) > 1 else "images"
+    out.print(f"95 % intervals over {over} in brackets; from {path}")
     if len(config.seeds) == 1:
         out.print("one training seed: nothing here says how much another training run would differ")
     out.print(f"report: {layout.page}")

@@ -41,7 +41,6 @@ HEADS = {
     "verdict": "Verdict",
 }
 ALPHA = 0.05
-UNDECIDED = "undecided"
 
 
 def claims_table(settings: ReportSettings, scores: Scores) -> Table:
@@ -80,9 +79,9 @@ def _rule(settings: ReportSettings, rows: Sequence[_Measured]) -> str:
         return "Verdict: with one training seed nothing follows about methods, so all is undecided."
     return (
         f"Verdict: which is better where p < {ALPHA} after Holm's correction over all {len(_tested(rows))} comparisons "
-        "of this table. Of an undecided one it says how many seeds of each arm would give such a p value in every "
-        "second case, were the difference and its spread as measured; and where seeds alone would not, with how many "
-        "times as many images."
+        "of this table (brackets are not corrected). Of an undecided one it says with how many seeds of each arm, and "
+        "where seeds alone would not do with how many times as many images, it would be decided in every second case "
+        "(even odds), were the difference and its spread as they were measured."
     )
 
 
@@ -93,24 +92,28 @@ def _tested(rows: Sequence[_Measured]) -> list[Difference]:
 def _with_verdicts(settings: ReportSettings, rows: Sequence[_Measured]) -> Iterable[Row]:
     """The rows with what may be said of each, all of them being looked at."""
     tested, names = _tested(rows), words.projectors(settings)
-    adjusted = iter(holm([found.p for found in tested]))
+    adjusted = holm([found.p for found in tested])
+    # what the next of them would have to be below
+    level = ALPHA / max(1, sum(p >= ALPHA for p in adjusted))
+    left = iter(adjusted)
     for row, found, other in rows:
         verdict = ""
-        if found and not found.seeds:
-            verdict = f"{UNDECIDED}, with one training seed"
-            next(adjusted)
-        elif found and next(adjusted) < ALPHA:
-            verdict = f"{names[settings.report.headline_arm if found.value > 0 else other]} is better"
-        elif found:
-            verdict = f"{UNDECIDED}, {_what_settles(found.needed(ALPHA / len(tested)))} would tell"
+        if found:
+            is_decided = next(left) < ALPHA and found.spread is not None
+            better = names[settings.report.headline_arm if found.value > 0 else other]
+            verdict = f"{better} is better" if is_decided else f"undecided ({_what_settles(found, level)})"
         yield replace(row, texts=row.texts | {"verdict": verdict})
 
 
-def _what_settles(needed: tuple[int, int] | None) -> str:
-    if needed is None:
-        return f"only more than {MAX_SEEDS} seeds and {MAX_TIMES} times the images"
-    seeds, times = needed
-    return f"{seeds} seeds" + (f" and {times} times the images" if times > 1 else "")
+def _what_settles(found: Difference, level: float) -> str:
+    if found.spread is None:
+        return "one training seed"
+    if not found.value:
+        return "no difference was measured"
+    if needed := found.needed(level):
+        seeds, times = needed
+        return f"even odds with {seeds} seeds" + (f" and {times} times the images" if times > 1 else "")
+    return f"less than even odds with {MAX_SEEDS} seeds and {MAX_TIMES} times the images"
 
 
 def _rows(settings: ReportSettings, scores: Scores) -> Iterable[_Measured]:

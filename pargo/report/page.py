@@ -189,9 +189,14 @@ def _brackets(settings: ReportSettings) -> str:
             "another training would differ."
         )
     return (
-        "Brackets are 95 % intervals over images and training seeds: what other images and other trainings of the same "
-        f"kind would give, as far as {len(settings.seeds)} seeds tell."
+        "Brackets are 95 % intervals over images and training seeds: what other images and other trainings"
+        f"{_shared(settings)} would give, as far as {len(settings.seeds)} seeds tell. Verdicts are stricter: they are "
+        "corrected for the number of comparisons."
     )
+
+
+def _shared(settings: ReportSettings) -> str:
+    return " from the same warmed-up language model" if settings.language.warm_up else ""
 
 
 def facts(settings: ReportSettings, records: dict[str, Any]) -> dict[str, str]:

@@ -131,14 +131,20 @@ def test_verdict_says_what_the_interval_says(project, report):
         assert words in page.verdict(project.settings, scores, records)[0]
 
 
+def test_each_claim_that_was_measured_has_a_verdict(report):
+    rows = json.loads((report.parent / "tables" / "cells.json").read_text())["tables"]["claims"]["rows"]
+    measured = sum(row["texts"]["status"] == "measured" for row in rows)
+    assert report.read_text().count("<td>undecided (one training seed)</td>") == measured > 0
+
+
 def test_with_several_seeds_it_is_the_verdict_of_the_claims(two_seeds, tmp_path):
     tables.run(two_seeds.settings, two_seeds.scores, tmp_path)
     records = json.loads((tmp_path / "cells.json").read_text())
     scores = Scores(two_seeds.settings, two_seeds.scores)
     for row in records["tables"]["claims"]["rows"]:
         if row["key"] == "pargo_minus_qformer_mini_mme":
-            row["texts"]["verdict"] = "undecided, 7 seeds would tell"
-    assert ". Verdict: undecided, 7 seeds would tell. " in page.verdict(two_seeds.settings, scores, records)[0]
+            row["texts"]["verdict"] = "undecided (even odds with 7 seeds)"
+    assert ". Verdict: undecided (even odds with 7 seeds). " in page.verdict(two_seeds.settings, scores, records)[0]
     assert "images and training seeds" in " ".join(page.reading(two_seeds.settings, scores))
 
 

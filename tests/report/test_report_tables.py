@@ -6,14 +6,13 @@ import csv
 import json
 import shutil
 from pathlib import Path
-from statistics import NormalDist
 
 import pytest
 from safetensors.torch import load_file
 
 from pargo.config.base import canonical_json
 from pargo.errors import PargoError
-from pargo.estimates import Difference, Seeds
+from pargo.estimates import Difference, Seeds, Spread
 from pargo.files import sha256_file
 from pargo.manifest import read_provenance
 from pargo.report import claims, tables
@@ -210,31 +209,47 @@ def test_verdicts_hold_seeds_and_all_comparisons(project, two_seeds, tmp_path):
         found = {row["verdict"] for row in measured}
         notes = (folder / "claims.md").read_text()
         if number == 1:
-            assert found == {"undecided, with one training seed"}
+            assert found == {"undecided (one training seed)"}
             assert "with one training seed nothing follows about methods" in notes
         else:
-            assert all(verdict.endswith(("is better", "would tell")) for verdict in found)
             assert f"over all {len(measured)} comparisons" in notes
 
 
-@pytest.mark.parametrize(
-    ("values", "verdicts"),
-    [
-        ([40.0, 1.0], ["ParGo is better", "undecided, only more than 20 seeds and 64 times the images would tell"]),
-        ([-40.0, 5.0], ["Q-Former is better", "undecided, 3 seeds and 8 times the images would tell"]),
-        # 2.2 standard errors, p 0.03 each: one alone would do, and two would not
-        ([11.0, 11.0], ["undecided, 2 seeds and 2 times the images would tell"] * 2),
-    ],
-)
-def test_a_verdict_is_by_the_corrected_p_value(project, values, verdicts):
+def verdicts_of(settings, *differences):
     row = Row("r", "gain", {"claim": "c"}, {})
-    seeds = (Seeds(2.0, 3), Seeds(1.0, 3))
-    rows = [claims._Measured(row)]
-    for value in values:
-        p = 2 * NormalDist().cdf(-abs(value) / 5)
-        rows.append(claims._Measured(row, Difference(value, (0.0, 0.0), p, 5.0, seeds), "qformer"))
-    found = [row.texts["verdict"] for row in claims._with_verdicts(project.settings, rows)]
-    assert found == ["", *verdicts]
+    rows = [claims._Measured(row), *(claims._Measured(row, found, "qformer") for found in differences)]
+    first, *others = (row.texts["verdict"] for row in claims._with_verdicts(settings, rows))
+    assert first == ""
+    return others
+
+
+def difference_of(value: float, seeds: float = 1.0) -> Difference:
+    """With a standard error of 5 that is due to images, and a variance between seeds."""
+    spread = Spread(25.0, (Seeds(3, seeds, 0.0),) * 2)
+    return Difference(value, (0.0, 0.0), spread.p(value), spread)
+
+
+def test_a_verdict_is_by_the_corrected_p_value(project):
+    settings = project.settings
+    assert verdicts_of(settings, difference_of(40)) == ["ParGo is better"]
+    assert verdicts_of(settings, difference_of(-40)) == ["Q-Former is better"]
+    # 2.2 standard errors: one alone would do, and two would not
+    assert verdicts_of(settings, difference_of(11)) == ["ParGo is better"]
+    more = "undecided (even odds with 3 seeds and 2 times the images)"
+    assert verdicts_of(settings, difference_of(11), difference_of(11)) == [more] * 2
+    assert verdicts_of(settings, difference_of(40), difference_of(11)) == ["ParGo is better"] * 2
+    (seeds,) = verdicts_of(settings, difference_of(12, seeds=60.0))
+    assert seeds == "undecided (even odds with 11 seeds)"
+    assert verdicts_of(settings, difference_of(0)) == ["undecided (no difference was measured)"]
+    assert verdicts_of(settings, difference_of(0.1)) == [
+        "undecided (less than even odds with 20 seeds and 64 times the images)"
+    ]
+    alone = Difference(40.0, (30.0, 50.0), 0.001, None)
+    assert verdicts_of(settings, alone) == ["undecided (one training seed)"]
+
+
+def test_as_many_comparisons_as_the_paper_has_can_be_decided(project):
+    assert verdicts_of(project.settings, *[difference_of(40)] * 98) == ["ParGo is better"] * 98
 
 
 def test_missing_and_foreign_scores_are_refused(project, two_seeds, tmp_path):

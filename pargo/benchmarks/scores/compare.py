@@ -260,7 +260,8 @@ def _notes(rows: Sequence[Row], seeds_a: int, seeds_b: int, samples: int) -> Ite
         )
     if few := [row.label for row in tested if row.num_images < FEW_IMAGES]:
         yield f"Fewer than {FEW_IMAGES} images, so intervals are too narrow and p values too small: {', '.join(few)}."
-    if tested and (smallest := 2 * len(tested) / (samples + 1)) > ALPHA:
+    by_draws = min(seeds_a, seeds_b) == 1
+    if tested and by_draws and (smallest := 2 * len(tested) / (samples + 1)) > ALPHA:
         yield (
             f"With {samples:,} draws and {len(tested)} comparisons no p after Holm is below {min(1, smallest):.2g}; "
             "draw more samples."

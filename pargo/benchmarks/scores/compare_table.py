@@ -22,13 +22,15 @@ def render(comparison: Comparison, width: int = 120) -> str:
     console = Console(file=text, width=width, color_system=None)
     cells = [_cells(row) for row in comparison.rows]
     rows: list[Text | Table] = [_table(cells)] if width >= TABLE_WIDTH else [_paragraph(row) for row in cells]
-    draws, rest = f"{comparison.samples:,} draws", "McNemar: exact, on right and wrong answers, not corrected."
+    rest = "McNemar: exact, on right and wrong answers, not corrected."
+    how = f"paired bootstrap by image, {comparison.samples:,} draws"
+    how += "" if min(comparison.seeds_a, comparison.seeds_b) == 1 else ", and the spread between seeds"
     # Text throughout, since a name in brackets would be read as a style
     for part in (
         Text(f"A: {comparison.run_a}"),
         Text(f"B: {comparison.run_b}"),
         *rows,
-        Text(f"Interval: 95 %, paired bootstrap by image, {draws}; p: two-sided, from the same draws."),
+        Text(f"Interval: 95 %, {how}; p: two-sided, from the same."),
         Text(f"p Holm: corrected for all comparisons above. {rest}"),
         *map(Text, comparison.notes),
         *(Text(f"Only in A: {name}") for name in comparison.only_a),
