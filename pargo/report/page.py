@@ -191,7 +191,8 @@ def _brackets(settings: ReportSettings) -> str:
     return (
         "Brackets are 95 % intervals over images and training seeds: what other images and other trainings"
         f"{_shared(settings)} would give, as far as {len(settings.seeds)} seeds tell. Verdicts are stricter: they are "
-        "corrected for the number of comparisons."
+        "corrected for the number of comparisons. Even odds are those of a decision with so many seeds of each "
+        "projector, were the difference as it was measured."
     )
 
 
