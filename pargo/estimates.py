@@ -85,7 +85,7 @@ class Spread(NamedTuple):
         parts = [(part.variance / part.number, part.number - 1) for part in self.seeds]
         variance = self.images + math.fsum(part for part, _ in parts)
         uncertain = math.fsum(part**2 / freedom for part, freedom in parts)
-        return variance, max(1.0, variance**2 / uncertain) if uncertain else math.inf
+        return variance, variance**2 / uncertain if uncertain else math.inf
 
 
 class Difference(NamedTuple):
@@ -106,17 +106,15 @@ class Difference(NamedTuple):
     def needed(self, level: float) -> tuple[int, int] | None:
         """How many seeds of each, and how many times as many images, would give p below `level` in every second case.
 
-        Were the difference and its spread as they were measured. As many images as now where seeds alone can settle it,
-        and never fewer seeds. None where nothing up to `MAX_SEEDS` and `MAX_TIMES` can, or there are not several seeds.
+        Were the difference and its spread as they were measured. As many images as now where seeds alone can settle it.
+        None where nothing up to `MAX_SEEDS` and `MAX_TIMES` can, or where there are not several seeds.
         """
         if self.spread is None:
             return None
-        all_times = [2**power for power in range(MAX_TIMES.bit_length())]
         first = max(part.number for part in self.spread.seeds)
-        for index, times in enumerate(all_times):
-            for number in range(first, MAX_SEEDS + 1):
-                # more images alone may unsettle it again: then the few seeds are most of what is not known
-                if all(self.spread.with_more(number, more).p(self.value) < level for more in all_times[index:]):
+        for times in (2**power for power in range(MAX_TIMES.bit_length())):
+            for number in range(first + (times == 1), MAX_SEEDS + 1):
+                if self.spread.with_more(number, times).p(self.value) < level:
                     return number, times
         return None
 

@@ -45,7 +45,7 @@ ALPHA = 0.05
 
 def claims_table(settings: ReportSettings, scores: Scores) -> Table:
     """One row per number, with its status in words; a claim has a published or unknown row before the measured ones."""
-    rows = [*_rows(settings, scores)]
+    rows, over = [*_rows(settings, scores)], "images" if len(settings.seeds) == 1 else "images and seeds"
     return Table(
         name="claims",
         caption=(
@@ -60,7 +60,7 @@ def claims_table(settings: ReportSettings, scores: Scores) -> Table:
         notes=(
             f"Published: {PAPER}. That its MME number is the total of perception and cognition (2,800 points) is our "
             "reading; the paper's tables are not known here, and neither are its intervals.",
-            f"Measured: paired by image, with a 95 % interval. {_rule(settings, rows)}",
+            f"Measured: paired by image, with a 95 % interval over {over}. {_rule(settings, rows)}",
             "Unknown: the paper's number is not available here, or this configuration does not measure it.",
         ),
     )
@@ -78,10 +78,10 @@ def _rule(settings: ReportSettings, rows: Sequence[_Measured]) -> str:
     if len(settings.seeds) == 1:
         return "Verdict: with one training seed nothing follows about methods, so all is undecided."
     return (
-        f"Verdict: which is better where p < {ALPHA} after Holm's correction over all {len(_tested(rows))} comparisons "
-        "of this table (brackets are not corrected). Of an undecided one it says with how many seeds of each arm, and "
-        "where seeds alone would not do with how many times as many images, it would be decided in every second case "
-        "(even odds), were the difference and its spread as they were measured."
+        f"Verdict: an arm is better where p < {ALPHA} after Holm's correction over all {len(_tested(rows))} "
+        "comparisons here. Brackets are not corrected, so one may exclude zero and be undecided. Of an undecided one "
+        "it says how many seeds of each arm, and where seeds alone cannot do it how many times as many images, would "
+        "decide it in half of all cases, if the difference and its spread are as measured."
     )
 
 
@@ -99,9 +99,10 @@ def _with_verdicts(settings: ReportSettings, rows: Sequence[_Measured]) -> Itera
     for row, found, other in rows:
         verdict = ""
         if found:
-            is_decided = next(left) < ALPHA and found.spread is not None
-            better = names[settings.report.headline_arm if found.value > 0 else other]
-            verdict = f"{better} is better" if is_decided else f"undecided ({_what_settles(found, level)})"
+            if next(left) < ALPHA and found.spread:
+                verdict = f"{names[settings.report.headline_arm if found.value > 0 else other]} is better"
+            else:
+                verdict = f"undecided ({_what_settles(found, level)})"
         yield replace(row, texts=row.texts | {"verdict": verdict})
 
 
@@ -112,8 +113,9 @@ def _what_settles(found: Difference, level: float) -> str:
         return "no difference was measured"
     if needed := found.needed(level):
         seeds, times = needed
-        return f"even odds with {seeds} seeds" + (f" and {times} times the images" if times > 1 else "")
-    return f"less than even odds with {MAX_SEEDS} seeds and {MAX_TIMES} times the images"
+        images = f" and {times} times the images" if times > 1 else ""
+        return f"{seeds} seeds of each{images} would decide it in half of all cases"
+    return f"{MAX_SEEDS} seeds of each and {MAX_TIMES} times the images would decide it in fewer than half of all cases"
 
 
 def _rows(settings: ReportSettings, scores: Scores) -> Iterable[_Measured]:

@@ -44,13 +44,13 @@ def _by_size(value: float) -> str:
 
 def seed_note(settings: ReportSettings, values: str = "Values") -> str:
     """What the intervals cover, which depends on the number of seeds; `values` are those that are means over them."""
-    alike = "without width where all images score alike (others need not)"
     if len(settings.seeds) == 1:
         return (
-            f"Intervals: 95 % bootstrap over images, {alike}. One training seed, so they say nothing about how much "
-            "another training run would differ."
+            "Intervals: 95 % bootstrap over images, without width where all images score alike (others need not). One "
+            "training seed, so they say nothing about how much another training run would differ."
         )
     return (
         f"{values} are means over {len(settings.seeds)} training seeds, and their 95 % intervals are over images "
-        f"(bootstrap) and seeds (Satterthwaite's t); those of one seed are over images alone. They are {alike}."
+        f"(bootstrap) and seeds (Satterthwaite's t); those of one seed are over images alone. An interval has no width "
+        "where all images and seeds score alike (others need not)."
     )

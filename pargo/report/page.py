@@ -189,10 +189,9 @@ def _brackets(settings: ReportSettings) -> str:
             "another training would differ."
         )
     return (
-        "Brackets are 95 % intervals over images and training seeds: what other images and other trainings"
-        f"{_shared(settings)} would give, as far as {len(settings.seeds)} seeds tell. Verdicts are stricter: they are "
-        "corrected for the number of comparisons. Even odds are those of a decision with so many seeds of each "
-        "projector, were the difference as it was measured."
+        "Brackets of means and differences are 95 % intervals for what the mean of very many trainings"
+        f"{_shared(settings)}, on very many such images, would be; those of single seeds are over images alone. "
+        "Verdicts are stricter: they are corrected for the number of comparisons."
     )
 
 

@@ -235,14 +235,14 @@ def test_a_verdict_is_by_the_corrected_p_value(project):
     assert verdicts_of(settings, difference_of(-40)) == ["Q-Former is better"]
     # 2.2 standard errors: one alone would do, and two would not
     assert verdicts_of(settings, difference_of(11)) == ["ParGo is better"]
-    more = "undecided (even odds with 3 seeds and 2 times the images)"
+    more = "undecided (3 seeds of each and 2 times the images would decide it in half of all cases)"
     assert verdicts_of(settings, difference_of(11), difference_of(11)) == [more] * 2
     assert verdicts_of(settings, difference_of(40), difference_of(11)) == ["ParGo is better"] * 2
     (seeds,) = verdicts_of(settings, difference_of(12, seeds=60.0))
-    assert seeds == "undecided (even odds with 11 seeds)"
+    assert seeds == "undecided (11 seeds of each would decide it in half of all cases)"
     assert verdicts_of(settings, difference_of(0)) == ["undecided (no difference was measured)"]
     assert verdicts_of(settings, difference_of(0.1)) == [
-        "undecided (less than even odds with 20 seeds and 64 times the images)"
+        "undecided (20 seeds of each and 64 times the images would decide it in fewer than half of all cases)"
     ]
     alone = Difference(40.0, (30.0, 50.0), 0.001, None)
     assert verdicts_of(settings, alone) == ["undecided (one training seed)"]

@@ -20,6 +20,7 @@ from pargo.statistics import holm, mcnemar_p, mean_total
 
 FEW_IMAGES = 30  # of fewer a bootstrap interval is too narrow: where all answers are right it has no width at all
 ALPHA = 0.05
+FEW_DRAWS = 1000  # of fewer the ends of an interval are not known well
 
 ByImage = Mapping[str, Mapping[str, Sequence[float]]]  # task -> image -> numbers
 
@@ -261,6 +262,8 @@ def _notes(rows: Sequence[Row], seeds_a: int, seeds_b: int, samples: int) -> Ite
     if few := [row.label for row in tested if row.num_images < FEW_IMAGES]:
         yield f"Fewer than {FEW_IMAGES} images, so intervals are too narrow and p values too small: {', '.join(few)}."
     by_draws = min(seeds_a, seeds_b) == 1
+    if tested and not by_draws and samples < FEW_DRAWS:
+        yield f"{samples:,} draws are too few for intervals and p values; draw {FEW_DRAWS:,} or more samples."
     if tested and by_draws and (smallest := 2 * len(tested) / (samples + 1)) > ALPHA:
         yield (
             f"With {samples:,} draws and {len(tested)} comparisons no p after Holm is below {min(1, smallest):.2g}; "
