@@ -50,7 +50,7 @@ class Spread(NamedTuple):
     seeds: tuple[Seeds, ...]
 
     def half_width(self) -> float:
-        """Of a 95 % interval."""
+        """The half width of a 95 % interval."""
         from scipy.special import stdtrit  # takes longer to import than a score takes
 
         variance, freedom = self._variance()
@@ -81,7 +81,7 @@ class Spread(NamedTuple):
         return self.images + math.fsum(part.own / part.number for part in self.seeds)
 
     def _variance(self) -> tuple[float, float]:
-        """Of the value, and its degrees of freedom; images are many, so their part counts as known."""
+        """The variance of the value, and its degrees of freedom; images are many, so their part counts as known."""
         parts = [(part.variance / part.number, part.number - 1) for part in self.seeds]
         variance = self.images + math.fsum(part for part, _ in parts)
         uncertain = math.fsum(part**2 / freedom for part, freedom in parts)
@@ -178,7 +178,7 @@ def difference(first: Sequence[Groups], second: Sequence[Groups], samples: int, 
 
 
 def _interval(runs: Sequence[Groups], draws: np.ndarray, bounds: tuple[float, float]) -> tuple[float, float]:
-    """Of a mean of runs, from [samples, runs] scores over drawn images."""
+    """The interval of a mean of runs, from [samples, runs] scores over drawn images."""
     images = percentile_interval(draws.mean(1))
     if len(runs) == 1:
         return images
@@ -188,7 +188,7 @@ def _interval(runs: Sequence[Groups], draws: np.ndarray, bounds: tuple[float, fl
 
 
 def _seeds(runs: Sequence[Groups], draws: np.ndarray) -> Seeds:
-    """Of several runs; `own` is what draws of images do to one run and not to another."""
+    """The seeds of several runs; `own` is what draws of images do to one run and not to another."""
     covariance, number = np.cov(draws, rowvar=False, bias=True), len(runs)
     alone = float(np.trace(covariance))
     common = (float(covariance.sum()) - alone) / (number * (number - 1))
