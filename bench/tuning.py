@@ -1,8 +1,8 @@
-"""Trials of settings of config/quick.yaml, on validation scenes alone: the same trials for ParGo and for the Q-Former.
+"""Trials of settings of config/quick.yaml, on validation images alone: the same trials for ParGo and for the Q-Former.
 
     python -m bench.tuning [--cores 2]
 
-Writes reports/bench/tuning.json and .md. The questions are about other scenes than those of quick's benchmarks, and the
+Writes reports/bench/tuning.json and .md. The questions are about other images than those of quick's benchmarks, and the
 training seed is none of quick's. Where quick warms a language model up, all trials start from that one. What was run is
 found again: a repeated call runs the trials that are new.
 """
@@ -26,7 +26,8 @@ QUICK = ROOT / "config/quick.yaml"
 NAME, SEED = "tuning", 100
 ARMS = ("pargo", "qformer")
 MINI_MME = {"images_per_task": 30, "seed": 2}  # quick's has seed 1
-SCENES = {"kind": "scenes", "num_images": 100, "image_size": 160, "seed": 3}  # quick's have seed 0
+SCENES = {"kind": "scenes", "num_images": 100, "image_size": 160, "seed": 3}  # quick's have seeds 0 and 4
+EASY_VQA = {"skip_images": 320, "max_questions": 500}  # quick asks about the first 108
 TRIALS: dict[str, dict[str, Any]] = {
     "quick": {},
     "alignment's learning rate x 0.5": {"pretrain.alignment.learning_rate": 0.5},
@@ -44,6 +45,7 @@ def trial_config() -> dict[str, Any]:
     data["sources"]["val_scenes"] = SCENES
     data["benchmarks"] = {
         "mini_mme": {"kind": "mini_mme", "source": "mini_mme"},
+        "easy_vqa": data["benchmarks"]["easy_vqa"] | EASY_VQA,
         "details": {"kind": "details", "source": "val_scenes", "split": "train"},
     }
     data["arms"] = {
@@ -76,11 +78,12 @@ def scores() -> list[dict[str, Any]]:
     layout, rows = Layout(NAME, ROOT), []
     for number, trial in enumerate(TRIALS):
         for arm in ARMS:
-            mini, details = (
+            mini, easy_vqa, details = (
                 json.loads(layout.score(arm_name(arm, number), SEED, benchmark).read_text(encoding="utf-8"))
-                for benchmark in ("mini_mme", "details")
+                for benchmark in ("mini_mme", "easy_vqa", "details")
             )
-            rows.append({"trial": trial, "arm": arm, "mini_mme": mini["headline"], "details": details["headline"]})
+            rows.append({"trial": trial, "arm": arm, "mini_mme": mini["headline"]})
+            rows[-1] |= {"easy_vqa": easy_vqa["headline"], "details": details["headline"]}
             rows[-1]["tasks"] = {task: found["score"] for task, found in mini["tasks"].items()}
     return rows
 
@@ -91,7 +94,7 @@ def render(record: dict[str, Any]) -> str:
     lines = [
         f"| {row['trial']} | {row['arm']} | {row['mini_mme']['value']:.0f} | "
         + " | ".join(f"{row['tasks'][task]:.0f}" for task in tasks)
-        + f" | {row['details']['value']:.3f} |"
+        + f" | {row['easy_vqa']['value']:.3f} | {row['details']['value']:.3f} |"
         for row in rows
     ]
     return "\n".join(
@@ -100,11 +103,12 @@ def render(record: dict[str, Any]) -> str:
             "",
             f"Written by `python -m bench.tuning` on {record['hardware']}. {len(TRIALS)} trials for each of the two "
             f"arms, all with training seed {SEED}, on mini-MME questions about {30 * len(tasks)} validation scenes "
-            f"(of {200 * len(tasks)}; each task of 200, a coin gets 75) and on captions of {SCENES['num_images']} "
-            "others (F1 of facts, after pretraining). Quick neither trains on these scenes nor asks about them.",
+            f"(of {200 * len(tasks)}; each task of 200, a coin gets 75), on {EASY_VQA['max_questions']} questions of easy-VQA "
+            f"(accuracy) and on captions of {SCENES['num_images']} other scenes (F1 of facts, after pretraining). Quick "
+            "neither trains on these images nor asks about them.",
             "",
-            f"| trial | arm | mini-MME | {' | '.join(tasks)} | details |",
-            "|---|---|---:|" + "---:|" * (len(tasks) + 1),
+            f"| trial | arm | mini-MME | {' | '.join(tasks)} | easy-VQA | details |",
+            "|---|---|---:|" + "---:|" * (len(tasks) + 2),
             *lines,
             "",
         ]

@@ -41,7 +41,8 @@ class Detector(nn.Module):
         super().__init__()
         self._details = details
         self.scale = nn.Parameter(torch.tensor(SCALE))
-        self.margin = nn.Parameter(torch.full((len(details),), MARGIN))
+        # one for all details: what is near to them has to mean the same, as the language model sees nothing but vectors
+        self.margin = nn.Parameter(torch.tensor(MARGIN))
 
     def forward(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
         """Logits [B, V] and distances [B, T, V] of tokens [B, T, D]."""

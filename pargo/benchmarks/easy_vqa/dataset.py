@@ -14,14 +14,19 @@ from pargo.errors import PargoError
 def read_questions(source: Path, benchmark: EasyVQA) -> list[Question]:
     """The questions of a split in the order of image ids; a question's task is the type of its answer.
 
-    With `max_questions`, the longest run of whole images from the first on that stays within it.
+    With `max_questions`, the longest run of whole images, from the first after `skip_images` on, that stays within it.
 
     Raises:
-        PargoError: no such split, a question without answer, or no whole image within `max_questions`.
+        PargoError: no such split, no image after `skip_images`, a question without answer, or no whole image within
+            `max_questions`.
     """
     shards = Shards(source / benchmark.split)
+    if benchmark.skip_images >= len(shards.ids):
+        raise PargoError(
+            f"{source / benchmark.split}: skip_images {benchmark.skip_images} leaves none of its {len(shards.ids)} images"
+        )
     questions: list[Question] = []
-    for image in sorted(shards.ids):
+    for image in sorted(shards.ids)[benchmark.skip_images :]:
         turns = shards.record(image)["conversation"]
         if benchmark.max_questions is not None and len(questions) + len(turns) > benchmark.max_questions:
             break

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
+from pydantic import Field
+
 from pargo.config.base import Positive
 from pargo.config.benchmarks import BenchmarkSettings, Size
 
@@ -16,6 +18,7 @@ class EasyVQA(BenchmarkSettings):
     prompt: Literal["compact"] = "compact"
     parser: Literal["exact"] = "exact"
     max_questions: Positive | None = None
+    skip_images: int = Field(0, ge=0, description="leave out the first images of the split, which another config asks about")
 
     def size_of(self, num_images: int | None) -> Size | None:
         """Some nine questions about each image; the package itself says how many there are."""

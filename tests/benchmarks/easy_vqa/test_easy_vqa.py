@@ -41,6 +41,16 @@ def test_max_questions_takes_whole_images(source, limit, number):
     assert len(read_questions(source, benchmark)) == number
 
 
+def test_skip_images_leaves_the_first_ones_to_another_config(source):
+    """What one config asks about and what another one does are apart, and together all."""
+    first = read_questions(source, BENCHMARK.model_copy(update={"max_questions": 5}))
+    others = read_questions(source, BENCHMARK.model_copy(update={"skip_images": 2}))
+    assert [*first, *others] == read_questions(source, BENCHMARK)
+    assert {question.image for question in others} == {"000002"}
+    with pytest.raises(PargoError, match="skip_images 3 leaves none of its 3 images"):
+        read_questions(source, BENCHMARK.model_copy(update={"skip_images": 3}))
+
+
 def test_bad_sources_are_refused(source, tmp_path):
     with pytest.raises(PargoError, match="no questions within max_questions 2"):
         read_questions(source, BENCHMARK.model_copy(update={"max_questions": 2}))
