@@ -7,7 +7,8 @@ BIN := $(VENV)/bin
 
 .PHONY: help setup reproduce test lint format lock clean
 .PHONY: bench-projector bench-train bench-evaluate bench-jobs bench-shards bench-conversations bench-selection
-.PHONY: bench-reruns bench-versions bench-captions bench-serve-captions bench-commands bench-harnesses config-is-there
+.PHONY: bench-reruns bench-versions bench-captions bench-serve-captions bench-commands bench-harnesses bench-tuning bench-spread
+.PHONY: bench-reproduce config-is-there
 
 help:  ## list the commands
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 22
@@ -31,6 +32,15 @@ test: setup  ## run the whole test suite, the cheap checks first
 	@$(MAKE) --no-print-directory lint
 	@# three at a time on two cores: tests of jobs mostly wait
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 3 --no-loadscope-reorder
+
+bench-tuning: setup  ## trials of quick's settings on validation images, as many for each arm (30 min; writes reports/bench/)
+	@$(BIN)/python -m bench.tuning --cores "$(CORES)"
+
+bench-spread: setup  ## scores of quick from training seed to training seed (15 min; the same)
+	@$(BIN)/python -m bench.spread --seeds 0 1 2 3 4 --cores "$(CORES)"
+
+bench-reproduce: setup  ## time, CPU time and memory of `make reproduce` in a clean clone (30 min; the same)
+	@$(BIN)/python -m bench.reproduce HEAD --cores "$(CORES)"
 
 bench-projector: setup  ## speed and memory of ParGo against a plain version of it (40 min; writes reports/bench/)
 	@$(BIN)/python -m bench.projector

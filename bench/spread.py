@@ -30,13 +30,10 @@ WORK = ROOT / "runs" / NAME
 RECORD = ROOT / "reports/bench/spread.json"
 
 
-def checkout(commit: str) -> Path:
-    """A clone at a commit, below runs/."""
-    target = WORK / commit
-    if not target.exists():
-        subprocess.run(["git", "clone", "--quiet", "--no-checkout", str(ROOT), str(target)], check=True)
-        subprocess.run(["git", "checkout", "--quiet", "--detach", commit], cwd=target, check=True)
-    return target
+def clone(commit: str, target: Path) -> None:
+    """Clone this repository into a new folder, at a commit."""
+    subprocess.run(["git", "clone", "--quiet", "--no-checkout", str(ROOT), str(target)], check=True)
+    subprocess.run(["git", "checkout", "--quiet", "--detach", commit], cwd=target, check=True)
 
 
 def scores(root: Path, seeds: list[int], cores: int) -> list[dict[str, Any]]:
@@ -46,7 +43,7 @@ def scores(root: Path, seeds: list[int], cores: int) -> list[dict[str, Any]]:
     path = root / "runs" / NAME / "spread.yaml"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(yaml.safe_dump(data, sort_keys=False), encoding="utf-8")
-    command = [sys.executable, "-m", "pargo", "reproduce", "--config", str(path), "--cores", str(cores), "--yes"]
+    command = [sys.executable, "-m", "pargo", "reproduce", "--config", str(path), "--cores", str(cores)]
     subprocess.run([*command, "--until", "score"], cwd=root, check=True)
     layout, rows = Layout(NAME, root), []
     for arm in ARMS:
@@ -108,7 +105,9 @@ def main() -> None:
     parser.add_argument("--commit", help="an older commit; by default this checkout as it is")
     parser.add_argument("--cores", type=int, default=2)
     options = parser.parse_args()
-    root = checkout(options.commit) if options.commit else ROOT
+    root = WORK / options.commit if options.commit else ROOT
+    if not root.exists():
+        clone(options.commit, root)
     commit = (
         options.commit
         or subprocess.run(

@@ -103,9 +103,9 @@ def render(record: dict[str, Any]) -> str:
             "",
             f"Written by `python -m bench.tuning` on {record['hardware']}. {len(TRIALS)} trials for each of the two "
             f"arms, all with training seed {SEED}, on mini-MME questions about {30 * len(tasks)} validation scenes "
-            f"(of {200 * len(tasks)}; each task of 200, a coin gets 75), on {EASY_VQA['max_questions']} questions of easy-VQA "
-            f"(accuracy) and on captions of {SCENES['num_images']} other scenes (F1 of facts, after pretraining). Quick "
-            "neither trains on these images nor asks about them.",
+            f"(of {200 * len(tasks)}; each task of 200, a coin gets 75), on {EASY_VQA['max_questions']} questions of "
+            f"easy-VQA (accuracy) and on captions of {SCENES['num_images']} other scenes (F1 of facts, after "
+            "pretraining). Quick neither trains on these images nor asks about them.",
             "",
             f"| trial | arm | mini-MME | {' | '.join(tasks)} | easy-VQA | details |",
             "|---|---|---:|" + "---:|" * (len(tasks) + 2),
