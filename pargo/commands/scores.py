@@ -11,6 +11,8 @@ from pargo.commands.options import PATH, Number, given
 from pargo.errors import PargoError, UsageError
 from pargo.stages import STAGES
 
+SAMPLES = "Bootstrap draws; by default 2000, as in reports."
+
 
 @click.command()
 @click.argument("name", metavar="NAME")
@@ -18,9 +20,7 @@ from pargo.stages import STAGES
 @click.option("--json", is_flag=True, help="Print the whole record.")
 @click.option("--parser", help="Reads the answers; default: as in config/README.md.")
 @click.option("--partial", is_flag=True, help="Accept a part of the benchmark.")
-@click.option(
-    "--samples", type=Number(int, 1), default=2000, show_default=True, help="Bootstrap draws of the interval."
-)
+@click.option("--samples", type=Number(int, 1), help=SAMPLES)
 @click.option("--settings", help="For `predictions`: what the stage reads of the config.")
 @click.option("--grades", type=PATH, help="For `predictions`: directory of a judge's grades.")
 @click.option("--output", type=PATH, help="Write the record into this file.")
@@ -31,7 +31,7 @@ def score(
     json: bool,
     parser: str | None,
     partial: bool,
-    samples: int,
+    samples: int | None,
     settings: str | None,
     grades: Path | None,
     output: Path | None,
@@ -58,6 +58,7 @@ def score(
         new_file("--output", output)
     from pargo.benchmarks.scores.score import score_files, to_json
     from pargo.benchmarks.scores.show import show
+    from pargo.config.report import DRAWS
     from pargo.files import write_atomic
 
     if harness:
@@ -66,7 +67,7 @@ def score(
         with given():
             check(harness, name, parser)
     with given():
-        record = score_files(name, list(inputs), parser, samples, partial=partial)
+        record = score_files(name, list(inputs), parser, samples or DRAWS, partial=partial)
     if harness:
         compared = harness_record(harness, list(inputs), record, partial=partial)
         record = record.model_copy(update={"harness": compared})
@@ -86,8 +87,8 @@ def score(
 @click.argument("run_a", metavar="RUN_A", type=PATH)
 @click.argument("run_b", metavar="RUN_B", type=PATH)
 @click.option("--json", is_flag=True, help="Print all numbers.")
-@click.option("--samples", type=Number(int, 1), default=10_000, show_default=True, help="Bootstrap draws.")
-def compare(run_a: Path, run_b: Path, json: bool, samples: int) -> None:
+@click.option("--samples", type=Number(int, 1), help=SAMPLES)
+def compare(run_a: Path, run_b: Path, json: bool, samples: int | None) -> None:
     """Compare the scores of two runs on the same images: paired intervals, p values, Holm's correction.
 
     A run is a score file, or a folder of score files or seeds.
@@ -98,9 +99,10 @@ def compare(run_a: Path, run_b: Path, json: bool, samples: int) -> None:
     from pargo.benchmarks.scores.compare import compare as compare_runs
     from pargo.benchmarks.scores.compare_table import render
     from pargo.benchmarks.scores.score import to_json
+    from pargo.config.report import DRAWS
 
     with given():
-        comparison = compare_runs(run_a, run_b, samples)
+        comparison = compare_runs(run_a, run_b, samples or DRAWS)
     text = to_json(comparison.model_dump(mode="json")) if json else render(comparison, Console().width)
     click.echo(text, nl=False)
 

@@ -11,6 +11,7 @@ from pargo.config.base import Name, Positive, Settings
 # files of its tables, whatever the benchmarks
 TABLES = ("projectors", "claims")
 MACROS = "numbers"
+DRAWS = 2000  # of the bootstrap, for report, `pargo score` and `pargo compare` alike
 
 
 class Report(Settings):
@@ -21,6 +22,6 @@ class Report(Settings):
     headline_arm: Name
     reference_arm: Name
     attention_images: Positive = 3
-    bootstrap_samples: Positive = 2000
+    bootstrap_samples: Positive = DRAWS
     figure_format: Literal["svg", "png"] = "svg"
     palette: Literal["colorblind", "deep", "muted", "bright", "dark"] = "colorblind"

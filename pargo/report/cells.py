@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from decimal import ROUND_HALF_UP, Decimal, localcontext
 from typing import Literal
 
 Status = Literal["published", "measured", "computed", "unknown"]
@@ -72,7 +73,7 @@ class Cell:
             return ""
         percent = self.unit.startswith("percent")
         digits, scale = self.digits if percent or self.unit == "nats" else 0, 100 if percent else 1
-        while digits < MAX_DIGITS and any(end and not round(end * scale, digits) for end in self.interval):
+        while digits < MAX_DIGITS and any(end and not rounded(end, digits, scale) for end in self.interval):
             digits += 1
         return f"[{self.write(self.interval[0], digits)}, {self.write(self.interval[1], digits)}]"
 
@@ -85,18 +86,27 @@ class Cell:
             return _si(value, (("B", 1e9), ("M", 1e6), ("k", 1e3)))
         if self.unit == "flops":
             return _si(value, (("T", 1e12), ("G", 1e9), ("M", 1e6), ("k", 1e3)))
-        scale = 100 if self.unit.startswith("percent") else 1
-        # + 0.0 turns the negative zero of rounding into zero
-        number = round(value * scale, digits) + 0.0
+        number = rounded(value, digits, 100 if self.unit.startswith("percent") else 1)
         sign = "+" if self.unit.endswith("difference") and number > 0 else ""
-        return sign + f"{number:.{digits}f}".replace("-", MINUS)
+        return sign + f"{number:f}".replace("-", MINUS)
 
 
 def _si(value: float, steps: tuple[tuple[str, float], ...]) -> str:
     for letter, size in steps:
-        if value >= size:
-            return f"{value / size:.2f} {letter}"
+        if (number := rounded(value / size, 2)) >= 1:
+            return f"{number} {letter}"
     return f"{int(value)}"
+
+
+def rounded(value: float, digits: int, scale: int = 1) -> Decimal:
+    """`scale` times a value with so many decimals, half away from zero; zero has no sign.
+
+    Of the shortest decimal number that means this value, as csv files show it: 0.125 is rounded to 0.13, and so is
+    1.005 to 1.01, though the binary number next to it is a little smaller.
+    """
+    with localcontext(prec=60):
+        number = (Decimal(repr(float(value))) * scale).quantize(Decimal(1).scaleb(-digits), ROUND_HALF_UP)
+    return number if number else abs(number)
 
 
 @dataclass(frozen=True)

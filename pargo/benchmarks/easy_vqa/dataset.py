@@ -23,7 +23,8 @@ def read_questions(source: Path, benchmark: EasyVQA) -> list[Question]:
     shards = Shards(source / benchmark.split)
     if benchmark.skip_images >= len(shards.ids):
         raise PargoError(
-            f"{source / benchmark.split}: skip_images {benchmark.skip_images} leaves none of its {len(shards.ids)} images"
+            f"{source / benchmark.split}: skip_images {benchmark.skip_images} leaves none of its {len(shards.ids)} "
+            "images"
         )
     questions: list[Question] = []
     for image in sorted(shards.ids)[benchmark.skip_images :]:

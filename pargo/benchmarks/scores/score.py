@@ -15,13 +15,13 @@ from pargo.benchmarks.scores.rule import load_score
 from pargo.benchmarks.scores.score_record import Result, ScoreRecord
 from pargo.config.base import Positive, Settings
 from pargo.config.benchmarks import BENCHMARKS, Benchmark
+from pargo.config.report import DRAWS
 from pargo.errors import PargoError
 from pargo.files import sha256_file, write_atomic
 from pargo.layout import manifest_path
 from pargo.manifest import verify
 
 GRADES = "grades.json"
-SAMPLES = 2000  # bootstrap draws where no config says otherwise
 
 
 class ScoreSettings(Settings):
@@ -57,7 +57,7 @@ def run(settings: ScoreSettings, predictions: Path, output: Path, grades: Path |
 
 
 def score_files(
-    kind: str, inputs: Sequence[Path], parser: str | None = None, samples: int = SAMPLES, *, partial: bool = False
+    kind: str, inputs: Sequence[Path], parser: str | None = None, samples: int = DRAWS, *, partial: bool = False
 ) -> ScoreRecord:
     """The score of official result files, or of a predictions directory of ours.
 

@@ -18,7 +18,9 @@ class EasyVQA(BenchmarkSettings):
     prompt: Literal["compact"] = "compact"
     parser: Literal["exact"] = "exact"
     max_questions: Positive | None = None
-    skip_images: int = Field(0, ge=0, description="leave out the first images of the split, which another config asks about")
+    skip_images: int = Field(
+        0, ge=0, description="leave out the first images of the split, which another config asks about"
+    )
 
     def size_of(self, num_images: int | None) -> Size | None:
         """Some nine questions about each image; the package itself says how many there are."""
