@@ -113,6 +113,14 @@ class Layout:
         return self.reports / "scores" / arm / seed_folder(seed) / f"{benchmark}.json"
 
     @property
+    def training(self) -> Path:
+        return self.reports / "training.json"
+
+    @property
+    def answers(self) -> Path:
+        return self.reports / "answers"
+
+    @property
     def tables(self) -> Path:
         return self.reports / "tables"
 

@@ -156,6 +156,7 @@ def field(settings: Any, path: str) -> Any:
 
 
 SCORES = Input("scores", "several")
+TRAINING = Input("training")
 FEATURES = Input("features", "named", optional=True)  # stored ones; else the tower runs in the loop
 TOWER = Input("vision", optional=True)
 TEMPLATES = "pargo/report/templates"
@@ -277,10 +278,24 @@ STAGES = {
             plugins=(PROJECTOR,),
         ),
         Stage(
+            "report_training",
+            "pargo.report.training",
+            "Write down what each model cost and how its training went.",
+            (Input("models", "several"),),
+            plugins=(SHOWN,),
+        ),
+        Stage(
+            "report_answers",
+            "pargo.report.answers",
+            "Put the answers of all models side by side, with their marks.",
+            (SCORES, Input("predictions", "several")),
+            plugins=(Plugin("pargo.report.settings:shown_benchmarks", ("benchmarks",)),),
+        ),
+        Stage(
             "report_tables",
             "pargo.report.tables",
             "Write the tables.",
-            (SCORES,),
+            (SCORES, TRAINING),
             plugins=(SHOWN,),
             finds=True,
         ),
@@ -288,14 +303,21 @@ STAGES = {
             "report_figures",
             "pargo.report.figures",
             "Draw the figures.",
-            (SCORES, Input("models", "several"), Input("attention", "several", optional=True)),
+            (SCORES, TRAINING, Input("attention", "several", optional=True)),
             plugins=(SHOWN,),
         ),
         Stage(
             "report_page",
             "pargo.report.page",
             "Write the page for readers.",
-            (SCORES, Input("tables"), Input("figures")),
+            (
+                SCORES,
+                TRAINING,
+                Input("answers"),
+                Input("tables"),
+                Input("figures"),
+                Input("attention", "several", optional=True),
+            ),
             plugins=(SHOWN,),
             finds=True,
             templates=TEMPLATES,

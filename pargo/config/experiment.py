@@ -134,7 +134,7 @@ class Config(Settings):
         if isinstance(source, OfficialSource) and source.benchmark != benchmark.kind:
             raise ValueError(f"{where}.source: {benchmark.source!r} holds {source.benchmark}, not {benchmark.kind}")
         self._check_split(where, benchmark)
-        if benchmark.by_task and name in (*TABLES, MACROS):
+        if name in (*TABLES, MACROS):
             raise ValueError(f"{where}: the report has another table of this name; give the benchmark another one")
         for dataset, chosen in self.datasets.items():
             if (chosen.source, chosen.split) == (benchmark.source, benchmark.split):

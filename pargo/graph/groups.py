@@ -15,7 +15,14 @@ RULES = {
     "evaluate": ("evaluate", "attention"),
     "grade": ("grade",),
     "score": ("score",),
-    "report": ("report_captions", "report_tables", "report_figures", "report_page"),
+    "report": (
+        "report_captions",
+        "report_training",
+        "report_answers",
+        "report_tables",
+        "report_figures",
+        "report_page",
+    ),
 }
 STAGES = tuple(RULES)
 

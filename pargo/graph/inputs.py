@@ -94,15 +94,27 @@ class Inputs:
             "features": self._benchmark_features(shown),
         }
 
+    def report_training(self) -> Mapping[str, Value]:
+        return {"models": self._models}
+
+    def report_answers(self) -> Mapping[str, Value]:
+        return {"scores": self._scores, "predictions": [self.layout.predictions(*of) for of in self.evaluations()]}
+
     def report_tables(self) -> Mapping[str, Value]:
-        return {"scores": self._scores}
+        return {"scores": self._scores, "training": self.layout.training}
 
     def report_figures(self) -> Mapping[str, Value]:
-        attention = [self.layout.attention(*shown) for shown in self.attention_models()]
-        return {"scores": self._scores, "models": self._models, "attention": attention}
+        return {"scores": self._scores, "training": self.layout.training, "attention": self._attention}
 
     def report_page(self) -> Mapping[str, Value]:
-        return {"scores": self._scores, "tables": self.layout.tables, "figures": self.layout.figures}
+        return {
+            "scores": self._scores,
+            "training": self.layout.training,
+            "answers": self.layout.answers,
+            "tables": self.layout.tables,
+            "figures": self.layout.figures,
+            "attention": self._attention,
+        }
 
     def report_captions(self, dataset: str) -> Mapping[str, Value]:
         return {
@@ -112,14 +124,13 @@ class Inputs:
         }
 
     def found(self, stage: str) -> Sequence[Path]:
-        """What a stage finds by itself: models, records of what made artifacts, sample answers, accepted changes."""
+        """What a stage finds by itself: records of what made artifacts, images of questions, accepted changes."""
         if stage == "report_tables":
             # an artifact may be made otherwise, and come out the same: the tables tell how each was made
-            return [*self._models, *(artifact / PROVENANCE for artifact in self._behind_scores)]
+            return [artifact / PROVENANCE for artifact in self._behind_scores]
         if stage == "report_page":
-            answers = [self.layout.predictions(*of) for of in self.evaluations()]
             sources = sorted({self._benchmark_source(benchmark) for benchmark in self.config.benchmarks})
-            return [*answers, *sources, accepted_file(self.layout.page)]
+            return [*sources, accepted_file(self.layout.page)]
         return []
 
     # What the config asks for ------------------------------------------------------------------------------------
@@ -161,10 +172,9 @@ class Inputs:
         return sorted({*((part.source, part.split) for part in datasets), *((p.source, p.split) for p in benchmarks)})
 
     def attention_models(self) -> list[tuple[str, int]]:
-        """The ParGo model whose attention is shown: of the headline arm, or else of the first arm that has one."""
-        arms = [self.config.report.headline_arm, *self.config.arms]
-        chosen = [arm for arm in arms if self.config.arms[arm].projector.name == "pargo"]
-        return [(arm, self.config.seeds[0]) for arm in chosen[:1]]
+        """The models whose attention is measured: of every arm that of its first seed, the headline arm's first."""
+        arms = dict.fromkeys([self.config.report.headline_arm, *self.config.arms])
+        return [(arm, self.config.seeds[0]) for arm in arms]
 
     def needed_sources(self) -> list[str]:
         """Sources that some job reads."""
@@ -206,6 +216,10 @@ class Inputs:
     def _language(self) -> Path:
         language = self.config.language
         return self.layout.language(language.source, language.warm_up is not None)
+
+    @property
+    def _attention(self) -> list[Path]:
+        return [self.layout.attention(*shown) for shown in self.attention_models()]
 
     @property
     def _scores(self) -> list[Path]:

@@ -19,7 +19,7 @@ from pargo.graph.stage_settings import settings_of
 from pargo.layout import Layout, manifest_path, seed_folder
 from pargo.made import UNKNOWN, Spec, content_of, is_artifact, name_of, reason_to_remake, some
 from pargo.manifest import PROVENANCE
-from pargo.report.settings import CAPTION_REPORT, FIGURES, table_files
+from pargo.report.settings import CAPTION_REPORT, answer_files, figure_files, table_files
 from pargo.stages import STAGES, Stage, Value, listed
 from pargo.store import find
 
@@ -97,9 +97,8 @@ class Job:
 
     def _files_in(self, folder: Path) -> tuple[str, ...]:
         """Names of the files of a folder of the report."""
-        if folder.parts[0] != "reports" or folder.name not in ("tables", "figures"):
-            return ()
-        return FIGURES if folder.name == "figures" else table_files(json.loads(self.settings)["benchmarks"])
+        names = {"tables": table_files, "figures": figure_files, "answers": answer_files}.get(folder.name)
+        return names(json.loads(self.settings)["benchmarks"]) if names and folder.parts[0] == "reports" else ()
 
     @property
     def directories(self) -> frozenset[str]:
@@ -265,6 +264,10 @@ def _jobs(config: Config, layout: Layout, inputs: Inputs) -> Iterator[Job]:
     for dataset in datasets:
         folder = layout.caption_report(dataset)
         yield job("report_captions", folder, tuple(folder / name for name in CAPTION_REPORT), dataset=dataset)
+    answers = answer_files(config.benchmarks)
+    yield job("report_training", layout.training, (layout.training,))
+    yield job("report_answers", layout.answers, tuple(layout.answers / name for name in answers))
     yield job("report_tables", layout.tables, tuple(layout.tables / name for name in table_files(config.benchmarks)))
-    yield job("report_figures", layout.figures, tuple(layout.figures / name for name in FIGURES))
+    figures = figure_files(config.benchmarks)
+    yield job("report_figures", layout.figures, tuple(layout.figures / name for name in figures))
     yield job("report_page", layout.page, (layout.page,))

@@ -125,12 +125,13 @@ def report(config: Config) -> dict[str, Any]:
         "vision": config.vision,
         "language": config.language,
         "projectors": {name: _projector(config, name) for name in config.arms},
+        "trainings": {name: {"pretrain": arm.pretrain, "finetune": arm.finetune} for name, arm in config.arms.items()},
         "benchmarks": config.benchmarks,
         "report": config.report,
     }
 
 
-report_tables = report_figures = report_page = report
+report_training = report_answers = report_tables = report_figures = report_page = report
 
 
 def _projector(config: Config, arm: str) -> ProjectorSettings:

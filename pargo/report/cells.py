@@ -7,7 +7,9 @@ from decimal import ROUND_HALF_UP, Decimal, localcontext
 from typing import Literal
 
 Status = Literal["published", "measured", "computed", "unknown"]
-Unit = Literal["count", "parameters", "flops", "points", "percent", "difference", "percent_difference", "nats"]
+Unit = Literal[
+    "count", "parameters", "flops", "seconds", "points", "percent", "difference", "percent_difference", "nats", "p"
+]
 
 # what each status means, in the words the page and the captions use
 STATUSES: dict[Status, str] = {
@@ -19,6 +21,7 @@ STATUSES: dict[Status, str] = {
 MINUS = "\N{MINUS SIGN}"
 NOTHING = "\N{EM DASH}"
 MAX_DIGITS = 6  # of the ends of an interval
+SMALLEST_P = 0.001  # that is written
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,8 @@ class Cell:
         n: images it is an average over (the unit of resampling), or None.
         seeds: training seeds in it; `seed_values` the value of each, where the value is their mean.
         files: result files it was read from, relative to the project root; empty for published and unknown.
+        where: what in these files it is of, as keys with dots: `tasks.count.score`.
+        formula: how it follows from what is there, in words.
     """
 
     value: float | None
@@ -42,6 +47,8 @@ class Cell:
     seeds: tuple[int, ...] = ()
     seed_values: tuple[float, ...] = ()
     files: tuple[str, ...] = ()
+    where: str = ""
+    formula: str = ""
     note: str = ""
     digits: int = 1
 
@@ -86,6 +93,10 @@ class Cell:
             return _si(value, (("B", 1e9), ("M", 1e6), ("k", 1e3)))
         if self.unit == "flops":
             return _si(value, (("T", 1e12), ("G", 1e9), ("M", 1e6), ("k", 1e3)))
+        if self.unit == "seconds":
+            return _duration(value)
+        if self.unit == "p":
+            return f"{rounded(value, 3):f}" if value >= SMALLEST_P else f"< {SMALLEST_P}"
         number = rounded(value, digits, 100 if self.unit.startswith("percent") else 1)
         sign = "+" if self.unit.endswith("difference") and number > 0 else ""
         return sign + f"{number:f}".replace("-", MINUS)
@@ -96,6 +107,14 @@ def _si(value: float, steps: tuple[tuple[str, float], ...]) -> str:
         if (number := rounded(value / size, 2)) >= 1:
             return f"{number} {letter}"
     return f"{int(value)}"
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 60:
+        return f"{rounded(seconds, 0)} s"
+    if seconds < 3600:
+        return f"{rounded(seconds / 60, 1)} min"
+    return f"{rounded(seconds / 3600, 1)} h"
 
 
 def rounded(value: float, digits: int, scale: int = 1) -> Decimal:
@@ -121,19 +140,24 @@ class Column:
 
 @dataclass(frozen=True)
 class Row:
-    """`kind` sets a block of rows apart (arm, baseline); `texts` are the cells that hold words."""
+    """`kind` sets a block of rows apart (arm, baseline); `texts` are the cells that hold words.
+
+    A row of `detail` (one seed of several) is left out where there is little room.
+    """
 
     key: str
     kind: str
     texts: dict[str, str]
     cells: dict[str, Cell]
+    detail: bool = False
 
 
 @dataclass(frozen=True)
 class Table:
     """Words first (`heads`: key -> title), numbers after (`columns`).
 
-    `block` names a head whose text is the same in neighbouring rows: narrow layouts write it once, above them.
+    `block` names heads whose texts are the same in neighbouring rows: narrow layouts write them once, above them; they
+    leave out those in `aside`.
     """
 
     name: str
@@ -142,7 +166,8 @@ class Table:
     columns: tuple[Column, ...]
     rows: tuple[Row, ...]
     notes: tuple[str, ...] = ()
-    block: str = ""
+    block: tuple[str, ...] = ()
+    aside: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         known = {column.key for column in self.columns}

@@ -1,16 +1,19 @@
-"""The paper's claims beside what this configuration measured: published, measured and unknown, never mixed.
+"""The paper's claims: what each predicts, what this configuration measured, and what may be said of it.
 
-What the paper states is known here from its abstract alone: one number (+259.96) and the claims in words.
+What the paper states is known here from its abstract alone: one number (+259.96) and the claims in words. Published,
+measured and unknown numbers stand in rows of their own, never mixed.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from pargo.estimates import MAX_SEEDS, MAX_TIMES, Difference
 from pargo.report import words
+from pargo.report.arm_tables import published_cell
+from pargo.report.arms import Relation, relations
 from pargo.report.cells import Cell, Column, Row, Table
 from pargo.report.measure import difference
 from pargo.report.scores import Scores
@@ -20,19 +23,58 @@ from pargo.statistics import holm
 PAPER = "the paper's abstract (AAAI 2025, pp. 7491-7499, doi 10.1609/AAAI.V39I7.32806)"
 PUBLISHED_GAIN = 259.96  # ParGo minus Q-Former on MME [abstract]
 PAPER_SCALE = "7B, the paper's data"
+ALPHA = 0.05
+
+Verdict = Literal["supported", "not supported", "undecided", "not tested"]
+
+
+class Claim(NamedTuple):
+    """A claim, and which comparisons with the headline arm test it.
+
+    Attributes:
+        text: in words.
+        predicts: about these comparisons.
+        relation: of the arms that are subtracted.
+        asked: the benchmarks: those like MME, or that of details.
+        in_abstract: it is the paper's; else a question of ours.
+    """
+
+    text: str
+    predicts: str
+    relation: Relation
+    asked: Literal["mme", "details"]
+    in_abstract: bool = True
+
 
 CLAIMS = {
-    "gain": "ParGo is better than a Q-Former",
-    "others": "ParGo is better than other projectors",
-    "detail": "The gain is largest where details count",
-    "captions": "Detailed captions (ParGoCap-1M-PT) help",
+    "gain": Claim("ParGo is better than a Q-Former", "a higher total on {mme}", "qformer", "mme"),
+    "others": Claim(
+        "ParGo is better than other projectors", "a higher total on {mme} than that of each", "projector", "mme"
+    ),
+    "detail": Claim(
+        "ParGo excels where details count",
+        "more facts of an image said right than by a Q-Former, on a benchmark of details",
+        "qformer",
+        "details",
+    ),
+    "captions": Claim(
+        "Detailed captions (ParGoCap-1M-PT) help", "a higher total on {mme} than with other captions", "captions", "mme"
+    ),
+    "parts": Claim(
+        "Each part of ParGo helps", "a higher total on {mme} than that of each variant", "variant", "mme", False
+    ),
 }
+RULE = (
+    "A claim is supported where each comparison that tests it is decided in its favour, not supported where one is "
+    "decided against it, undecided otherwise, and not tested where there is none"
+)
 IN_WORDS = "said in words, numbers not at hand"
 NOT_RUN = "not run in this configuration"
 SCORES = "score files"
 
 HEADS = {
     "claim": "Claim",
+    "claim_verdict": "Verdict on the claim",
     "comparison": "Comparison",
     "benchmark": "Benchmark",
     "scale": "Scale",
@@ -40,12 +82,20 @@ HEADS = {
     "status": "Status",
     "verdict": "Verdict",
 }
-ALPHA = 0.05
+
+
+class Judged(NamedTuple):
+    """A claim with what may be said of it here."""
+
+    claim: Claim
+    predicts: str
+    verdict: Verdict
 
 
 def claims_table(settings: ReportSettings, scores: Scores) -> Table:
     """One row per number, with its status in words; a claim has a published or unknown row before the measured ones."""
     rows, over = [*_rows(settings, scores)], "images" if len(settings.seeds) == 1 else "images and seeds"
+    tested = _tested(rows)
     return Table(
         name="claims",
         caption=(
@@ -54,34 +104,53 @@ def claims_table(settings: ReportSettings, scores: Scores) -> Table:
             "the paper."
         ),
         heads=HEADS,
-        columns=(Column("difference", "Difference"),),
+        columns=(Column("difference", "Difference"), Column("p", "p"), Column("p_holm", "p (Holm)")),
         rows=tuple(_with_verdicts(settings, rows)),
-        block="claim",
+        block=("claim", "claim_verdict"),
+        aside=("scale", "source", "status"),
         notes=(
             f"Published: {PAPER}. That its MME number is the total of perception and cognition (2,800 points) is our "
             "reading; the paper's tables are not known here, and neither are its intervals.",
-            f"Measured: paired by image, with a 95 % interval over {over}. {_rule(settings, rows)}",
+            f"Measured: paired by image, with a 95 % interval over {over}; p is two-sided, of no difference. "
+            f"{_rule(settings, len(tested))}",
             "Unknown: the paper's number is not available here, or this configuration does not measure it.",
         ),
     )
 
 
+def judged(settings: ReportSettings, table: Table) -> dict[str, Judged]:
+    """Each claim that the table has rows of, with its verdict."""
+    mme = " and ".join(words.benchmark(settings, name) for name in _asked(settings, "mme"))
+    verdicts = {row.kind: row.texts["claim_verdict"] for row in table.rows}
+    return {
+        key: Judged(claim, claim.predicts.format(mme=mme), verdicts[key])  # type: ignore[arg-type]
+        for key, claim in CLAIMS.items()
+        if key in verdicts
+    }
+
+
 class _Measured(NamedTuple):
-    """A row without its verdict, and what that is taken from; `other` is the arm that is subtracted."""
+    """A row without its verdict, and what that is taken from.
+
+    Attributes:
+        other: the arm that is subtracted.
+        tests: the row tests its claim; other rows only belong to it.
+    """
 
     row: Row
     difference: Difference | None = None
     other: str = ""
+    tests: bool = False
 
 
-def _rule(settings: ReportSettings, rows: Sequence[_Measured]) -> str:
+def _rule(settings: ReportSettings, number: int) -> str:
     if len(settings.seeds) == 1:
-        return "Verdict: with one training seed nothing follows about methods, so all is undecided."
+        return f"Verdict: with one training seed nothing follows about methods, so all is undecided. {RULE}."
     return (
-        f"Verdict: an arm is better where p < {ALPHA} after Holm's correction over all {len(_tested(rows))} "
-        "comparisons here. Brackets are not corrected, so one may exclude zero and be undecided. Of an undecided one "
-        "it says how many seeds of each arm, and where seeds alone cannot do it how many times as many images, would "
-        "decide it in half of all cases, if the difference and its spread are as measured."
+        f"Verdict: an arm is better where p < {ALPHA} after Holm's correction over all {number} comparisons here. "
+        "Brackets are not corrected, so one may exclude zero and be undecided. Of an undecided one it says how many "
+        "seeds of each arm, and where seeds alone cannot do it how many times as many images, would decide it in half "
+        f"of all cases, if the difference and its spread are as measured. {RULE}."
     )
 
 
@@ -90,20 +159,59 @@ def _tested(rows: Sequence[_Measured]) -> list[Difference]:
 
 
 def _with_verdicts(settings: ReportSettings, rows: Sequence[_Measured]) -> Iterable[Row]:
-    """The rows with what may be said of each, all of them being looked at."""
+    """The rows with what may be said of each, and of its claim, all of them being looked at."""
     tested, names = _tested(rows), words.projectors(settings)
-    adjusted = holm([found.p for found in tested])
+    adjusted = iter(holm([found.p for found in tested]))
+    corrected = [next(adjusted) if row.difference else None for row in rows]
     # what the next of them would have to be below
-    level = ALPHA / max(1, sum(p >= ALPHA for p in adjusted))
-    left = iter(adjusted)
-    for row, found, other in rows:
-        verdict = ""
-        if found:
-            if next(left) < ALPHA and found.spread:
-                verdict = f"{names[settings.report.headline_arm if found.value > 0 else other]} is better"
-            else:
-                verdict = f"undecided ({_what_settles(found, level)})"
-        yield replace(row, texts=row.texts | {"verdict": verdict})
+    level = ALPHA / max(1, sum(p is not None and p >= ALPHA for p in corrected))
+    claims = _claim_verdicts(rows, corrected)
+    for (row, found, other, _), p in zip(rows, corrected, strict=True):
+        texts = row.texts | {"claim_verdict": claims[row.kind]}
+        if found is None or p is None:
+            yield replace(row, texts=texts)
+            continue
+        if _decided(found, p):
+            verdict = f"{names[settings.report.headline_arm if found.value > 0 else other]} is better"
+        else:
+            verdict = f"undecided ({_what_settles(found, level)})"
+        files, how = row.cells["difference"].files, f"two-sided p value of no difference, {_seen(found)}"
+        cells = row.cells | {
+            "p": Cell(found.p, "p", "measured", files=files, formula=how),
+            "p_holm": Cell(
+                p, "p", "measured", files=files, formula=f"Holm over the {len(tested)} p values of this table"
+            ),
+        }
+        yield replace(row, texts=texts | {"verdict": verdict}, cells=cells)
+
+
+def _seen(found: Difference) -> str:
+    return "from drawn images" if found.spread is None else "from drawn images and the spread over seeds"
+
+
+def _decided(found: Difference, p: float) -> bool:
+    """With one training seed of a side nothing is decided about methods."""
+    return p < ALPHA and found.spread is not None
+
+
+def _claim_verdicts(rows: Sequence[_Measured], corrected: Sequence[float | None]) -> dict[str, Verdict]:
+    found: dict[str, Verdict] = {}
+    for key in dict.fromkeys(measured.row.kind for measured in rows):
+        tests = [
+            (measured.difference, p)
+            for measured, p in zip(rows, corrected, strict=True)
+            if measured.row.kind == key and measured.tests
+        ]
+        decided = [
+            difference.value > 0 for difference, p in tests if difference and p is not None and _decided(difference, p)
+        ]
+        if not all(decided):
+            found[key] = "not supported"
+        elif tests and len(decided) == len(tests):
+            found[key] = "supported"
+        else:
+            found[key] = "undecided" if tests else "not tested"
+    return found
 
 
 def _what_settles(found: Difference, level: float) -> str:
@@ -119,47 +227,75 @@ def _what_settles(found: Difference, level: float) -> str:
 
 
 def _rows(settings: ReportSettings, scores: Scores) -> Iterable[_Measured]:
-    ours = settings.report.headline_arm
     gain = Cell(PUBLISHED_GAIN, "difference", "published", note="total of 2,800 points, our reading", digits=2)
     unknown = Cell(None, "difference", "unknown")
+    arms, pair = relations(settings), "ParGo minus Q-Former"
+    for key, claim in CLAIMS.items():
+        others = [arm for arm, relation in arms.items() if relation == claim.relation]
+        if key == "gain":
+            yield _row("mme_gain", key, pair, "MME (of 2800)", PAPER_SCALE, gain, "the paper's abstract")
+            if not any(chosen.kind == "mme" for chosen in settings.benchmarks.values()):
+                yield _row("mme_gain_here", key, pair, "MME (of 2800)", "7B, this code", unknown, NOT_RUN)
+        elif claim.in_abstract:
+            yield _row(
+                f"mme_{key}",
+                key,
+                "with minus without" if key == "captions" else "ParGo minus others",
+                "MME (of 2800)",
+                PAPER_SCALE,
+                unknown,
+                IN_WORDS,
+            )
+        if key == "detail":
+            yield from _details(settings, scores, others)
+            continue
+        for other in others:
+            yield from _published(settings, scores, key, other)
+            yield from _headlines(settings, scores, key, other)
+    for arm, relation in arms.items():
+        if relation == "training":  # no claim is about it
+            yield from _headlines(settings, scores, "parts", arm)
 
-    pair = "ParGo minus Q-Former"
-    yield _row("mme_gain", "gain", pair, "MME (of 2800)", PAPER_SCALE, gain, "the paper's abstract")
-    yield _row("mme_gain_here", "gain", pair, "MME (of 2800)", "7B, this code", unknown, NOT_RUN)
-    claims = {arm: "gain" if _is_qformer(settings, arm) else "others" for arm in settings.projectors if arm != ours}
-    for arm, claim in claims.items():
-        if claim == "gain":
-            yield from _headlines(settings, scores, claim, arm)
 
-    yield _row("mme_others", "others", "ParGo minus others", "MME (of 2800)", PAPER_SCALE, unknown, IN_WORDS)
-    for arm, claim in claims.items():
-        if claim == "others":
-            yield from _headlines(settings, scores, claim, arm)
-
-    yield _row("mme_detail", "detail", f"{pair}, by task", "MME tasks (of 200)", PAPER_SCALE, unknown, IN_WORDS)
-    for benchmark in settings.benchmarks:
-        yield from _tasks(settings, scores, benchmark)
-
-    yield _row("captions", "captions", "with minus without", "MME (of 2800)", PAPER_SCALE, unknown, IN_WORDS)
+def _asked(settings: ReportSettings, asked: str) -> list[str]:
+    """The benchmarks that a claim is about."""
+    if asked == "details":
+        return [name for name, chosen in settings.benchmarks.items() if chosen.kind == "details"]
+    # without one like MME the first stands for it
+    return [name for name, chosen in settings.benchmarks.items() if chosen.leads] or [*settings.benchmarks][:1]
 
 
-def _is_qformer(settings: ReportSettings, arm: str) -> bool:
-    """The claim about the Q-Former is about this projector, whatever arm the report takes as its reference."""
-    return settings.projectors[arm].name == "qformer"
+def _published(settings: ReportSettings, scores: Scores, claim: str, other: str) -> Iterable[_Measured]:
+    for number in settings.report.published:
+        if number.arm == settings.report.headline_arm and number.minus == other:
+            cell = published_cell(settings, scores, number.benchmark, number.value, number.source, difference=True)
+            title = _title(settings, scores, number.benchmark)
+            key = f"published_{headline_row(number.arm, other, number.benchmark)}"
+            yield _row(key, claim, _pair(settings, other), title, "published", cell, number.source)
 
 
 def _headlines(settings: ReportSettings, scores: Scores, claim: str, other: str) -> Iterable[_Measured]:
-    """The headline of every benchmark: our arm minus another."""
-    ours, samples = settings.report.headline_arm, settings.report.bootstrap_samples
+    """The headline of every benchmark: our arm minus another. That of details has a claim of its own."""
+    left_out = _asked(settings, "details") if claim == "gain" else ()
+    tests = _asked(settings, CLAIMS[claim].asked) if relations(settings)[other] == CLAIMS[claim].relation else ()
     for benchmark in settings.benchmarks:
-        first, second = scores[ours, benchmark], scores[other, benchmark]
-        name = words.benchmark(settings, benchmark) + words.asked_model(settings.benchmarks[benchmark])
-        record = first[0].record
-        title = f"{name} (points of %)" if record.points_per_task is None else f"{name} (of {record.headline.maximum})"
-        cell, found = difference(first, second, samples)
-        key = headline_row(ours, other, benchmark)
-        row = _row(key, claim, _pair(settings, other), title, settings.report.scale, cell, SCORES)
-        yield row._replace(difference=found, other=other)
+        if benchmark not in left_out:
+            row = _headline(settings, scores, claim, other, benchmark)
+            yield row._replace(tests=benchmark in tests)
+
+
+def _headline(settings: ReportSettings, scores: Scores, claim: str, other: str, benchmark: str) -> _Measured:
+    ours, samples = settings.report.headline_arm, settings.report.bootstrap_samples
+    cell, found = difference(scores[ours, benchmark], scores[other, benchmark], samples)
+    key, title = headline_row(ours, other, benchmark), _title(settings, scores, benchmark)
+    row = _row(key, claim, _pair(settings, other), title, settings.report.scale, cell, SCORES)
+    return row._replace(difference=found, other=other)
+
+
+def _title(settings: ReportSettings, scores: Scores, benchmark: str) -> str:
+    name = words.benchmark(settings, benchmark) + words.asked_model(settings.benchmarks[benchmark])
+    record = scores[settings.report.headline_arm, benchmark][0].record
+    return f"{name} (points of %)" if record.points_per_task is None else f"{name} (of {record.headline.maximum})"
 
 
 def headline_row(ours: str, other: str, benchmark: str) -> str:
@@ -167,19 +303,24 @@ def headline_row(ours: str, other: str, benchmark: str) -> str:
     return f"{ours}_minus_{other}_{benchmark}"
 
 
-def _tasks(settings: ReportSettings, scores: Scores, benchmark: str) -> Iterable[_Measured]:
-    """Every task of a benchmark whose tasks give points: our arm minus the reference."""
-    ours, reference = settings.report.headline_arm, settings.report.reference_arm
-    first, second = scores[ours, benchmark], scores[reference, benchmark]
-    points = first[0].record.points_per_task
-    if points is None:
-        return
-    for task in first[0].record.tasks:
-        title = f"{words.benchmark(settings, benchmark)} {words.task(task)} (of {points:g})"
-        cell, found = difference(first, second, settings.report.bootstrap_samples, task)
-        key = f"{headline_row(ours, reference, benchmark)}_{task}"
-        row = _row(key, "detail", _pair(settings, reference), title, settings.report.scale, cell, SCORES)
-        yield row._replace(difference=found, other=reference)
+def _details(settings: ReportSettings, scores: Scores, others: Sequence[str]) -> Iterable[_Measured]:
+    """Benchmarks of details, and each task of those whose tasks give points: our arm minus the Q-Formers."""
+    ours, samples = settings.report.headline_arm, settings.report.bootstrap_samples
+    for benchmark in _asked(settings, "details"):
+        for other in others:
+            yield _headline(settings, scores, "detail", other, benchmark)._replace(tests=True)
+    for benchmark in settings.benchmarks:
+        first = scores[ours, benchmark]
+        points = first[0].record.points_per_task
+        if points is None:
+            continue
+        for other in others:
+            for task in first[0].record.tasks:
+                title = f"{words.benchmark(settings, benchmark)} {words.task(task)} (of {points:g})"
+                cell, found = difference(first, scores[other, benchmark], samples, task)
+                key = f"{headline_row(ours, other, benchmark)}_{task}"
+                row = _row(key, "detail", _pair(settings, other), title, settings.report.scale, cell, SCORES)
+                yield row._replace(difference=found, other=other)
 
 
 def _pair(settings: ReportSettings, other: str) -> str:
@@ -189,7 +330,8 @@ def _pair(settings: ReportSettings, other: str) -> str:
 
 def _row(key: str, claim: str, comparison: str, benchmark: str, scale: str, cell: Cell, source: str) -> _Measured:
     texts = {
-        "claim": CLAIMS[claim],
+        "claim": CLAIMS[claim].text,
+        "claim_verdict": "",
         "comparison": comparison,
         "benchmark": benchmark,
         "scale": scale,

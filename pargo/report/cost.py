@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from math import prod
 from pathlib import Path
 
@@ -14,18 +13,10 @@ from pargo.config.projectors import Projector
 from pargo.errors import PargoError
 from pargo.models.projectors import ProjectorShape, build_projector
 from pargo.models.projectors.base import FRONT
+from pargo.report.training_file import Cost
 
 PREFIX = "projector."
 OUTPUT = "projector.output.weight"  # [language model's width, hidden], in every projector
-
-
-@dataclass(frozen=True)
-class Cost:
-    """`flops`: of the matrix products for one image, a multiply-add counted as two."""
-
-    tokens: int
-    parameters: int
-    flops: int
 
 
 def projector_shapes(weights: Path) -> dict[str, tuple[int, ...]]:
@@ -47,4 +38,5 @@ def projector_cost(projector: Projector, vision: Vision, weights: Path) -> Cost:
     with torch.device("meta"):
         model = build_projector(projector, ProjectorShape.between(vision, shapes[OUTPUT][0]))
     counted = {PREFIX + name for name, _ in model.named_parameters() if not name.startswith(FRONT)}
-    return Cost(model.num_tokens, sum(prod(shape) for name, shape in shapes.items() if name in counted), model.flops())
+    parameters = sum(prod(shape) for name, shape in shapes.items() if name in counted)
+    return Cost(tokens=model.num_tokens, parameters=parameters, flops=model.flops())

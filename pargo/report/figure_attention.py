@@ -49,6 +49,16 @@ class AttentionMaps:
             num_global=index["num_global_tokens"],
         )
 
+    def rows(self) -> list[dict[str, object]]:
+        """A row for each token of each image: its attention to each patch."""
+        kinds = ["partial"] * self.num_partial + ["global"] * self.num_global
+        return [
+            {"image": name, "token": place + 1, "kind": kind}
+            | {f"patch_{patch}": round(float(value), 5) for patch, value in enumerate(values)}
+            for name, of in zip(self.names, self.maps, strict=True)
+            for place, (kind, values) in enumerate(zip(kinds, of, strict=True))
+        ]
+
 
 def relative(weights: np.ndarray, visible: int) -> np.ndarray:
     """Attention relative to an even spread over the visible patches: 1 is even, `visible` is all on one patch."""

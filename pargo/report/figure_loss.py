@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -12,19 +11,12 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormat
 
 from pargo.report import words
 from pargo.report.settings import ReportSettings
-from pargo.report.style import WIDTH, arm_colors, arm_markers
+from pargo.report.style import WIDTH, Drawn, arm_colors, arm_markers
+from pargo.report.training_file import STAGES, Curve, Training
 
 TITLES = {"pretrain": "Pretraining on captions", "finetune": "Fine-tuning on conversations"}
 WINDOW = 0.05  # of the steps
 MARKERS = 5  # per line
-
-
-@dataclass(frozen=True)
-class Curve:
-    """Loss after each optimizer step, over the samples seen so far."""
-
-    samples: Sequence[float]
-    loss: Sequence[float]
 
 
 def running_mean(values: Sequence[float], window: int) -> np.ndarray:
@@ -41,16 +33,29 @@ def _mark_every(length: int, index: int, arms: int) -> tuple[int, int]:
     return min(length - 1, step * (2 * index + 1) // (2 * arms)), step
 
 
-def loss_figure(settings: ReportSettings, curves: dict[str, dict[str, list[Curve]]]) -> Figure:
+def loss_figure(settings: ReportSettings, training: Training) -> Drawn:
     """One panel a stage; with several seeds the line is their mean."""
-    figure = Figure(figsize=(WIDTH, 3.1), layout="constrained")
+    curves = {
+        stage: {arm: [training.run(arm, seed, stage).curve for seed in settings.seeds] for arm in settings.projectors}
+        for stage in STAGES
+    }
+    figure = Figure(figsize=(WIDTH, 2.7 + 0.2 * ((len(settings.projectors) + 3) // 4)), layout="constrained")
     axes = figure.subplots(1, len(curves), squeeze=False)[0]
     for axis, (stage, by_arm) in zip(axes, curves.items(), strict=True):
         _draw(axis, stage, by_arm, settings)
     axes[0].set_ylabel("Loss (nats per token, log scale)")
     handles, labels = axes[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=min(len(labels), 4))
-    return figure
+    figure.legend(handles, labels, loc="outside lower center", ncols=min(len(labels), 4 if len(labels) < 5 else 3))
+    return Drawn(figure, [row for stage, by_arm in curves.items() for row in _data(settings, stage, by_arm)])
+
+
+def _data(settings: ReportSettings, stage: str, by_arm: dict[str, list[Curve]]) -> list[dict[str, object]]:
+    return [
+        {"stage": stage, "arm": arm, "seed": seed, "samples": samples, "loss": loss}
+        for arm, curves in by_arm.items()
+        for seed, curve in zip(settings.seeds, curves, strict=True)
+        for samples, loss in zip(curve.samples, curve.loss, strict=True)
+    ]
 
 
 def _draw(axis: Axes, stage: str, by_arm: dict[str, list[Curve]], settings: ReportSettings) -> None:

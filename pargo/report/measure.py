@@ -13,7 +13,11 @@ from pargo.report.scores import Score
 from pargo.statistics import total
 
 UNITS: dict[str, Unit] = {"loss": "nats"}  # of measures that are no shares
+ALL = "all"  # column of the score over all tasks
 NOT_GRADED = "not graded: no judge has read the answers"
+RULES = {"sum": "the sum over tasks", "mean": "the mean over tasks", "pooled": "of all questions together"}
+OVER_IMAGES = "interval: 95 %, bootstrap over images"
+OVER_SEEDS = "interval: 95 %, bootstrap over images and Satterthwaite's t over seeds"
 
 
 def is_graded(scores: Sequence[Score]) -> bool:
@@ -58,6 +62,7 @@ def _score(scores: Sequence[Score], task: str | None, samples: int) -> Cell:
         chosen = estimate_defined if first.measures else estimate
         bounds = 0.0, first.headline.maximum if task is None else first.points_per_task or 1.0
         value, interval = chosen([score.record.groups(task) for score in scores], samples, bounds=bounds)
+    rule = "" if task else f" ({RULES[first.headline.rule]})"
     return Cell(
         value,
         unit,
@@ -67,7 +72,17 @@ def _score(scores: Sequence[Score], task: str | None, samples: int) -> Cell:
         seeds=tuple(score.seed for score in scores),
         seed_values=tuple(values),
         files=files,
+        where=_where(task),
+        formula=_over(scores, f"{first.headline.name}{rule} as in the file"),
     )
+
+
+def _where(task: str | None) -> str:
+    return f"tasks.{task}.score" if task else "headline.value"
+
+
+def _over(scores: Sequence[Score], what: str) -> str:
+    return f"{what}; {OVER_IMAGES}" if len(scores) == 1 else f"mean over seeds of: {what}; {OVER_SEEDS}"
 
 
 def other_measure(scores: Sequence[Score], measure: str, tasks: Sequence[str], samples: int) -> Cell:
@@ -91,6 +106,12 @@ def other_measure(scores: Sequence[Score], measure: str, tasks: Sequence[str], s
         seeds=tuple(score.seed for score in scores),
         seed_values=tuple(map(total, runs)),
         files=_files(scores),
+        where=f"measures.{measure}" + (f".{tasks[0]}" if len(tasks) == 1 else ""),
+        formula=_over(
+            scores,
+            f"{measure}: sum of first numbers / sum of second ones"
+            + ("" if len(tasks) == 1 else ", the mean over tasks"),
+        ),
         digits=digits,
     )
 
@@ -117,26 +138,52 @@ def difference(
         n=first.num_images(task),
         seeds=tuple(score.seed for score in ours),
         files=files,
+        where=_where(task),
+        formula=f"{_mean(ours)} minus {_mean(others)}, paired by image; "
+        + (OVER_IMAGES if result.spread is None else OVER_SEEDS),
     )
     return cell, result
 
 
+def _mean(scores: Sequence[Score]) -> str:
+    return f"{'mean of ' if len(scores) > 1 else ''}{scores[0].arm}"
+
+
 def baselines(score: Score) -> dict[str, dict[str, Cell]]:
-    """What a benchmark gives without looking at an image, by baseline and then by column (`total`, a task, ...).
+    """What a benchmark gives without looking at an image, by baseline and then by column: tasks, and `ALL`.
 
     Where the headline is a sum of tasks, each task gets its equal part: all tasks ask pairs of one Yes and one No.
     """
     cells: dict[str, dict[str, Cell]] = {}
     record, files = score.record, _files([score])
+    paired = record.points_per_task is not None
+    unit: Unit = "points" if paired else "percent"
     for name, baseline in record.baselines.items():
-        paired, note = record.points_per_task is not None, baseline.how
-        unit: Unit = "points" if paired else "percent"
-        total = Cell(baseline.value, unit, "computed", interval=baseline.interval, files=files, note=note)
-        row = {headline_column(score): total}
-        if paired:
-            part = Cell(baseline.value / len(record.tasks), unit, "computed", files=files, note=note)
-            row = dict.fromkeys(record.tasks, part) | row
-        cells[name] = row
+        part = {task: baseline.value / len(record.tasks) for task in record.tasks} if paired else baseline.tasks
+        where, formula = f"baselines.{name}.value", f"{record.headline.name} of {baseline.how}"
+        cells[name] = {
+            task: Cell(
+                value,
+                unit,
+                "computed",
+                files=files,
+                where=where if paired else f"baselines.{name}.tasks.{task}",
+                formula=formula + (f", an equal part of each of {len(record.tasks)} tasks" if paired else ""),
+                note=baseline.how,
+            )
+            for task, value in part.items()
+        } | {
+            ALL: Cell(
+                baseline.value,
+                unit,
+                "computed",
+                interval=baseline.interval,
+                files=files,
+                where=where,
+                formula=formula,
+                note=baseline.how,
+            )
+        }
     return cells
 
 

@@ -19,7 +19,7 @@ def _of_benchmark(settings: ReportSettings, scores: Scores, benchmark: str) -> I
     name = words.benchmark(settings, benchmark)
     parser = words.in_words(record.parser).lower()
     edition = f"{found}, " if (found := record.edition_words) else ""
-    counts = f"{record.num_questions(None):,} {chosen.counted()} about {record.num_images(None):,} images"
+    counts = f"{record.num_questions(None):,} {chosen.by_task.counted} about {record.num_images(None):,} images"
     yield f"{name}: {edition}{counts}, {parser} parser{words.asked_model(chosen)}."
     yield from _of_parsers(settings, scores, benchmark)
     for baseline, entry in record.baselines.items():

@@ -5,8 +5,9 @@ Its numbers are those of `cells.json`, as in the tables; each links to the file 
 
 from __future__ import annotations
 
+import base64
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -16,27 +17,58 @@ from markupsafe import Markup, escape
 
 from pargo.accepted import FILE, read_accepted
 from pargo.config.layers import language_in_words
+from pargo.data.images import open_images
 from pargo.files import read_json, write_atomic
 from pargo.report import words
+from pargo.report.answers_file import read_answers
 from pargo.report.cells import STATUSES
 from pargo.report.claims import headline_row
+from pargo.report.figure_attention import AttentionMaps
 from pargo.report.measure import headline_column
-from pargo.report.samples import file_uri, samples
+from pargo.report.provenance import follow
+from pargo.report.samples import Sample, data_uri, file_uri, samples, searchable
 from pargo.report.scores import Score, Scores
-from pargo.report.settings import ReportSettings
+from pargo.report.settings import FIGURES, ReportSettings
+from pargo.report.training_file import STAGES, Training, read_training
 
 TEMPLATE = "index.html.j2"
+FIGURE_ALT = {
+    "scores": "Scores of all arms on each benchmark, with intervals; the numbers are those of the table above",
+    "cost": "Scores of all arms over their operations and parameters; the numbers are those of the tables",
+    "loss": "Training loss of all arms in pretraining and fine-tuning",
+    "attention": "Attention of partial and global tokens drawn over a few benchmark images",
+    "coverage": "How evenly the tokens of each arm look at the images, as boxes",
+}
+TABLE_TITLES = {
+    "projectors": "Projectors: what they score",
+    "claims": "The paper's claims beside ours",
+    "cost": "What the projectors cost",
+    "ablations": "Variants of the headline projector",
+    "captions": "What captions change",
+}
 
 
-def run(settings: ReportSettings, scores: Iterable[Path], tables: Path, figures: Path, output: Path) -> None:
+def run(
+    settings: ReportSettings,
+    scores: Iterable[Path],
+    training: Path,
+    answers: Path,
+    tables: Path,
+    figures: Path,
+    output: Path,
+    attention: Sequence[Path] = (),
+) -> None:
     """Write the page.
 
     Args:
-        scores: score files of all arms, seeds and benchmarks; sample answers and images are found behind them, by
-            their manifests, from the project root.
+        scores: score files of all arms, seeds and benchmarks; images are found behind them, by their manifests, from
+            the project root.
+        training: file of the stage `report_training`.
+        answers: directory written by `pargo.report.answers`.
         tables: directory written by `pargo.report.tables`.
         figures: directory written by `pargo.report.figures`.
         output: the HTML file; links in it are relative to its place.
+        attention: directories of the stage `attention`, the headline arm's first.
 
     Raises:
         PargoError: a score, table or artifact is missing or has changed since.
@@ -53,35 +85,102 @@ def run(settings: ReportSettings, scores: Iterable[Path], tables: Path, figures:
     def link(path: str | Path) -> str:
         return Path(os.path.relpath(path, output.parent)).as_posix()
 
+    examples: list[Sample] = []
+    search = {}
+    for benchmark, chosen in settings.benchmarks.items():
+        rows = read_answers(answers / f"{benchmark}.jsonl")
+        source = follow(loaded[settings.report.headline_arm, benchmark][0].path).source()
+        images = open_images(source.directory, chosen.split)
+        examples += samples(settings, benchmark, rows, images)
+        search[benchmark] = searchable(settings, benchmark, rows, images)
     environment.filters |= {"link": link, "code": code_spans}
     environment.globals["groups"] = column_groups
+    environment.globals["blocks"] = row_blocks
+    environment.policies["json.dumps_kwargs"] = {"ensure_ascii": False, "separators": (",", ":"), "allow_nan": False}
+    trained = read_training(training)
     text = environment.get_template(TEMPLATE).render(
         settings=settings,
         records=records,
         statuses=STATUSES,
         verdict=verdict(settings, loaded, records),
         reading=reading(settings, loaded),
-        by_task={
+        titles=TABLE_TITLES
+        | {
             name: f"{words.benchmark(settings, name)} by {chosen.by_task.task}"
             for name, chosen in settings.benchmarks.items()
-            if chosen.by_task
         },
-        figures={name: file_uri(figures / f"{name}.{settings.report.figure_format}") for name in FIGURE_ALT},
+        shown=shown_tables(settings, records),
+        figures={
+            name: file_uri(figures / f"{name}.{settings.report.figure_format}")
+            for name in (*FIGURES, *(f"{benchmark}-tasks" for benchmark in settings.benchmarks))
+        },
         alt=FIGURE_ALT,
-        samples=samples(settings, loaded),
+        samples=examples,
+        search={
+            "arms": list(words.projectors(settings).values()),
+            "seeds": settings.seeds,
+            "benchmarks": search,
+        },
+        cells={key: _origin(cell, records) for key, cell in records["cells"].items()},
+        files=[{"path": file, "link": link(file)} for file in records["files"]],
+        maps=attention_maps(settings, attention),
         accepted=read_accepted(output.parent / FILE),
         facts=facts(settings, records),
+        trainings=training_facts(settings, trained),
         tables=link(tables),
+        answers=link(answers),
+        training=link(training),
         projectors=words.projectors(settings),
     )
     write_atomic(output, text.rstrip() + "\n")
 
 
-FIGURE_ALT = {
-    "tasks": "Scores of all arms by task, with intervals; the numbers are those of the table above",
-    "attention": "Attention of partial and global tokens drawn over a few benchmark images",
-    "loss": "Training loss of all arms in pretraining and fine-tuning",
-}
+def _origin(cell: dict[str, Any], records: dict[str, Any]) -> dict[str, Any]:
+    """What the page says of a number when it is asked: empty fields are left out."""
+    places = {file: place for place, file in enumerate(records["files"])}
+    found = {
+        "status": cell["status"],
+        "images": cell["n"],
+        "seeds": cell["seeds"],
+        "values": [round(value, 6) for value in cell["seed_values"]],
+        "where": cell["where"],
+        "formula": cell["formula"],
+        "note": cell["note"],
+        "files": [places[file] for file in cell["files"]],
+    }
+    return {key: value for key, value in found.items() if value}
+
+
+def shown_tables(settings: ReportSettings, records: dict[str, Any]) -> list[str]:
+    """The tables below the first one and the claims: of variants and captions only where there are some."""
+    several = [name for name in ("ablations", "captions") if len(records["tables"][name]["rows"]) > 1]
+    return [*settings.benchmarks, *several, "cost"]
+
+
+def attention_maps(settings: ReportSettings, attention: Sequence[Path]) -> dict[str, Any] | None:
+    """Maps of the first arm with partial tokens, for the page's slider; None where there is none.
+
+    `maps`: base64 of bytes [images, tokens, patches], 255 for `most` times an even share over the patches a token sees.
+    """
+    for path in attention:
+        found = AttentionMaps.read(path)
+        if not found.num_partial:
+            continue
+        visible = (found.maps > 0).any(0).sum(1)  # [tokens]
+        even = found.maps * visible[None, :, None]
+        most = max(2.0, float(even.max()))
+        data = (even / most * 255).round().astype("uint8").tobytes()
+        return {
+            "arm": words.projectors(settings)[path.parent.name],
+            "images": [data_uri(image) for image in found.images],
+            "names": list(found.names),
+            "partial": found.num_partial,
+            "global": found.num_global,
+            "patches": found.maps.shape[2],
+            "most": round(most, 2),
+            "maps": base64.b64encode(data).decode(),
+        }
+    return None
 
 
 def code_spans(text: str) -> Markup:
@@ -93,6 +192,11 @@ def code_spans(text: str) -> Markup:
 def column_groups(columns: list[dict[str, Any]]) -> list[tuple[str, int]]:
     """Headings above neighbouring columns, and how many columns each spans."""
     return [(group, len(list(members))) for group, members in groupby(column["group"] for column in columns)]
+
+
+def row_blocks(rows: list[dict[str, Any]]) -> list[list[dict[str, Any]]]:
+    """Neighbouring rows of one kind together."""
+    return [list(members) for _, members in groupby(rows, lambda row: row["kind"])]
 
 
 def verdict(settings: ReportSettings, scores: Scores, records: dict[str, Any]) -> list[str]:
@@ -222,3 +326,42 @@ def facts(settings: ReportSettings, records: dict[str, Any]) -> dict[str, str]:
         name = f"Benchmark {words.benchmark(settings, benchmark)}"
         facts[name] = ", ".join(f"{key.replace('_', ' ')} {value}" for key, value in fields.items())
     return facts
+
+
+def training_facts(settings: ReportSettings, training: Training) -> list[dict[str, str]]:
+    """A row for each arm and stage: how it was trained, with which code, and when."""
+    rows = []
+    for arm, name in words.projectors(settings).items():
+        for stage in STAGES:
+            chosen = getattr(settings.trainings[arm], stage)
+            runs = [training.run(arm, seed, stage) for seed in settings.seeds]
+            lora = chosen.lora
+            alignment = getattr(chosen, "alignment", None)
+            rows.append(
+                {
+                    "Projector": name,
+                    "Stage": stage,
+                    "Samples": f"{chosen.num_samples:,}"
+                    + (f", after {alignment.num_samples:,} of alignment" if alignment else ""),
+                    "Batch": str(chosen.batch_size),
+                    "Learning rate": f"{chosen.learning_rate:g}, {chosen.schedule.replace('_', ' ')}",
+                    "LoRA": (
+                        f"rank {lora.rank}, alpha {lora.alpha:g}, on {_targets(lora.target_modules)}, "
+                        f"learning rate {lora.learning_rate:g}"
+                        if lora
+                        else "none"
+                    ),
+                    "Mixture": ", ".join(f"{key} {weight:g}" for key, weight in chosen.mixture.items()),
+                    "Commit": _each(run.commit and run.commit[:10] + run.commit[40:] for run in runs),
+                    "Date": _each(run.started and run.started[:10] for run in runs),
+                }
+            )
+    return rows
+
+
+def _targets(modules: str | tuple[str, ...]) -> str:
+    return modules if isinstance(modules, str) else ", ".join(modules)
+
+
+def _each(values: Iterable[str | None]) -> str:
+    return ", ".join(dict.fromkeys(value or "not recorded" for value in values))

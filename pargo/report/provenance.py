@@ -79,54 +79,76 @@ class Chain:
 
 
 def follow(score: Path) -> Chain:
-    """The chain behind a score file.
-
-    Paths in manifests are relative to the project root, so this runs there.
-
-    Raises:
-        PargoError: no score file; or a manifest is missing, or not the one that was read when the score was made.
-    """
-    recorded = read_score(score).record.inputs
-    if not recorded:
-        raise PargoError(f"{score}: no inputs recorded, so nobody can tell which predictions were scored")
-    config = score.parts[score.parts.index("reports") + 1] if "reports" in score.parts else ""
-
-    def found(inputs: Mapping[str, str], reader: str) -> list[tuple[str, str]]:
-        return sorted((_find(name, sha256, config, reader), sha256) for name, sha256 in inputs.items())
-
-    first = todo = found(recorded, score.as_posix())
-    nodes: dict[str, Node] = {}
-    while todo:
-        (name, sha256), *todo = todo
-        if name in nodes:
-            continue
-        made = read_provenance(Path(name.removesuffix(SUFFIX)))
-        inputs = found(made["inputs"], name)
-        nodes[name] = Node(
-            manifest=name,
-            sha256=sha256,
-            code=made["code"],
-            settings=sha256_text(canonical_json(made["settings"])),
-            hardware=made["hardware"],
-            inputs=tuple(child for child, _ in inputs),
-        )
-        todo += inputs
-    return Chain(score.as_posix(), sha256_file(score), tuple(name for name, _ in first), tuple(nodes.values()))
+    """The chain behind one score file; errors as of `Follower.follow`."""
+    return Follower().follow(score)
 
 
-def _find(name: str, sha256: str, config: str, reader: str) -> str:
-    """The manifest with this hash: in the config's own place, else in one of the same kind, else where it is named.
+class Follower:
+    """Follows chains; what lies behind several scores is read once."""
 
-    Names of configs, arms and datasets are labels: an artifact that was restored may name its inputs by others.
-    """
-    match name.split("/"):
-        case ["artifacts", _, kind, *rest] if config:
-            own = Path("artifacts", config, kind, *rest)
-            others = sorted(Path("artifacts", config, kind).rglob(f"*{SUFFIX}"))
-        case _:
-            own, others = Path(name), []
-    for path in (own, *others, Path(name)):
-        if path.is_file() and sha256_file(path) == sha256:
-            return path.as_posix()
-    state = f"now has {sha256_file(own)[:12]}" if own.is_file() else "does not exist"
-    raise PargoError(f"{reader} was made from {own} with sha256 {sha256[:12]}, which {state}: run it again")
+    def __init__(self) -> None:
+        self._hashes: dict[Path, str] = {}
+        self._made: dict[str, dict[str, Any]] = {}
+
+    def follow(self, score: Path) -> Chain:
+        """The chain behind a score file.
+
+        Paths in manifests are relative to the project root, so this runs there.
+
+        Raises:
+            PargoError: no score file; or a manifest is missing, or not the one that was read when the score was made.
+        """
+        recorded = read_score(score).record.inputs
+        if not recorded:
+            raise PargoError(f"{score}: no inputs recorded, so nobody can tell which predictions were scored")
+        config = score.parts[score.parts.index("reports") + 1] if "reports" in score.parts else ""
+
+        def found(inputs: Mapping[str, str], reader: str) -> list[tuple[str, str]]:
+            return sorted((self._find(name, sha256, config, reader), sha256) for name, sha256 in inputs.items())
+
+        first = todo = found(recorded, score.as_posix())
+        nodes: dict[str, Node] = {}
+        while todo:
+            (name, sha256), *todo = todo
+            if name in nodes:
+                continue
+            made = self._provenance(name)
+            inputs = found(made["inputs"], name)
+            nodes[name] = Node(
+                manifest=name,
+                sha256=sha256,
+                code=made["code"],
+                settings=sha256_text(canonical_json(made["settings"])),
+                hardware=made["hardware"],
+                inputs=tuple(child for child, _ in inputs),
+            )
+            todo += inputs
+        return Chain(score.as_posix(), sha256_file(score), tuple(name for name, _ in first), tuple(nodes.values()))
+
+    def _provenance(self, manifest: str) -> dict[str, Any]:
+        if manifest not in self._made:
+            self._made[manifest] = read_provenance(Path(manifest.removesuffix(SUFFIX)))
+        return self._made[manifest]
+
+    def _hash(self, path: Path) -> str:
+        """Empty where there is no such file."""
+        if path not in self._hashes:
+            self._hashes[path] = sha256_file(path) if path.is_file() else ""
+        return self._hashes[path]
+
+    def _find(self, name: str, sha256: str, config: str, reader: str) -> str:
+        """The manifest with this hash: in the config's own place, else in one of the same kind, else where it is named.
+
+        Names of configs, arms and datasets are labels: an artifact that was restored may name its inputs by others.
+        """
+        own, others = Path(name), Path()
+        match name.split("/"):
+            case ["artifacts", _, kind, *rest] if config:
+                own, others = Path("artifacts", config, kind, *rest), Path("artifacts", config, kind)
+        if self._hash(own) == sha256:
+            return own.as_posix()
+        for path in (*(sorted(others.rglob(f"*{SUFFIX}")) if others.parts else ()), Path(name)):
+            if self._hash(path) == sha256:
+                return path.as_posix()
+        state = f"now has {self._hash(own)[:12]}" if own.is_file() else "does not exist"
+        raise PargoError(f"{reader} was made from {own} with sha256 {sha256[:12]}, which {state}: run it again")

@@ -1,31 +1,30 @@
-"""A few questions with their images and all arms' answers, right and wrong, for a reader to judge by eye."""
+"""Questions with their images and all answers: a few for every reader, and all of them for the page's own search."""
 
 from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from PIL import Image
 
-from pargo.benchmarks.records import PREDICTIONS, Prediction, read_predictions
-from pargo.data.images import open_images
-from pargo.manifest import verify
+from pargo.data.images import ImageSet
 from pargo.report import words
-from pargo.report.measure import is_graded
-from pargo.report.provenance import follow
-from pargo.report.scores import Score, Scores
+from pargo.report.answers_file import Answer, Asked
 from pargo.report.settings import ReportSettings
 
 COUNT = 3  # of each kind, per benchmark
 HALF = 0.5  # a grade above counts as right
 SIZE = 128  # pixels of a thumbnail
+MAX_IMAGES = 600  # of a benchmark, whose thumbnails are in the page
+MAX_QUESTIONS = 5000  # of a benchmark, that are in the page
 
 
 @dataclass(frozen=True)
-class Answer:
+class Shown:
     arm: str
     text: str
     right: bool
@@ -40,74 +39,47 @@ class Sample:
     question: str
     label: str
     image: str
-    answers: tuple[Answer, ...]
+    answers: tuple[Shown, ...]
 
 
-def samples(settings: ReportSettings, scores: Scores) -> list[Sample]:
-    """For each benchmark some questions that the headline arm answers right, and some that it does not.
+def samples(settings: ReportSettings, benchmark: str, rows: Sequence[Asked], images: ImageSet) -> Iterable[Sample]:
+    """Some questions that the headline arm answers right, and some that it does not; none where any is not graded.
 
     They are the first of the file, a task after the other, so they are picked by a rule and not by hand.
     """
-    first = settings.report.headline_arm
-    arms = [first, *(arm for arm in settings.projectors if arm != first)]
-    return [sample for benchmark in settings.benchmarks for sample in _samples(settings, scores, benchmark, arms)]
-
-
-def _samples(settings: ReportSettings, scores: Scores, benchmark: str, arms: list[str]) -> Iterable[Sample]:
-    names = words.projectors(settings)
-    by_arm = {arm: scores[arm, benchmark][0] for arm in arms}
-    if not is_graded(list(by_arm.values())):
+    names, seed, ours = words.projectors(settings), str(settings.seeds[0]), settings.report.headline_arm
+    if any(answer[seed].mark is None for row in rows for answer in row.answers.values()):
         return
-    answers = {arm: _answers(score) for arm, score in by_arm.items()}
-    chosen = settings.benchmarks[benchmark]
-    images = open_images(follow(by_arm[arms[0]].path).source().directory, chosen.split)
-    ours = answers[arms[0]]
-    tasks = list(dict.fromkeys(prediction.task for prediction, _ in ours.values()))
+    tasks = list(dict.fromkeys(row.task for row in rows))
     for wanted, order in ((True, tasks), (False, tasks[::-1])):
-        for key in choose(ours, wanted, order):
-            prediction = ours[key][0]
+        right = [row for row in rows if is_right(row.answers[ours][seed]) == wanted]
+        for row in choose(right, order):
             yield Sample(
                 benchmark=words.benchmark(settings, benchmark),
-                task=words.task(prediction.task),
-                question=prediction.question,
-                label=prediction.label,
-                image=data_uri(images.load(prediction.image)),
-                answers=tuple(_shown(names[arm], *answers[arm][key]) for arm in arms),
+                task=words.task(row.task),
+                question=row.question,
+                label=row.label,
+                image=data_uri(images.load(row.image)),
+                answers=tuple(
+                    Shown(names[arm], row.answers[arm][seed].text, is_right(row.answers[arm][seed]))
+                    for arm in settings.projectors
+                ),
             )
 
 
-def _shown(arm: str, prediction: Prediction, right: bool) -> Answer:
-    """Where options were ranked there is no text, but a choice."""
-    return Answer(arm, prediction.answer or prediction.parsed, right)
+def is_right(answer: Answer) -> bool:
+    return answer.mark is not None and answer.mark > HALF
 
 
-def _answers(score: Score) -> dict[str, tuple[Prediction, bool]]:
-    """Each question's prediction, and whether the score counts it as right."""
-    directory = follow(score.path).predictions().directory
-    verify(directory)  # the chain holds for manifests; the answers shown must be those that were scored
-    record = score.record
-    marks = {(task, image): iter(values) for task, images in record.correct.items() for image, values in images.items()}
-
-    def is_right(prediction: Prediction) -> bool:
-        if record.correct:
-            return next(marks[prediction.task, prediction.image]) > HALF
-        # a caption, which is asked once of an image: it says all that is there, and nothing else, of any kind
-        return all(one == other for one, other in (images[prediction.image] for images in record.values.values()))
-
-    return {
-        prediction.id: (prediction, is_right(prediction)) for prediction in read_predictions(directory / PREDICTIONS)
-    }
-
-
-def choose(answers: dict[str, tuple[Prediction, bool]], wanted: bool, tasks: list[str]) -> list[str]:
-    """Ids of up to `COUNT` right (or wrong) answers: the first of each task in turn, an image only once."""
-    chosen: dict[str, str] = {}
+def choose(rows: Sequence[Asked], tasks: Sequence[str]) -> list[Asked]:
+    """Up to `COUNT` questions: the first of each task in turn, an image only once."""
+    chosen: dict[str, Asked] = {}
     while len(chosen) < COUNT:
         before = len(chosen)
         for task in tasks:
-            for key, (prediction, right) in answers.items():
-                if prediction.task == task and right == wanted and prediction.image not in chosen:
-                    chosen[prediction.image] = key
+            for row in rows:
+                if row.task == task and row.image not in chosen:
+                    chosen[row.image] = row
                     break
             if len(chosen) == COUNT:
                 break
@@ -116,13 +88,50 @@ def choose(answers: dict[str, tuple[Prediction, bool]], wanted: bool, tasks: lis
     return list(chosen.values())
 
 
-def data_uri(image: Image.Image) -> str:
-    """A PNG thumbnail of at most `SIZE` pixels, as a data URI."""
+def searchable(settings: ReportSettings, benchmark: str, rows: Sequence[Asked], images: ImageSet) -> dict[str, Any]:
+    """What the page's search knows of a benchmark: JSON with questions and answers, and thumbnails where they are few.
+
+    `rows` hold id, task, image, question, right answer, and by arm and seed answer and mark, in the report's order.
+    """
+    shown = rows[:MAX_QUESTIONS]
+    used = list(dict.fromkeys(row.image for row in shown))
+    places = {image: place for place, image in enumerate(used)}
+    few = len(used) <= MAX_IMAGES
+    return {
+        "title": words.benchmark(settings, benchmark),
+        "all": len(rows),
+        "tasks": {task: words.task(task) for task in dict.fromkeys(row.task for row in shown)},
+        "images": used,
+        "thumbnails": [data_uri(images.load(image), "WEBP") for image in used] if few else [],
+        "rows": [
+            [
+                row.id,
+                row.task,
+                places[row.image],
+                _with_options(row),
+                row.label,
+                [_answers(row.answers[arm], settings.seeds) for arm in settings.projectors],
+            ]
+            for row in shown
+        ],
+    }
+
+
+def _with_options(row: Asked) -> str:
+    return "\n".join([row.question, *(f"{letter}. {text}" for letter, text in row.options.items())])
+
+
+def _answers(answers: Mapping[str, Answer], seeds: Sequence[int]) -> list[list[Any]]:
+    return [list(answers[str(seed)]) for seed in seeds]
+
+
+def data_uri(image: Image.Image, kind: str = "PNG") -> str:
+    """A thumbnail of at most `SIZE` pixels, as a data URI; PNG, or WEBP, which is smaller and not exact."""
     image = image.copy()
     image.thumbnail((SIZE, SIZE), Image.Resampling.LANCZOS)
     stream = io.BytesIO()
-    image.save(stream, "PNG", optimize=True)
-    return "data:image/png;base64," + base64.b64encode(stream.getvalue()).decode()
+    image.save(stream, kind, **({"optimize": True} if kind == "PNG" else {"quality": 60, "method": 4}))
+    return f"data:image/{kind.lower()};base64," + base64.b64encode(stream.getvalue()).decode()
 
 
 def file_uri(path: Path) -> str:

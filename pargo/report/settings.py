@@ -12,6 +12,7 @@ from pargo.config.benchmarks import BENCHMARKS, Benchmark
 from pargo.config.models import Language, Vision
 from pargo.config.projectors import Projector, projector_modules
 from pargo.config.report import MACROS, TABLES, Report
+from pargo.config.training import Finetune, Pretrain
 
 # file names in the output directories of pargo.report.captions and pargo.report.figures
 CAPTION_REPORT = (  # of pargo.report.captions, by dataset
@@ -19,23 +20,29 @@ CAPTION_REPORT = (  # of pargo.report.captions, by dataset
     *(f"{figure}.{extension}" for figure in ("lengths", "reasons") for extension in ("svg", "png")),
     "review.html",
 )
-FIGURES = tuple(f"{figure}.{extension}" for figure in ("tasks", "loss", "attention") for extension in ("svg", "png"))
-
-
-def tables_by_task(benchmarks: Mapping[str, Any]) -> tuple[str, ...]:
-    """Names of the benchmarks of which there is a table by task; the tables have the same names.
-
-    Args:
-        benchmarks: settings by name, as objects or as read from JSON.
-    """
-    return tuple(name for name, chosen in benchmarks.items() if BENCHMARKS.settings(_word(chosen, "kind")).by_task)
+# whatever the benchmarks; of each there is one by task, too
+FIGURES = ("scores", "cost", "loss", "attention", "coverage")
 
 
 def table_files(benchmarks: Mapping[str, Any]) -> tuple[str, ...]:
-    """File names in the output directory of `pargo.report.tables`; argument as of `tables_by_task`."""
-    tables = (*TABLES, *tables_by_task(benchmarks))
-    texts = (f"{table}.{extension}" for table in tables for extension in ("csv", "md", "tex"))
+    """File names in the output directory of `pargo.report.tables`.
+
+    Args:
+        benchmarks: by name, as objects or as read from JSON; there is a table of each by task.
+    """
+    texts = (f"{table}.{extension}" for table in (*TABLES, *benchmarks) for extension in ("csv", "md", "tex"))
     return *texts, f"{MACROS}.tex", "cells.json"
+
+
+def figure_files(benchmarks: Mapping[str, Any]) -> tuple[str, ...]:
+    """File names in the output directory of `pargo.report.figures`: each figure, and the numbers that it draws."""
+    figures = (*FIGURES, *(f"{name}-tasks" for name in benchmarks))
+    return tuple(f"{figure}.{extension}" for figure in figures for extension in ("svg", "pdf", "png", "csv"))
+
+
+def answer_files(benchmarks: Mapping[str, Any]) -> tuple[str, ...]:
+    """File names in the output directory of `pargo.report.answers`."""
+    return tuple(f"{name}.jsonl" for name in benchmarks)
 
 
 def shown_modules(projectors: Mapping[str, Any], benchmarks: Mapping[str, Any]) -> tuple[str, ...]:
@@ -46,22 +53,34 @@ def shown_modules(projectors: Mapping[str, Any], benchmarks: Mapping[str, Any]) 
         benchmarks: settings by name, likewise.
     """
     names = sorted({_word(settings, "name") for settings in projectors.values()})
-    kinds = sorted({_word(settings, "kind") for settings in benchmarks.values()})
-    return *(module for name in names for module in projector_modules(name)), *map(BENCHMARKS.module, kinds)
+    return *(module for name in names for module in projector_modules(name)), *shown_benchmarks(benchmarks)
+
+
+def shown_benchmarks(benchmarks: Mapping[str, Any]) -> tuple[str, ...]:
+    """Of these, the benchmarks' modules; argument as of `shown_modules`."""
+    return tuple(map(BENCHMARKS.module, sorted({_word(settings, "kind") for settings in benchmarks.values()})))
 
 
 def _word(settings: Any, field: str) -> str:
     return settings[field] if isinstance(settings, Mapping) else getattr(settings, field)
 
 
+class Training(Settings):
+    """How the models of an arm are trained."""
+
+    pretrain: Pretrain
+    finetune: Finetune
+
+
 class ReportSettings(Settings):
-    """Settings of the stages tables, figures and page."""
+    """Settings of the stages of the report."""
 
     config: Name
     seeds: tuple[int, ...]
     vision: Vision
     language: Language
     projectors: dict[Name, Projector]  # by arm
+    trainings: dict[Name, Training]  # by arm
     benchmarks: dict[Name, Benchmark]
     report: Report
 
@@ -71,9 +90,12 @@ class ReportSettings(Settings):
         first = (self.report.headline_arm, self.report.reference_arm)
         if missing := [arm for arm in first if arm not in self.projectors]:
             raise ValueError(f"projectors: no arm {missing[0]!r}, which the report compares")
+        if lacking := sorted(self.projectors.keys() ^ self.trainings.keys()):
+            raise ValueError(f"trainings: arm {lacking[0]!r} is not in both projectors and trainings")
         arms = dict.fromkeys([*first, *sorted(self.projectors)])
         names = sorted(self.benchmarks, key=lambda name: (not self.benchmarks[name].leads, name))
         # frozen for everyone but this validator
         object.__setattr__(self, "projectors", {arm: self.projectors[arm] for arm in arms})
+        object.__setattr__(self, "trainings", {arm: self.trainings[arm] for arm in arms})
         object.__setattr__(self, "benchmarks", {name: self.benchmarks[name] for name in names})
         return self

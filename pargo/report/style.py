@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import csv
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import matplotlib as mpl
 import seaborn as sns
 from matplotlib.figure import Figure
 
-from pargo.errors import PargoError
 from pargo.report.settings import ReportSettings
 
 WIDTH = 7.2  # inches: the text width of a page
 GRAY = "0.35"
-MARKERS = ("o", "s", "D", "^", "v", "P", "X", "*")
-DASHES = ((0, (1, 1.5)), (0, (5, 2)), (0, (5, 2, 1, 2)), (0, (8, 2)))
+MARKERS = ("o", "s", "D", "^", "v", "P", "X", "*", "<", ">", "p", "d", "h", "8", "H")
+# each is far from all before it for readers with and without colour blindness (greedily, by CIELAB, lightness 22 to 78)
+COLORS = (
+    *("#0173b2", "#de8f05", "#029e73", "#0000ff", "#622700", "#62144e", "#00279d", "#d8b1d8"),
+    *("#c4c476", "#b14eff", "#c44e27", "#c49dff", "#3b4e3b", "#767689", "#b1c4b1"),
+)
+DASHES = ((0, (1, 1.5)), (0, (5, 2)), (0, (5, 2, 1, 2)), (0, (9, 2)), (0, (9, 2, 1, 2, 1, 2)), (0, (2, 3)))
 PNG_DPI = 200
 
 _RC = {
@@ -36,6 +42,7 @@ _RC = {
     "axes.linewidth": 0.8,
     "svg.fonttype": "path",  # no reader needs the font
     "svg.hashsalt": "pargo",  # else the ids in the file are random
+    "pdf.fonttype": 42,  # letters that can be searched and edited
 }
 
 
@@ -48,26 +55,49 @@ def style() -> Iterator[None]:
             yield
 
 
-def arm_colors(settings: ReportSettings) -> dict[str, tuple[float, float, float]]:
-    """A colour for each arm, from the palette of the config.
-
-    Raises:
-        PargoError: unknown palette.
-    """
-    try:
-        palette = sns.color_palette(settings.report.palette, len(settings.projectors))
-    except ValueError as error:
-        raise PargoError(f"report.palette: {settings.report.palette!r} is not a palette of seaborn: {error}") from None
-    return dict(zip(settings.projectors, palette, strict=True))
+def arm_colors(settings: ReportSettings) -> dict[str, str]:
+    """A colour for each arm. More arms than colours begin again, with other markers."""
+    return {arm: COLORS[i % len(COLORS)] for i, arm in enumerate(settings.projectors)}
 
 
 def arm_markers(settings: ReportSettings) -> dict[str, str]:
     """A marker for each arm, so that colour is not all that tells them apart."""
-    return {arm: MARKERS[i % len(MARKERS)] for i, arm in enumerate(settings.projectors)}
+    return {arm: MARKERS[(i + i // len(COLORS)) % len(MARKERS)] for i, arm in enumerate(settings.projectors)}
 
 
-def save(figure: Figure, output: Path, name: str) -> None:
-    """Write `<name>.svg` and `<name>.png`, without dates and versions."""
+@dataclass(frozen=True)
+class Drawn:
+    """A figure, and the numbers that it draws: rows with the same keys."""
+
+    figure: Figure
+    rows: Sequence[Mapping[str, object]]
+
+
+def message(text: str) -> Figure:
+    """A figure that says why there is nothing to draw."""
+    figure = Figure(figsize=(4, 0.6))
+    figure.text(0.5, 0.5, text, ha="center", va="center")
+    return figure
+
+
+WITHOUT_TIME: dict[str, dict[str, None]] = {
+    "svg": {"Date": None, "Creator": None},
+    "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
+    "png": {"Software": None},
+}
+
+
+def save(figure: Figure, output: Path, name: str, formats: Sequence[str] = ("svg", "png")) -> None:
+    """Write `<name>.svg` and so on, without dates and versions."""
     output.mkdir(parents=True, exist_ok=True)
-    figure.savefig(output / f"{name}.svg", metadata={"Date": None, "Creator": None})
-    figure.savefig(output / f"{name}.png", metadata={"Software": None})
+    for extension in formats:
+        figure.savefig(output / f"{name}.{extension}", metadata=WITHOUT_TIME[extension])
+
+
+def save_drawn(drawn: Drawn, output: Path, name: str) -> None:
+    """Write a figure as svg, pdf and png, and its numbers as `<name>.csv`."""
+    save(drawn.figure, output, name, tuple(WITHOUT_TIME))
+    with (output / f"{name}.csv").open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, list(drawn.rows[0]) if drawn.rows else [], lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(drawn.rows)

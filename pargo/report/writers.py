@@ -1,7 +1,4 @@
-r"""A table as csv (raw values), Markdown and LaTeX, and the macros for numbers in running text.
-
-The three looks: published numbers are italic, measured ones upright with their interval, unknown ones a grey dash.
-"""
+"""A table as csv (raw values) and as Markdown; LaTeX is in `latex.py`."""
 
 from __future__ import annotations
 
@@ -10,30 +7,7 @@ import io
 import re
 from collections.abc import Iterable
 
-from pargo.errors import PargoError
-from pargo.report.cells import MINUS, NOTHING, Cell, Table
-
-LATEX = {
-    "\\": r"\textbackslash{}",
-    "&": r"\&",
-    "%": r"\%",
-    "$": r"\$",
-    "#": r"\#",
-    "_": r"\_",
-    "{": r"\{",
-    "}": r"\}",
-    "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
-    MINUS: r"\ensuremath{-}",
-    NOTHING: "---",
-    "<": r"\textless{}",
-    ">": r"\textgreater{}",
-}
-DIGITS = ("Zero", "One", "Two", "Three", "Four", "Five", "Six", "Seven", "Eight", "Nine")
-
-
-def escape_latex(text: str) -> str:
-    return "".join(LATEX.get(character, character) for character in text)
+from pargo.report.cells import Cell, Table
 
 
 def escape_markdown(text: str) -> str:
@@ -69,12 +43,19 @@ def _status(cells: Iterable[Cell]) -> str:
 
 
 def to_markdown(table: Table) -> str:
-    header = [*table.heads.values(), *(column.title for column in table.columns)]
-    align = [":---"] * len(table.heads) + ["---:"] * len(table.columns)
+    """A table with its notes. Texts that are the same in a block of rows stand above it, in a row of their own."""
+    heads = {key: title for key, title in table.heads.items() if key not in table.block}
+    header = [*heads.values(), *(column.title for column in table.columns)]
+    align = [":---"] * len(heads) + ["---:"] * len(table.columns)
     lines = [_markdown_row([escape_markdown(text) for text in header]), _markdown_row(align)]
+    previous = None
     for row in table.rows:
+        if table.block and row.kind != previous:
+            text = ": ".join(text for key in table.block if (text := row.texts[key]))
+            lines.append(_markdown_row([f"**{escape_markdown(text)}**", *[""] * (len(header) - 1)]))
+        previous = row.kind
         numbers = [_markdown_cell(row.cells.get(column.key)) for column in table.columns]
-        lines.append(_markdown_row([*(escape_markdown(text) for text in row.texts.values()), *numbers]))
+        lines.append(_markdown_row([*(escape_markdown(row.texts[key]) for key in heads), *numbers]))
     notes = [escape_markdown(note) for note in table.notes]
     return "\n\n".join([escape_markdown(table.caption), "\n".join(lines), *notes]) + "\n"
 
@@ -92,91 +73,3 @@ def _markdown_cell(cell: Cell | None) -> str:
     if cell.interval is None:
         return text
     return f"{text}<br><sub>{escape_markdown(cell.interval_text)}</sub>"
-
-
-def to_latex(table: Table) -> str:
-    """A booktabs tabular to \\input; it needs the packages booktabs and xcolor. Intervals stand below their value."""
-    heads = [key for key in table.heads if key != table.block]
-    width = len(heads) + len(table.columns)
-    groups = any(column.group for column in table.columns)
-    titles = [table.heads[key] for key in heads]
-    titles += [(column.short or column.title) if groups else column.title for column in table.columns]
-    lines = [
-        f"% {table.caption}",
-        *(f"% {note}" for note in table.notes),
-        "% needs: booktabs, xcolor",
-        rf"\begin{{tabular}}{{{'l' * len(heads)}{'r' * len(table.columns)}}}",
-        r"\toprule",
-        *(_latex_groups(len(heads), table) if groups else []),
-        _latex_row([escape_latex(title) for title in titles]),
-    ]
-    previous = None
-    for row in table.rows:
-        if row.kind != previous:
-            lines.append(r"\midrule")
-            if table.block:
-                lines.append(rf"\multicolumn{{{width}}}{{l}}{{\textbf{{{escape_latex(row.texts[table.block])}}}}} \\")
-            previous = row.kind
-        numbers = [_latex_cell(row.cells.get(column.key)) for column in table.columns]
-        lines.append(_latex_row([*(escape_latex(row.texts[key]) for key in heads), *numbers]))
-    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}"]) + "\n"
-
-
-def _latex_row(texts: list[str]) -> str:
-    line = " & ".join(texts) + r" \\"
-    return "{}" + line if line.startswith("[") else line  # a bracket would be an argument of the line break before it
-
-
-def _latex_groups(num_heads: int, table: Table) -> list[str]:
-    cells, rules, start = [""] * num_heads, [], num_heads + 1
-    runs: list[list] = []
-    for column in table.columns:
-        if runs and runs[-1][0] == column.group:
-            runs[-1][1] += 1
-        else:
-            runs.append([column.group, 1])
-    for group, width in runs:
-        cells.append(rf"\multicolumn{{{width}}}{{c}}{{{escape_latex(group)}}}")
-        if group:
-            rules.append(rf"\cmidrule(lr){{{start}-{start + width - 1}}}")
-        start += width
-    return [_latex_row(cells), " ".join(rules)]
-
-
-def _latex_cell(cell: Cell | None) -> str:
-    if cell is None:
-        return ""
-    text = escape_latex(cell.text)
-    if cell.status == "published":
-        return rf"\textit{{{text}}}"
-    if cell.status == "unknown":
-        return rf"\textcolor{{gray}}{{{text}}}"
-    if cell.interval is None:
-        return text
-    return rf"\shortstack[r]{{{text}\\{{\scriptsize {escape_latex(cell.interval_text)}}}}}"
-
-
-def macro_name(*parts: str) -> str:
-    """Letters only, as TeX wants: (`result`, `pargo`, `mini_mme`) -> `resultPargoMiniMme`; digits are spelled out."""
-    words = [word for part in parts for word in re.split(r"[^A-Za-z0-9]+", part) if word]
-    spelled = [re.sub(r"\d", lambda digit: DIGITS[int(digit[0])], word) for word in words]
-    return spelled[0] + "".join(word[:1].upper() + word[1:] for word in spelled[1:])
-
-
-def to_macros(cells: dict[tuple[str, ...], Cell], comment: str) -> str:
-    r"""`\newcommand` for each cell, and `...Low`, `...High` for its interval; keys are the words of the name.
-
-    Raises:
-        PargoError: two cells would have one name.
-    """
-    lines: dict[str, str] = {}
-    for key, cell in cells.items():
-        values: dict[tuple[str, ...], str] = {(): cell.text}
-        if cell.interval is not None:
-            values |= {("low",): cell.write(cell.interval[0]), ("high",): cell.write(cell.interval[1])}
-        for suffix, text in values.items():
-            name = macro_name(*key, *suffix)
-            if name in lines:
-                raise PargoError(f"two numbers would be the LaTeX macro \\{name}: rename an arm or a benchmark")
-            lines[name] = rf"\newcommand{{\{name}}}{{{escape_latex(text)}}}"
-    return "\n".join([f"% {comment}", *lines.values()]) + "\n"

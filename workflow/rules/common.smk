@@ -14,7 +14,7 @@ from pargo.errors import PargoError
 from pargo.graph.jobs import job_name, jobs_of, makers, with_reasons
 from pargo.graph.marks import mark_path, set_marks
 from pargo.layout import Layout
-from pargo.report.settings import CAPTION_REPORT, FIGURES, table_files
+from pargo.report.settings import CAPTION_REPORT, answer_files, figure_files, table_files
 
 # jobs use the Python that runs Snakemake, also when its virtual environment is not activated
 os.environ.update(PATH=os.pathsep.join([os.path.dirname(sys.executable), *os.get_exec_path()]))

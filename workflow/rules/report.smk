@@ -14,6 +14,34 @@ rule attention:
         LIGHT
 
 
+rule report_training:
+    input:
+        needs("report_training"),
+    output:
+        update(str(layout.training)),
+        touch(mark("report_training")),
+    log:
+        log_file("report_training"),
+    resources:
+        command=command("report_training"),
+    shell:
+        LIGHT
+
+
+rule report_answers:
+    input:
+        needs("report_answers"),
+    output:
+        [update(str(layout.answers / name)) for name in answer_files(experiment.benchmarks)],
+        touch(mark("report_answers")),
+    log:
+        log_file("report_answers"),
+    resources:
+        command=command("report_answers"),
+    shell:
+        LIGHT
+
+
 rule report_tables:
     input:
         needs("report_tables"),
@@ -38,7 +66,7 @@ rule report_figures:
     output:
         [
             shown(layout.figures / name, caption="../report/figures.rst", category="Figures")
-            for name in FIGURES
+            for name in figure_files(experiment.benchmarks)
             if name.endswith(".svg")
         ],
         touch(mark("report_figures")),

@@ -19,6 +19,7 @@ def show(record: ScoreRecord, console: Console | None = None) -> None:
     line = record.headline
     edition = f" ({words})" if (words := record.edition_words) else ""
     name = f"{record.benchmark}{edition}, parser {record.parser} (version {record.parser_version})"
+    counted = BENCHMARKS.settings(record.benchmark).by_task.counted
     if line.value is None:
         console.print(f"[bold]{name}: not graded[/bold]; {line.num_questions} questions wait for a judge")
     else:
@@ -27,7 +28,7 @@ def show(record: ScoreRecord, console: Console | None = None) -> None:
             f"95 % interval {_interval(line.interval)}"
         )
         console.print(
-            f"{line.num_questions:,} {BENCHMARKS.settings(record.benchmark).counted()}, {line.num_images:,} images",
+            f"{line.num_questions:,} {counted}, {line.num_images:,} images",
             highlight=False,
         )
         console.print(_tasks(record.tasks))

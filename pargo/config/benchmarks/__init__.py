@@ -37,9 +37,9 @@ class Size(NamedTuple):
 class ByTask(NamedTuple):
     """What readers call a task, its score, and what is counted in it, e.g. `kind of fact`, `F1` and `facts`."""
 
-    task: str
-    score: str
-    counted: str
+    task: str = "task"
+    score: str = "Score"
+    counted: str = "questions"
 
 
 class BenchmarkSettings(Settings):
@@ -53,7 +53,7 @@ class BenchmarkSettings(Settings):
         leads: its table comes before those of others in the report.
         whole: `pargo score` takes no part of it for the benchmark unless told to.
         of_annotations: its questions are made of the annotations of images, of any source that has them.
-        by_task: words of a table of it by task, where the report has one.
+        by_task: words of its table by task.
     """
 
     title: ClassVar[str]
@@ -63,18 +63,13 @@ class BenchmarkSettings(Settings):
     leads: ClassVar[bool] = False
     whole: ClassVar[bool] = False
     of_annotations: ClassVar[bool] = False
-    by_task: ClassVar[ByTask | None] = None
+    by_task: ClassVar[ByTask] = ByTask()
 
     kind: str
     source: Name
     split: str
     prompt: str
     parser: str
-
-    @classmethod
-    def counted(cls) -> str:
-        """What is counted in its tasks, in words."""
-        return cls.by_task.counted if cls.by_task else "questions"
 
     def size_of(self, num_images: int | None) -> Size | None:
         """Its size where that of its source decides it; None where that is not known, or `size` says it."""

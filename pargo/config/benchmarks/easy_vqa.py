@@ -7,11 +7,12 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from pargo.config.base import Positive
-from pargo.config.benchmarks import BenchmarkSettings, Size
+from pargo.config.benchmarks import BenchmarkSettings, ByTask, Size
 
 
 class EasyVQA(BenchmarkSettings):
     title: ClassVar = "easy-VQA"
+    by_task: ClassVar = ByTask("type of answer", "Accuracy")
 
     kind: Literal["easy_vqa"]
     split: Literal["train", "test"] = "test"

@@ -6,11 +6,12 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from pargo.config.benchmarks import BenchmarkSettings, Size
+from pargo.config.benchmarks import BenchmarkSettings, ByTask, Size
 
 
 class MMBench(BenchmarkSettings):
     title: ClassVar = "MMBench"
+    by_task: ClassVar = ByTask("ability", "Accuracy")
     # v1.0 dev, published: rotations of a question share its image
     size: ClassVar = Size(questions=4329, images=1164, asked_tokens=90, answered_tokens=2)
 

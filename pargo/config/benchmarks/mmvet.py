@@ -6,12 +6,13 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from pargo.config.benchmarks import BenchmarkSettings, Size
+from pargo.config.benchmarks import BenchmarkSettings, ByTask, Size
 from pargo.config.judge import Judge
 
 
 class MMVet(BenchmarkSettings):
     title: ClassVar = "MM-Vet"
+    by_task: ClassVar = ByTask("capability")
     size: ClassVar = Size(questions=218, images=200, asked_tokens=30, answered_tokens=120)  # published
     needs: ClassVar = {"results": ("add_grades",)}
 

@@ -6,11 +6,12 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from pargo.config.benchmarks import BenchmarkSettings, Size
+from pargo.config.benchmarks import BenchmarkSettings, ByTask, Size
 
 
 class SEEDBench(BenchmarkSettings):
     title: ClassVar = "SEED-Bench"
+    by_task: ClassVar = ByTask("dimension", "Accuracy")
     # published; images: at most
     size: ClassVar = Size(questions=14232, images=14232, asked_tokens=70, answered_tokens=2)
     needs: ClassVar = {"answers": ("rank",)}

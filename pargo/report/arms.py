@@ -1,0 +1,28 @@
+"""What each arm is to the headline arm: a rival, a variant of it, or the same projector trained otherwise."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pargo.report.settings import ReportSettings
+
+Relation = Literal["headline", "qformer", "projector", "variant", "captions", "training"]
+
+
+def relations(settings: ReportSettings) -> dict[str, Relation]:
+    """By arm: `headline` itself; a `qformer` or another `projector`; a `variant` of the headline arm's projector; the
+    very same projector pretrained on other datasets (`captions`), or trained otherwise (`training`)."""
+    return {arm: _relation(settings, arm) for arm in settings.projectors}
+
+
+def _relation(settings: ReportSettings, arm: str) -> Relation:
+    first = settings.report.headline_arm
+    ours, other = settings.projectors[first], settings.projectors[arm]
+    if arm == first:
+        return "headline"
+    if other.name != ours.name:
+        return "qformer" if other.name == "qformer" else "projector"
+    if other != ours:
+        return "variant"
+    mixtures = [settings.trainings[name].pretrain.mixture.keys() for name in (first, arm)]
+    return "captions" if mixtures[0] != mixtures[1] else "training"
