@@ -233,7 +233,7 @@ def _summary(config: Config, layout: Layout, console: Console) -> None:
 
 def _headline_table(rows: list[dict[str, str]]) -> Table:
     """A line per projector or baseline, the first benchmarks' main scores."""
-    mains = [column for column in rows[0] if "." in column and not column.endswith(("_low", "_high"))][:MOST_SCORES]
+    mains = [column for column in rows[0] if column.endswith((".total", ".accuracy"))][:MOST_SCORES]
     table = Table("", "tokens", *(column.replace(".", " ").replace("_", "-") for column in mains), box=box.SIMPLE)
     for row in rows:
         table.add_row(row["projector"], row["tokens"], *(_cell(row, column) for column in mains))
