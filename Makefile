@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 
 .PHONY: help setup reproduce test lint format lock clean
 .PHONY: bench-projector bench-train bench-evaluate bench-jobs bench-shards bench-conversations bench-selection
-.PHONY: bench-reruns bench-versions bench-captions bench-serve-captions bench-commands bench-harnesses bench-tuning bench-spread
+.PHONY: bench-reruns bench-versions bench-captions bench-serve-captions bench-commands bench-harnesses bench-tuning bench-spread bench-intervals
 .PHONY: bench-reproduce config-is-there
 
 help:  ## list the commands
@@ -41,6 +41,9 @@ bench-spread: setup  ## scores of quick from training seed to training seed (15 
 
 bench-reproduce: setup  ## time, CPU time and memory of `make reproduce` in a clean clone (30 min; the same)
 	@$(BIN)/python -m bench.reproduce HEAD --cores "$(CORES)"
+
+bench-intervals: setup  ## whether 95 % intervals over images and seeds are that, by simulation (20 min; the same)
+	@$(BIN)/python -m bench.intervals
 
 bench-projector: setup  ## speed and memory of ParGo against a plain version of it (40 min; writes reports/bench/)
 	@$(BIN)/python -m bench.projector

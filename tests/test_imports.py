@@ -15,8 +15,23 @@ from pargo.stages import STAGES
 HEAVY = {"torch", "torchvision", "timm", "transformers", "peft", "deepspeed", "accelerate", "pandas", "scipy"}
 # from light to heavy, as one process imports them all; evaluation loads a model only where it has to answer
 LOADS = [
-    (("download", "grade", "score", "fingerprint", "select", "caption", "filter", "evaluate", "report_page"), set()),
-    (("attention", "report_tables"), {"torch"}),
+    (
+        (
+            "download",
+            "grade",
+            "score",
+            "fingerprint",
+            "select",
+            "caption",
+            "filter",
+            "evaluate",
+            "report_answers",
+            "report_tables",
+            "report_page",
+        ),
+        set(),
+    ),
+    (("attention", "report_training"), {"torch"}),
     (("report_figures", "report_captions"), {"torch", "pandas", "scipy"}),
 ]
 CODE = """

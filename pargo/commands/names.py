@@ -17,6 +17,7 @@ PANELS = {
     "Look": {
         "status": "experiment",
         "why": "experiment",
+        "trace": "scores",
         "jobs": "jobs",
         "logs": "jobs",
         "data": "data",

@@ -1,14 +1,17 @@
-"""Scores: of result files and saved answers, of two runs compared, of a judge."""
+"""Scores: of result files and saved answers, of two runs or commits compared, of a judge; where they come from."""
 
 from __future__ import annotations
 
+import subprocess
+from contextlib import suppress
 from pathlib import Path
 
 import click
 
 from pargo.arguments import choice, existing, existing_file, new_file, read_settings
-from pargo.commands.options import PATH, Number, given
+from pargo.commands.options import PATH, Number, config_option, given, read_config
 from pargo.errors import PargoError, UsageError
+from pargo.project import go_to_project
 from pargo.stages import STAGES
 
 SAMPLES = "Bootstrap draws; by default 2000, as in reports."
@@ -85,14 +88,25 @@ def score(
 
 @click.command()
 @click.argument("run_a", metavar="RUN_A", type=PATH)
-@click.argument("run_b", metavar="RUN_B", type=PATH)
+@click.argument("run_b", metavar="[RUN_B]", type=PATH, required=False)
 @click.option("--json", is_flag=True, help="Print all numbers.")
 @click.option("--samples", type=Number(int, 1), help=SAMPLES)
-def compare(run_a: Path, run_b: Path, json: bool, samples: int | None) -> None:
-    """Compare the scores of two runs on the same images: paired intervals, p values, Holm's correction.
+@config_option
+def compare(run_a: Path, run_b: Path | None, json: bool, samples: int | None, config: Path | None) -> None:
+    """Compare the scores of two runs on the same images, or the reports of a config at two commits.
 
-    A run is a score file, or a folder of score files or seeds.
+    A run is a score file, or a folder of score files or seeds. A commit is whatever git takes for one: with two, or
+    with one alone, which is compared with the files here, it says which numbers of the tables of --config changed,
+    and whether that is more than seeds and images explain.
     """
+    if is_commit(run_a) and (run_b is None or is_commit(run_b)):
+        _compare_revisions(str(run_a), None if run_b is None else str(run_b), samples, config, json=json)
+        return
+    if run_b is None:
+        existing("RUN_A", run_a)
+        raise UsageError("RUN_B: a run is compared with another run; a commit alone with the files here")
+    if config is not None:
+        raise UsageError("--config: goes with commits; these are runs")
     existing("RUN_A", run_a), existing("RUN_B", run_b)
     from rich.console import Console
 
@@ -105,6 +119,57 @@ def compare(run_a: Path, run_b: Path, json: bool, samples: int | None) -> None:
         comparison = compare_runs(run_a, run_b, samples or DRAWS)
     text = to_json(comparison.model_dump(mode="json")) if json else render(comparison, Console().width)
     click.echo(text, nl=False)
+
+
+def is_commit(word: Path) -> bool:
+    """Not a file or folder, but what git takes for a commit."""
+    if word.exists() or str(word).startswith("-"):
+        return False
+    command = ["git", "rev-parse", "--verify", "--quiet", f"{word}^{{commit}}"]
+    return subprocess.run(command, capture_output=True, check=False).returncode == 0
+
+
+def _compare_revisions(first: str, second: str | None, samples: int | None, config: Path | None, *, json: bool) -> None:
+    _, experiment = read_config(go_to_project(), config)
+    from pargo.benchmarks.scores.score import to_json
+    from pargo.config.report import DRAWS
+    from pargo.report.revisions import compare_revisions, render
+
+    changes = compare_revisions(experiment.name, first, second, samples or DRAWS)
+    click.echo(to_json(changes.model_dump(mode="json")) if json else render(changes), nl=False)
+
+
+def _names(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
+    """Completion of TABLE, ROW and COLUMN; none where nothing is reported."""
+    from pargo.report.trace import Tracer
+
+    with suppress(Exception):  # a shell that completes shows no errors
+        path, experiment = read_config(go_to_project(), context.params.get("config"))
+        given_ = [context.params[name] for name in ("table", "row") if context.params.get(name)]
+        known = Tracer(experiment.name, path.as_posix()).names(*given_)
+        return [name for name in known if name.startswith(incomplete)]
+    return []
+
+
+@click.command()
+@click.argument("table", metavar="TABLE", shell_complete=_names)
+@click.argument("row", metavar="ROW", shell_complete=_names)
+@click.argument("column", metavar="COLUMN", shell_complete=_names)
+@click.option("--json", is_flag=True, help="Print all of it.")
+@config_option
+def trace(table: str, row: str, column: str, json: bool, config: Path | None) -> int:
+    """Show where a number of a table comes from: formula, files with their lines, answers, models, commits, hardware.
+
+    E.g. `pargo trace projectors pargo mini_mme.total`. Exit code 1 when something is not as it was when the number was
+    made.
+    """
+    path, experiment = read_config(go_to_project(), config)
+    from pargo.benchmarks.scores.score import to_json
+    from pargo.report.trace import Tracer, render
+
+    found = Tracer(experiment.name, path.as_posix()).trace(table, row, column)
+    click.echo(to_json(found.model_dump(mode="json")) if json else render(found), nl=False)
+    return 1 if found.problems else 0
 
 
 @click.command()

@@ -188,6 +188,11 @@ class Config(Settings):
                     _known(f"arms.{name}.{stage}.mixture", dataset, self.datasets)
         _known("report.headline_arm", self.report.headline_arm, self.arms)
         _known("report.reference_arm", self.report.reference_arm, self.arms)
+        for i, number in enumerate(self.report.published):
+            _known(f"report.published.{i}.arm", number.arm, self.arms)
+            _known(f"report.published.{i}.benchmark", number.benchmark, self.benchmarks)
+            if number.minus is not None:
+                _known(f"report.published.{i}.minus", number.minus, self.arms)
         if self.report.reference_arm == self.report.headline_arm:
             others = ", ".join(sorted(self.arms.keys() - {self.report.headline_arm})) or "none, add one to arms"
             raise ValueError(

@@ -21,7 +21,7 @@ from pargo.config.experiment import Config, load_config
 from pargo.errors import PargoError
 from pargo.fetch.folder import how_to_get
 from pargo.fetch.table import Folder
-from pargo.files import write_atomic
+from pargo.files import read_json, write_atomic
 from pargo.graph.display import Display
 from pargo.graph.groups import rules_until
 from pargo.graph.interrupt import InterruptedRunError, OnInterrupt, interruptible, settle
@@ -36,6 +36,8 @@ from pargo.jobs.record import ON_INTERRUPT
 from pargo.layout import Layout, manifest_path
 from pargo.sources.needed import check_sources, missing_files, source_downloads
 from pargo.units import duration
+
+MOST_SCORES = 3  # that a terminal of 80 columns has room for
 
 
 def reproduce(
@@ -223,13 +225,15 @@ def _summary(config: Config, layout: Layout, console: Console) -> None:
     out.print(f"95 % intervals over {over} in brackets; from {path}")
     if len(config.seeds) == 1:
         out.print("one training seed: nothing here says how much another training run would differ")
+    for claim in read_json(layout.tables / "cells.json")["claims"].values():
+        out.print(f"{claim['claim']}: [bold]{claim['verdict']}[/bold], {config.report.scale}")
     out.print(f"report: {layout.page}")
     console.print(f"how each file was made: {layout.runs / 'snakemake-report.html'}", style="dim")
 
 
 def _headline_table(rows: list[dict[str, str]]) -> Table:
-    """What a terminal of 80 columns has room for: a line per projector or baseline, the benchmarks' main scores."""
-    mains = [column for column in rows[0] if column.endswith((".total", ".accuracy"))]
+    """A line per projector or baseline, the first benchmarks' main scores."""
+    mains = [column for column in rows[0] if "." in column and not column.endswith(("_low", "_high"))][:MOST_SCORES]
     table = Table("", "tokens", *(column.replace(".", " ").replace("_", "-") for column in mains), box=box.SIMPLE)
     for row in rows:
         table.add_row(row["projector"], row["tokens"], *(_cell(row, column) for column in mains))
@@ -239,6 +243,6 @@ def _headline_table(rows: list[dict[str, str]]) -> Table:
 def _cell(row: dict[str, str], column: str) -> str:
     if not row[column]:
         return ""
-    digits = 3 if column.endswith(".accuracy") else 0
+    digits = 0 if column.endswith(".total") else 3
     values = [f"{float(row[key]):.{digits}f}" for key in (column, f"{column}_low", f"{column}_high") if row.get(key)]
     return f"{values[0]} \\[{values[1]}, {values[2]}]" if len(values) == 3 else values[0]

@@ -125,7 +125,6 @@ def report(config: Config) -> dict[str, Any]:
         "vision": config.vision,
         "language": config.language,
         "projectors": {name: _projector(config, name) for name in config.arms},
-        "trainings": {name: {"pretrain": arm.pretrain, "finetune": arm.finetune} for name, arm in config.arms.items()},
         "benchmarks": config.benchmarks,
         "report": config.report,
     }

@@ -68,10 +68,10 @@ def _score_columns(settings: ReportSettings, scores: Scores) -> Iterable[Column]
         name, record = words.benchmark(settings, benchmark), example(settings, scores, benchmark).record
         key, title = score_key(settings, scores, benchmark), headline_title(example(settings, scores, benchmark))
         if record.points_per_task is None:
-            yield Column(key, f"{name} {title[:1].lower()}{title[1:]}", name, title)
+            yield Column(key, f"{name} {title[:1].lower()}{title[1:]}")
         else:
             most = f"(of {record.headline.maximum:,})"
-            yield Column(key, f"{name} total {most}", name, f"Total {most}")
+            yield Column(key, f"{name} total {most}")
 
 
 def _tokens(settings: ReportSettings, training: Training, arm: str) -> dict[str, Cell]:
@@ -234,9 +234,9 @@ def _rate(settings: ReportSettings, arm: str, stage: str, runs: Sequence[Run]) -
 # Variants -------------------------------------------------------------------------------------------------------------
 
 
-def ablations_table(settings: ReportSettings, scores: Scores) -> Table:
+def ablations_table(settings: ReportSettings, scores: Scores, training: Training) -> Table:
     """The headline arm and its variants, with what tells them apart."""
-    found = relations(settings)
+    found = relations(settings, training)
     arms = [arm for arm in settings.projectors if found[arm] in ("headline", "variant")]
     fields = [settings.projectors[arm].model_dump(mode="json") for arm in arms]
     differ = [key for key in fields[0] if any(of.get(key) != fields[0][key] for of in fields)]
@@ -266,17 +266,17 @@ def ablations_table(settings: ReportSettings, scores: Scores) -> Table:
     )
 
 
-def captions_table(settings: ReportSettings, scores: Scores) -> Table:
-    """The same projector, pretrained on other captions."""
-    found, names = relations(settings), words.projectors(settings)
+def captions_table(settings: ReportSettings, scores: Scores, training: Training) -> Table:
+    """A row for the headline arm, and for each arm with its projector that was pretrained on other captions."""
+    found, names = relations(settings, training), words.projectors(settings)
     arms = [arm for arm in settings.projectors if found[arm] in ("headline", "captions")]
     rows = []
     for arm in arms:
-        stage = settings.trainings[arm].pretrain
+        stage = training.settings[arm]["pretrain"]
         texts = {
             "projector": names[arm],
-            "mixture": ", ".join(f"{name} {weight:g}" for name, weight in stage.mixture.items()),
-            "samples": f"{stage.num_samples:,}",
+            "mixture": ", ".join(f"{name} {weight:g}" for name, weight in sorted(stage["mixture"].items())),
+            "samples": f"{stage['num_samples']:,}",
         }
         rows.append(Row(arm, "arm", texts, _score_cells(settings, scores, arm, parsed=False)))
     return Table(

@@ -5,17 +5,18 @@ from __future__ import annotations
 from typing import Literal
 
 from pargo.report.settings import ReportSettings
+from pargo.report.training_file import Training
 
 Relation = Literal["headline", "qformer", "projector", "variant", "captions", "training"]
 
 
-def relations(settings: ReportSettings) -> dict[str, Relation]:
+def relations(settings: ReportSettings, training: Training) -> dict[str, Relation]:
     """By arm: `headline` itself; a `qformer` or another `projector`; a `variant` of the headline arm's projector; the
     very same projector pretrained on other datasets (`captions`), or trained otherwise (`training`)."""
-    return {arm: _relation(settings, arm) for arm in settings.projectors}
+    return {arm: _relation(settings, training, arm) for arm in settings.projectors}
 
 
-def _relation(settings: ReportSettings, arm: str) -> Relation:
+def _relation(settings: ReportSettings, training: Training, arm: str) -> Relation:
     first = settings.report.headline_arm
     ours, other = settings.projectors[first], settings.projectors[arm]
     if arm == first:
@@ -24,5 +25,5 @@ def _relation(settings: ReportSettings, arm: str) -> Relation:
         return "qformer" if other.name == "qformer" else "projector"
     if other != ours:
         return "variant"
-    mixtures = [settings.trainings[name].pretrain.mixture.keys() for name in (first, arm)]
+    mixtures = [training.settings[name]["pretrain"]["mixture"].keys() for name in (first, arm)]
     return "captions" if mixtures[0] != mixtures[1] else "training"

@@ -15,7 +15,7 @@ from pargo.config.base import Name, Settings
 from pargo.config.captions import Captions
 from pargo.data.shards import Shards
 from pargo.files import new_files, read_json, write_atomic
-from pargo.report.review import review, shown
+from pargo.report.review import left_out, review, shown
 from pargo.report.style import GRAY, WIDTH, save, style
 
 # mean words per caption as their papers say [published]
@@ -51,7 +51,9 @@ def run(settings: CaptionsReportSettings, captions: Path, selection: Path, sourc
         write_atomic(directory / "README.md", card(settings, chosen, numbers, examples, counts))
         save(lengths_figure(settings.dataset, numbers["words"]), directory, "lengths")
         save(reasons_figure(chosen, numbers), directory, "reasons")
-        write_atomic(directory / "review.html", review(settings, numbers, samples, Shards(source / settings.split)))
+        dropped = left_out(selection / "dropped.parquet", settings.dataset)
+        images = Shards(source / settings.split)
+        write_atomic(directory / "review.html", review(settings, numbers, samples, images, chosen, dropped))
 
 
 def card(

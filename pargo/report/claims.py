@@ -18,6 +18,7 @@ from pargo.report.cells import Cell, Column, Row, Table
 from pargo.report.measure import difference
 from pargo.report.scores import Scores
 from pargo.report.settings import ReportSettings
+from pargo.report.training_file import Training
 from pargo.statistics import holm
 
 PAPER = "the paper's abstract (AAAI 2025, pp. 7491-7499, doi 10.1609/AAAI.V39I7.32806)"
@@ -92,9 +93,9 @@ class Judged(NamedTuple):
     verdict: Verdict
 
 
-def claims_table(settings: ReportSettings, scores: Scores) -> Table:
+def claims_table(settings: ReportSettings, scores: Scores, training: Training) -> Table:
     """One row per number, with its status in words; a claim has a published or unknown row before the measured ones."""
-    rows, over = [*_rows(settings, scores)], "images" if len(settings.seeds) == 1 else "images and seeds"
+    rows, over = [*_rows(settings, scores, training)], "images" if len(settings.seeds) == 1 else "images and seeds"
     tested = _tested(rows)
     return Table(
         name="claims",
@@ -226,10 +227,10 @@ def _what_settles(found: Difference, level: float) -> str:
     return f"{MAX_SEEDS} seeds of each and {MAX_TIMES} times the images would decide it in fewer than half of all cases"
 
 
-def _rows(settings: ReportSettings, scores: Scores) -> Iterable[_Measured]:
+def _rows(settings: ReportSettings, scores: Scores, training: Training) -> Iterable[_Measured]:
     gain = Cell(PUBLISHED_GAIN, "difference", "published", note="total of 2,800 points, our reading", digits=2)
     unknown = Cell(None, "difference", "unknown")
-    arms, pair = relations(settings), "ParGo minus Q-Former"
+    arms, pair = relations(settings, training), "ParGo minus Q-Former"
     for key, claim in CLAIMS.items():
         others = [arm for arm, relation in arms.items() if relation == claim.relation]
         if key == "gain":
@@ -251,10 +252,10 @@ def _rows(settings: ReportSettings, scores: Scores) -> Iterable[_Measured]:
             continue
         for other in others:
             yield from _published(settings, scores, key, other)
-            yield from _headlines(settings, scores, key, other)
+            yield from _headlines(settings, scores, key, other, arms[other])
     for arm, relation in arms.items():
         if relation == "training":  # no claim is about it
-            yield from _headlines(settings, scores, "parts", arm)
+            yield from _headlines(settings, scores, "parts", arm, relation)
 
 
 def _asked(settings: ReportSettings, asked: str) -> list[str]:
@@ -274,10 +275,12 @@ def _published(settings: ReportSettings, scores: Scores, claim: str, other: str)
             yield _row(key, claim, _pair(settings, other), title, "published", cell, number.source)
 
 
-def _headlines(settings: ReportSettings, scores: Scores, claim: str, other: str) -> Iterable[_Measured]:
+def _headlines(
+    settings: ReportSettings, scores: Scores, claim: str, other: str, relation: Relation
+) -> Iterable[_Measured]:
     """The headline of every benchmark: our arm minus another. That of details has a claim of its own."""
     left_out = _asked(settings, "details") if claim == "gain" else ()
-    tests = _asked(settings, CLAIMS[claim].asked) if relations(settings)[other] == CLAIMS[claim].relation else ()
+    tests = _asked(settings, CLAIMS[claim].asked) if relation == CLAIMS[claim].relation else ()
     for benchmark in settings.benchmarks:
         if benchmark not in left_out:
             row = _headline(settings, scores, claim, other, benchmark)

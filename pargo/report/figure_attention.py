@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from math import isqrt
-from pathlib import Path
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -14,9 +12,8 @@ from matplotlib.colors import LinearSegmentedColormap, Normalize, to_rgba
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from PIL import Image
-from safetensors.numpy import load_file
 
-from pargo.report.attention_files import INDEX, MAPS
+from pargo.report.attention_files import AttentionMaps
 from pargo.report.style import WIDTH
 
 MIN_HEIGHT = 2.3  # inches, for the words beside the colour bar
@@ -25,39 +22,6 @@ COLOR, OPACITY = "#d55e00", 0.9
 # from nothing to the full colour: what is not attended to stays visible
 COLORS = LinearSegmentedColormap.from_list("attention", [to_rgba(COLOR, 0), to_rgba(COLOR, OPACITY)])
 OUTLINE = "#0072b2"
-
-
-@dataclass(frozen=True)
-class AttentionMaps:
-    """Output of the stage `attention`: `maps` [images, tokens, patches], partial tokens first; rows sum to 1."""
-
-    images: tuple[Image.Image, ...]
-    names: tuple[str, ...]
-    maps: np.ndarray
-    num_partial: int
-    num_global: int
-
-    @classmethod
-    def read(cls, directory: Path) -> AttentionMaps:
-        index = json.loads((directory / INDEX).read_text(encoding="utf-8"))
-        entries = index["images"]
-        return cls(
-            images=tuple(Image.open(directory / entry["file"]).convert("RGB") for entry in entries),
-            names=tuple(entry["id"] for entry in entries),
-            maps=load_file(directory / MAPS)["maps"],
-            num_partial=index["num_partial_tokens"],
-            num_global=index["num_global_tokens"],
-        )
-
-    def rows(self) -> list[dict[str, object]]:
-        """A row for each token of each image: its attention to each patch."""
-        kinds = ["partial"] * self.num_partial + ["global"] * self.num_global
-        return [
-            {"image": name, "token": place + 1, "kind": kind}
-            | {f"patch_{patch}": round(float(value), 5) for patch, value in enumerate(values)}
-            for name, of in zip(self.names, self.maps, strict=True)
-            for place, (kind, values) in enumerate(zip(kinds, of, strict=True))
-        ]
 
 
 def relative(weights: np.ndarray, visible: int) -> np.ndarray:

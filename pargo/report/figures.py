@@ -9,8 +9,8 @@ from pathlib import Path
 import matplotlib as mpl
 
 from pargo.files import new_files
-from pargo.report.attention_files import INDEX
-from pargo.report.figure_attention import AttentionMaps, attention_figure
+from pargo.report.attention_files import INDEX, AttentionMaps
+from pargo.report.figure_attention import attention_figure
 from pargo.report.figure_cost import cost_figure
 from pargo.report.figure_coverage import coverage_figure
 from pargo.report.figure_loss import loss_figure

@@ -42,7 +42,19 @@ DIGITS = ("Zero", "One", "Two", "Three", "Four", "Five", "Six", "Seven", "Eight"
 # sizes in points, and how much wider than those of 10 points, in their own size, the letters of a design size are
 SMALL, SCRIPT = 9, 7
 WIDER = {9: 1.028, 7: 1.139}
-BOLD = 1.15
+# in ems, of what TeX takes from other fonts or draws
+OTHERS = {
+    MINUS: 0.778,
+    "<": 0.778,
+    ">": 0.778,
+    NOTHING: 1.0,
+    "\N{EN DASH}": 0.5,
+    "_": 0.3,
+    "|": 0.278,
+    "\\": 0.5,
+    "{": 0.5,
+    "}": 0.5,
+}
 GAP = 6.0  # points between columns
 SLACK = 2.0  # for what this counts otherwise than TeX
 HEADS = 0.55  # most of the width that texts take where numbers stand beside them
@@ -65,10 +77,10 @@ def text_width(text: str, size: int = SMALL) -> float:
 
 @cache
 def _em(character: str) -> float:
+    if character in OTHERS:
+        return OTHERS[character]
     font = _font()
-    # what it lacks is as wide as its widest letter
-    if character == MINUS:
-        return 0.778
+    # what it lacks is as wide as a wide letter
     code = ord(character) if ord(character) in font.get_charmap() else ord("M")
     return font.load_char(code, flags=LoadFlags.NO_HINTING | LoadFlags.NO_SCALE).horiAdvance / font.units_per_EM
 
@@ -90,14 +102,22 @@ def to_latex(table: Table, width: float) -> str:
     lines = [f"% {table.caption}", *(f"% {note}" for note in table.notes), "% needs: booktabs, array, xcolor", CELL]
     parts = [
         line
-        for columns in layout.panels
-        for rows in _pages(layout, columns)
-        for line in (*_tabular(layout, columns, rows), r"\par\medskip")
+        for panel in layout.panels
+        for rows in _pages(layout, panel)
+        for line in (*_tabular(layout, panel, rows), r"\par\medskip")
     ]
     return (
         "\n".join([*lines, r"{\small\setlength{\tabcolsep}{3pt}\setlength{\parindent}{0pt}%", *parts[:-1], r"\par}"])
         + "\n"
     )
+
+
+@dataclass(frozen=True)
+class _Panel:
+    """A tabular: heads of rows, and columns of numbers, that stand beside each other."""
+
+    heads: tuple[str, ...]
+    columns: tuple[Column, ...]
 
 
 @dataclass(frozen=True)
@@ -107,19 +127,18 @@ class _Layout:
     Attributes:
         heads: by key, width of the column of texts; `wrapped` names those whose texts take several lines.
         widths: of the columns of numbers, by key.
-        panels: columns of numbers that stand beside each other; one empty panel where there are none.
     """
 
     table: Table
     heads: dict[str, float]
     wrapped: frozenset[str]
     widths: dict[str, float]
-    panels: tuple[tuple[Column, ...], ...]
+    panels: tuple[_Panel, ...]
 
     @classmethod
     def of(cls, table: Table, width: float) -> _Layout:
         rows = [row for row in table.rows if not row.detail]
-        widths = {column.key: _column_width(column, rows) for column in table.columns}
+        widths = _column_widths(table, rows)
         natural, least = {}, {}
         for key, title in table.heads.items():
             if key in table.block or key in table.aside:
@@ -127,14 +146,28 @@ class _Layout:
             texts = [title, *(row.texts[key] for row in rows)]
             natural[key] = max(map(text_width, texts))
             least[key] = max(text_width(word) for text in texts for word in _words(text) or [""])
-        room = width - GAP * (len(natural) - 1)
+        room = whole = width - GAP * (len(natural) - 1)
         if widths:
-            whole = sum(widths.values()) + GAP * len(widths)
-            room = min(max(room * HEADS, room - whole), room - GAP - max(widths.values()))
-        heads = _shrunk(natural, least, room)
-        used = sum(heads.values()) + GAP * (len(heads) - 1)
+            room = min(max(room * HEADS, room - _wide(widths)), room - GAP - max(widths.values()))
+        apart = sum(least.values()) > room  # texts in a tabular of their own, and numbers beside the first of them
+        heads = _shrunk(natural, least, whole if apart else room)
+        first = tuple(heads)[: 1 if apart else None]
+        left = width - sum(heads[key] for key in first) - GAP * (len(first) - 1)
+        panels = [_Panel(first, columns) for columns in _panels(table.columns, widths, left)]
+        if apart:
+            panels.insert(0, _Panel(tuple(heads), ()))
         wrapped = frozenset(key for key in heads if heads[key] < natural[key])
-        return cls(table, heads, wrapped, widths, _panels(table.columns, widths, width - used))
+        return cls(table, heads, wrapped, widths, tuple(panels))
+
+    def width(self, panel: _Panel) -> float:
+        """Points that a tabular takes."""
+        columns = [self.heads[key] for key in panel.heads] + [self.widths[column.key] for column in panel.columns]
+        return sum(columns) + GAP * (len(columns) - 1)
+
+
+def _wide(widths: dict[str, float]) -> float:
+    """All columns of numbers, with the gaps before them."""
+    return sum(widths.values()) + GAP * len(widths)
 
 
 def _panels(columns: Sequence[Column], widths: dict[str, float], room: float) -> tuple[tuple[Column, ...], ...]:
@@ -167,10 +200,18 @@ def _shrunk(natural: dict[str, float], least: dict[str, float], room: float) -> 
     return limited(low)
 
 
-def _column_width(column: Column, rows: Sequence[Row]) -> float:
-    cells = [row.cells[column.key] for row in rows if column.key in row.cells]
-    numbers = [max(text_width(cell.text), text_width(cell.interval_text, SCRIPT)) for cell in cells]
-    return max([*numbers, *(text_width(word) for word in _words(column.short or column.title))])
+def _column_widths(table: Table, rows: Sequence[Row]) -> dict[str, float]:
+    """Widths of the columns of numbers, by key; a heading that several share makes them wider."""
+    widths: dict[str, float] = {}
+    for column in table.columns:
+        cells = [row.cells[column.key] for row in rows if column.key in row.cells]
+        numbers = [max(text_width(cell.text), text_width(cell.interval_text, SCRIPT)) for cell in cells]
+        widths[column.key] = max([*numbers, *(text_width(word) for word in _words(column.short or column.title))])
+    for group, members in groupby(table.columns, lambda column: column.group):
+        keys = [column.key for column in members]
+        short = text_width(group) - sum(widths[key] for key in keys) - GAP * (len(keys) - 1)
+        widths |= {key: widths[key] + max(0.0, short) / len(keys) for key in keys}
+    return widths
 
 
 def _words(text: str) -> list[str]:
@@ -189,20 +230,17 @@ def _wrap(text: str, width: float) -> list[str]:
     return lines or [""]
 
 
-def _pages(layout: _Layout, columns: Sequence[Column]) -> Iterator[list[Row]]:
+def _pages(layout: _Layout, panel: _Panel) -> Iterator[list[Row]]:
     """The rows in runs that are no higher than a page; a block that fits on one is not torn apart."""
     page: list[Row] = []
+    shown = {column.key for column in panel.columns}
     for _, block in groupby((row for row in layout.table.rows if not row.detail), lambda row: row.kind):
-        rows = [
-            row
-            for row in block
-            if not columns or row.cells.keys() & {column.key for column in columns} or not row.cells
-        ]
-        if page and _height(layout, columns, [*page, *rows]) > HEIGHT:
+        rows = [row for row in block if not shown or row.cells.keys() & shown or not row.cells]
+        if page and _height(layout, panel, [*page, *rows]) > HEIGHT:
             yield page
             page = []
         for row in rows:
-            if page and _height(layout, columns, [*page, row]) > HEIGHT:
+            if page and _height(layout, panel, [*page, row]) > HEIGHT:
                 yield page
                 page = []
             page.append(row)
@@ -210,28 +248,28 @@ def _pages(layout: _Layout, columns: Sequence[Column]) -> Iterator[list[Row]]:
         yield page
 
 
-def _height(layout: _Layout, columns: Sequence[Column], rows: Sequence[Row]) -> float:
+def _height(layout: _Layout, panel: _Panel, rows: Sequence[Row]) -> float:
     blocks = len({row.kind for row in rows})
-    return sum(_row_height(layout, columns, row) for row in rows) + blocks * (LINE + RULE) + 4 * LINE
+    return sum(_row_height(layout, panel, row) for row in rows) + blocks * (LINE + RULE) + 4 * LINE
 
 
-def _row_height(layout: _Layout, columns: Sequence[Column], row: Row) -> float:
-    texts = [LINE * len(_wrap(row.texts[key], layout.heads[key])) for key in layout.wrapped]
-    cells = [row.cells[column.key] for column in columns if column.key in row.cells]
+def _row_height(layout: _Layout, panel: _Panel, row: Row) -> float:
+    texts = [LINE * len(_wrap(row.texts[key], layout.heads[key])) for key in panel.heads if key in layout.wrapped]
+    cells = [row.cells[column.key] for column in panel.columns if column.key in row.cells]
     return max([LINE, *texts, *(LINE + (SCRIPT_LINE if cell.interval_text else 0) for cell in cells)])
 
 
-def _tabular(layout: _Layout, columns: Sequence[Column], rows: Sequence[Row]) -> Iterator[str]:
-    table = layout.table
+def _tabular(layout: _Layout, panel: _Panel, rows: Sequence[Row]) -> Iterator[str]:
+    table, columns = layout.table, panel.columns
     heads = [
-        rf">{{\raggedright\arraybackslash}}p{{{width:.1f}pt}}" if key in layout.wrapped else "l"
-        for key, width in layout.heads.items()
+        rf">{{\raggedright\arraybackslash}}p{{{layout.heads[key]:.1f}pt}}" if key in layout.wrapped else "l"
+        for key in panel.heads
     ]
     yield rf"\begin{{tabular}}{{@{{}}{''.join(heads)}{'r' * len(columns)}@{{}}}}"
     yield r"\toprule"
     if any(column.group for column in columns):
         yield from _groups(len(heads), columns)
-    titles = [escape_latex(table.heads[key]) for key in layout.heads]
+    titles = [escape_latex(table.heads[key]) for key in panel.heads]
     titles += [_title(column, layout.widths[column.key]) for column in columns]
     yield _row(titles)
     span = len(heads) + len(columns)
@@ -240,12 +278,10 @@ def _tabular(layout: _Layout, columns: Sequence[Column], rows: Sequence[Row]) ->
         for number, row in enumerate(block):
             if table.block and not number:
                 text = escape_latex(": ".join(text for key in table.block if (text := row.texts[key])))
-                whole = (
-                    sum(layout.heads.values()) + sum(layout.widths[column.key] for column in columns) + GAP * (span - 1)
-                )
-                yield rf"\multicolumn{{{span}}}{{@{{}}p{{{whole:.1f}pt}}@{{}}}}{{\raggedright\textbf{{{text}}}}} \\"
+                width = f"{layout.width(panel):.1f}pt"
+                yield rf"\multicolumn{{{span}}}{{@{{}}p{{{width}}}@{{}}}}{{\raggedright\textbf{{{text}}}}} \\"
             numbers = [_cell(row.cells.get(column.key)) for column in columns]
-            yield _row([*(escape_latex(row.texts[key]) for key in layout.heads), *numbers])
+            yield _row([*(escape_latex(row.texts[key]) for key in panel.heads), *numbers])
     yield r"\bottomrule"
     yield r"\end{tabular}"
 

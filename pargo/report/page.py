@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import base64
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -21,9 +21,9 @@ from pargo.data.images import open_images
 from pargo.files import read_json, write_atomic
 from pargo.report import words
 from pargo.report.answers_file import read_answers
+from pargo.report.attention_files import AttentionMaps
 from pargo.report.cells import STATUSES
 from pargo.report.claims import headline_row
-from pargo.report.figure_attention import AttentionMaps
 from pargo.report.measure import headline_column
 from pargo.report.provenance import follow
 from pargo.report.samples import Sample, data_uri, file_uri, samples, searchable
@@ -333,25 +333,17 @@ def training_facts(settings: ReportSettings, training: Training) -> list[dict[st
     rows = []
     for arm, name in words.projectors(settings).items():
         for stage in STAGES:
-            chosen = getattr(settings.trainings[arm], stage)
-            runs = [training.run(arm, seed, stage) for seed in settings.seeds]
-            lora = chosen.lora
-            alignment = getattr(chosen, "alignment", None)
+            chosen, runs = training.settings[arm][stage], [training.run(arm, seed, stage) for seed in settings.seeds]
+            aligned = f", after {of['num_samples']:,} of alignment" if (of := chosen.get("alignment")) else ""
             rows.append(
                 {
                     "Projector": name,
                     "Stage": stage,
-                    "Samples": f"{chosen.num_samples:,}"
-                    + (f", after {alignment.num_samples:,} of alignment" if alignment else ""),
-                    "Batch": str(chosen.batch_size),
-                    "Learning rate": f"{chosen.learning_rate:g}, {chosen.schedule.replace('_', ' ')}",
-                    "LoRA": (
-                        f"rank {lora.rank}, alpha {lora.alpha:g}, on {_targets(lora.target_modules)}, "
-                        f"learning rate {lora.learning_rate:g}"
-                        if lora
-                        else "none"
-                    ),
-                    "Mixture": ", ".join(f"{key} {weight:g}" for key, weight in chosen.mixture.items()),
+                    "Samples": f"{chosen['num_samples']:,}{aligned}",
+                    "Batch": str(chosen["batch_size"]),
+                    "Learning rate": f"{chosen['learning_rate']:g}, {chosen['schedule'].replace('_', ' ')}",
+                    "LoRA": _lora(lora) if (lora := chosen.get("lora")) else "none",
+                    "Mixture": ", ".join(f"{key} {weight:g}" for key, weight in sorted(chosen["mixture"].items())),
                     "Commit": _each(run.commit and run.commit[:10] + run.commit[40:] for run in runs),
                     "Date": _each(run.started and run.started[:10] for run in runs),
                 }
@@ -359,8 +351,10 @@ def training_facts(settings: ReportSettings, training: Training) -> list[dict[st
     return rows
 
 
-def _targets(modules: str | tuple[str, ...]) -> str:
-    return modules if isinstance(modules, str) else ", ".join(modules)
+def _lora(lora: Mapping[str, Any]) -> str:
+    targets = lora["target_modules"]
+    on = targets if isinstance(targets, str) else ", ".join(targets)
+    return f"rank {lora['rank']}, alpha {lora['alpha']:g}, on {on}, learning rate {lora['learning_rate']:g}"
 
 
 def _each(values: Iterable[str | None]) -> str:

@@ -12,7 +12,6 @@ from pargo.config.benchmarks import BENCHMARKS, Benchmark
 from pargo.config.models import Language, Vision
 from pargo.config.projectors import Projector, projector_modules
 from pargo.config.report import MACROS, TABLES, Report
-from pargo.config.training import Finetune, Pretrain
 
 # file names in the output directories of pargo.report.captions and pargo.report.figures
 CAPTION_REPORT = (  # of pargo.report.captions, by dataset
@@ -57,19 +56,16 @@ def shown_modules(projectors: Mapping[str, Any], benchmarks: Mapping[str, Any]) 
 
 
 def shown_benchmarks(benchmarks: Mapping[str, Any]) -> tuple[str, ...]:
-    """Of these, the benchmarks' modules; argument as of `shown_modules`."""
+    """Modules of benchmarks that a report shows, each kind's once.
+
+    Args:
+        benchmarks: settings by name, as objects or as read from JSON.
+    """
     return tuple(map(BENCHMARKS.module, sorted({_word(settings, "kind") for settings in benchmarks.values()})))
 
 
 def _word(settings: Any, field: str) -> str:
     return settings[field] if isinstance(settings, Mapping) else getattr(settings, field)
-
-
-class Training(Settings):
-    """How the models of an arm are trained."""
-
-    pretrain: Pretrain
-    finetune: Finetune
 
 
 class ReportSettings(Settings):
@@ -80,7 +76,6 @@ class ReportSettings(Settings):
     vision: Vision
     language: Language
     projectors: dict[Name, Projector]  # by arm
-    trainings: dict[Name, Training]  # by arm
     benchmarks: dict[Name, Benchmark]
     report: Report
 
@@ -90,12 +85,9 @@ class ReportSettings(Settings):
         first = (self.report.headline_arm, self.report.reference_arm)
         if missing := [arm for arm in first if arm not in self.projectors]:
             raise ValueError(f"projectors: no arm {missing[0]!r}, which the report compares")
-        if lacking := sorted(self.projectors.keys() ^ self.trainings.keys()):
-            raise ValueError(f"trainings: arm {lacking[0]!r} is not in both projectors and trainings")
         arms = dict.fromkeys([*first, *sorted(self.projectors)])
         names = sorted(self.benchmarks, key=lambda name: (not self.benchmarks[name].leads, name))
         # frozen for everyone but this validator
         object.__setattr__(self, "projectors", {arm: self.projectors[arm] for arm in arms})
-        object.__setattr__(self, "trainings", {arm: self.trainings[arm] for arm in arms})
         object.__setattr__(self, "benchmarks", {name: self.benchmarks[name] for name in names})
         return self

@@ -45,9 +45,9 @@ def run(settings: ReportSettings, scores: Iterable[Path], training: Path, output
     tables = [
         projectors_table(settings, loaded, trained),
         cost_table(settings, trained),
-        ablations_table(settings, loaded),
-        captions_table(settings, loaded),
-        claims := claims_table(settings, loaded),
+        ablations_table(settings, loaded, trained),
+        captions_table(settings, loaded, trained),
+        claims := claims_table(settings, loaded, trained),
         *(by_task_table(settings, loaded, name) for name in settings.benchmarks),
     ]
     with new_files(output) as directory:

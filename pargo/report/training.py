@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from pargo.errors import PargoError
 from pargo.files import read_json, sha256_file, write_atomic
@@ -12,7 +13,7 @@ from pargo.layout import manifest_path, seed_folder
 from pargo.manifest import RUN_RECORD, read_provenance
 from pargo.report.cost import projector_cost
 from pargo.report.settings import ReportSettings
-from pargo.report.training_file import STAGES, Curve, Run, Training
+from pargo.report.training_file import STAGES, Cost, Curve, Run, Training
 
 METRICS = "metrics.jsonl"
 WEIGHTS = "model.safetensors"
@@ -31,7 +32,8 @@ def run(settings: ReportSettings, models: Iterable[Path], output: Path) -> None:
     """
     found = {(path.parent.parent.name, path.parent.name, path.name): path for path in models}
     runs: dict[str, dict[str, dict[str, Run]]] = {}
-    costs = {}
+    costs: dict[str, Cost] = {}
+    trained: dict[str, dict[str, dict[str, Any]]] = {}
     for arm in settings.projectors:
         for seed in settings.seeds:
             for stage in STAGES:
@@ -39,26 +41,25 @@ def run(settings: ReportSettings, models: Iterable[Path], output: Path) -> None:
                 if path is None:
                     raise PargoError(f"no {stage} model of arm {arm}, seed {seed} given")
                 runs.setdefault(arm, {}).setdefault(seed_folder(seed), {})[stage] = _run(path)
+                trained.setdefault(arm, {}).setdefault(stage, read_provenance(path)["settings"]["train"])
                 if arm not in costs:
                     costs[arm] = projector_cost(settings.projectors[arm], settings.vision, path / WEIGHTS)
     if found:
         raise PargoError(f"not models of config {settings.config!r}: {', '.join(map(str, found.values()))}")
-    write_atomic(output, to_json(Training(costs=costs, runs=runs)))
+    write_atomic(output, to_json(Training(costs=costs, settings=trained, runs=runs)))
 
 
 def to_json(training: Training) -> str:
-    """One line for each cost and each run, so that a number of it is found on a line of its own."""
-    costs = [f"{json.dumps(arm)}: {cost.model_dump_json()}" for arm, cost in training.costs.items()]
-    arms = []
-    for arm, seeds in training.runs.items():
-        lines = [
-            f"{json.dumps(seed)}: {{\n"
-            + ",\n".join(f"{json.dumps(name)}: {run.model_dump_json()}" for name, run in of.items())
-            + "\n}"
-            for seed, of in seeds.items()
-        ]
-        arms.append(f"{json.dumps(arm)}: {{\n" + ",\n".join(lines) + "\n}")
-    return '{"costs": {\n' + ",\n".join(costs) + '\n},\n"runs": {\n' + ",\n".join(arms) + "\n}}\n"
+    """Each cost, training and run on a line of its own, so that a number is found by its line."""
+    return _lines(training.model_dump(mode="json"), 4) + "\n"
+
+
+def _lines(value: Any, depth: int) -> str:
+    """JSON with a line for each entry down to a depth; what is smaller than that in one line."""
+    if depth == 0 or not isinstance(value, dict) or not all(isinstance(part, dict) for part in value.values()):
+        return json.dumps(value, ensure_ascii=False)
+    entries = (f"{json.dumps(key)}: {_lines(part, depth - 1)}" for key, part in value.items())
+    return "{\n" + ",\n".join(entries) + "\n}"
 
 
 def _run(directory: Path) -> Run:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -19,7 +20,7 @@ STAGES = ("pretrain", "finetune")
 
 
 class Cost(Settings):
-    """Of an arm's projector. `flops`: of the matrix products for one image, a multiply-add counted as two."""
+    """What a projector costs. `flops`: of the matrix products for one image, a multiply-add counted as two."""
 
     tokens: int
     parameters: int
@@ -46,9 +47,10 @@ class Run(Settings):
 
 
 class Training(Settings):
-    """All of a config: costs by arm, runs by arm, seed (`seed-0`) and stage."""
+    """All of a config: costs by arm, settings by arm and stage, runs by arm, seed (`seed-0`) and stage."""
 
     costs: dict[str, Cost]
+    settings: dict[str, dict[str, dict[str, Any]]]  # as the models' records have them, of the first seed
     runs: dict[str, dict[str, dict[str, Run]]]
 
     def run(self, arm: str, seed: int, stage: str) -> Run:

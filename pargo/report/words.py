@@ -47,10 +47,10 @@ def benchmark_title(kind: str) -> str:
 
 
 def benchmark(settings: ReportSettings, name: str) -> str:
-    """`mini-MME`, and with its own name in brackets where a config has several of a kind."""
+    """`mini-MME`, and with its own name in brackets where a config has several of a kind, unless that is the kind's."""
     own = settings.benchmarks[name]
     same = sum(other.kind == own.kind for other in settings.benchmarks.values())
-    return own.title + (f" ({in_words(name)})" if same > 1 else "")
+    return own.title + (f" ({in_words(name)})" if same > 1 and name != own.kind else "")
 
 
 def projectors(settings: ReportSettings) -> dict[str, str]:

@@ -217,6 +217,26 @@ def test_the_report_compares_two_arms() -> None:
         parse_config(alone)
 
 
+@pytest.mark.parametrize(
+    ("number", "words"),
+    [
+        ({"arm": "nobody"}, "report.published.0.arm: 'nobody' is not defined; choices: pargo, qformer"),
+        ({"minus": "nobody"}, "report.published.0.minus: 'nobody' is not defined"),
+        ({"benchmark": "nothing"}, "report.published.0.benchmark: 'nothing' is not defined"),
+        ({"source": ""}, "report.published.0.source"),
+        ({"source": None}, "report.published.0.source"),
+    ],
+)
+def test_a_published_number_says_what_it_is_of_and_where_it_stands(number, words):
+    whole = {"arm": "pargo", "benchmark": "mini_mme", "value": 1.5, "source": "Table 2 of a paper"}
+    assert parse_config(change("report/published", [whole])).report.published[0].value == 1.5
+    with pytest.raises(ConfigError) as error:
+        parse_config(
+            change("report/published", [{key: value for key, value in (whole | number).items() if value is not None}])
+        )
+    assert words in str(error.value)
+
+
 @pytest.mark.parametrize("path", ["base/pretrain/learnin_rate", "projectors/pargo/learnin_rate"])
 def test_error_in_what_arms_share_is_said_once(path: str) -> None:
     with pytest.raises(ConfigError) as error:

@@ -84,7 +84,8 @@ def test_jobs_have_the_code_of_their_own_plugins_alone(project, before, with_bot
     engine = {"pargo/config/engines/alt_text.py", "pargo/captions/engines/alt_text.py"}
     for name, (_, code) in after.items():
         trained_or_asked = "-average-" in name and not name.startswith("score-")
-        own = projector if trained_or_asked or name in ("report_tables", "report_figures", "report_page") else set()
+        shown = name in ("report_training", "report_tables", "report_figures", "report_page")
+        own = projector if trained_or_asked or shown else set()
         # captions are of the pretraining data, whatever arm reads them
         own = own | (engine if name == "caption-scenes" else set())
         if name == "report_captions-scenes":  # what it says of the engine is in the settings

@@ -38,9 +38,11 @@ def test_jobs_of_the_micro_config(jobs: list[Job]) -> None:
         "pretrain": 2,
         "finetune": 2,
         "evaluate": 4,
-        "attention": 1,
+        "attention": 2,
         "score": 4,
         "report_captions": 1,
+        "report_training": 1,
+        "report_answers": 1,
         "report_tables": 1,
         "report_figures": 1,
         "report_page": 1,
@@ -157,6 +159,6 @@ def test_names_are_unique(jobs: list[Job]) -> None:
 
 def test_bad_config_is_told_in_words(tmp_path: Path) -> None:
     path = tmp_path / "bad.yaml"
-    path.write_text(MICRO.read_text().replace("palette", "x").replace("report:\n", "report:\n  palete: x\n"))
-    with pytest.raises(PargoError, match=r"report\.palete: unknown key; did you mean 'palette'"):
+    path.write_text(MICRO.read_text().replace("report:\n", "report:\n  latex_widht: 240\n"))
+    with pytest.raises(PargoError, match=r"report\.latex_widht: unknown key; did you mean 'latex_width'"):
         list_jobs(path)

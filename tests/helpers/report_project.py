@@ -6,6 +6,7 @@ import io
 import json
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import torch
 from PIL import Image, ImageDraw
@@ -18,23 +19,32 @@ from pargo.benchmarks.scores.score import run as score
 from pargo.config.benchmarks.details import Details
 from pargo.config.benchmarks.easy_vqa import EasyVQA
 from pargo.config.benchmarks.mini_mme import MiniMME
-from pargo.config.models import Language, Vision
+from pargo.config.models import Language, LoRA, Vision
 from pargo.config.projectors.mlp import MLPProjector
 from pargo.config.projectors.pargo import PargoProjector
 from pargo.config.projectors.qformer import QFormerProjector
 from pargo.config.report import Report
+from pargo.config.training import Finetune, Pretrain
 from pargo.data.annotations import KINDS
 from pargo.data.feature_store import write_features
 from pargo.data.shards import ShardWriter
 from pargo.layout import Layout
 from pargo.manifest import publish
 from pargo.models.projectors import ProjectorShape, build_projector
-from pargo.report import attention
+from pargo.report import answers, attention, figures, page, tables, training
 from pargo.report.settings import ReportSettings
 from pargo.sources.mini_mme import write_mini_mme
 from pargo.sources.scene_source import write_scenes
 
 CODE = [Path(__file__)]
+STEPS: dict[str, Any] = {
+    "mixture": {"scenes": 1.0},
+    "num_samples": 320,
+    "batch_size": 8,
+    "micro_batch_size": 8,
+    "learning_rate": 1e-3,
+}
+TRAIN = {"pretrain": Pretrain(**STEPS), "finetune": Finetune(**STEPS, lora=LoRA(rank=4, alpha=8, learning_rate=1e-3))}
 SKILL = {"pargo": 0.78, "qformer": 0.66, "mlp": 0.72}
 
 
@@ -82,6 +92,43 @@ class Project:
                 self._predictions(arm, seed, benchmark)
         self._attention()
 
+    def train(self, output: Path | None = None) -> Path:
+        """`training.json` of this config, in the project's place or another."""
+        training.run(self.settings, self.models, output or self.layout.training)
+        return output or self.layout.training
+
+    def tables(self, output: Path, settings: ReportSettings | None = None) -> Path:
+        """All tables, in a folder."""
+        tables.run(settings or self.settings, self.scores, self.train(), output)
+        return output
+
+    def figures(self, output: Path) -> Path:
+        """All figures, in a folder."""
+        figures.run(self.settings, self.scores, self.train(), output, self.attention)
+        return output
+
+    def answers(self, output: Path) -> Path:
+        """All answers, in a folder."""
+        answers.run(self.settings, self.scores, self.predictions, output)
+        return output
+
+    def report(self, folder: Path) -> Path:
+        """All of the report, in a folder; the page's path."""
+        self.tables(folder / "tables"), self.figures(folder / "figures"), self.answers(folder / "answers")
+        return self.page(folder, folder / "index.html")
+
+    def page(self, folder: Path, output: Path, settings: ReportSettings | None = None) -> Path:
+        """The page alone, of the other parts of the report in a folder."""
+        parts = self.layout.training, folder / "answers", folder / "tables", folder / "figures"
+        page.run(settings or self.settings, list(reversed(self.scores)), *parts, output, self.attention)
+        return output
+
+    @property
+    def predictions(self) -> list[Path]:
+        return [
+            self.layout.predictions(arm, seed, name) for arm, seed in self.runs for name in self.settings.benchmarks
+        ]
+
     @property
     def scores(self) -> list[Path]:
         return [self.layout.score(arm, seed, name) for arm, seed in self.runs for name in self.settings.benchmarks]
@@ -92,7 +139,7 @@ class Project:
 
     @property
     def attention(self) -> list[Path]:
-        return [self.layout.attention("pargo", self.settings.seeds[0])]
+        return [self.layout.attention(arm, self.settings.seeds[0]) for arm in self.settings.projectors]
 
     def source(self, name: str) -> Path:
         return self.layout.source(self.settings.benchmarks[name].source)
@@ -113,7 +160,10 @@ class Project:
         weights = {f"projector.{name}": tensor for name, tensor in projector.state_dict().items()}
         for stage, inputs in (("pretrain", []), ("finetune", [self.layout.model(arm, seed, "pretrain")])):
             with publish(
-                self.layout.model(arm, seed, stage), settings={"seed": seed}, inputs=inputs, code=CODE
+                self.layout.model(arm, seed, stage),
+                settings={"seed": seed, "train": TRAIN[stage]},
+                inputs=inputs,
+                code=CODE,
             ) as directory:
                 save_file(weights, directory / "model.safetensors")
                 lines = [json.dumps(row) + "\n" for row in _metrics(f"{arm}-{seed}-{stage}", num_steps)]
@@ -152,11 +202,10 @@ class Project:
         with publish(features, settings={"split": "test"}, inputs=[source], code=CODE) as directory:
             shape = (len(ids), vision.num_patches, vision.feature_size)
             write_features(directory, ids, [5 * torch.randn(shape)])
-        settings = attention.AttentionSettings(
-            vision=vision, projector=self.settings.projectors["pargo"], split="test", count=3
-        )
-        model = self.layout.model("pargo", seed, "finetune")
-        attention.run(settings, model, source, features, self.layout.attention("pargo", seed))
+        for arm, projector in self.settings.projectors.items():
+            settings = attention.AttentionSettings(vision=vision, projector=projector, split="test", count=3)
+            model = self.layout.model(arm, seed, "finetune")
+            attention.run(settings, model, source, features, self.layout.attention(arm, seed))
 
 
 def _write_easy_vqa(directory: Path, images: int) -> None:

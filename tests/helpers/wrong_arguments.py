@@ -113,6 +113,12 @@ ARGUMENTS: tuple[tuple[tuple[str, ...], str], ...] = (
     (("score", "mme", "config", "--output", "config"), "--output: config is a folder"),
     (("score", "predictions", "config"), "`score predictions` takes one directory"),
     (("compare", "nosuch", "config"), "RUN_A: nosuch does not exist"),
+    (("compare", "nosuch"), "RUN_A: nosuch does not exist"),
+    (("compare", "README.md"), "RUN_B: a run is compared with another run"),
+    (("compare", "config", "config", "--config", "config/quick.yaml"), "--config: goes with commits; these are runs"),
+    (("trace", "nosuch", "pargo", "x"), "TABLE: 'nosuch' is not known; choices: projectors"),
+    (("trace", "projectors", "parg", "x"), "ROW: 'parg' is not known; did you mean 'pargo'?"),
+    (("trace", "projectors", "pargo", "x"), "COLUMN: 'x' is not known; choices: tokens"),
     (("compare", "README.md", "README.md"), "README.md is not a score file"),
     (("compare", "config", "config"), "config holds neither score files"),
     (("judge", "a", "b", "c", "--base-url", "https://h/v1", "--model", "m"), "META: a does not exist"),
@@ -189,13 +195,24 @@ ARGUMENTS: tuple[tuple[tuple[str, ...], str], ...] = (
         ("attention", *SETTINGS, "--model", "nosuch", "--source", "x", "--features", "x", "--output", "out"),
         "--model: nosuch does not exist",
     ),
-    (("report", "tables", *SETTINGS, "--scores", "nosuch", "--output", "out"), "--scores: nosuch does not exist"),
+    (("report", "training", *SETTINGS, "--models", "nosuch", "--output", "out"), "--models: nosuch does not exist"),
     (
-        ("report", "figures", *SETTINGS, "--scores", "config", "--models", "nosuch", "--output", "out"),
-        "--models: nosuch does not exist",
+        ("report", "answers", *SETTINGS, "--scores", "nosuch", "--predictions", "config", "--output", "out"),
+        "--scores: nosuch does not exist",
     ),
     (
-        ("report", "page", *SETTINGS, "--scores", "config", "--tables", "nosuch", "--figures", "x", "--output", "out"),
+        ("report", "tables", *SETTINGS, "--scores", "nosuch", "--training", "README.md", "--output", "out"),
+        "--scores: nosuch does not exist",
+    ),
+    (
+        ("report", "figures", *SETTINGS, "--scores", "config", "--training", "nosuch", "--output", "out"),
+        "--training: nosuch does not exist",
+    ),
+    (
+        (
+            *("report", "page", *SETTINGS, "--scores", "config", "--training", "README.md", "--answers", "config"),
+            *("--tables", "nosuch", "--figures", "x", "--output", "out"),
+        ),
         "--tables: nosuch does not exist",
     ),
     (

@@ -32,8 +32,10 @@ def test_the_whole_graph_of_the_paper():
         "finetune": runs,
         "evaluate": runs * len(config.benchmarks),
         "score": runs * len(config.benchmarks),
-        "attention": 1,  # of the first seed
+        "attention": len(config.arms),  # of the first seed
         "report_captions": 2,
+        "report_training": 1,
+        "report_answers": 1,
         "report_tables": 1,
         "report_figures": 1,
         "report_page": 1,

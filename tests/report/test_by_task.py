@@ -17,26 +17,22 @@ from pargo.config.benchmarks import BENCHMARKS
 from pargo.config.report import MACROS, TABLES
 from pargo.data.annotations import KINDS
 from pargo.estimates import estimate
-from pargo.report import figures, page, tables
 from pargo.report.cells import Cell
-from pargo.report.samples import samples
-from pargo.report.scores import Scores
-from pargo.report.settings import ReportSettings, table_files, tables_by_task
+from pargo.report.settings import ReportSettings, table_files
 from pargo.sources.scenes import CELLS, COLORS, SHAPES, WORDS
 from tests.helpers.report_project import Project, make_settings
-from tests.report.test_report_page import parse
+from tests.report.test_report_page import num_measured, parse, samples_of
 
-FIXED = ["projectors.csv", "projectors.md", "projectors.tex", "claims.csv", "claims.md", "claims.tex"]
+FIXED = [f"{table}.{extension}" for table in TABLES for extension in ("csv", "md", "tex")]
 LAST = ["numbers.tex", "cells.json"]
 ARMS = ("pargo", "qformer", "mlp")
 NAMES = Names(frozenset(SHAPES), frozenset(COLORS), frozenset(CELLS), frozenset(WORDS))
-BLOCKS = {"F1": "score", "precision": "precision", "recall": "recall", "loss": "loss"}
+BLOCKS = {"f1": "score", "precision": "precision", "recall": "recall", "loss": "loss"}
 
 
 @pytest.fixture
 def written(with_details: Project, tmp_path: Path) -> Path:
-    tables.run(with_details.settings, with_details.scores, tmp_path)
-    return tmp_path
+    return with_details.tables(tmp_path)
 
 
 def rows_of(folder: Path) -> dict[str, dict[str, str]]:
@@ -55,9 +51,9 @@ def records(project: Project, arm: str) -> list[dict]:
     ("kinds", "more"),
     [
         ({}, []),
-        ({"mme": "mme", "pope": "pope"}, []),
+        ({"mme": "mme", "pope": "pope"}, ["mme", "pope"]),
         ({"details": "details"}, ["details"]),
-        ({"a": "details", "mme": "mme", "b": "details"}, ["a", "b"]),
+        ({"a": "details", "mme": "mme", "b": "details"}, ["a", "mme", "b"]),
     ],
 )
 def test_files_follow_from_the_benchmarks(kinds: dict[str, str], more: list[str]) -> None:
@@ -73,7 +69,6 @@ def test_no_kind_of_benchmark_has_the_name_of_another_table() -> None:
 
 
 def test_the_declared_files_are_written(with_details: Project, written: Path) -> None:
-    assert tables_by_task(with_details.settings.benchmarks) == ("details",)
     assert sorted(path.name for path in written.iterdir()) == sorted(table_files(with_details.settings.benchmarks))
 
 
@@ -88,7 +83,7 @@ def test_rows_are_each_measure_of_each_arm_over_seeds_and_by_seed(written: Path)
                 (f"{block}.{arm}", "mean of 2"),
                 *((f"{block}.{arm}.seed-{seed}", str(seed)) for seed in (0, 1)),
             ]
-        expected += [("F1.one_caption", "")] if block == "F1" else []
+        expected += [("f1.one_caption", "")] if block == "f1" else []
     rows = rows_of(written)
     assert [(key, row["seed"]) for key, row in rows.items()] == expected
     assert {row["measure"] for row in rows.values()} == {"F1 (%)", "Precision (%)", "Recall (%)", "Loss (nats a token)"}
@@ -102,12 +97,12 @@ def test_numbers_of_a_seed_are_those_of_its_score_file(with_details: Project, wr
                 row = rows[f"{block}.{arm}.seed-{seed}"]
                 if name == "score":
                     expected = {kind: task["score"] for kind, task in record["tasks"].items()}
-                    assert float(row["mean"]) == record["headline"]["value"]
-                    assert [float(row["mean_low"]), float(row["mean_high"])] == record["headline"]["interval"]
+                    assert float(row["all"]) == record["headline"]["value"]
+                    assert [float(row["all_low"]), float(row["all_high"])] == record["headline"]["interval"]
                 else:
                     expected = record["figures"][name]
                     mean = sum(expected.values()) / len(expected)
-                    assert float(row["mean"]) == pytest.approx(mean)
+                    assert float(row["all"]) == pytest.approx(mean)
                 assert {kind: float(row[kind]) for kind in expected} == pytest.approx(expected)
                 assert all(row[kind] == "" for kind in KINDS if kind not in expected)
 
@@ -123,8 +118,8 @@ def test_the_mean_of_seeds_has_an_interval_over_images_and_seeds(with_details: P
 
 def test_what_one_caption_gives_stands_below_the_arms(with_details: Project, written: Path) -> None:
     baseline = records(with_details, "pargo")[0]["baselines"]["one_caption"]
-    row = rows_of(written)["F1.one_caption"]
-    assert float(row["mean"]) == baseline["value"]
+    row = rows_of(written)["f1.one_caption"]
+    assert float(row["all"]) == baseline["value"]
     assert {kind: float(row[kind]) for kind in KINDS} == baseline["tasks"]
     assert baseline["how"].split("`")[1] in (written / "details.md").read_text()
 
@@ -168,7 +163,7 @@ def test_claims_say_which_models_were_asked(written: Path) -> None:
 
 def test_with_one_seed_there_is_a_row_an_arm(with_details: Project, tmp_path: Path) -> None:
     settings = make_settings((0,), details=True)
-    tables.run(settings, Project(settings).scores, tmp_path)
+    Project(settings).tables(tmp_path)
     rows = rows_of(tmp_path)
     assert [key for key in rows if key.startswith("recall.")] == [f"recall.{arm}" for arm in ARMS]
     assert {row["seed"] for row in rows.values()} == {"0", ""}
@@ -201,12 +196,12 @@ def test_a_kind_of_which_nothing_was_said_has_no_precision(
     monkeypatch.chdir(tmp_path / "copy")
     for arm, seed in silent:
         change_score(with_details, arm, seed, without_text)
-    tables.run(with_details.settings, with_details.scores, tmp_path / "out")
+    with_details.tables(tmp_path / "out")
     rows = {key: row for key, row in rows_of(tmp_path / "out").items() if key.startswith("precision.")}
     for key, row in rows.items():
         name = key.removeprefix("precision.")
         wanted = name in unknown if unknown else not name.startswith("pargo")
-        assert (row["text"] == "") == (row["mean"] == "") == wanted
+        assert (row["text"] == "") == (row["all"] == "") == wanted
         assert row["shape"]
     cells = json.loads((tmp_path / "out" / "cells.json").read_text())["cells"]
     if unknown:
@@ -221,8 +216,8 @@ def test_files_without_losses_have_no_block_of_losses(
     for arm in ARMS:
         for seed in (0, 1):
             change_score(with_details, arm, seed, lambda record: record["measures"].pop("loss"))
-    tables.run(with_details.settings, with_details.scores, tmp_path / "out")
-    assert {key.split(".")[0] for key in rows_of(tmp_path / "out")} == {"F1", "precision", "recall"}
+    with_details.tables(tmp_path / "out")
+    assert {key.split(".")[0] for key in rows_of(tmp_path / "out")} == {"f1", "precision", "recall"}
     assert "Loss" not in (tmp_path / "out" / "details.md").read_text()
 
 
@@ -239,27 +234,24 @@ def report(finished: Path) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(finished)
         project = Project(make_settings((0, 1), details=True))
-        folder = project.layout.reports.with_name("with_details")
-        tables.run(project.settings, project.scores, folder / "tables")
-        figures.run(project.settings, project.scores, project.models, folder / "figures", project.attention)
-        page.run(project.settings, project.scores, folder / "tables", folder / "figures", folder / "index.html")
-        return folder / "index.html"
+        return project.report(project.layout.reports.with_name("with_details"))
 
 
 def test_the_page_shows_every_number_and_links_to_places_that_exist(with_details: Project, report: Path) -> None:
     text, parsed = report.read_text(encoding="utf-8"), parse(report)
-    cells = json.loads((report.parent / "tables" / "cells.json").read_text())["cells"]
-    assert text.count('class="number measured"') == sum(cell["status"] == "measured" for cell in cells.values())
-    assert '<h2 id="by_task-details">Details by kind of fact</h2>' in text
+    records = json.loads((report.parent / "tables" / "cells.json").read_text())
+    assert text.count('class="number measured"') == num_measured(records)
+    assert '<h2 id="by-details">Details by kind of fact</h2>' in text
     assert len(parsed.ids) == len(set(parsed.ids))
     assert not parsed.open
-    for link in parsed.links:
+    for link in (link for link in parsed.links if not link.startswith("data:")):
         assert link[1:] in parsed.ids if link.startswith("#") else (report.parent / link).is_file(), link
 
 
-def test_a_sample_caption_is_right_when_it_says_every_fact_and_no_false_one(with_details: Project) -> None:
-    chosen = samples(with_details.settings, Scores(with_details.settings, with_details.scores))
-    chosen = [sample for sample in chosen if sample.benchmark == "Details"]
+def test_a_sample_caption_is_right_when_it_says_every_fact_and_no_false_one(
+    with_details: Project, tmp_path: Path
+) -> None:
+    chosen = samples_of(with_details, tmp_path, "details")
     assert {answer.right for sample in chosen for answer in sample.answers} == {True, False}
     for sample in chosen:
         for answer in sample.answers:
@@ -278,8 +270,8 @@ def test_a_caption_that_says_a_false_fact_is_not_right(
             pair[1] += 1
 
     change_score(with_details, "pargo", 0, also_says)
-    chosen = samples(with_details.settings, Scores(with_details.settings, with_details.scores))
-    ours = [sample.answers[0].right for sample in chosen if sample.benchmark == "Details"]
+    chosen = samples_of(with_details, tmp_path / "answers", "details")
+    ours = [sample.answers[0].right for sample in chosen]
     assert ours == [False] * len(ours) != []
 
 
@@ -293,7 +285,7 @@ def test_an_answer_to_an_unknown_task_is_an_error(
     record["correct"] = {f"another_{task}": images for task, images in record["correct"].items()}
     path.write_text(json.dumps(record))
     with pytest.raises(KeyError):
-        samples(with_details.settings, Scores(with_details.settings, with_details.scores))
+        with_details.answers(tmp_path / "answers")
 
 
 def test_order_does_not_depend_on_that_of_the_json(with_details: Project) -> None:

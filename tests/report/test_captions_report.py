@@ -8,6 +8,8 @@ import shutil
 from html.parser import HTMLParser
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from pargo.captions.statistics import Statistics
@@ -177,6 +179,23 @@ def test_the_page_of_samples(artifacts, tmp_path):
     assert "image cannot be read" in text
     assert re.sub(r"\s+", " ", text).count('Dropped: empty <span class="count">(1)') == 1
     assert "(29)" in text
+
+
+def test_the_page_shows_images_that_were_left_out_and_why(artifacts, tmp_path):
+    rows = [
+        {"id": f"{n:06d}", "reason": "contaminated", "near": f"mme-test/{n}.png", "distance": n} for n in range(1, 21)
+    ]
+    rows.append({"id": "000000", "reason": "unreadable", "near": None, "distance": None})
+    schema = pa.schema({"id": pa.string(), "reason": pa.string(), "near": pa.string(), "distance": pa.int32()})
+    pq.write_table(pa.Table.from_pylist(rows, schema), artifacts["selection"] / "dropped.parquet")
+    statistics = json.loads((artifacts["selection"] / "statistics.json").read_text())
+    statistics["dropped"] |= {"contaminated": 20, "unreadable": 1}
+    (artifacts["selection"] / "statistics.json").write_text(json.dumps(statistics))
+    run(SETTINGS, **artifacts, output=tmp_path / "out")
+    text = re.sub(r"\s+", " ", (tmp_path / "out" / "review.html").read_text())
+    assert 'Not captioned: contaminated <span class="count">(20)' in text
+    assert 'Not captioned: unreadable <span class="count">(1)' in text
+    assert len(re.findall(r"like mme-test/\d+\.png, \d+ of 256 bits differ", text)) == 8
 
 
 def test_how_captions_were_shared_out_is_not_in_the_report(artifacts, tmp_path):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,10 +22,10 @@ from pargo.benchmarks.scores.score import run as score
 from pargo.config.benchmarks.mmvet import MMVet
 from pargo.files import write_atomic
 from pargo.manifest import publish
-from pargo.report import page, tables
-from pargo.report.figure_tasks import tasks_figure
-from pargo.report.samples import samples
+from pargo.report import page
+from pargo.report.figure_scores import scores_figure, tasks_figure
 from pargo.report.scores import Scores
+from pargo.report.settings import figure_files
 from tests.helpers.report_project import Project, make_settings
 
 ARMS, SEEDS = ("pargo", "qformer", "mlp"), (0, 1)
@@ -123,9 +124,10 @@ def run(request, finished, tmp_path_factory) -> Run:
             add_mmvet(project, GRADED[which])
         for arm, seed in ALL - GRADED[which] if name == "mini_mme" else ():
             take_grades(project.layout.score(arm, seed, name))
-        tables.run(settings, project.scores, project.layout.reports / "tables")
-        for figure in page.FIGURE_ALT:  # the page takes them as they are
-            write_atomic(project.layout.figures / f"{figure}.svg", "<svg/>")
+        project.tables(project.layout.reports / "tables")
+        project.answers(project.layout.answers)
+        for file in figure_files(settings.benchmarks):  # the page takes them as they are
+            write_atomic(project.layout.figures / file, "<svg/>")
         yield Run(project, name, "score" if name == "mmvet" else "total", GRADED[which])
 
 
@@ -136,10 +138,12 @@ def rows_of(run: Run, table: str) -> dict[str, dict[str, str]]:
 
 def test_tables_hold_what_was_graded_and_nothing_else(run):
     rows = rows_of(run, "projectors")
-    tasks = ("OCR", "count") if run.benchmark == "mini_mme" else ()
+    by_task = rows_of(run, run.benchmark)
     for arm in ARMS:
-        for column in (run.column, *tasks):
-            assert (rows[arm][f"{run.benchmark}.{column}"] != "") == run.is_graded(arm)
+        assert (rows[arm][f"{run.benchmark}.{run.column}"] != "") == run.is_graded(arm)
+        for column in ("OCR", "count") if run.benchmark == "mini_mme" else ("ocr", "rec+spat"):
+            found = by_task[f"{run.benchmark}.score.{arm}"]
+            assert (found.get(column, "") != "") == run.is_graded(arm)
         assert rows[arm]["easy_vqa.accuracy"] != ""
     macros = (run.project.layout.reports / "tables" / "numbers.tex").read_text()
     assert ("MmvetScore" in macros) == (run.benchmark == "mmvet" and any(map(run.is_graded, ARMS)))
@@ -156,20 +160,20 @@ def test_claims_are_measured_where_both_arms_are_graded(run):
         assert (rows["pargo_minus_qformer_mini_mme_OCR"]["difference"] != "") == run.is_graded("pargo", "qformer")
 
 
-def test_the_figure_draws_the_graded_arms(run):
-    axes = {axis.get_title(): axis for axis in tasks_figure(run.project.settings, run.scores).axes}
-    names = {"mmvet": ["MM-Vet"], "mini_mme": ["mini-MME by task", "mini-MME total"]}[run.benchmark]
+def test_the_figures_draw_the_graded_arms(run):
+    name = {"mmvet": "MM-Vet", "mini_mme": "mini-MME"}[run.benchmark]
     graded = [arm for arm in ARMS if run.is_graded(arm)]
-    for name in names:
-        assert (name in axes) == bool(graded)
-        if graded:
-            assert len(axes[name].containers) == len(graded) * (5 if name.endswith("by task") else 1)
+    axes = {axis.get_title(): axis for axis in scores_figure(run.project.settings, run.scores).figure.axes}
+    assert (name in axes) == bool(graded)
     assert "easy-VQA" in axes
+    panels = tasks_figure(run.project.settings, run.scores, run.benchmark).figure.axes
+    for axis in [*([axes[name]] if graded else []), *panels]:
+        assert len(axis.containers) == len(graded)
 
 
 def test_the_page_says_who_is_not_graded(run):
     settings, reports = run.project.settings, run.project.layout.reports
-    page.run(settings, run.project.scores, reports / "tables", reports / "figures", reports / "index.html")
+    run.project.page(reports, reports / "index.html")
     records = json.loads((reports / "tables" / "cells.json").read_text())
     name = {"mmvet": "MM-Vet", "mini_mme": "mini-MME"}[run.benchmark]
     (sentence,) = [line for line in page.verdict(settings, run.scores, records) if line.startswith(name)]
@@ -182,7 +186,7 @@ def test_the_page_says_who_is_not_graded(run):
         assert "the difference is" in sentence
         third = "Not graded: MLP on 4 patches." in sentence
         assert third == (run.benchmark == "mini_mme" and not run.is_graded("mlp"))
-    shown = {sample.benchmark for sample in samples(settings, run.scores)}
+    shown = re.findall(r'class="card">.*?class="sub">([^,]*),', (reports / "index.html").read_text(), re.DOTALL)
     assert (name in shown) == all((arm, 0) in run.graded for arm in ARMS)
     assert "None" not in sentence
 

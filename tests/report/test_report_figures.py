@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from itertools import combinations
 
@@ -13,37 +14,39 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from pargo.errors import PargoError
-from pargo.report import attention, figures
-from pargo.report.figure_attention import AttentionMaps, relative
+from pargo.report import attention, figures, training
+from pargo.report.attention_files import AttentionMaps
+from pargo.report.figure_attention import relative
 from pargo.report.figure_loss import running_mean
-from pargo.report.figure_tasks import tasks_figure
+from pargo.report.figure_scores import scores_figure, tasks_figure
 from pargo.report.scores import Scores
-from pargo.report.settings import FIGURES
-from pargo.report.style import arm_colors, arm_markers, style
+from pargo.report.settings import figure_files
+from pargo.report.style import COLORS, MARKERS, arm_colors, arm_markers, style
 
 
 def test_same_files_and_bytes_twice(project, tmp_path):
+    names = figure_files(project.settings.benchmarks)
     for name in ("first", "second"):
-        figures.run(project.settings, project.scores, project.models, tmp_path / name, project.attention)
-    assert sorted(path.name for path in (tmp_path / "first").iterdir()) == sorted(FIGURES)
-    for name in FIGURES:
+        project.figures(tmp_path / name)
+    assert sorted(path.name for path in (tmp_path / "first").iterdir()) == sorted(names)
+    for name in names:
         content = (tmp_path / "first" / name).read_bytes()
         assert content == (tmp_path / "second" / name).read_bytes()
-        assert len(content) > 5000
+        assert len(content) > (5000 if not name.endswith("csv") else 50)
         if name.endswith("png"):
             assert Image.open(tmp_path / "first" / name).width == 1440
 
 
 def test_an_error_in_the_last_figure_leaves_all_as_they_were(project, tmp_path):
-    output = tmp_path / "figures"
+    output, names = tmp_path / "figures", figure_files(project.settings.benchmarks)
     output.mkdir()
-    for name in (*FIGURES, "of a person"):
+    for name in (*names, "of a person"):
         (output / name).write_text("old")
     (tmp_path / ".figures.new").mkdir()  # as a kill leaves it
     with pytest.raises(FileNotFoundError):
-        figures.run(project.settings, project.scores, project.models, output, [tmp_path / "no attention"])
-    assert {path.name: path.read_text() for path in output.iterdir()} == dict.fromkeys((*FIGURES, "of a person"), "old")
-    figures.run(project.settings, project.scores, project.models, output, project.attention)
+        figures.run(project.settings, project.scores, project.train(), output, [tmp_path / "no attention"])
+    assert {path.name: path.read_text() for path in output.iterdir()} == dict.fromkeys((*names, "of a person"), "old")
+    project.figures(output)
     assert [path.name for path in output.iterdir() if path.read_bytes() == b"old"] == ["of a person"]
     assert [path.name for path in tmp_path.iterdir()] == ["figures"]
 
@@ -57,36 +60,37 @@ def test_a_matplotlibrc_of_the_user_changes_nothing():
 
 
 def test_points_are_the_scores(project):
-    figure = tasks_figure(project.settings, Scores(project.settings, project.scores))
-    by_task, total, accuracy = figure.axes
-    assert [label.get_text() for label in by_task.get_xticklabels()] == [
-        "Existence",
-        "Count",
-        "Position",
-        "Color",
-        "OCR",
-    ]
-    for axis, benchmark, scale in ((total, "mini_mme", 1), (accuracy, "easy_vqa", 100)):
-        drawn = [container.lines[0].get_ydata()[0] for container in axis.containers]
-        for value, arm in zip(drawn, project.settings.projectors, strict=True):
+    drawn = scores_figure(project.settings, Scores(project.settings, project.scores))
+    for axis, benchmark, scale in zip(drawn.figure.axes, ("mini_mme", "easy_vqa"), (1, 100), strict=True):
+        points = [container.lines[0].get_xdata()[0] for container in axis.containers]
+        for value, arm in zip(points, project.settings.projectors, strict=True):
             record = json.loads(project.layout.score(arm, 0, benchmark).read_text())
             assert value == pytest.approx(record["headline"]["value"] * scale)
+    tasks = tasks_figure(project.settings, Scores(project.settings, project.scores), "mini_mme")
+    assert [axis.get_title() for axis in tasks.figure.axes] == ["Existence", "Count", "Position", "Color", "OCR"]
+
+
+def test_the_numbers_beside_a_figure_are_those_that_it_draws(two_seeds, tmp_path):
+    two_seeds.figures(tmp_path)
+    with (tmp_path / "scores.csv").open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    for arm in two_seeds.settings.projectors:
+        found = {row["what"]: float(row["value"]) for row in rows if (row["panel"], row["arm"]) == ("mini-MME", arm)}
+        seeds = [
+            json.loads(two_seeds.layout.score(arm, seed, "mini_mme").read_text())["headline"]["value"]
+            for seed in (0, 1)
+        ]
+        assert found == pytest.approx({"mean": sum(seeds) / 2, "seed 0": seeds[0], "seed 1": seeds[1]})
 
 
 def test_several_seeds_and_no_attention_maps_can_be_drawn(two_seeds, tmp_path):
-    figures.run(two_seeds.settings, two_seeds.scores, two_seeds.models, tmp_path)
-    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(FIGURES)
+    figures.run(two_seeds.settings, two_seeds.scores, two_seeds.train(), tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(figure_files(two_seeds.settings.benchmarks))
 
 
-def test_a_missing_model_is_named(project):
+def test_a_missing_model_is_named(project, tmp_path):
     with pytest.raises(PargoError, match="no finetune model of arm mlp, seed 0"):
-        figures.read_curves(project.settings, project.models[:-1])
-
-
-def test_unknown_palette_is_an_error(project):
-    report = project.settings.report.model_copy(update={"palette": "nothing"})
-    with pytest.raises(PargoError, match=r"report\.palette: 'nothing'"):
-        arm_colors(project.settings.model_copy(update={"report": report}))
+        training.run(project.settings, project.models[:-1], tmp_path / "training.json")
 
 
 # Machado, Oliveira and Fernandes (2009), severity 1, on linear RGB: how a dichromat sees a colour
@@ -106,6 +110,8 @@ def closest(colors, matrix) -> float:
 def test_dichromats_can_tell_the_arms_apart(project, matrix):
     assert closest(["#8f8f00", "#b38000"], DICHROMATS["deuteranopia"]) < 0.1
     assert closest(arm_colors(project.settings).values(), matrix) > 0.15
+    assert closest(COLORS, matrix) > 0.015
+    assert len({*COLORS}) == len({*MARKERS}) == 15
     assert len(set(arm_markers(project.settings).values())) == len(project.settings.projectors)
 
 

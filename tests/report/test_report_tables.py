@@ -11,30 +11,25 @@ import pytest
 from safetensors.torch import load_file
 
 from pargo.config.base import canonical_json
+from pargo.config.report import Published
 from pargo.errors import PargoError
 from pargo.estimates import Difference, Seeds, Spread
 from pargo.files import sha256_file
 from pargo.manifest import read_provenance
 from pargo.report import claims, tables
-from pargo.report.cells import MINUS, Cell, Column, Row, Table
+from pargo.report.arms import relations
+from pargo.report.cells import MINUS, Cell, Column, Row, Table, rounded
 from pargo.report.claims import PUBLISHED_GAIN
+from pargo.report.latex import _row as _latex_row
+from pargo.report.latex import escape_latex, macro_name, to_latex, to_macros
 from pargo.report.settings import ReportSettings, table_files
-from pargo.report.writers import (
-    _latex_row,
-    escape_latex,
-    escape_markdown,
-    macro_name,
-    to_csv,
-    to_latex,
-    to_macros,
-    to_markdown,
-)
+from pargo.report.training_file import read_training
+from pargo.report.writers import escape_markdown, to_csv, to_markdown
 
 
 @pytest.fixture
 def written(project, tmp_path) -> Path:
-    tables.run(project.settings, project.scores, tmp_path)
-    return tmp_path
+    return project.tables(tmp_path)
 
 
 def read_csv(path: Path) -> dict[str, dict[str, str]]:
@@ -44,7 +39,7 @@ def read_csv(path: Path) -> dict[str, dict[str, str]]:
 
 def test_writes_the_declared_files_and_keeps_others(project, tmp_path):
     (tmp_path / "notes.txt").write_text("mine")
-    tables.run(project.settings, project.scores, tmp_path)
+    project.tables(tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(
         [*table_files(project.settings.benchmarks), "notes.txt"]
     )
@@ -55,12 +50,20 @@ def test_numbers_are_those_of_the_score_files(project, written):
     for arm in project.settings.projectors:
         mme = json.loads(project.layout.score(arm, 0, "mini_mme").read_text())
         vqa = json.loads(project.layout.score(arm, 0, "easy_vqa").read_text())
-        expected = {f"mini_mme.{task}": (entry["score"], entry["interval"]) for task, entry in mme["tasks"].items()}
-        expected["mini_mme.total"] = mme["headline"]["value"], mme["headline"]["interval"]
-        expected["easy_vqa.accuracy"] = vqa["headline"]["value"], vqa["headline"]["interval"]
-        for key, (value, interval) in expected.items():
-            assert float(rows[arm][key]) == value
-            assert [float(rows[arm][f"{key}_low"]), float(rows[arm][f"{key}_high"])] == interval
+        expected = {
+            "mini_mme.total": (mme["headline"]["value"], mme["headline"]["interval"]),
+            "easy_vqa.accuracy": (vqa["headline"]["value"], vqa["headline"]["interval"]),
+        }
+        check_row(rows[arm], expected)
+        tasks = read_csv(written / "mini_mme.csv")[f"mini_mme.score.{arm}"]
+        check_row(tasks, {task: (entry["score"], entry["interval"]) for task, entry in mme["tasks"].items()})
+        check_row(tasks, {"all": expected["mini_mme.total"]})
+
+
+def check_row(row, expected):
+    for key, (value, interval) in expected.items():
+        assert float(row[key]) == value
+        assert [float(row[f"{key}_low"]), float(row[f"{key}_high"])] == interval
 
 
 @pytest.mark.parametrize(
@@ -78,15 +81,14 @@ def test_scores_by_other_parsers_are_noted_where_they_differ(project, tmp_path, 
     record = json.loads(path.read_text())
     record["figures"]["parsers"] = by_parser
     path.write_text(json.dumps(record))
-    (tmp_path / "out").mkdir()
-    tables.run(project.settings, project.scores, tmp_path / "out")
+    project.tables(tmp_path / "out")
     notes = (tmp_path / "out" / "projectors.md").read_text()
     assert ("Parsers disagree for ParGo, " in notes) == bool(words)
     assert words.lower() in notes.lower()
 
 
 def test_costs_are_those_of_the_trained_weights(project, written):
-    rows = read_csv(written / "projectors.csv")
+    rows = read_csv(written / "cost.csv")
     for arm in project.settings.projectors:
         weights = load_file(project.layout.model(arm, 0, "finetune") / "model.safetensors")
         trained = [tensor.numel() for name, tensor in weights.items() if "input_norm" not in name]
@@ -99,7 +101,7 @@ def test_baselines_stand_below_the_arms_with_their_values(project, written):
     rows = read_csv(written / "projectors.csv")
     assert [row["kind"] for row in rows.values()] == ["arm"] * 3 + ["baseline"] * 4
     assert float(rows["coin_flip"]["mini_mme.total"]) == 375
-    assert float(rows["constant_answer"]["mini_mme.OCR"]) == 50
+    assert float(read_csv(written / "mini_mme.csv")["mini_mme.score.constant_answer"]["OCR"]) == 50
     assert rows["constant_answer"]["easy_vqa.accuracy"] == ""
     vqa = json.loads(project.layout.score("pargo", 0, "easy_vqa").read_text())
     majority = vqa["baselines"]["majority_answer"]["value"]
@@ -122,11 +124,11 @@ def test_an_interval_without_zero_is_not_written_with_zero(unit, interval, text)
 def test_the_claim_about_the_q_former_is_about_it_alone(project, tmp_path):
     settings = project.settings
     other = settings.report.model_copy(update={"reference_arm": "mlp"})
-    tables.run(settings.model_copy(update={"report": other}), project.scores, tmp_path)
+    project.tables(tmp_path, settings.model_copy(update={"report": other}))
     rows = read_csv(tmp_path / "claims.csv")
     assert rows["pargo_minus_qformer_mini_mme"]["kind"] == "gain"
     assert rows["pargo_minus_mlp_mini_mme"]["kind"] == "others"
-    assert rows["pargo_minus_mlp_mini_mme_OCR"]["kind"] == "detail"
+    assert rows["pargo_minus_qformer_mini_mme_OCR"]["kind"] == "detail"
 
 
 def test_difference_is_of_the_two_scores_and_its_interval_holds_it(project, written):
@@ -144,11 +146,11 @@ def test_every_measured_number_leads_to_a_file_of_this_run(project, written):
     shown = [cell for table in records["tables"].values() for row in table["rows"] for cell in row["cells"].values()]
     assert sorted(shown) == sorted(records["cells"])
     for cell in records["cells"].values():
-        assert bool(cell["files"]) == (cell["status"] in ("measured", "computed"))
+        assert cell["files"] or cell["status"] in ("published", "unknown")
         for file in cell["files"]:
             origin = records["files"][file]
             assert origin["sha256"] == sha256_file(Path(file))
-            assert origin["hardware"]
+            assert file == project.layout.training.as_posix() or origin["hardware"]
             for name in origin["chain"]:
                 node = records["artifacts"][name]
                 assert node["sha256"] == sha256_file(Path(name))
@@ -167,7 +169,7 @@ def test_chain_of_a_score_goes_down_to_its_sources(project, written):
 
 def test_same_bytes_twice_and_no_trace_of_place_or_time(project, written, tmp_path):
     again = tmp_path / "again"
-    tables.run(project.settings, reversed(project.scores), again)
+    tables.run(project.settings, reversed(project.scores), project.layout.training, again)
     for name in table_files(project.settings.benchmarks):
         assert (again / name).read_bytes() == (written / name).read_bytes()
         assert str(Path.cwd()) not in (written / name).read_text()
@@ -183,11 +185,64 @@ def test_published_and_measured_rows_say_what_they_are(written):
     assert "259.96" not in (written / "projectors.csv").read_text()
     assert r"\textit{+259.96}" in (written / "claims.tex").read_text()
     assert r"\textcolor{gray}{---}" in (written / "claims.tex").read_text()
-    assert "| published |  | *+259.96* |" in (written / "claims.md").read_text()
+    assert "| published |  | *+259.96* |  |  |" in (written / "claims.md").read_text()
+
+
+def test_published_numbers_stand_beside_ours_and_nothing_is_computed_from_them(project, written, tmp_path):
+    numbers = (
+        Published(arm="pargo", benchmark="mini_mme", value=1234.5, source="Table 1 of a paper"),
+        Published(arm="pargo", minus="mlp", benchmark="easy_vqa", value=12.25, source="Table 2 of a paper"),
+    )
+    other = project.settings.report.model_copy(update={"published": numbers})
+    project.tables(tmp_path / "b", project.settings.model_copy(update={"report": other}))
+    before, after = (json.loads((folder / "cells.json").read_text())["cells"] for folder in (written, tmp_path / "b"))
+    new = {key: cell for key, cell in after.items() if key not in before}
+    assert {key: before[key] for key in before} == {key: after[key] for key in before}
+    assert {key: (cell["status"], cell["text"], cell["note"]) for key, cell in new.items()} == {
+        "projectors/published_pargo/mini_mme.total": ("published", "1234.5", "Table 1 of a paper"),
+        "claims/published_pargo_minus_mlp_easy_vqa/difference": ("published", "+12.25", "Table 2 of a paper"),
+    }
+    rows = read_csv(tmp_path / "b" / "claims.csv")
+    assert rows["published_pargo_minus_mlp_easy_vqa"]["source"] == "Table 2 of a paper"
+    assert r"\textit{1234.5}" in (tmp_path / "b" / "projectors.tex").read_text()
+
+
+def test_an_arm_that_is_trained_otherwise_is_no_variant_and_tests_no_claim(project, tmp_path, monkeypatch):
+    """The same projector: on other captions it tests that claim, with another learning rate none."""
+    training = read_training(project.train())
+    projectors = project.settings.projectors | {"mlp": project.settings.projectors["pargo"]}
+    settings = project.settings.model_copy(update={"projectors": projectors})
+    for change, relation in (({"mixture": {"other": 1.0}}, "captions"), ({"learning_rate": 1.0}, "training")):
+        pretrain = training.settings["mlp"]["pretrain"] | change
+        changed = training.settings | {"mlp": training.settings["mlp"] | {"pretrain": pretrain}}
+        assert relations(settings, training.model_copy(update={"settings": changed})) == {
+            "pargo": "headline",
+            "qformer": "qformer",
+            "mlp": relation,
+        }
+    wider = projectors["mlp"].model_copy(update={"num_layers": 2})
+    variant = project.settings.model_copy(update={"projectors": projectors | {"mlp": wider}})
+    assert relations(variant, training)["mlp"] == "variant"
+
+
+def test_rounding_is_half_away_from_zero_of_what_the_csv_shows():
+    for value, digits, scale, text in (
+        (0.125, 2, 1, "0.13"),
+        (-0.125, 2, 1, "-0.13"),
+        (1.005, 2, 1, "1.01"),
+        (0.865, 0, 100, "87"),
+        (0.8645, 1, 100, "86.5"),
+        (-0.0001, 2, 1, "0.00"),
+        (1e22, 0, 1, "10000000000000000000000"),
+    ):
+        assert f"{rounded(value, digits, scale):f}" == text
+    assert Cell(999_999, "parameters", "computed").text == "1.00 M"
+    assert [Cell(value, "seconds", "computed").text for value in (59.4, 90, 5400)] == ["59 s", "1.5 min", "1.5 h"]
+    assert [Cell(value, "p", "computed").text for value in (0.0004, 0.0305, 1.0)] == ["< 0.001", "0.031", "1.000"]
 
 
 def test_several_seeds_are_averaged_and_kept(two_seeds, tmp_path):
-    tables.run(two_seeds.settings, two_seeds.scores, tmp_path)
+    two_seeds.tables(tmp_path)
     cell = json.loads((tmp_path / "cells.json").read_text())["cells"]["projectors/pargo/mini_mme.total"]
     values = [
         json.loads(two_seeds.layout.score("pargo", seed, "mini_mme").read_text())["headline"]["value"]
@@ -202,7 +257,7 @@ def test_verdicts_hold_seeds_and_all_comparisons(project, two_seeds, tmp_path):
     """By Holm's correction over the rows that were measured; with one seed none, and nothing but measured rows."""
     for made, number in ((project, 1), (two_seeds, 2)):
         folder = tmp_path / str(number)
-        tables.run(made.settings, made.scores, folder)
+        made.tables(folder)
         rows = read_csv(folder / "claims.csv").values()
         measured = [row for row in rows if row["status"] == "measured"]
         assert all(bool(row["verdict"]) == (row in measured) for row in rows)
@@ -216,7 +271,9 @@ def test_verdicts_hold_seeds_and_all_comparisons(project, two_seeds, tmp_path):
 
 
 def verdicts_of(settings, *differences):
-    row = Row("r", "gain", {"claim": "c"}, {})
+    row = Row(
+        "r", "gain", {"claim": "c", "verdict": ""}, {"difference": Cell(1.0, "difference", "measured", files=("f",))}
+    )
     rows = [claims._Measured(row), *(claims._Measured(row, found, "qformer") for found in differences)]
     first, *others = (row.texts["verdict"] for row in claims._with_verdicts(settings, rows))
     assert first == ""
@@ -254,9 +311,9 @@ def test_as_many_comparisons_as_the_paper_has_can_be_decided(project):
 
 def test_missing_and_foreign_scores_are_refused(project, two_seeds, tmp_path):
     with pytest.raises(PargoError, match=r"missing for arm mlp, seed 0, benchmark easy_vqa"):
-        tables.run(project.settings, project.scores[:-1], tmp_path)
+        tables.run(project.settings, project.scores[:-1], project.train(), tmp_path)
     with pytest.raises(PargoError, match=r"not scores of config 'synthetic': .*seed-1"):
-        tables.run(project.settings, two_seeds.scores, tmp_path)
+        tables.run(project.settings, two_seeds.scores, project.train(), tmp_path)
 
 
 def test_order_does_not_depend_on_that_of_the_json(project):
@@ -287,7 +344,7 @@ def test_latex_escapes_each_special_character():
     assert escape_latex(r"50 % & a_b #1 $ { } \ ~ ^") == (
         r"50 \% \& a\_b \#1 \$ \{ \} \textbackslash{} \textasciitilde{} \textasciicircum{}"
     )
-    row = [line for line in to_latex(nasty_table()).splitlines() if line.startswith("a|b")][1]
+    row = [line for line in to_latex(nasty_table(), 345).splitlines() if line.startswith("a|b")][-1]
     assert row.replace(r"\&", "").count("&") == 1
     assert r"\ensuremath{-}1.3" in row  # -1.25: half away from zero, as the csv says
     assert _latex_row(["[1]", "x"]).startswith("{}[")  # else an argument of the line break before it

@@ -27,6 +27,7 @@ print(json.dumps({job.name: [job.settings, job.code, job.reason] for job in list
 """
 # the images of benchmarks are kept from the captions: a new benchmark with images of its own is looked at again
 LOOK_AGAIN = {"select-scenes"}
+REPORT = {f"report_{part}" for part in ("training", "answers", "tables", "figures", "page")}
 
 
 def jobs(project: Project, config: str) -> dict[str, Any]:
@@ -95,7 +96,7 @@ def test_places_to_touch(touched):
 
 def test_no_other_job_has_other_code_or_settings(before, after):
     # the report shows all arms and benchmarks of its config
-    shown = {name for name in before if name in ("report_tables", "report_figures", "report_page")}
+    shown = REPORT
     assert {name: after[name][:2] for name in before.keys() - shown} == {
         name: before[name][:2] for name in before.keys() - shown
     }
@@ -110,7 +111,7 @@ def test_only_their_own_jobs_and_what_reads_them_run(after):
     behind |= {
         name for name in after if re.match(r"(pretrain|finetune|evaluate|score|attention)-(pargo|qformer)-", name)
     }
-    assert reasons - own - LOOK_AGAIN - behind <= {"report_tables", "report_figures", "report_page"}
+    assert reasons - own - LOOK_AGAIN - behind <= REPORT
 
 
 def test_other_models_are_not_trained_or_asked_again(project, ran):

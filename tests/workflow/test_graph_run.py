@@ -7,10 +7,11 @@ from pathlib import Path
 
 from pargo.layout import Layout
 from pargo.manifest import RUN_RECORD, verify
-from pargo.report.settings import FIGURES, table_files
+from pargo.report.settings import answer_files, figure_files, table_files
 from tests.helpers.workflow_project import Project
 
-REPORT = {"report_tables", "report_figures", "report_page"}
+REPORT = {"report_training", "report_answers", "report_tables", "report_figures", "report_page"}
+BENCHMARKS = {"mini_mme": {"kind": "mini_mme"}, "mini_mme_release": {"kind": "mini_mme"}}
 
 
 def files(root: Path, *, times: bool) -> dict[str, tuple[int, bytes]]:
@@ -25,10 +26,13 @@ def files(root: Path, *, times: bool) -> dict[str, tuple[int, bytes]]:
 
 def test_everything_is_there(project: Project) -> None:
     layout = Layout("micro", project.root)
-    for name in table_files({}):
-        assert (layout.reports / "tables" / name).stat().st_size
-    for name in FIGURES:
-        assert (layout.reports / "figures" / name).stat().st_size
+    for name in table_files(BENCHMARKS):
+        assert (layout.tables / name).stat().st_size
+    for name in figure_files(BENCHMARKS):
+        assert (layout.figures / name).stat().st_size
+    for name in answer_files(BENCHMARKS):
+        assert (layout.answers / name).stat().st_size
+    assert layout.training.stat().st_size
     for arm in ("pargo", "qformer"):
         assert layout.score(arm, 0, "mini_mme").stat().st_size
     assert layout.page.stat().st_size
@@ -37,7 +41,7 @@ def test_everything_is_there(project: Project) -> None:
 
 def test_every_artifact_is_what_its_manifest_says(project: Project) -> None:
     manifests = list((project.root / "artifacts").rglob("*.manifest.json"))
-    assert len(manifests) == 20
+    assert len(manifests) == 21
     for manifest in manifests:
         verify(manifest.with_name(manifest.name.removesuffix(".manifest.json")))
 

@@ -47,7 +47,7 @@ def test_code_of_a_stage_is_the_code_that_its_artifact_records(project: Project)
             provenance = json.loads((path / "provenance.json").read_text())
             assert (entries[name]["code"], entries[name]["settings"]) == (provenance["code"], provenance["settings"])
             checked += 1
-    assert checked == 20
+    assert checked == 21
 
 
 def test_new_source_file_that_nobody_imports_changes_nothing(project: Project) -> None:
@@ -82,10 +82,10 @@ def test_changed_code_is_told_by_stage_and_file(project: Project) -> None:
 
 
 def test_changed_setting_is_told_by_stage_with_its_value(project: Project) -> None:
-    variant = project.variant("palette", report__palette="deep")
+    variant = project.variant("width", report__latex_width=240)
     assert changes(project, variant) == [
-        f'micro-{stage}: its settings differ from the recorded run\'s: report.palette: "colorblind", now "deep"'
-        for stage in ("report_figures", "report_page", "report_tables")
+        f"micro-{stage}: its settings differ from the recorded run's: report.latex_width: 345, now 240"
+        for stage in ("report_answers", "report_figures", "report_page", "report_tables", "report_training")
     ]
 
 

@@ -19,7 +19,7 @@ from tests.helpers.s3_server import add_remote, s3_server
 from tests.helpers.workflow_project import Project
 
 MICRO = ("--config", "config/micro.yaml")
-AWAY = "not here: 20 artifacts, recorded"
+AWAY = "not here: 21 artifacts, recorded"
 CAPTIONS = "artifacts/micro/captions/scenes"
 
 
@@ -70,7 +70,7 @@ def test_status_counts_what_is_not_here(clone: Project) -> None:
     assert status(clone) == [f"{AWAY}: `pargo versions restore` brings them; code and settings as recorded"]
     clone.run("dvc", "remote", "remove", "--local", "first")
     (line,) = status(clone)
-    assert line.startswith(f"{AWAY}, but 20 of them neither in DVC's cache nor in a remote: `dvc remote add -d`")
+    assert line.startswith(f"{AWAY}, but 21 of them neither in DVC's cache nor in a remote: `dvc remote add -d`")
 
 
 def test_status_still_names_a_changed_stage(clone: Project) -> None:
@@ -85,7 +85,7 @@ def test_status_still_names_a_changed_stage(clone: Project) -> None:
         ]
     with clone.edited("pargo/captions/quality.py"):
         told = status(clone)
-        assert told[0] == "not here: 20 artifacts, 19 of them recorded by code and settings as they are now: " + (
+        assert told[0] == "not here: 21 artifacts, 20 of them recorded by code and settings as they are now: " + (
             "`pargo reproduce` brings them"
         )
         assert [line.partition(":")[0] for line in told if "differs" in line] == [
@@ -95,7 +95,7 @@ def test_status_still_names_a_changed_stage(clone: Project) -> None:
 
 
 def test_jobs_are_restorable(clone: Project) -> None:
-    assert "28 jobs: 8 up to date, 20 restorable" in clone.pargo("status", *MICRO).stdout
+    assert "31 jobs: 10 up to date, 21 restorable" in clone.pargo("status", *MICRO).stdout
     clone.run("dvc", "remote", "remove", "--local", "first")
     assert "restorable" not in clone.pargo("status", *MICRO).stdout
 

@@ -38,9 +38,11 @@ READS = {
     "score-{arm}-seed-{seed}-{benchmark}": ("evaluate-{arm}-seed-{seed}-{benchmark}",),
     "attention-{arm}-seed-{seed}": ("finetune-{arm}-seed-{seed}", "download-mini_mme", "features-mini_mme-test"),
     "report_captions-scenes": ("filter-scenes", "select-scenes", "download-scenes"),
-    "report_tables": ("score-*", *ARTIFACTS),
-    "report_figures": ("score-*", "pretrain-*", "finetune-*", "attention-*"),
-    "report_page": ("score-*", "report_tables", "report_figures", "evaluate-*", "download-mini_mme"),
+    "report_training": ("pretrain-*", "finetune-*"),
+    "report_answers": ("score-*", "evaluate-*"),
+    "report_tables": ("score-*", "report_training", *ARTIFACTS),
+    "report_figures": ("score-*", "report_training", "attention-*"),
+    "report_page": ("score-*", "report_*", "attention-*", "download-mini_mme"),
 }
 
 Make = Callable[[Path], AbstractContextManager[str]]  # of a project's folder: gives the config to ask for

@@ -10,7 +10,7 @@ from typing import Any
 
 from tests.helpers.reruns.case import MICRO, Case, kept_as_they_were
 
-REPORT = "report_tables report_figures report_page"
+REPORT = "report_training report_tables report_figures report_page"  # they load what they show by name
 TRAIN = "pretrain-* finetune-*"
 SAME, NAMED, SETTINGS = "code: no change of meaning", "code: one line", "code: settings classes"
 
@@ -141,7 +141,10 @@ UNUSED = (
 )
 LINES = (
     *((path, "") for path in UNUSED),
-    ("models/projectors/qformer.py", f"pretrain-qformer-* finetune-qformer-* evaluate-qformer-* {REPORT}"),
+    (
+        "models/projectors/qformer.py",
+        f"pretrain-qformer-* finetune-qformer-* evaluate-qformer-* attention-qformer-* {REPORT}",
+    ),
     ("models/projectors/pargo.py", f"pretrain-pargo-* finetune-pargo-* evaluate-pargo-* attention-pargo-* {REPORT}"),
     ("sources/makers/scenes.py", "download-scenes"),
     ("sources/makers/random_vision.py", "download-vision_tower"),
@@ -165,6 +168,8 @@ LINES = (
     ("benchmarks/scores/score.py", "score-*"),
     ("report/attention.py", "attention-*"),
     ("report/captions.py", "report_captions-*"),
+    ("report/training.py", "report_training"),
+    ("report/answers.py", "report_answers"),
     ("report/tables.py", "report_tables"),
     ("report/figures.py", "report_figures"),
     ("report/figure_loss.py", "report_figures"),

@@ -13,7 +13,7 @@ import yaml
 from tests.helpers.reruns.case import MICRO, Case
 
 GONE = object()  # a field that is taken out of the file
-REPORT = "report_tables report_figures report_page"
+REPORT = "report_training report_answers report_tables report_figures report_page"
 VISION = f"features-* pretrain-* finetune-* evaluate-* attention-* {REPORT}"
 LANGUAGE = f"pretrain-* finetune-* evaluate-* {REPORT}"
 PARGO = f"pretrain-pargo-* finetune-pargo-* evaluate-pargo-* attention-pargo-* {REPORT}"
@@ -489,7 +489,7 @@ def cases() -> list[Case]:
             ("report.attention_images", 1, f"attention-* {REPORT}"),
             ("report.bootstrap_samples", 60, f"score-* {REPORT}"),
             ("report.figure_format", "png", REPORT),
-            ("report.palette", "deep", REPORT),
+            ("report.latex_width", 240, REPORT),
         ),
         several(
             "config: report",

@@ -201,6 +201,8 @@ def cases() -> list[Case]:
         made("a score edited", edited(score), scored),
         made("a score deleted", deleted(score), scored),
         made("the record of a score deleted", deleted(f"{score}.made"), scored),
+        made("the costs of trainings edited", edited(f"{R}/training.json"), "report_training"),
+        made("answers side by side deleted", deleted(f"{R}/answers"), "report_answers"),
         made("a table edited", edited(f"{R}/tables/cells.json"), "report_tables"),
         made("a table deleted", deleted(f"{R}/tables/cells.json"), "report_tables"),
         made("a figure edited", edited(f"{R}/figures/loss.svg"), "report_figures"),
