@@ -62,7 +62,7 @@ def _score(scores: Sequence[Score], task: str | None, samples: int) -> Cell:
         chosen = estimate_defined if first.measures else estimate
         bounds = 0.0, first.headline.maximum if task is None else first.points_per_task or 1.0
         value, interval = chosen([score.record.groups(task) for score in scores], samples, bounds=bounds)
-    rule = "" if task else f" ({RULES[first.headline.rule]})"
+    what = f"score of task {task}" if task else f"{first.headline.name} ({RULES[first.headline.rule]})"
     return Cell(
         value,
         unit,
@@ -73,7 +73,7 @@ def _score(scores: Sequence[Score], task: str | None, samples: int) -> Cell:
         seed_values=tuple(values),
         files=files,
         where=_where(task),
-        formula=_over(scores, f"{first.headline.name}{rule} as in the file"),
+        formula=_over(scores, f"{what} as in the file"),
     )
 
 
