@@ -17,6 +17,7 @@ from pargo.code import ROOT
 from pargo.config.experiment import load_config
 from pargo.config.projectors import PROJECTORS
 from pargo.models.projectors import ProjectorShape, build_projector
+from pargo.report.cells import rounded
 from tests.helpers.documents import read
 
 TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -140,7 +141,7 @@ def test_scores_by_seed_are_the_recorded_ones():
         for benchmark, digits in (("mini_mme", 0), ("details", 3)):
             for arm in ("pargo", "qformer"):
                 score = json.loads((ROOT / f"reports/quick/scores/{arm}/seed-{seed}/{benchmark}.json").read_text())
-                values.append(f"{score['headline']['value']:.{digits}f}")
+                values.append(str(rounded(score["headline"]["value"], digits)))
         assert f"| {seed} | {' | '.join(values)} |" in page
 
 

@@ -193,6 +193,14 @@ class Config(Settings):
             _known(f"report.published.{i}.benchmark", number.benchmark, self.benchmarks)
             if number.minus is not None:
                 _known(f"report.published.{i}.minus", number.minus, self.arms)
+                if number.arm != self.report.headline_arm or number.minus == number.arm:
+                    raise ValueError(
+                        f"report.published.{i}: a difference is of the headline arm {self.report.headline_arm!r} and "
+                        f"another one, not of {number.arm!r} and {number.minus!r}"
+                    )
+            same = [(of.arm, of.minus, of.benchmark) for of in self.report.published[:i]]
+            if (number.arm, number.minus, number.benchmark) in same:
+                raise ValueError(f"report.published.{i}: a second number of the same; give the one that is to be shown")
         if self.report.reference_arm == self.report.headline_arm:
             others = ", ".join(sorted(self.arms.keys() - {self.report.headline_arm})) or "none, add one to arms"
             raise ValueError(

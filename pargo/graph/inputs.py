@@ -11,6 +11,7 @@ from pargo.config.dataset import Dataset
 from pargo.config.experiment import Config
 from pargo.layout import Layout
 from pargo.manifest import PROVENANCE
+from pargo.report.settings import in_reading_order
 from pargo.stages import Value
 
 
@@ -87,7 +88,7 @@ class Inputs:
         }
 
     def attention(self, arm: str, seed: str) -> Mapping[str, Value]:
-        shown = next(iter(self.config.benchmarks))  # whose images the figure shows
+        shown = in_reading_order(self.config.benchmarks)[0]  # whose images the figure shows
         return {
             "model": self.layout.model(arm, seed, "finetune"),
             "source": self._benchmark_source(shown),

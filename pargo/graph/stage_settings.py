@@ -19,6 +19,7 @@ from pargo.config.projectors import ProjectorSettings
 from pargo.config.sources import LocalSource
 from pargo.config.training import Train
 from pargo.fetch.table import wheel, without_remarks
+from pargo.report.settings import in_reading_order
 from pargo.sources.needed import source_downloads
 
 
@@ -105,7 +106,7 @@ def grade(config: Config, benchmark: str) -> dict[str, Any]:
 
 
 def attention(config: Config, arm: str) -> dict[str, Any]:
-    split = next(iter(config.benchmarks.values())).split
+    split = config.benchmarks[in_reading_order(config.benchmarks)[0]].split
     return {
         "vision": config.vision,
         "projector": _projector(config, arm),

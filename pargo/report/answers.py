@@ -69,7 +69,7 @@ def _add(rows: dict[str, Asked], score: Score, directory: Path) -> None:
             ),
         )
         # where options were ranked there is no text, but a choice
-        answer = Answer(prediction.answer or prediction.parsed, mark)
+        answer = Answer(prediction.parsed if prediction.option_losses else prediction.answer, mark)
         row.answers.setdefault(score.arm, {})[str(score.seed)] = answer
 
 

@@ -127,7 +127,10 @@ def _baseline_rows(settings: ReportSettings, scores: Scores) -> list[Row]:
     for benchmark in settings.benchmarks:
         for name, cells in baselines(example(settings, scores, benchmark)).items():
             rows.setdefault(name, {})[score_key(settings, scores, benchmark)] = cells[ALL]
-    return [Row(name, "baseline", {"projector": words.in_words(name)}, cells) for name, cells in rows.items()]
+    return [
+        Row(name, "baseline", {"projector": words.in_words(name)}, cells, needs_no_image=True)
+        for name, cells in rows.items()
+    ]
 
 
 # Costs ----------------------------------------------------------------------------------------------------------------
@@ -145,7 +148,6 @@ def cost_table(settings: ReportSettings, training: Training) -> Table:
         for stage in STAGES:
             runs = [training.run(arm, seed, stage) for seed in settings.seeds]
             cells[f"{stage}.seconds"] = _seconds(settings, arm, stage, runs)
-            cells[f"{stage}.rate"] = _rate(settings, arm, stage, runs)
         rows.append(Row(arm, "arm", {"projector": names[arm]}, cells))
     stages = {"pretrain": "Pretraining", "finetune": "Fine-tuning"}
     hardware = sorted({run.hardware for of in training.runs.values() for seed in of.values() for run in seed.values()})
@@ -157,22 +159,14 @@ def cost_table(settings: ReportSettings, training: Training) -> Table:
             Column("tokens", "Image tokens"),
             Column("parameters", "Trained projector parameters", short="Parameters"),
             Column("flops", "FLOPs per image"),
-            *(
-                column
-                for stage, title in stages.items()
-                for column in (
-                    Column(f"{stage}.seconds", f"{title}: time of a model", title, "Time"),
-                    Column(f"{stage}.rate", f"{title}: samples per second", title, "Samples/s"),
-                )
-            ),
+            *(Column(f"{stage}.seconds", f"{title}: time of a model") for stage, title in stages.items()),
         ),
         rows=tuple(rows),
         notes=(
             "FLOPs: of the projector's matrix products for one image, a multiply-add counted as two.",
             "Time: mean over seeds of what the jobs took, from their start to the saved model, loading and, for "
-            "pretraining, alignment included; of one that was interrupted, its last sitting. Samples per second: those "
-            f"of the stage over this time. Jobs of one machine may have run beside each other. Measured on: "
-            f"{'; '.join(hardware)}.",
+            "pretraining, alignment included; of one that was interrupted, its last sitting. Jobs of one machine may "
+            f"have run beside each other. Measured on: {'; '.join(hardware)}.",
         ),
     )
 
@@ -211,23 +205,6 @@ def _seconds(settings: ReportSettings, arm: str, stage: str, runs: Sequence[Run]
         files=_training_file(settings),
         where=f"runs.{arm}",
         formula=f"mean over seeds of `seconds` of {stage}",
-    )
-
-
-def _rate(settings: ReportSettings, arm: str, stage: str, runs: Sequence[Run]) -> Cell:
-    values = [run.curve.samples[-1] / run.seconds for run in runs if run.seconds]
-    if len(values) < len(runs):
-        return Cell(None, "points", "unknown", files=_training_file(settings), note="the run record is not at hand")
-    return Cell(
-        sum(values) / len(values),
-        "points",
-        "measured",
-        seeds=settings.seeds,
-        seed_values=tuple(values),
-        files=_training_file(settings),
-        where=f"runs.{arm}",
-        formula=f"mean over seeds of samples / `seconds` of {stage}",
-        digits=2,
     )
 
 

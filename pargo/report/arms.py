@@ -11,8 +11,11 @@ Relation = Literal["headline", "qformer", "projector", "variant", "captions", "t
 
 
 def relations(settings: ReportSettings, training: Training) -> dict[str, Relation]:
-    """By arm: `headline` itself; a `qformer` or another `projector`; a `variant` of the headline arm's projector; the
-    very same projector pretrained on other datasets (`captions`), or trained otherwise (`training`)."""
+    """What each arm is to the headline arm.
+
+    `headline` itself; a `qformer` or another `projector`; a `variant` of its projector that is trained alike; the very
+    same projector pretrained on other datasets (`captions`); or `training`: one of its kind that is trained otherwise.
+    """
     return {arm: _relation(settings, training, arm) for arm in settings.projectors}
 
 
@@ -24,6 +27,22 @@ def _relation(settings: ReportSettings, training: Training, arm: str) -> Relatio
     if other.name != ours.name:
         return "qformer" if other.name == "qformer" else "projector"
     if other != ours:
-        return "variant"
-    mixtures = [training.settings[name]["pretrain"]["mixture"].keys() for name in (first, arm)]
-    return "captions" if mixtures[0] != mixtures[1] else "training"
+        return "variant" if trained_alike(settings, training, arm) else "training"
+    other_data = _mixture(training, first) != _mixture(training, arm)
+    return "captions" if other_data and trained_alike(settings, training, arm, but_captions=True) else "training"
+
+
+def trained_alike(settings: ReportSettings, training: Training, arm: str, but_captions: bool = False) -> bool:
+    """Whether an arm was trained as the headline arm was, in both stages.
+
+    Args:
+        but_captions: leave out which captions it was pretrained on, and how many of them.
+    """
+    ours, other = (training.settings[name] for name in (settings.report.headline_arm, arm))
+    leave_out = {"mixture", "num_samples"} if but_captions else set()
+    pretrain = [{key: of["pretrain"][key] for key in of["pretrain"].keys() - leave_out} for of in (ours, other)]
+    return pretrain[0] == pretrain[1] and ours["finetune"] == other["finetune"]
+
+
+def _mixture(training: Training, arm: str) -> set[str]:
+    return set(training.settings[arm]["pretrain"]["mixture"])

@@ -61,7 +61,7 @@ def _score_rows(settings: ReportSettings, scores: Scores, benchmark: str, key: s
     yield from _rows(settings, scores, benchmark, key.lower(), title, cells)
     for baseline, found in baselines(example).items():
         texts = {"measure": title, "projector": words.in_words(baseline), "seed": ""}
-        yield Row(f"{benchmark}.{key.lower()}.{baseline}", key.lower(), texts, found)
+        yield Row(f"{benchmark}.{key.lower()}.{baseline}", key.lower(), texts, found, needs_no_image=True)
 
 
 def _measure_rows(settings: ReportSettings, scores: Scores, benchmark: str, measure: str) -> Iterator[Row]:
@@ -93,4 +93,4 @@ def _rows(
             yield Row(key, measure, texts | {"seed": f"mean of {len(group)}"}, cells(group))
         for score in group:
             own = f"{key}.seed-{score.seed}" if len(group) > 1 else key
-            yield Row(own, measure, texts | {"seed": str(score.seed)}, cells([score]), detail=len(group) > 1)
+            yield Row(own, measure, texts | {"seed": str(score.seed)}, cells([score]), one_seed=len(group) > 1)

@@ -8,7 +8,17 @@ from typing import Literal
 
 Status = Literal["published", "measured", "computed", "unknown"]
 Unit = Literal[
-    "count", "parameters", "flops", "seconds", "points", "percent", "difference", "percent_difference", "nats", "p"
+    "count",
+    "parameters",
+    "flops",
+    "seconds",
+    "points",
+    "percent",
+    "difference",
+    "percent_difference",
+    "nats",
+    "p",
+    "rate",
 ]
 
 # what each status means, in the words the page and the captions use
@@ -140,16 +150,17 @@ class Column:
 
 @dataclass(frozen=True)
 class Row:
-    """`kind` sets a block of rows apart (arm, baseline); `texts` are the cells that hold words.
+    """`kind` sets a block of rows apart (arm, baseline, a claim); `texts` are the cells that hold words.
 
-    A row of `detail` (one seed of several) is left out where there is little room.
+    A row of `one_seed` of several is left out where there is little room. What `needs_no_image` is no arm's.
     """
 
     key: str
     kind: str
     texts: dict[str, str]
     cells: dict[str, Cell]
-    detail: bool = False
+    one_seed: bool = False
+    needs_no_image: bool = False
 
 
 @dataclass(frozen=True)

@@ -6,14 +6,14 @@ measured and unknown numbers stand in rows of their own, never mixed.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Literal, NamedTuple
 
 from pargo.estimates import MAX_SEEDS, MAX_TIMES, Difference
 from pargo.report import words
 from pargo.report.arm_tables import published_cell
-from pargo.report.arms import Relation, relations
+from pargo.report.arms import Relation, relations, trained_alike
 from pargo.report.cells import Cell, Column, Row, Table
 from pargo.report.measure import difference
 from pargo.report.scores import Scores
@@ -96,14 +96,12 @@ class Judged(NamedTuple):
 def claims_table(settings: ReportSettings, scores: Scores, training: Training) -> Table:
     """One row per number, with its status in words; a claim has a published or unknown row before the measured ones."""
     rows, over = [*_rows(settings, scores, training)], "images" if len(settings.seeds) == 1 else "images and seeds"
+    if settings.projectors[settings.report.headline_arm].name != "pargo":
+        rows = [row._replace(tests=False) for row in rows]  # the claims are about ParGo
     tested = _tested(rows)
     return Table(
         name="claims",
-        caption=(
-            f"The paper's claims beside config {settings.config}. Published and measured numbers are of different "
-            f"benchmarks, models and data ({settings.report.scale}): neither sign nor size here confirms or refutes "
-            "the paper."
-        ),
+        caption=f"The paper's claims beside config {settings.config}. {beside_the_paper(settings)}",
         heads=HEADS,
         columns=(Column("difference", "Difference"), Column("p", "p"), Column("p_holm", "p (Holm)")),
         rows=tuple(_with_verdicts(settings, rows)),
@@ -116,6 +114,19 @@ def claims_table(settings: ReportSettings, scores: Scores, training: Training) -
             f"{_rule(settings, len(tested))}",
             "Unknown: the paper's number is not available here, or this configuration does not measure it.",
         ),
+    )
+
+
+def beside_the_paper(settings: ReportSettings) -> str:
+    """How our numbers stand to the paper's, in a sentence."""
+    if any(chosen.kind == "mme" for chosen in settings.benchmarks.values()):
+        return (
+            f"Published and measured numbers are of one benchmark, MME; models and data are this code's "
+            f"({settings.report.scale})."
+        )
+    return (
+        f"Published and measured numbers are of different benchmarks, models and data ({settings.report.scale}): "
+        "neither sign nor size here confirms or refutes the paper."
     )
 
 
@@ -166,6 +177,7 @@ def _with_verdicts(settings: ReportSettings, rows: Sequence[_Measured]) -> Itera
     corrected = [next(adjusted) if row.difference else None for row in rows]
     # what the next of them would have to be below
     level = ALPHA / max(1, sum(p is not None and p >= ALPHA for p in corrected))
+    behind = tuple(dict.fromkeys(file for row in rows if row.difference for file in row.row.cells["difference"].files))
     claims = _claim_verdicts(rows, corrected)
     for (row, found, other, _), p in zip(rows, corrected, strict=True):
         texts = row.texts | {"claim_verdict": claims[row.kind]}
@@ -177,10 +189,11 @@ def _with_verdicts(settings: ReportSettings, rows: Sequence[_Measured]) -> Itera
         else:
             verdict = f"undecided ({_what_settles(found, level)})"
         files, how = row.cells["difference"].files, f"two-sided p value of no difference, {_seen(found)}"
+        where = row.cells["difference"].where
         cells = row.cells | {
-            "p": Cell(found.p, "p", "measured", files=files, formula=how),
+            "p": Cell(found.p, "p", "measured", files=files, where=where, formula=how),
             "p_holm": Cell(
-                p, "p", "measured", files=files, formula=f"Holm over the {len(tested)} p values of this table"
+                p, "p", "measured", files=behind, formula=f"Holm over the {len(tested)} p values of this table"
             ),
         }
         yield replace(row, texts=texts | {"verdict": verdict}, cells=cells)
@@ -248,14 +261,17 @@ def _rows(settings: ReportSettings, scores: Scores, training: Training) -> Itera
                 IN_WORDS,
             )
         if key == "detail":
-            yield from _details(settings, scores, others)
+            alike = {other: trained_alike(settings, training, other) for other in others}
+            yield from _details(settings, scores, alike)
             continue
         for other in others:
-            yield from _published(settings, scores, key, other)
-            yield from _headlines(settings, scores, key, other, arms[other])
+            yield from _published(settings, scores, key, other, _asked(settings, "details") if key == "gain" else ())
+            yield from _headlines(
+                settings, scores, key, other, tests=trained_alike(settings, training, other, key == "captions")
+            )
     for arm, relation in arms.items():
         if relation == "training":  # no claim is about it
-            yield from _headlines(settings, scores, "parts", arm, relation)
+            yield from _headlines(settings, scores, "parts", arm, tests=False)
 
 
 def _asked(settings: ReportSettings, asked: str) -> list[str]:
@@ -266,25 +282,25 @@ def _asked(settings: ReportSettings, asked: str) -> list[str]:
     return [name for name, chosen in settings.benchmarks.items() if chosen.leads] or [*settings.benchmarks][:1]
 
 
-def _published(settings: ReportSettings, scores: Scores, claim: str, other: str) -> Iterable[_Measured]:
+def _published(
+    settings: ReportSettings, scores: Scores, claim: str, other: str, left_out: Sequence[str] = ()
+) -> Iterable[_Measured]:
     for number in settings.report.published:
-        if number.arm == settings.report.headline_arm and number.minus == other:
+        if number.minus == other and number.benchmark not in left_out:
             cell = published_cell(settings, scores, number.benchmark, number.value, number.source, difference=True)
             title = _title(settings, scores, number.benchmark)
             key = f"published_{headline_row(number.arm, other, number.benchmark)}"
             yield _row(key, claim, _pair(settings, other), title, "published", cell, number.source)
 
 
-def _headlines(
-    settings: ReportSettings, scores: Scores, claim: str, other: str, relation: Relation
-) -> Iterable[_Measured]:
+def _headlines(settings: ReportSettings, scores: Scores, claim: str, other: str, *, tests: bool) -> Iterable[_Measured]:
     """The headline of every benchmark: our arm minus another. That of details has a claim of its own."""
     left_out = _asked(settings, "details") if claim == "gain" else ()
-    tests = _asked(settings, CLAIMS[claim].asked) if relation == CLAIMS[claim].relation else ()
+    asked = _asked(settings, CLAIMS[claim].asked) if tests else ()
     for benchmark in settings.benchmarks:
         if benchmark not in left_out:
             row = _headline(settings, scores, claim, other, benchmark)
-            yield row._replace(tests=benchmark in tests)
+            yield row._replace(tests=benchmark in asked)
 
 
 def _headline(settings: ReportSettings, scores: Scores, claim: str, other: str, benchmark: str) -> _Measured:
@@ -306,12 +322,18 @@ def headline_row(ours: str, other: str, benchmark: str) -> str:
     return f"{ours}_minus_{other}_{benchmark}"
 
 
-def _details(settings: ReportSettings, scores: Scores, others: Sequence[str]) -> Iterable[_Measured]:
-    """Benchmarks of details, and each task of those whose tasks give points: our arm minus the Q-Formers."""
+def _details(settings: ReportSettings, scores: Scores, others: Mapping[str, bool]) -> Iterable[_Measured]:
+    """Benchmarks of details, and each task of those whose tasks give points: our arm minus the Q-Formers.
+
+    Args:
+        others: the Q-Formers, and whether each was trained as our arm was.
+    """
     ours, samples = settings.report.headline_arm, settings.report.bootstrap_samples
     for benchmark in _asked(settings, "details"):
-        for other in others:
-            yield _headline(settings, scores, "detail", other, benchmark)._replace(tests=True)
+        for other, alike in others.items():
+            rest = [name for name in settings.benchmarks if name != benchmark]
+            yield from _published(settings, scores, "detail", other, rest)
+            yield _headline(settings, scores, "detail", other, benchmark)._replace(tests=alike)
     for benchmark in settings.benchmarks:
         first = scores[ours, benchmark]
         points = first[0].record.points_per_task

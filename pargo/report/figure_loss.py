@@ -15,8 +15,9 @@ from pargo.report.style import WIDTH, Drawn, arm_colors, arm_markers
 from pargo.report.training_file import STAGES, Curve, Training
 
 TITLES = {"pretrain": "Pretraining on captions", "finetune": "Fine-tuning on conversations"}
-WINDOW = 0.05  # of the steps
+WINDOW, LEAST = 0.05, 5  # of the steps; steps
 MARKERS = 5  # per line
+POINTS = 1000  # of a line
 
 
 def running_mean(values: Sequence[float], window: int) -> np.ndarray:
@@ -54,21 +55,33 @@ def _data(settings: ReportSettings, stage: str, by_arm: dict[str, list[Curve]]) 
         {"stage": stage, "arm": arm, "seed": seed, "samples": samples, "loss": loss}
         for arm, curves in by_arm.items()
         for seed, curve in zip(settings.seeds, curves, strict=True)
-        for samples, loss in zip(curve.samples, curve.loss, strict=True)
+        for samples, loss in zip(*thinned(curve.samples, curve.loss), strict=True)
     ]
+
+
+def thinned(samples: Sequence[int], values: Sequence[float]) -> tuple[list[int], list[float]]:
+    """At most about `POINTS` of a curve's points, evenly."""
+    step = -(-len(samples) // POINTS) or 1
+    return list(samples[::step]), list(values[::step])
 
 
 def _draw(axis: Axes, stage: str, by_arm: dict[str, list[Curve]], settings: ReportSettings) -> None:
     names, colors, markers = words.projectors(settings), arm_colors(settings), arm_markers(settings)
     for index, (arm, curves) in enumerate(by_arm.items()):
-        length = min(len(curve.loss) for curve in curves)
-        samples = np.asarray(curves[0].samples[:length])
         for curve in curves:
-            axis.plot(curve.samples, curve.loss, color=colors[arm], alpha=0.22, linewidth=0.5, zorder=1)
-        mean = np.mean([curve.loss[:length] for curve in curves], axis=0)
-        smooth = running_mean(mean, max(1, round(WINDOW * length)))
+            axis.plot(*thinned(curve.samples, curve.loss), color=colors[arm], alpha=0.22, linewidth=0.5, zorder=1)
+        samples = np.asarray(curves[0].samples)
+        # by samples seen and not by place: a step that was skipped has no loss
+        smooth = np.mean(
+            [
+                np.interp(samples, curve.samples, running_mean(curve.loss, max(LEAST, round(WINDOW * len(curve.loss)))))
+                for curve in curves
+            ],
+            axis=0,
+        )
+        places, smooth = thinned(samples.tolist(), smooth.tolist())
         axis.plot(
-            samples,
+            places,
             smooth,
             color=colors[arm],
             linewidth=1.8,
@@ -76,7 +89,7 @@ def _draw(axis: Axes, stage: str, by_arm: dict[str, list[Curve]], settings: Repo
             markersize=5.5,
             markeredgecolor="white",
             markeredgewidth=0.6,
-            markevery=_mark_every(length, index, len(by_arm)),
+            markevery=_mark_every(len(places), index, len(by_arm)),
             label=names[arm],
             zorder=3,
         )

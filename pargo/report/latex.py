@@ -93,7 +93,7 @@ def _font() -> FT2Font:
 def to_latex(table: Table, width: float) -> str:
     r"""Booktabs tabulars to \input; they need the packages booktabs, array and xcolor.
 
-    Rows of detail and texts that stand aside are left out. Intervals stand below their value.
+    Rows of one seed and texts that stand aside are left out. Intervals stand below their value.
 
     Args:
         width: points that it keeps to. A single word or number that is wider than there is room is not broken.
@@ -137,7 +137,7 @@ class _Layout:
 
     @classmethod
     def of(cls, table: Table, width: float) -> _Layout:
-        rows = [row for row in table.rows if not row.detail]
+        rows = [row for row in table.rows if not row.one_seed]
         widths = _column_widths(table, rows)
         natural, least = {}, {}
         for key, title in table.heads.items():
@@ -234,7 +234,7 @@ def _pages(layout: _Layout, panel: _Panel) -> Iterator[list[Row]]:
     """The rows in runs that are no higher than a page; a block that fits on one is not torn apart."""
     page: list[Row] = []
     shown = {column.key for column in panel.columns}
-    for _, block in groupby((row for row in layout.table.rows if not row.detail), lambda row: row.kind):
+    for _, block in groupby((row for row in layout.table.rows if not row.one_seed), lambda row: row.kind):
         rows = [row for row in block if not shown or row.cells.keys() & shown or not row.cells]
         if page and _height(layout, panel, [*page, *rows]) > HEIGHT:
             yield page

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import lru_cache
 
 from pargo.benchmarks.scores.score_record import groups_of, has_ratio
 from pargo.estimates import Difference, estimate, estimate_defined
@@ -42,15 +43,16 @@ def headline(scores: Sequence[Score], samples: int) -> Cell:
 
     Unknown where a seed is not graded.
     """
-    return _score(scores, None, samples)
+    return _score(tuple(scores), None, samples)
 
 
 def task_score(scores: Sequence[Score], task: str, samples: int) -> Cell:
     """The score of one arm on one task of a benchmark, like `headline`."""
-    return _score(scores, task, samples)
+    return _score(tuple(scores), task, samples)
 
 
-def _score(scores: Sequence[Score], task: str | None, samples: int) -> Cell:
+@lru_cache(maxsize=1024)  # tables and figures show the same
+def _score(scores: tuple[Score, ...], task: str | None, samples: int) -> Cell:
     first, files = scores[0].record, _files(scores)
     unit: Unit = "percent" if first.points_per_task is None else "points"
     values = [value for score in scores if (value := score.record.line(task)[0]) is not None]

@@ -12,6 +12,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
@@ -23,7 +24,7 @@ from pargo.report import words
 from pargo.report.answers_file import read_answers
 from pargo.report.attention_files import AttentionMaps
 from pargo.report.cells import STATUSES
-from pargo.report.claims import headline_row
+from pargo.report.claims import beside_the_paper, headline_row
 from pargo.report.measure import headline_column
 from pargo.report.provenance import follow
 from pargo.report.samples import Sample, data_uri, file_uri, samples, searchable
@@ -127,6 +128,11 @@ def run(
         accepted=read_accepted(output.parent / FILE),
         facts=facts(settings, records),
         trainings=training_facts(settings, trained),
+        aligned={
+            of["alignment"]["num_samples"]
+            for arm in trained.settings.values()
+            if (of := arm["pretrain"]).get("alignment")
+        },
         tables=link(tables),
         answers=link(answers),
         training=link(training),
@@ -160,7 +166,8 @@ def shown_tables(settings: ReportSettings, records: dict[str, Any]) -> list[str]
 def attention_maps(settings: ReportSettings, attention: Sequence[Path]) -> dict[str, Any] | None:
     """Maps of the first arm with partial tokens, for the page's slider; None where there is none.
 
-    `maps`: base64 of bytes [images, tokens, patches], 255 for `most` times an even share over the patches a token sees.
+    `maps`: base64 of bytes [images, tokens, patches], 255 for `most` times an even share over the patches that a token
+    sees, or more.
     """
     for path in attention:
         found = AttentionMaps.read(path)
@@ -168,8 +175,8 @@ def attention_maps(settings: ReportSettings, attention: Sequence[Path]) -> dict[
             continue
         visible = (found.maps > 0).any(0).sum(1)  # [tokens]
         even = found.maps * visible[None, :, None]
-        most = max(2.0, float(even.max()))
-        data = (even / most * 255).round().astype("uint8").tobytes()
+        most = max(2.0, float(np.quantile(even[even > 0], 0.99)))
+        data = (np.minimum(even / most, 1) * 255).round().astype("uint8").tobytes()
         return {
             "arm": words.projectors(settings)[path.parent.name],
             "images": [data_uri(image) for image in found.images],
@@ -219,7 +226,7 @@ def verdict(settings: ReportSettings, scores: Scores, records: dict[str, Any]) -
         unit = f"% ({line.name})" if score.record.points_per_task is None else f"of {line.maximum:,} points"
         low, high = gain["interval"]
         if len(settings.seeds) > 1:
-            meaning = f". Verdict: {verdicts[headline_row(ours, reference, benchmark)]}"
+            meaning = f". Verdict: {verdicts[headline_row(ours, reference, benchmark)].partition(' (')[0]}"
         elif low > 0 or high < 0:
             better = names[ours] if low > 0 else names[reference]
             meaning = f", and for these trained models the interval excludes zero, in favour of {better}"
@@ -277,8 +284,7 @@ def reading(settings: ReportSettings, scores: Scores) -> list[str]:
             )
     sentences += [
         _brackets(settings),
-        "The paper's number is of another benchmark, a 7B language model and other data, and ours is "
-        f"{settings.report.scale}: neither sign nor size here confirms or refutes the paper.",
+        beside_the_paper(settings),
         "Every measured number is a link to the file it was read from, and the last section leads from there to the "
         "answers, the model and the data.",
     ]

@@ -17,10 +17,12 @@ from pargo.config.base import Settings
 from pargo.errors import PargoError
 from pargo.files import read_json
 from pargo.layout import Layout
-from pargo.report.cells import MINUS
+from pargo.report.cells import MINUS, rounded
 from pargo.statistics import holm
 
-Meaning = Literal["more than seeds and images explain", "within what seeds and images explain", "one training seed"]
+SHOWN = 40  # numbers, in a terminal
+
+Meaning = Literal["more than seeds and images explain", "undecided", "one training seed"]
 
 
 class Change(Settings):
@@ -117,6 +119,11 @@ def _scores(before: Path, after: Path, samples: int) -> tuple[list[ScoreChange],
             notes.append(f"{arm}: not compared: {error}".replace(f"{after}/", "").replace(f"{before}/", ""))
             continue
         several = min(found.seeds_a, found.seeds_b) > 1
+        notes += [f"{arm}: only before: {name}" for name in found.only_b]
+        notes += [f"{arm}: only after: {name}" for name in found.only_a]
+        notes += [f"{arm}: {row.label} is not graded" for row in found.rows if row.difference is None]
+        if found.seeds_a != found.seeds_b:
+            notes.append(f"{arm}: {found.seeds_b} seeds before, {found.seeds_a} after")
         rows += [(arm, row, several) for row in found.rows if row.difference is not None]
     changed = [(arm, row, several) for arm, row, several in rows if row.difference]
     adjusted = holm([row.p or 0.0 for _, row, _ in changed])
@@ -130,10 +137,10 @@ def _scores(before: Path, after: Path, samples: int) -> tuple[list[ScoreChange],
 def _meaning(p: float, several: bool) -> Meaning:
     if not several:
         return "one training seed"
-    return "more than seeds and images explain" if p < ALPHA else "within what seeds and images explain"
+    return "more than seeds and images explain" if p < ALPHA else "undecided"
 
 
-def render(changes: Changes, every: bool = False) -> str:
+def render(changes: Changes) -> str:
     """For a terminal: the scores that differ and what that means, then the numbers of the tables."""
     lines = [f"A: {changes.revision_a}", f"B: {changes.revision_b}", ""]
     for change in changes.scores:
@@ -144,11 +151,16 @@ def render(changes: Changes, every: bool = False) -> str:
             f"{_signed(row.difference, scale)} [{_signed(low, scale)}, {_signed(high, scale)}], "
             f"p after Holm {row.p_holm or 0:.3g}: {change.meaning}"
         )
+    if changes.scores:
+        lines.append(
+            f"p: corrected over the {len(changes.scores)} scores that differ; brackets are not, so one may exclude "
+            "zero and be undecided"
+        )
     lines.append(f"{changes.equal} scores are the same")
     lines.append(
         f"numbers of the tables: {len(changes.cells)} changed, {len(changes.only_a)} gone, {len(changes.only_b)} new"
     )
-    shown = changes.cells if every else changes.cells[:40]
+    shown = changes.cells[:SHOWN]
     lines += [f"  {change.number}: {change.before} -> {change.after}" for change in shown]
     if len(changes.cells) > len(shown):
         lines.append(f"  and {len(changes.cells) - len(shown)} more (--json shows all)")
@@ -156,8 +168,8 @@ def render(changes: Changes, every: bool = False) -> str:
 
 
 def _number(value: float | None, scale: int) -> str:
-    return "?" if value is None else f"{value * scale:.1f}"
+    return "?" if value is None else f"{rounded(value, 1, scale)}"
 
 
 def _signed(value: float | None, scale: int) -> str:
-    return "?" if value is None else f"{value * scale:+.1f}".replace("-", MINUS)
+    return "?" if value is None else f"{rounded(value, 1, scale):+}".replace("-", MINUS)

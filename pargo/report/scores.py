@@ -13,7 +13,7 @@ from pargo.layout import seed_of
 from pargo.report.settings import ReportSettings
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # one object a file: what is computed of it is kept by it
 class Score:
     """One score file: `path` is .../<arm>/seed-<n>/<benchmark>.json, `record` its content."""
 

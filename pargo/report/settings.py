@@ -44,6 +44,11 @@ def answer_files(benchmarks: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(f"{name}.jsonl" for name in benchmarks)
 
 
+def in_reading_order(benchmarks: Mapping[str, Benchmark]) -> list[str]:
+    """Names of a config's benchmarks as the report has them: those that lead first, whatever the file's order."""
+    return sorted(benchmarks, key=lambda name: (not benchmarks[name].leads, name))
+
+
 def shown_modules(projectors: Mapping[str, Any], benchmarks: Mapping[str, Any]) -> tuple[str, ...]:
     """Modules of the projectors and benchmarks that a report shows: it loads them by name, for sizes and titles.
 
@@ -86,7 +91,7 @@ class ReportSettings(Settings):
         if missing := [arm for arm in first if arm not in self.projectors]:
             raise ValueError(f"projectors: no arm {missing[0]!r}, which the report compares")
         arms = dict.fromkeys([*first, *sorted(self.projectors)])
-        names = sorted(self.benchmarks, key=lambda name: (not self.benchmarks[name].leads, name))
+        names = in_reading_order(self.benchmarks)
         # frozen for everyone but this validator
         object.__setattr__(self, "projectors", {arm: self.projectors[arm] for arm in arms})
         object.__setattr__(self, "benchmarks", {name: self.benchmarks[name] for name in names})

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pargo.files import new_files, sha256_file, write_atomic
+from pargo.layout import Layout
 from pargo.report.arm_tables import ablations_table, captions_table, cost_table, projectors_table
 from pargo.report.by_task import by_task_table
 from pargo.report.cells import Cell, Table
@@ -101,6 +102,7 @@ def records(
     `artifacts`: by manifest, the same for each.
     """
     nodes = {node.manifest: node for chain in chains.values() for node in chain.nodes}
+    models = [name for name in nodes if Layout.of_model(nodes[name].directory)]
     cells = {
         cell_id(table.name, row.key, column): asdict(cell) | {"text": cell.text, "interval_text": cell.interval_text}
         for table in tables
@@ -122,7 +124,7 @@ def records(
             for key, of in claims.items()
         },
         "cells": cells,
-        "files": {file: _file(file, chains) for file in used},
+        "files": {file: _file(file, chains, models) for file in used},
         "artifacts": {name: asdict(nodes[name]) for name in sorted(nodes)},
     }
 
@@ -133,7 +135,8 @@ def _layout(table: Table) -> dict[str, Any]:
             "key": row.key,
             "kind": row.kind,
             "texts": row.texts,
-            "detail": row.detail,
+            "one_seed": row.one_seed,
+            "needs_no_image": row.needs_no_image,
             "cells": {column: cell_id(table.name, row.key, column) for column in row.cells},
         }
         for row in table.rows
@@ -141,10 +144,10 @@ def _layout(table: Table) -> dict[str, Any]:
     return asdict(table) | {"rows": rows}
 
 
-def _file(file: str, chains: dict[str, Chain]) -> dict[str, Any]:
-    """A file that is not a score, such as `training.json`, holds the hashes of what it tells of itself."""
+def _file(file: str, chains: dict[str, Chain], models: list[str]) -> dict[str, Any]:
+    """A score file, or `training.json`, which is of all models."""
     found: dict[str, Any] = {"sha256": sha256_file(Path(file))}
     if file in chains:
         nearest = chains[file].nodes[0]
         found |= {"settings": nearest.settings, "code": nearest.code, "hardware": nearest.hardware}
-    return found | {"chain": [node.manifest for node in chains[file].nodes] if file in chains else []}
+    return found | {"chain": [node.manifest for node in chains[file].nodes] if file in chains else sorted(models)}

@@ -18,7 +18,8 @@ from pargo.manifest import RUN_RECORD, differing
 from pargo.report.json_lines import lines_of
 from pargo.report.provenance import SUFFIX
 
-State = Literal["as recorded", "changed", "not here", "not recorded"]
+State = Literal["as recorded", "changed", "not here", "not recorded", "manifest as recorded, contents not here"]
+AWAY: State = "manifest as recorded, contents not here"
 SHOWN = 12  # lines of a file whose text is shown
 
 
@@ -66,12 +67,13 @@ class Trace(Settings):
     answers: tuple[Lines, ...]
     artifacts: tuple[Made, ...]
     again: str
+    tables: tuple[str, ...] = ()  # what is wrong with the tables themselves
 
     @property
     def problems(self) -> list[str]:
         """What is not as it was when the number was made; an artifact that is not here is none."""
         lines = [*self.files, *self.answers]
-        found = [f"{item.path}: {item.state}" for item in lines if item.state != "as recorded"]
+        found = [*self.tables, *(f"{item.path}: {item.state}" for item in lines if item.state != "as recorded")]
         return list(dict.fromkeys(found)) + [
             f"{item.manifest}: changed" for item in self.artifacts if item.state == "changed"
         ]
@@ -89,6 +91,9 @@ class Tracer:
         self._layout, self._file = Layout(config), config_file
         self.records: dict[str, Any] = read_json(self._layout.tables / "cells.json")
         self._state = cache(self._state_of)
+        cells = self._layout.tables / "cells.json"
+        recorded = _recorded(cells)
+        self._changed = () if not recorded or sha256_file(cells) == recorded else (f"{cells}: changed",)
         self._text = cache(lambda path: Path(path).read_text(encoding="utf-8"))
         self._answers_of = cache(self._read_answers)
         self._made = cache(self._made_of)
@@ -129,6 +134,7 @@ class Tracer:
             answers=answers,
             artifacts=tuple(self._made(name) for name in behind),
             again=f"pargo reproduce --config {self._file}",
+            tables=self._changed,
         )
 
     def _state_of(self, path: str, sha256: str) -> State:
@@ -140,9 +146,14 @@ class Tracer:
         state, what = self._state(path, self.records["files"][path]["sha256"]), cell["where"]
         if state == "not here":
             return Lines(path=path, state=state, what=what)
-        text = self._text(path)
-        first, last = lines_of(text, what)
-        shown = text.split("\n")[first - 1 : min(last, first + SHOWN - 1)]
+        try:
+            text = self._text(path)
+            first, last = lines_of(text, what)
+        except (PargoError, ValueError, LookupError) as error:  # edited by hand
+            if state == "changed":
+                return Lines(path=path, state=state, what=what)
+            raise PargoError(f"{path}: {error}") from None
+        shown = text.split("\n")[first - 1 : min(last, first + SHOWN - 1)] if what else []
         return Lines(path=path, state=state, what=what, numbers=((first, last),), text=tuple(shown))
 
     def _answers(self, score: Path, cell: dict[str, Any]) -> Iterator[Lines]:
@@ -157,11 +168,18 @@ class Tracer:
             yield Lines(path=path.as_posix(), state="not here", what="")
             return
         task = cell["where"].removeprefix("tasks.").removesuffix(".score") if cell["where"].startswith("tasks.") else ""
-        arm, rows = score.parent.parent.name, self._answers_of(path)
-        # facts of a caption are of all kinds, and its task is to caption
-        chosen = [number for number, row in rows if not task or row["task"] == task] or [number for number, _ in rows]
-        said = dict(rows)
-        text = tuple(_said(said[number], arm, seed) for number in chosen[:SHOWN])
+        arm = score.parent.parent.name
+        try:
+            rows = self._answers_of(path)
+            # facts of a caption are of all kinds, and its task is to caption
+            chosen = [number for number, row in rows if not task or row["task"] == task] or [n for n, _ in rows]
+            said = dict(rows)
+            text = tuple(_said(said[number], arm, seed) for number in chosen[:SHOWN])
+        except (ValueError, LookupError, TypeError, AttributeError) as error:  # edited by hand
+            if state == "changed":
+                yield Lines(path=path.as_posix(), state=state, what="")
+                return
+            raise PargoError(f"{path}: {error}") from None
         what = f"answers of {arm}, seed {seed}" + (f", task {task}" if task else "")
         yield Lines(path=path.as_posix(), state=state, what=what, numbers=_runs(chosen), text=text)
 
@@ -172,7 +190,7 @@ class Tracer:
         node, directory = self.records["artifacts"][name], Path(name.removesuffix(SUFFIX))
         state = self._state(name, node["sha256"])
         if state == "as recorded":
-            state = "not here" if not directory.is_dir() else "changed" if differing(directory) else "as recorded"
+            state = AWAY if not directory.is_dir() else "changed" if differing(directory) else "as recorded"
         try:
             run = read_json(directory / RUN_RECORD)
         except PargoError:
@@ -235,6 +253,6 @@ def render(trace: Trace) -> str:
         if made.commit:
             lines.append(f"    {made.started}, commit {made.commit}")
     lines.append(f"Again: {trace.again}")
-    if any(made.state == "not here" for made in trace.artifacts):
-        lines.append("Artifacts that are not here: `pargo versions restore` brings them where a DVC remote has them.")
+    if any(made.state == AWAY for made in trace.artifacts):
+        lines.append("Contents that are not here: `pargo versions restore` brings them where a DVC remote has them.")
     return "\n".join([*lines, *(f"NOT AS IT WAS: {problem}" for problem in trace.problems)]) + "\n"

@@ -41,7 +41,7 @@ class Run(Settings):
     sha256: str  # of that
     hardware: str
     started: str | None = None  # UTC
-    seconds: float | None = None  # from its start to the saved model, over all sittings but the killed ones
+    seconds: float | None = None  # of its last sitting, from the start to the saved model
     commit: str | None = None
     curve: Curve
 

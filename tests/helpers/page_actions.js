@@ -3,12 +3,14 @@
   const found = {}, at = (id) => document.getElementById(id);
   const names = () => [...document.querySelectorAll("#table-projectors tbody:first-of-type th")].map((node) => node.textContent.trim());
   const values = () => [...document.querySelectorAll("#table-projectors tbody:first-of-type tr")].map((row) => row.children[2].dataset.value);
+  found.invisible = [...document.querySelectorAll("table tbody tr:not(.one-seed)")]
+    .filter((row) => !row.closest("details") && getComputedStyle(row).display === "none").map((row) => row.textContent.trim());
   const button = document.querySelectorAll("#table-projectors thead tr:last-child button")[2];
   button.click();
   found.down = values(); found.head = button.closest("th").getAttribute("aria-sort");
   button.click();
   found.up = values(); found.names = names();
-  const hidden = () => getComputedStyle(document.querySelector("#table-mini_mme tr.detail")).display;
+  const hidden = () => getComputedStyle(document.querySelector("#table-mini_mme tr.one-seed")).display;
   found.hidden = hidden();
   document.querySelector('[data-seeds="table-mini_mme"]').click();
   found.shown = hidden();

@@ -69,6 +69,10 @@ def test_a_click_on_a_title_sorts_and_another_one_turns_it_round(seen: dict[str,
     assert set(seen["names"]) == {"ParGo", "Q-Former", "MLP on 4 patches"}
 
 
+def test_every_row_is_seen_but_those_of_single_seeds(seen: dict[str, Any]) -> None:
+    assert seen["invisible"] == []
+
+
 def test_seeds_are_shown_when_asked_for(seen: dict[str, Any]) -> None:
     assert seen["hidden"] == "none"
     assert seen["shown"] != "none"

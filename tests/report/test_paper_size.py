@@ -113,7 +113,8 @@ def table_of(found: dict, cells: dict) -> Table:
                 key: Cell(**{name: _tuple(value) for name, value in cells[number].items() if name in kept})
                 for key, number in row["cells"].items()
             },
-            row["detail"],
+            row["one_seed"],
+            row["needs_no_image"],
         )
         for row in found["rows"]
     )

@@ -101,7 +101,7 @@ def test_in_a_clone_the_artifacts_are_not_here_and_that_is_no_problem(traced: Pr
         shutil.rmtree(provenance.parent)
     found = Tracer(traced.settings.config, CONFIG).trace("projectors", "pargo", "mini_mme.total")
     assert found.problems == []
-    assert {made.state for made in found.artifacts} == {"not here"}
+    assert {made.state for made in found.artifacts} == {"manifest as recorded, contents not here"}
     assert "`pargo versions restore` brings them" in render(found)
     manifest = Path(found.artifacts[0].manifest)
     manifest.write_text(manifest.read_text() + " ")

@@ -57,7 +57,7 @@ document.addEventListener("click", (event) => {
     link.href = files[place].link;
     line("File", link);
   });
-  line("All of it", make("code", `pargo trace ${id.split("/").join(" ")} --config ${dialog.dataset.config}`));
+  line("All of it", make("code", `pargo trace ${id.split("/").map((part) => /^[\w.-]+$/.test(part) ? part : `'${part}'`).join(" ")} --config ${dialog.dataset.config}`));
   dialog.showModal();
 });
 
@@ -110,6 +110,7 @@ if (search) {
   let begin = 0;
   const option = (text, value) => { const node = make("option", text); node.value = value; return node; };
   const right = (answer) => answer[1] > 0.5;
+  const graded = (row, arm) => row[5][arm].every((answer) => answer[1] !== null);
   const state = (row, arm) => row[5][arm].map(right);
   const fill = () => {
     const benchmark = search.benchmarks[at("benchmark").value];
@@ -124,6 +125,7 @@ if (search) {
     const said = () => row[5].some((seeds) => seeds.some((answer) => answer[0].toLowerCase().includes(text)));
     if (text && !`${row[0]} ${row[3]} ${row[4]}`.toLowerCase().includes(text) && !said()) return false;
     if (how === "disagree") return new Set(row[5].map((_, i) => state(row, i).join())).size > 1;
+    if (how && how !== "disagree" && !graded(row, arm)) return false;
     if (how === "right") return state(row, arm).every(Boolean);
     if (how === "wrong") return state(row, arm).some((one) => !one);
     return true;
