@@ -223,6 +223,7 @@ def test_the_report_compares_two_arms() -> None:
         ({"arm": "nobody"}, "report.published.0.arm: 'nobody' is not defined; choices: pargo, qformer"),
         ({"minus": "nobody"}, "report.published.0.minus: 'nobody' is not defined"),
         ({"benchmark": "nothing"}, "report.published.0.benchmark: 'nothing' is not defined"),
+        ({"arm": "qformer", "minus": "pargo"}, "report.published.0: a difference is of the headline arm 'pargo' and"),
         ({"source": ""}, "report.published.0.source"),
         ({"source": None}, "report.published.0.source"),
     ],
@@ -235,6 +236,13 @@ def test_a_published_number_says_what_it_is_of_and_where_it_stands(number, words
             change("report/published", [{key: value for key, value in (whole | number).items() if value is not None}])
         )
     assert words in str(error.value)
+
+
+def test_a_published_number_is_given_once():
+    number = {"arm": "pargo", "benchmark": "mini_mme", "value": 1.5, "source": "Table 2 of a paper"}
+    assert parse_config(change("report/published", [number, number | {"minus": "qformer"}]))
+    with pytest.raises(ConfigError, match=r"report\.published\.1: a second number of the same"):
+        parse_config(change("report/published", [number, number | {"value": 2.5}]))
 
 
 @pytest.mark.parametrize("path", ["base/pretrain/learnin_rate", "projectors/pargo/learnin_rate"])

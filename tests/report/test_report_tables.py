@@ -23,6 +23,7 @@ from pargo.report.claims import PUBLISHED_GAIN
 from pargo.report.latex import _row as _latex_row
 from pargo.report.latex import escape_latex, macro_name, to_latex, to_macros
 from pargo.report.settings import ReportSettings, table_files
+from pargo.report.training import to_json
 from pargo.report.training_file import read_training
 from pargo.report.writers import escape_markdown, to_csv, to_markdown
 
@@ -223,6 +224,30 @@ def test_an_arm_that_is_trained_otherwise_is_no_variant_and_tests_no_claim(proje
     wider = projectors["mlp"].model_copy(update={"num_layers": 2})
     variant = project.settings.model_copy(update={"projectors": projectors | {"mlp": wider}})
     assert relations(variant, training)["mlp"] == "variant"
+
+
+def test_claims_are_about_pargo_alone(project, tmp_path):
+    """Of another headline arm nothing tests them, whatever it scores."""
+    report = project.settings.report.model_copy(update={"headline_arm": "qformer", "reference_arm": "pargo"})
+    project.tables(tmp_path, project.settings.model_copy(update={"report": report}))
+    found = json.loads((tmp_path / "cells.json").read_text())
+    assert {claim["verdict"] for claim in found["claims"].values()} == {"not tested"}
+    assert "claims/qformer_minus_pargo_mini_mme/difference" in found["cells"]
+
+
+def test_an_arm_that_is_trained_otherwise_tests_no_claim(project, tmp_path):
+    path = project.layout.training
+    training = read_training(project.train())
+    finetune = training.settings["qformer"]["finetune"] | {"learning_rate": 9.0}
+    changed = training.settings | {"qformer": training.settings["qformer"] | {"finetune": finetune}}
+    other = tmp_path / "training.json"
+    other.write_text(to_json(training.model_copy(update={"settings": changed})))
+    tables.run(project.settings, project.scores, path, tmp_path / "a")
+    tables.run(project.settings, project.scores, other, tmp_path / "b")
+    verdicts = [
+        json.loads((tmp_path / folder / "cells.json").read_text())["claims"]["gain"]["verdict"] for folder in "ab"
+    ]
+    assert verdicts == ["undecided", "not tested"]
 
 
 def test_rounding_is_half_away_from_zero_of_what_the_csv_shows():

@@ -83,6 +83,14 @@ def test_with_one_seed_nothing_is_said_of_methods(committed: Project) -> None:
     assert {change.meaning for change in changes.scores} == {"one training seed"}
 
 
+def test_what_cannot_be_compared_is_told(committed: Project) -> None:
+    shutil.rmtree(committed.layout.score("qformer", 1, "mini_mme").parent)
+    for seed in (0, 1):
+        committed.layout.score("mlp", seed, "easy_vqa").unlink()
+    notes = compare_revisions("synthetic", "HEAD", None, 50).notes
+    assert notes == ("mlp: only before: easy_vqa", "qformer: 2 seeds before, 1 after")
+
+
 def test_what_is_not_there_is_named(committed: Project) -> None:
     with pytest.raises(PargoError, match="nosuch: no reports/synthetic there"):
         compare_revisions("synthetic", "nosuch", None, 50)

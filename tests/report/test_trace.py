@@ -96,6 +96,34 @@ def test_an_edited_line_makes_the_numbers_fail_that_are_made_of_it(traced: Proje
     assert number.problems == ([f"{file}: changed"] if path == "training.json" else [])
 
 
+@pytest.mark.parametrize(
+    ("path", "old", "new"),
+    [
+        ("scores/pargo/seed-0/mini_mme.json", "{", ""),
+        ("scores/pargo/seed-0/mini_mme.json", '"headline"', '"headlines"'),
+        ("answers/mini_mme.jsonl", '"id"', "id"),
+        ("answers/mini_mme.jsonl", '"answers"', '"said"'),
+    ],
+)
+def test_a_file_that_is_no_longer_what_it_was_is_told_and_no_crash(
+    traced: Project, path: str, old: str, new: str
+) -> None:
+    file = traced.layout.reports / path
+    file.write_text(file.read_text().replace(old, new, 1))
+    found = Tracer(traced.settings.config, CONFIG).trace("projectors", "pargo", "mini_mme.total")
+    assert found.problems == [f"{file}: changed"]
+    assert f"NOT AS IT WAS: {file}: changed" in render(found)
+
+
+def test_an_edited_table_is_told(traced: Project) -> None:
+    write_record(traced.layout.tables, as_record(Spec("report_tables", {}, "", ())))
+    cells = traced.layout.tables / "cells.json"
+    assert Tracer(traced.settings.config, CONFIG).trace("projectors", "pargo", "mini_mme.total").problems == []
+    cells.write_text(cells.read_text().replace('"scale"', '"scales"', 1))
+    found = Tracer(traced.settings.config, CONFIG).trace("projectors", "pargo", "mini_mme.total")
+    assert found.problems == [f"{cells}: changed"]
+
+
 def test_in_a_clone_the_artifacts_are_not_here_and_that_is_no_problem(traced: Project) -> None:
     for provenance in list(Path("artifacts").rglob("provenance.json")):
         shutil.rmtree(provenance.parent)
