@@ -42,7 +42,12 @@ READS = {
     "report_answers": ("score-*", "evaluate-*"),
     "report_tables": ("score-*", "report_training", *ARTIFACTS),
     "report_figures": ("score-*", "report_training", "attention-*"),
-    "report_page": ("score-*", "report_*", "attention-*", "download-mini_mme"),
+    "report_page": (
+        "score-*",
+        *(f"report_{part}" for part in ("training", "answers", "tables", "figures")),
+        "attention-*",
+        "download-mini_mme",
+    ),
 }
 
 Make = Callable[[Path], AbstractContextManager[str]]  # of a project's folder: gives the config to ask for

@@ -17,7 +17,7 @@ REPORT = "report_training report_answers report_tables report_figures report_pag
 VISION = f"features-* pretrain-* finetune-* evaluate-* attention-* {REPORT}"
 LANGUAGE = f"pretrain-* finetune-* evaluate-* {REPORT}"
 PARGO = f"pretrain-pargo-* finetune-pargo-* evaluate-pargo-* attention-pargo-* {REPORT}"
-QFORMER = f"pretrain-qformer-* finetune-qformer-* evaluate-qformer-* {REPORT}"
+QFORMER = f"pretrain-qformer-* finetune-qformer-* evaluate-qformer-* attention-qformer-* {REPORT}"
 WARM_UP = {"mixture": {"scenes": 1.0}, "num_samples": 16, "batch_size": 4}
 CAPTION = "caption-scenes report_captions-scenes"
 # all that makes an artifact
@@ -174,20 +174,20 @@ def cases() -> list[Case]:
             "config: seeds and arms",
             "an arm more",
             {"arms.third": {"pretrain": {"learning_rate": 0.005}}},
-            f"pretrain-third-* finetune-third-* evaluate-third-* score-third-* {REPORT}",
+            f"pretrain-third-* finetune-third-* evaluate-third-* score-third-* attention-third-* {REPORT}",
         ),
         several(
             "config: seeds and arms",
             "an arm more that equals another",
             {"arms.twin": {}},
             f"score-twin-* {REPORT}",
-            restorable="pretrain-twin-* finetune-twin-* evaluate-twin-*",
+            restorable="pretrain-twin-* finetune-twin-* evaluate-twin-* attention-twin-*",
         ),
         several(
             "config: seeds and arms",
             "an arm more that shares the first stage",
             {"arms.third": {"finetune": {"learning_rate": 0.005}}},
-            f"finetune-third-* evaluate-third-* score-third-* {REPORT}",
+            f"finetune-third-* evaluate-third-* score-third-* attention-third-* {REPORT}",
             restorable="pretrain-third-*",
         ),
         several(
@@ -195,7 +195,7 @@ def cases() -> list[Case]:
             "an arm replaced by an equal one",
             {"arms.qformer": GONE, "arms.twin": {}, "report.reference_arm": "twin"},
             f"score-twin-* {REPORT}",
-            restorable="pretrain-twin-* finetune-twin-* evaluate-twin-*",
+            restorable="pretrain-twin-* finetune-twin-* evaluate-twin-* attention-twin-*",
         ),
         several(
             "config: seeds and arms",
@@ -206,7 +206,7 @@ def cases() -> list[Case]:
                 "report.reference_arm": "blip",
             },
             f"score-blip-* {REPORT}",
-            restorable="pretrain-blip-* finetune-blip-* evaluate-blip-*",
+            restorable="pretrain-blip-* finetune-blip-* evaluate-blip-* attention-blip-*",
         ),
         several(
             "config: seeds and arms",
