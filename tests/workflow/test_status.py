@@ -28,9 +28,9 @@ def status(project: Project, config: str = "config/micro.yaml") -> list[str]:
 
 
 def test_a_finished_run_is_one_line(project: Project) -> None:
-    assert status(project) == ["28 jobs: 28 up to date"]
+    assert status(project) == ["31 jobs: 31 up to date"]
     every = project.pargo("status", "--all", *MICRO).stdout.splitlines()
-    assert len(every) == 29
+    assert len(every) == 32
     assert every[-1] == "  up to date  report_page"
     done = project.pargo("why", "report_page", *MICRO)
     assert done.stdout == "report_page: up to date\n"
@@ -40,7 +40,7 @@ def test_a_setting_is_named_with_its_values_and_what_follows(project: Project) -
     variant = project.variant("rank", base__finetune__lora__rank=3)
     head, *lines = status(project, variant)
     by_state = {state: [line for line in lines if line.strip().startswith(state)] for state in ("would run", "may run")}
-    assert head == f"28 jobs: 14 up to date, {len(by_state['would run'])} would run, {len(by_state['may run'])} may run"
+    assert head == f"31 jobs: 14 up to date, {len(by_state['would run'])} would run, {len(by_state['may run'])} may run"
     first = by_state["would run"][0]
     assert first.startswith("  would run   finetune-pargo-seed-0: made with other settings: ")
     assert "train.lora.rank: " in first
