@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from textwrap import fill
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -18,8 +19,9 @@ from pargo.report.scores import Scores
 from pargo.report.settings import ReportSettings
 from pargo.report.style import DASHES, GRAY, WIDTH, Drawn, arm_colors, arm_markers, message
 
-ROW, TITLE, MARGIN = 0.165, 0.62, 0.75  # inches: an arm, what a panel has around its arms, the legend
+ROW, TITLE, MARGIN = 0.165, 0.75, 0.75  # inches: an arm, what a panel has around its arms, the legend
 COLUMNS = 4
+TITLE_LETTERS = 19  # a panel is as wide as so many
 
 
 @dataclass(frozen=True)
@@ -142,7 +144,7 @@ def _draw(axis: Axes, panel: Panel, settings: ReportSettings, dashes: dict[str, 
         if len(cell.seed_values) > 1:
             seeds = [seed * panel.scale for seed in cell.seed_values]
             axis.plot(seeds, [place - 0.27] * len(seeds), "|", color=colors[arm], markersize=4, zorder=2)
-    axis.set_title(panel.title)
+    axis.set_title(fill(panel.title, TITLE_LETTERS))
     axis.set_xlabel(panel.label)
     axis.set_xlim(0, panel.top * 1.02)
     axis.set_ylim(len(panel.cells) - 0.4, -0.6)
