@@ -19,6 +19,7 @@ Unit = Literal[
     "nats",
     "p",
     "rate",
+    "times",
 ]
 
 # what each status means, in the words the page and the captions use
@@ -29,6 +30,7 @@ STATUSES: dict[Status, str] = {
     "unknown": "nobody here knows: the paper's number is not available, or nothing in this configuration measures it",
 }
 MINUS = "\N{MINUS SIGN}"
+TIMES = "\N{MULTIPLICATION SIGN}"
 NOTHING = "\N{EM DASH}"
 MAX_DIGITS = 6  # of the ends of an interval
 SMALLEST_P = 0.001  # that is written
@@ -99,6 +101,8 @@ class Cell:
         digits = self.digits if digits is None else digits
         if self.unit == "count":
             return f"{int(value):,}"
+        if self.unit == "times":
+            return f"{int(value):,} {TIMES}"
         if self.unit == "parameters":
             return _si(value, (("B", 1e9), ("M", 1e6), ("k", 1e3)))
         if self.unit == "flops":
@@ -140,12 +144,16 @@ def rounded(value: float, digits: int, scale: int = 1) -> Decimal:
 
 @dataclass(frozen=True)
 class Column:
-    """A column of numbers; `group` is a heading shared by its neighbours, `title` must be enough without it."""
+    """A column of numbers; `group` is a heading shared by its neighbours, `title` must be enough without it.
+
+    One that stands `aside` is left out where there is little room.
+    """
 
     key: str
     title: str
     group: str = ""
     short: str = ""
+    aside: bool = False
 
 
 @dataclass(frozen=True)

@@ -103,7 +103,13 @@ def claims_table(settings: ReportSettings, scores: Scores, training: Training) -
         name="claims",
         caption=f"The paper's claims beside config {settings.config}. {beside_the_paper(settings)}",
         heads=HEADS,
-        columns=(Column("difference", "Difference"), Column("p", "p"), Column("p_holm", "p (Holm)")),
+        columns=(
+            Column("difference", "Difference"),
+            Column("p", "p"),
+            Column("p_holm", "p (Holm)"),
+            Column("seeds", "Seeds that decide", aside=True),
+            Column("images", "Images that decide", aside=True),
+        ),
         rows=tuple(_with_verdicts(settings, rows)),
         block=("claim", "claim_verdict"),
         aside=("scale", "source", "status"),
@@ -160,9 +166,10 @@ def _rule(settings: ReportSettings, number: int) -> str:
         return f"Verdict: with one training seed nothing follows about methods, so all is undecided. {RULE}."
     return (
         f"Verdict: an arm is better where p < {ALPHA} after Holm's correction over all {number} comparisons here. "
-        "Brackets are not corrected, so one may exclude zero and be undecided. Of an undecided one it says how many "
-        "seeds of each arm, and where seeds alone cannot do it how many times as many images, would decide it in half "
-        f"of all cases, if the difference and its spread are as measured. {RULE}."
+        "Brackets are not corrected, so one may exclude zero and be undecided. Seeds and images that decide: so many "
+        "seeds of each arm, on so many times the images, would decide it in half of all cases, if the difference and "
+        f"its spread are as measured; blank where even {MAX_SEEDS} seeds and {MAX_TIMES} times the images would in "
+        f"fewer. {RULE}."
     )
 
 
@@ -187,7 +194,7 @@ def _with_verdicts(settings: ReportSettings, rows: Sequence[_Measured]) -> Itera
         if _decided(found, p):
             verdict = f"{names[settings.report.headline_arm if found.value > 0 else other]} is better"
         else:
-            verdict = f"undecided ({_what_settles(found, level)})"
+            verdict = f"undecided{_why(found)}"
         files, how = row.cells["difference"].files, f"two-sided p value of no difference, {_seen(found)}"
         where = row.cells["difference"].where
         cells = row.cells | {
@@ -196,6 +203,11 @@ def _with_verdicts(settings: ReportSettings, rows: Sequence[_Measured]) -> Itera
                 p, "p", "measured", files=behind, formula=f"Holm over the {len(tested)} p values of this table"
             ),
         }
+        if not _decided(found, p) and (needed := found.needed(level)):
+            how = f"as few as give p < {level:.2g} in half of all cases, and no more images where seeds alone can"
+            base = Cell(0, "count", "computed", files=files, where=where, formula=how)
+            seeds, times = needed
+            cells |= {"seeds": replace(base, value=seeds), "images": replace(base, value=times, unit="times")}
         yield replace(row, texts=texts | {"verdict": verdict}, cells=cells)
 
 
@@ -228,16 +240,11 @@ def _claim_verdicts(rows: Sequence[_Measured], corrected: Sequence[float | None]
     return found
 
 
-def _what_settles(found: Difference, level: float) -> str:
+def _why(found: Difference) -> str:
+    """Behind "undecided": what neither seeds nor images of such numbers can mend."""
     if found.spread is None:
-        return "one training seed"
-    if not found.value:
-        return "no difference was measured"
-    if needed := found.needed(level):
-        seeds, times = needed
-        images = f" and {times} times the images" if times > 1 else ""
-        return f"{seeds} seeds of each{images} would decide it in half of all cases"
-    return f"{MAX_SEEDS} seeds of each and {MAX_TIMES} times the images would decide it in fewer than half of all cases"
+        return " (one training seed)"
+    return "" if found.value else " (no difference was measured)"
 
 
 def _rows(settings: ReportSettings, scores: Scores, training: Training) -> Iterable[_Measured]:

@@ -11,7 +11,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormat
 
 from pargo.report import words
 from pargo.report.settings import ReportSettings
-from pargo.report.style import WIDTH, Drawn, arm_colors, arm_markers
+from pargo.report.style import MARKER, WIDTH, Drawn, arm_colors, arm_markers, plain
 from pargo.report.training_file import STAGES, Curve, Training
 
 TITLES = {"pretrain": "Pretraining on captions", "finetune": "Fine-tuning on conversations"}
@@ -86,12 +86,10 @@ def _draw(axis: Axes, stage: str, by_arm: dict[str, list[Curve]], settings: Repo
             color=colors[arm],
             linewidth=1.8,
             marker=markers[arm],
-            markersize=5.5,
-            markeredgecolor="white",
-            markeredgewidth=0.6,
             markevery=_mark_every(len(places), index, len(by_arm)),
             label=names[arm],
             zorder=3,
+            **MARKER,
         )
     axis.set_yscale("log")
     axis.yaxis.set_major_locator(LogLocator(10, subs=(1, 2, 5)))
@@ -102,6 +100,4 @@ def _draw(axis: Axes, stage: str, by_arm: dict[str, list[Curve]], settings: Repo
     axis.set_xlim(left=0)
     axis.set_title(TITLES[stage])
     axis.set_xlabel("Images seen")
-    axis.grid(axis="y", color="0.92", linewidth=0.8)
-    for side in ("top", "right"):
-        axis.spines[side].set_visible(False)
+    plain(axis, "y")

@@ -9,6 +9,7 @@ from pathlib import Path
 import matplotlib as mpl
 
 from pargo.files import new_files
+from pargo.report import words
 from pargo.report.attention_files import INDEX, AttentionMaps
 from pargo.report.figure_attention import attention_figure
 from pargo.report.figure_cost import cost_figure
@@ -57,5 +58,7 @@ def _attention(settings: ReportSettings, attention: Sequence[Path]) -> Drawn:
     for path in attention:
         maps = AttentionMaps.read(path)
         if maps.num_partial:
-            return Drawn(attention_figure(maps, settings.vision.num_patches), maps.rows())
+            arm, benchmark = words.projectors(settings)[path.parent.name], next(iter(settings.benchmarks))
+            title = f"{arm}, on images of {words.benchmark(settings, benchmark)}"
+            return Drawn(attention_figure(maps, settings.vision.num_patches, title), maps.rows())
     return Drawn(message("No arm of this configuration has partial and global tokens."), [])

@@ -226,7 +226,7 @@ def verdict(settings: ReportSettings, scores: Scores, records: dict[str, Any]) -
         unit = f"% ({line.name})" if score.record.points_per_task is None else f"of {line.maximum:,} points"
         low, high = gain["interval"]
         if len(settings.seeds) > 1:
-            meaning = f". Verdict: {verdicts[headline_row(ours, reference, benchmark)].partition(' (')[0]}"
+            meaning = f". Verdict: {verdicts[headline_row(ours, reference, benchmark)]}"
         elif low > 0 or high < 0:
             better = names[ours] if low > 0 else names[reference]
             meaning = f", and for these trained models the interval excludes zero, in favour of {better}"
