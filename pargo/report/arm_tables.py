@@ -10,7 +10,7 @@ from pargo.report.arms import relations
 from pargo.report.cells import Cell, Column, Row, Table, Unit
 from pargo.report.measure import ALL, baselines, headline, headline_column, headline_title
 from pargo.report.notes import notes, seed_note
-from pargo.report.scores import Score, Scores
+from pargo.report.scores import Scores
 from pargo.report.settings import ReportSettings
 from pargo.report.training_file import STAGES, Run, Training
 
@@ -20,14 +20,9 @@ PUBLISHED_NOTE = (
 )
 
 
-def example(settings: ReportSettings, scores: Scores, benchmark: str) -> Score:
-    """A score of the benchmark, for what is the same in all of them: tasks, images, baselines."""
-    return scores[next(iter(settings.projectors)), benchmark][0]
-
-
-def score_key(settings: ReportSettings, scores: Scores, benchmark: str) -> str:
+def score_key(scores: Scores, benchmark: str) -> str:
     """Key of the column of a benchmark's headline, e.g. `mini_mme.total`."""
-    return f"{benchmark}.{headline_column(example(settings, scores, benchmark))}"
+    return f"{benchmark}.{headline_column(scores.example(benchmark))}"
 
 
 # Scores ---------------------------------------------------------------------------------------------------------------
@@ -65,8 +60,8 @@ def projectors_table(settings: ReportSettings, scores: Scores, training: Trainin
 
 def _score_columns(settings: ReportSettings, scores: Scores) -> Iterable[Column]:
     for benchmark in settings.benchmarks:
-        name, record = words.benchmark(settings, benchmark), example(settings, scores, benchmark).record
-        key, title = score_key(settings, scores, benchmark), headline_title(example(settings, scores, benchmark))
+        name, record = words.benchmark(settings, benchmark), scores.example(benchmark).record
+        key, title = score_key(scores, benchmark), headline_title(scores.example(benchmark))
         if record.points_per_task is None:
             yield Column(key, f"{name} {title[:1].lower()}{title[1:]}")
         else:
@@ -80,7 +75,7 @@ def _tokens(settings: ReportSettings, training: Training, arm: str) -> dict[str,
 
 def _score_cells(settings: ReportSettings, scores: Scores, arm: str, *, parsed: bool = True) -> dict[str, Cell]:
     samples, groups = settings.report.bootstrap_samples, {name: scores[arm, name] for name in settings.benchmarks}
-    cells = {score_key(settings, scores, name): headline(group, samples) for name, group in groups.items()}
+    cells = {score_key(scores, name): headline(group, samples) for name, group in groups.items()}
     every = [score for group in groups.values() for score in group]
     if not parsed:
         return cells
@@ -103,19 +98,17 @@ def _published_rows(settings: ReportSettings, scores: Scores) -> list[Row]:
     rows: dict[str, dict[str, Cell]] = {}
     for number in settings.report.published:
         if number.minus is None:
-            cell = published_cell(settings, scores, number.benchmark, number.value, number.source, difference=False)
-            rows.setdefault(number.arm, {})[score_key(settings, scores, number.benchmark)] = cell
+            cell = published_cell(scores, number.benchmark, number.value, number.source, difference=False)
+            rows.setdefault(number.arm, {})[score_key(scores, number.benchmark)] = cell
     names = words.projectors(settings)
     return [
         Row(f"published_{arm}", "published", {"projector": f"{names[arm]}, published"}, of) for arm, of in rows.items()
     ]
 
 
-def published_cell(
-    settings: ReportSettings, scores: Scores, benchmark: str, value: float, source: str, *, difference: bool
-) -> Cell:
+def published_cell(scores: Scores, benchmark: str, value: float, source: str, *, difference: bool) -> Cell:
     """A published number in the units of a benchmark."""
-    points = example(settings, scores, benchmark).record.points_per_task is not None
+    points = scores.example(benchmark).record.points_per_task is not None
     unit: Unit = ("difference" if difference else "points") if points else "percent"
     unit = "percent_difference" if difference and not points else unit
     digits = max(1, len(repr(value).partition(".")[2])) if value % 1 else 1
@@ -125,8 +118,8 @@ def published_cell(
 def _baseline_rows(settings: ReportSettings, scores: Scores) -> list[Row]:
     rows: dict[str, dict[str, Cell]] = {}
     for benchmark in settings.benchmarks:
-        for name, cells in baselines(example(settings, scores, benchmark)).items():
-            rows.setdefault(name, {})[score_key(settings, scores, benchmark)] = cells[ALL]
+        for name, cells in baselines(scores.example(benchmark)).items():
+            rows.setdefault(name, {})[score_key(scores, benchmark)] = cells[ALL]
     return [
         Row(name, "baseline", {"projector": words.in_words(name)}, cells, needs_no_image=True)
         for name, cells in rows.items()

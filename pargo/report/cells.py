@@ -193,3 +193,7 @@ class Table:
         for row in self.rows:
             if row.texts.keys() != self.heads.keys() or not row.cells.keys() <= known:
                 raise ValueError(f"table {self.name}: row {row.key} does not fit the columns")
+
+    def block_title(self, row: Row) -> str:
+        """What stands above the block that a row begins."""
+        return ": ".join(text for key in self.block if (text := row.texts[key]))

@@ -294,7 +294,7 @@ def _published(
 ) -> Iterable[_Measured]:
     for number in settings.report.published:
         if number.minus == other and number.benchmark not in left_out:
-            cell = published_cell(settings, scores, number.benchmark, number.value, number.source, difference=True)
+            cell = published_cell(scores, number.benchmark, number.value, number.source, difference=True)
             title = _title(settings, scores, number.benchmark)
             key = f"published_{headline_row(number.arm, other, number.benchmark)}"
             yield _row(key, claim, _pair(settings, other), title, "published", cell, number.source)
@@ -320,7 +320,7 @@ def _headline(settings: ReportSettings, scores: Scores, claim: str, other: str, 
 
 def _title(settings: ReportSettings, scores: Scores, benchmark: str) -> str:
     name = words.benchmark(settings, benchmark) + words.asked_model(settings.benchmarks[benchmark])
-    record = scores[settings.report.headline_arm, benchmark][0].record
+    record = scores.example(benchmark).record
     return f"{name} (points of %)" if record.points_per_task is None else f"{name} (of {record.headline.maximum})"
 
 

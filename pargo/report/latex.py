@@ -280,7 +280,7 @@ def _tabular(layout: _Layout, panel: _Panel, rows: Sequence[Row]) -> Iterator[st
         yield r"\midrule"
         for number, row in enumerate(block):
             if table.block and not number:
-                text = escape_latex(": ".join(text for key in table.block if (text := row.texts[key])))
+                text = escape_latex(table.block_title(row))
                 width = f"{layout.width(panel):.1f}pt"
                 yield rf"\multicolumn{{{span}}}{{@{{}}p{{{width}}}@{{}}}}{{\raggedright\textbf{{{text}}}}} \\"
             numbers = [_cell(row.cells.get(column.key)) for column in columns]

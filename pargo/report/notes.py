@@ -15,7 +15,7 @@ def notes(settings: ReportSettings, scores: Scores, benchmarks: Iterable[str]) -
 
 
 def _of_benchmark(settings: ReportSettings, scores: Scores, benchmark: str) -> Iterable[str]:
-    chosen, record = settings.benchmarks[benchmark], scores[next(iter(settings.projectors)), benchmark][0].record
+    chosen, record = settings.benchmarks[benchmark], scores.example(benchmark).record
     name = words.benchmark(settings, benchmark)
     parser = words.in_words(record.parser).lower()
     edition = f"{found}, " if (found := record.edition_words) else ""
