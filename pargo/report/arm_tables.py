@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 from pargo.layout import Layout
 from pargo.report import words
@@ -12,7 +12,7 @@ from pargo.report.measure import ALL, baselines, headline, headline_column, head
 from pargo.report.notes import notes, seed_note
 from pargo.report.scores import Scores
 from pargo.report.settings import ReportSettings
-from pargo.report.training_file import STAGES, Run, Training
+from pargo.report.training_file import STAGES, Training
 
 HEADS = {"projector": "Projector"}
 PUBLISHED_NOTE = (
@@ -131,6 +131,10 @@ def _baseline_rows(settings: ReportSettings, scores: Scores) -> list[Row]:
 
 def cost_table(settings: ReportSettings, training: Training) -> Table:
     """One row per arm: its size, its operations, and how long its trainings took."""
+    times: tuple[tuple[str, Unit, str, str], ...] = (
+        ("seconds", "seconds", "time of a model", "time"),
+        ("samples_per_second", "rate", "samples per second", "samples/s"),
+    )
     names = words.projectors(settings)
     rows = []
     for arm in settings.projectors:
@@ -139,8 +143,8 @@ def cost_table(settings: ReportSettings, training: Training) -> Table:
             "flops": _cost(settings, training, arm, "flops", "flops"),
         }
         for stage in STAGES:
-            runs = [training.run(arm, seed, stage) for seed in settings.seeds]
-            cells[f"{stage}.seconds"] = _seconds(settings, arm, stage, runs)
+            for field, unit, _, _ in times:
+                cells[f"{stage}.{field}"] = _mean(settings, training, arm, stage, field, unit)
         rows.append(Row(arm, "arm", {"projector": names[arm]}, cells))
     stages = {"pretrain": "Pretraining", "finetune": "Fine-tuning"}
     hardware = sorted({run.hardware for of in training.runs.values() for seed in of.values() for run in seed.values()})
@@ -152,14 +156,19 @@ def cost_table(settings: ReportSettings, training: Training) -> Table:
             Column("tokens", "Image tokens"),
             Column("parameters", "Trained projector parameters", short="Parameters"),
             Column("flops", "FLOPs per image"),
-            *(Column(f"{stage}.seconds", f"{title}: time of a model") for stage, title in stages.items()),
+            *(
+                Column(f"{stage}.{field}", f"{title}: {what}", short=f"{title}, {short}")
+                for stage, title in stages.items()
+                for field, _, what, short in times
+            ),
         ),
         rows=tuple(rows),
         notes=(
             "FLOPs: of the projector's matrix products for one image, a multiply-add counted as two.",
-            "Time: mean over seeds of what the jobs took, from their start to the saved model, loading and, for "
-            "pretraining, alignment included; of one that was interrupted, its last sitting. Jobs of one machine may "
-            f"have run beside each other. Measured on: {'; '.join(hardware)}.",
+            "Means over seeds. Time: what the jobs took, from their start to the saved model, loading and, for "
+            "pretraining, alignment included; of one that was interrupted, its last sitting. Samples per second: over "
+            f"the steps alone, of all sittings. Jobs of one machine may have run beside each other. Measured on: "
+            f"{'; '.join(hardware)}.",
         ),
     )
 
@@ -185,19 +194,20 @@ def _cost(settings: ReportSettings, training: Training, arm: str, field: str, un
     )
 
 
-def _seconds(settings: ReportSettings, arm: str, stage: str, runs: Sequence[Run]) -> Cell:
-    values = [run.seconds for run in runs if run.seconds is not None]
-    if len(values) < len(runs):
-        return Cell(None, "seconds", "unknown", files=_training_file(settings), note="the run record is not at hand")
+def _mean(settings: ReportSettings, training: Training, arm: str, stage: str, field: str, unit: Unit) -> Cell:
+    """Mean over seeds of what a stage's trainings took."""
+    values = [getattr(training.run(arm, seed, stage), field) for seed in settings.seeds]
+    if None in values:
+        return Cell(None, unit, "unknown", files=_training_file(settings), note="what the runs noted is not at hand")
     return Cell(
         sum(values) / len(values),
-        "seconds",
+        unit,
         "measured",
         seeds=settings.seeds,
         seed_values=tuple(values),
         files=_training_file(settings),
         where=f"runs.{arm}",
-        formula=f"mean over seeds of `seconds` of {stage}",
+        formula=f"mean over seeds of `{field}` of {stage}",
     )
 
 

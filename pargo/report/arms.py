@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Literal
 
+from pargo.config.base import canonical_json
 from pargo.report.settings import ReportSettings
-from pargo.report.training_file import Training
+from pargo.report.training_file import STAGES, Training
 
 Relation = Literal["headline", "qformer", "projector", "variant", "captions", "training"]
 
@@ -46,3 +47,21 @@ def trained_alike(settings: ReportSettings, training: Training, arm: str, but_ca
 
 def _mixture(training: Training, arm: str) -> set[str]:
     return set(training.settings[arm]["pretrain"]["mixture"])
+
+
+def learning_groups(settings: ReportSettings, training: Training) -> list[list[str]]:
+    """Arms that differ in numbers of samples alone, those with the fewest first; groups of two or more."""
+    groups: dict[str, list[str]] = {}
+    for arm in settings.projectors:
+        groups.setdefault(_rest(settings, training, arm), []).append(arm)
+    return [sorted(arms, key=lambda arm: num_samples(training, arm)) for arms in groups.values() if len(arms) > 1]
+
+
+def num_samples(training: Training, arm: str) -> int:
+    """Images seen in both stages."""
+    return sum(training.settings[arm][stage]["num_samples"] for stage in STAGES)
+
+
+def _rest(settings: ReportSettings, training: Training, arm: str) -> str:
+    stages = [{**training.settings[arm][stage], "num_samples": None} for stage in STAGES]
+    return canonical_json([settings.projectors[arm], *stages])

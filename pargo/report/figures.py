@@ -1,4 +1,4 @@
-"""Figures: scores, scores by task, cost, loss curves, and where the tokens look."""
+"""Figures: scores, scores by task, cost, loss and learning curves, and where the tokens look."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from pargo.report.attention_files import INDEX, AttentionMaps
 from pargo.report.figure_attention import attention_figure
 from pargo.report.figure_cost import cost_figure
 from pargo.report.figure_coverage import coverage_figure
+from pargo.report.figure_learning import learning_figure
 from pargo.report.figure_loss import loss_figure
 from pargo.report.figure_scores import scores_figure, tasks_figure
 from pargo.report.scores import Scores
@@ -47,6 +48,7 @@ def run(
         save_drawn(scores_figure(settings, loaded), directory, "scores")
         save_drawn(cost_figure(settings, loaded, trained), directory, "cost")
         save_drawn(loss_figure(settings, trained), directory, "loss")
+        save_drawn(learning_figure(settings, loaded, trained), directory, "learning")
         save_drawn(_attention(settings, attention), directory, "attention")
         save_drawn(coverage_figure(settings, found), directory, "coverage")
         for benchmark in settings.benchmarks:

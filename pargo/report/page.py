@@ -22,6 +22,7 @@ from pargo.data.images import open_images
 from pargo.files import read_json, write_atomic
 from pargo.report import words
 from pargo.report.answers_file import read_answers
+from pargo.report.arms import learning_groups
 from pargo.report.attention_files import AttentionMaps
 from pargo.report.cells import STATUSES
 from pargo.report.claims import beside_the_paper, headline_row
@@ -37,6 +38,7 @@ FIGURE_ALT = {
     "scores": "Scores of all arms on each benchmark, with intervals; the numbers are those of the table above",
     "cost": "Scores of all arms over their operations and parameters; the numbers are those of the tables",
     "loss": "Training loss of all arms in pretraining and fine-tuning",
+    "learning": "Scores over the images trained on; the numbers are those of the tables",
     "attention": "Attention of partial and global tokens drawn over a few benchmark images",
     "coverage": "How evenly the tokens of each arm look at the images, as boxes",
 }
@@ -127,6 +129,7 @@ def run(
         maps=attention_maps(settings, attention),
         accepted=read_accepted(output.parent / FILE),
         facts=facts(settings, records),
+        curves=learning_groups(settings, trained),
         trainings=training_facts(settings, trained),
         aligned={
             of["alignment"]["num_samples"]
