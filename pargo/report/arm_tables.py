@@ -47,12 +47,12 @@ def projectors_table(settings: ReportSettings, scores: Scores, training: Trainin
         columns=(
             Column("tokens", "Image tokens"),
             *_score_columns(settings, scores),
-            Column("unparseable", "Answers that could not be parsed", short="No valid answer"),
+            Column("unparseable", "No valid answer"),
         ),
         rows=(*rows, *_published_rows(settings, scores), *_baseline_rows(settings, scores)),
         notes=(
             *notes(settings, scores, settings.benchmarks),
-            *([PUBLISHED_NOTE] if settings.report.published else []),
+            *_published_notes(settings),
             seed_note(settings),
         ),
     )
@@ -92,6 +92,16 @@ def _score_cells(settings: ReportSettings, scores: Scores, arm: str, *, parsed: 
             formula="sum of `unparseable` over tasks, benchmarks and seeds",
         )
     }
+
+
+def _published_notes(settings: ReportSettings) -> list[str]:
+    names = words.projectors(settings)
+    found = [
+        f"Published, {names[number.arm]}, {words.benchmark(settings, number.benchmark)}: {number.source}."
+        for number in settings.report.published
+        if number.minus is None
+    ]
+    return [*found, PUBLISHED_NOTE] if found else []
 
 
 def _published_rows(settings: ReportSettings, scores: Scores) -> list[Row]:

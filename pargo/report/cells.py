@@ -84,17 +84,22 @@ class Cell:
 
     @property
     def interval_text(self) -> str:
-        """`[380, 442]`, or nothing; ends of intervals of points are written without decimals.
+        """`[380, 442]`, or nothing."""
+        return f"[{self.ends[0]}, {self.ends[1]}]" if self.ends else ""
+
+    @property
+    def ends(self) -> tuple[str, str] | None:
+        """The ends of the interval as written; those of points have no decimals.
 
         An end that is not zero is never written as zero: readers see from it whether an interval excludes zero.
         """
         if self.interval is None:
-            return ""
+            return None
         percent = self.unit.startswith("percent")
         digits, scale = self.digits if percent or self.unit == "nats" else 0, 100 if percent else 1
         while digits < MAX_DIGITS and any(end and not rounded(end, digits, scale) for end in self.interval):
             digits += 1
-        return f"[{self.write(self.interval[0], digits)}, {self.write(self.interval[1], digits)}]"
+        return self.write(self.interval[0], digits), self.write(self.interval[1], digits)
 
     def write(self, value: float, digits: int | None = None) -> str:
         """A value in this cell's unit, with as many decimals as asked for."""

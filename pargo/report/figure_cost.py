@@ -17,7 +17,7 @@ AXES = {"flops": "FLOPs per image", "parameters": "Trained projector parameters"
 
 
 def cost_figure(settings: ReportSettings, scores: Scores, training: Training) -> Drawn:
-    """Score of the first benchmark over operations and over parameters, on log scales."""
+    """Score of the first benchmark over operations and over parameters, on log scales where they differ by much."""
     benchmark, samples = next(iter(settings.benchmarks)), settings.report.bootstrap_samples
     cells = {arm: headline(scores[arm, benchmark], samples) for arm in settings.projectors}
     shown = {arm: cell for arm, cell in cells.items() if cell.value is not None}
@@ -45,13 +45,14 @@ def cost_figure(settings: ReportSettings, scores: Scores, training: Training) ->
                 label=names[arm],
                 **MARKER,
             )
-        axis.set_xscale("log")
         costs = [getattr(training.costs[arm], field) for arm in shown]
         wide = max(costs) > 4 * min(costs)
+        if wide:
+            axis.set_xscale("log")
         axis.xaxis.set_major_locator(LogLocator(10, subs=(1, 2, 5)) if wide else MaxNLocator(3))
         axis.xaxis.set_major_formatter(FuncFormatter(lambda value, _, unit=unit: _short(value, unit)))
         axis.xaxis.set_minor_formatter(NullFormatter())
-        axis.set_xlabel(f"{title} (log scale)")
+        axis.set_xlabel(f"{title} (log scale)" if wide else title)
         axis.margins(x=0.12)
         plain(axis, "both")
     name = words.benchmark(settings, benchmark)

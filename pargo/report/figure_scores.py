@@ -10,7 +10,7 @@ from textwrap import fill
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import MaxNLocator, StrMethodFormatter
+from matplotlib.ticker import StrMethodFormatter
 
 from pargo.report import words
 from pargo.report.cells import Cell
@@ -146,6 +146,6 @@ def _draw(axis: Axes, panel: Panel, settings: ReportSettings, dashes: dict[str, 
     axis.set_ylim(len(panel.cells) - 0.4, -0.6)
     axis.set_yticks(range(len(panel.cells)), [names[arm] for arm in panel.cells])
     axis.tick_params(axis="y", length=0)
-    axis.xaxis.set_major_locator(MaxNLocator(4))
+    axis.set_xticks([0, panel.top / 2, panel.top])
     axis.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
     plain(axis, "x", left=False)

@@ -1,4 +1,4 @@
-"""Figures: scores, scores by task, cost, loss and learning curves, and where the tokens look."""
+"""Figures: scores, their differences, scores by task, cost, loss and learning curves, and where the tokens look."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from pargo.report.attention_files import INDEX, AttentionMaps
 from pargo.report.figure_attention import attention_figure
 from pargo.report.figure_cost import cost_figure
 from pargo.report.figure_coverage import coverage_figure
+from pargo.report.figure_differences import differences_figure
 from pargo.report.figure_learning import learning_figure
 from pargo.report.figure_loss import loss_figure
 from pargo.report.figure_scores import scores_figure, tasks_figure
@@ -46,6 +47,7 @@ def run(
     mpl.use("Agg")
     with style(), new_files(output) as directory:
         save_drawn(scores_figure(settings, loaded), directory, "scores")
+        save_drawn(differences_figure(settings, loaded), directory, "differences")
         save_drawn(cost_figure(settings, loaded, trained), directory, "cost")
         save_drawn(loss_figure(settings, trained), directory, "loss")
         save_drawn(learning_figure(settings, loaded, trained), directory, "learning")

@@ -341,8 +341,8 @@ def to_macros(cells: dict[tuple[str, ...], Cell], comment: str) -> str:
     lines: dict[str, str] = {}
     for key, cell in cells.items():
         values: dict[tuple[str, ...], str] = {(): cell.text}
-        if cell.interval is not None:
-            values |= {("low",): cell.write(cell.interval[0]), ("high",): cell.write(cell.interval[1])}
+        if cell.ends is not None:
+            values |= {("low",): cell.ends[0], ("high",): cell.ends[1]}
         for suffix, text in values.items():
             name = macro_name(*key, *suffix)
             if name in lines:

@@ -88,17 +88,22 @@ def _run(directory: Path, arm: str, seed: int, stage: str) -> Run:
 def _speed(record: Mapping[str, Any], num_samples: int, batch_size: int, notes: Iterable[Path]) -> float | None:
     """Samples per second over all steps, of all sittings of a training; None where what it noted is not at hand.
 
-    The model may have been trained by another config, so the notes are those last written while it was trained.
+    The model may have been trained by another config, so the notes are those last written while it was trained. Of two
+    such files neither counts, as they are not told apart.
+
+    Args:
+        notes: files of all configs, for this arm, seed and stage.
     """
     if not {"started", "seconds"} <= record.keys():
         return None
     began, steps = datetime.fromisoformat(record["started"]).timestamp(), range(1, num_samples // batch_size + 1)
+    found = []
     for path in sorted(notes):
         if began <= path.stat().st_mtime <= began + record["seconds"] + 1:
             seconds = {row["step"]: row["seconds"] for row in read_notes(path)}  # of one made again, the last
             if seconds.keys() >= set(steps):
-                return round(num_samples / sum(seconds[step] for step in steps), 3)
-    return None
+                found.append(round(num_samples / sum(seconds[step] for step in steps), 3))
+    return found[0] if len(found) == 1 else None
 
 
 def _curve(path: Path) -> Curve:

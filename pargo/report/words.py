@@ -26,6 +26,14 @@ MEASURES = {
 }
 
 
+# what a benchmark asks, for readers of the page; those of MME's form are explained by their scoring
+ABOUT = {
+    "details": "facts of captions that models write of new images, before fine-tuning: F1 of what is said and what is "
+    "there, the mean over kinds of facts",
+    "easy_vqa": "questions about small images of one colored shape, with one word as the answer; scored by exact match",
+}
+
+
 def asked_model(benchmark: Benchmark) -> str:
     """Behind a benchmark's name, which models were asked, unless they are those after fine-tuning."""
     return "" if benchmark.asked_model == "finetune" else ", models after pretraining"

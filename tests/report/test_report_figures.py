@@ -15,18 +15,20 @@ from matplotlib.colors import to_rgb
 from PIL import Image
 from safetensors.torch import load_file
 
+from pargo.config.benchmarks.details import Details
 from pargo.errors import PargoError
 from pargo.report import attention, figures, training
-from pargo.report.arms import learning_groups
+from pargo.report.arms import learning_groups, num_samples
 from pargo.report.attention_files import AttentionMaps
 from pargo.report.figure_attention import relative
-from pargo.report.figure_learning import learning_figure
+from pargo.report.figure_differences import differences_figure
+from pargo.report.figure_learning import _seen, learning_figure
 from pargo.report.figure_loss import running_mean
 from pargo.report.figure_scores import scores_figure, tasks_figure
 from pargo.report.scores import Scores
 from pargo.report.settings import figure_files
 from pargo.report.style import COLORS, MARKERS, arm_colors, arm_markers, style
-from pargo.report.training_file import read_training
+from pargo.report.training_file import Training, read_training
 
 
 def test_same_files_and_bytes_twice(project, tmp_path):
@@ -95,26 +97,68 @@ def test_several_seeds_and_no_attention_maps_can_be_drawn(two_seeds, tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(figure_files(two_seeds.settings.benchmarks))
 
 
+def test_differences_are_those_of_the_claims(two_seeds, tmp_path):
+    two_seeds.tables(tmp_path)
+    with (tmp_path / "claims.csv").open(newline="", encoding="utf-8") as file:
+        claims = {row["row"]: row for row in csv.DictReader(file)}
+    drawn = differences_figure(two_seeds.settings, Scores(two_seeds.settings, two_seeds.scores))
+    others = [arm for arm in two_seeds.settings.projectors if arm != "pargo"]
+    assert [row["minus"] for row in drawn.rows] == others * len(two_seeds.settings.benchmarks)
+    for row in drawn.rows:
+        claim = claims[f"pargo_minus_{row['minus']}_{row['benchmark']}"]
+        assert [claim[f"difference{end}"] for end in ("", "_low", "_high")] == [
+            str(row[key]) for key in ("value", "low", "high")
+        ]
+
+
 def test_learning_curves_are_of_arms_that_differ_in_numbers_of_samples_alone(two_seeds):
     scores, trained = Scores(two_seeds.settings, two_seeds.scores), read_training(two_seeds.train())
     assert learning_groups(two_seeds.settings, trained) == []
     assert learning_figure(two_seeds.settings, scores, trained).rows == []
     same = two_seeds.settings.projectors | {"qformer": two_seeds.settings.projectors["pargo"]}
     settings = two_seeds.settings.model_copy(update={"projectors": same})
-    assert [set(group) for group in learning_groups(settings, trained)] == [{"pargo", "qformer"}]
-    half = {stage: of | {"num_samples": of["num_samples"] // 2} for stage, of in trained.settings["pargo"].items()}
-    less = trained.model_copy(update={"settings": trained.settings | {"qformer": half}})
+    assert learning_groups(settings, trained) == []  # of two that are the same there is no curve
+    ours = trained.settings["pargo"]
+
+    def with_rival(**numbers: int) -> Training:
+        rival = {stage: of | {"num_samples": numbers.get(stage, of["num_samples"])} for stage, of in ours.items()}
+        return trained.model_copy(update={"settings": trained.settings | {"qformer": rival}})
+
+    pretrain, finetune = (ours[stage]["num_samples"] for stage in ("pretrain", "finetune"))
+    less = with_rival(pretrain=pretrain // 2, finetune=finetune // 2)
     assert learning_groups(settings, less) == [["qformer", "pargo"]]
+    # more of one training and less of the other is no place on a curve
+    assert learning_groups(settings, with_rival(pretrain=pretrain // 2, finetune=2 * finetune)) == []
     drawn = learning_figure(settings, scores, less)
     means = [row for row in drawn.rows if (row["benchmark"], row["what"]) == ("mini_mme", "mean")]
-    whole = sum(of["num_samples"] for of in trained.settings["pargo"].values())
-    assert [row["samples"] for row in means] == [whole // 2, whole]
+    whole = pretrain + finetune
+    assert [row["images"] for row in means] == [whole // 2, whole]
     line = drawn.figure.axes[0].containers[0].lines[0]
     assert list(line.get_ydata()) == [row["value"] for row in means]
-    other = half | {"finetune": half["finetune"] | {"learning_rate": 1.0}}
-    assert (
-        learning_groups(settings, trained.model_copy(update={"settings": trained.settings | {"qformer": other}})) == []
-    )
+    other = less.settings | {
+        "qformer": less.settings["qformer"] | {"finetune": ours["finetune"] | {"learning_rate": 1.0}}
+    }
+    assert learning_groups(settings, less.model_copy(update={"settings": other})) == []
+
+
+def test_images_of_alignment_count_and_those_after_the_question_do_not(two_seeds):
+    trained = read_training(two_seeds.train())
+
+    def aligned(number: int) -> dict:
+        stages = trained.settings["pargo"]
+        return stages | {"pretrain": stages["pretrain"] | {"alignment": {"num_samples": number, "batch_size": 16}}}
+
+    same = two_seeds.settings.projectors | {"qformer": two_seeds.settings.projectors["pargo"]}
+    settings = two_seeds.settings.model_copy(update={"projectors": same})
+    more = trained.settings | {"pargo": aligned(320), "qformer": aligned(160)}
+    training = trained.model_copy(update={"settings": more})
+    assert learning_groups(settings, training) == [["qformer", "pargo"]]
+    pretrain, finetune = (trained.settings["pargo"][stage]["num_samples"] for stage in ("pretrain", "finetune"))
+    assert num_samples(training, "pargo") == (320, pretrain, finetune)
+    assert _seen(settings, training, "mini_mme", "pargo") == 320 + pretrain + finetune
+    early = Details(kind="details", source="mini_mme", split="test")
+    asked = settings.model_copy(update={"benchmarks": {"details": early}})
+    assert _seen(asked, training, "details", "pargo") == 320 + pretrain
 
 
 def test_speed_is_of_the_notes_that_were_written_while_the_model_was_trained(tmp_path):
@@ -131,6 +175,7 @@ def test_speed_is_of_the_notes_that_were_written_while_the_model_was_trained(tmp
     assert training._speed(record, 16, 8, [earlier, own, later]) == 16 / 4
     assert training._speed(record, 24, 8, [own]) is None  # one step of three is not there
     assert training._speed(record, 16, 8, [earlier, later]) is None
+    assert training._speed(record, 16, 8, [own, noted("d", [1, 2], 1.0, 1040)]) is None  # which of them?
     assert training._speed({}, 16, 8, [own]) is None  # restored
 
 
