@@ -1,6 +1,7 @@
 """What all tests share: they leave the user's cache alone, and two processes can divide them."""
 
 import os
+import sys
 import tempfile
 from collections.abc import Iterator
 
@@ -26,6 +27,12 @@ SLOW = (
     "tests/workflow/",
 )
 TOGETHER = "tests/slurm/"  # its tests share a cluster
+
+
+def pytest_runtest_setup() -> None:
+    """What a test draws, and its fixtures, depends on no test before it."""
+    if torch := sys.modules.get("torch"):
+        torch.manual_seed(0)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

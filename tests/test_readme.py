@@ -80,10 +80,11 @@ def test_tokens_and_parameters_of_the_six():
     assert len(rows) == len(PROJECTORS.names)
 
 
-def cell(row: dict[str, str], column: str, digits: int) -> str:
+def cell(row: dict[str, str], column: str, digits: int, scale: int = 1) -> str:
     if not row[column]:
         return ""
-    texts = [f"{float(row[key]):.{digits}f}" for key in (column, f"{column}_low", f"{column}_high") if row.get(key)]
+    keys = (column, f"{column}_low", f"{column}_high")
+    texts = [str(rounded(float(row[key]), digits, scale)) for key in keys if row.get(key)]
     return f"{texts[0]} [{texts[1]}, {texts[2]}]" if len(texts) == 3 else texts[0]
 
 
@@ -92,12 +93,17 @@ def test_the_table_is_the_recorded_one(text):
     written = [line.strip("| ").split("|") for line in text.splitlines() if re.match(r"\| [^|]+ \| *(25)? *\|", line)]
     found = {name.strip(): [value.strip() for value in values[1:]] for name, *values in written}
     rows = {row["projector"]: row for row in recorded("projectors.csv")}
-    scores = {name: [cell(row, "mini_mme.total", 0), cell(row, "easy_vqa.accuracy", 3)] for name, row in rows.items()}
+    shares = ("easy_vqa.accuracy", "details.mean_f1")
+    scores = {
+        name: [cell(row, "mini_mme.total", 0), *(cell(row, column, 1, 100) for column in shares)]
+        for name, row in rows.items()
+    }
     assert found["ParGo"] == scores["ParGo"]
     assert found["Q-Former"] == scores["Q-Former"]
-    assert found['always "yes"'] == [scores["Constant answer"][0], scores["Majority answer"][1]]
+    assert found['always "yes"'] == [scores["Constant answer"][0], scores["Majority answer"][1], ""]
     assert [value for value in found["a coin"] if value] == [scores["Coin flip"][0]]
-    assert found["the most common answer to each question text"][-1] == scores["Majority answer by question"][1]
+    assert found["the most common answer to each question text"] == scores["Majority answer by question"]
+    assert found["the same caption for all"] == scores["One caption"]
 
 
 @pytest.mark.parametrize("text", [TEXT, RESULTS], ids=["README.md", "docs/results.md"])
@@ -138,10 +144,10 @@ def test_scores_by_seed_are_the_recorded_ones():
     page = (ROOT / "docs/results.md").read_text()
     for seed in range(3):
         values = []
-        for benchmark, digits in (("mini_mme", 0), ("details", 3)):
+        for benchmark, digits, scale in (("mini_mme", 0, 1), ("details", 1, 100)):
             for arm in ("pargo", "qformer"):
                 score = json.loads((ROOT / f"reports/quick/scores/{arm}/seed-{seed}/{benchmark}.json").read_text())
-                values.append(str(rounded(score["headline"]["value"], digits)))
+                values.append(str(rounded(score["headline"]["value"], digits, scale)))
         assert f"| {seed} | {' | '.join(values)} |" in page
 
 

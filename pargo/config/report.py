@@ -31,6 +31,7 @@ class Report(Settings):
     scale: str = Field(description="label that stands beside every measured number, e.g. 'toy scale'")
     headline_arm: Name
     reference_arm: Name
+    limits: tuple[str, ...] = Field((), description="sentences on what the run does not say, for the top of the page")
     published: tuple[Published, ...] = Field((), description="numbers of others, shown beside ours")
     attention_images: Positive = 3
     bootstrap_samples: Positive = DRAWS

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 from pargo.layout import Layout
 from pargo.report import words
@@ -10,9 +10,9 @@ from pargo.report.arms import relations
 from pargo.report.cells import Cell, Column, Row, Table, Unit
 from pargo.report.measure import ALL, baselines, headline, headline_column, headline_title
 from pargo.report.notes import notes, seed_note
-from pargo.report.scores import Score, Scores
+from pargo.report.scores import Scores
 from pargo.report.settings import ReportSettings
-from pargo.report.training_file import STAGES, Run, Training
+from pargo.report.training_file import STAGES, Training
 
 HEADS = {"projector": "Projector"}
 PUBLISHED_NOTE = (
@@ -20,14 +20,9 @@ PUBLISHED_NOTE = (
 )
 
 
-def example(settings: ReportSettings, scores: Scores, benchmark: str) -> Score:
-    """A score of the benchmark, for what is the same in all of them: tasks, images, baselines."""
-    return scores[next(iter(settings.projectors)), benchmark][0]
-
-
-def score_key(settings: ReportSettings, scores: Scores, benchmark: str) -> str:
+def score_key(scores: Scores, benchmark: str) -> str:
     """Key of the column of a benchmark's headline, e.g. `mini_mme.total`."""
-    return f"{benchmark}.{headline_column(example(settings, scores, benchmark))}"
+    return f"{benchmark}.{headline_column(scores.example(benchmark))}"
 
 
 # Scores ---------------------------------------------------------------------------------------------------------------
@@ -52,12 +47,12 @@ def projectors_table(settings: ReportSettings, scores: Scores, training: Trainin
         columns=(
             Column("tokens", "Image tokens"),
             *_score_columns(settings, scores),
-            Column("unparseable", "Answers that could not be parsed", short="No valid answer"),
+            Column("unparseable", "No valid answer"),
         ),
         rows=(*rows, *_published_rows(settings, scores), *_baseline_rows(settings, scores)),
         notes=(
             *notes(settings, scores, settings.benchmarks),
-            *([PUBLISHED_NOTE] if settings.report.published else []),
+            *_published_notes(settings),
             seed_note(settings),
         ),
     )
@@ -65,8 +60,8 @@ def projectors_table(settings: ReportSettings, scores: Scores, training: Trainin
 
 def _score_columns(settings: ReportSettings, scores: Scores) -> Iterable[Column]:
     for benchmark in settings.benchmarks:
-        name, record = words.benchmark(settings, benchmark), example(settings, scores, benchmark).record
-        key, title = score_key(settings, scores, benchmark), headline_title(example(settings, scores, benchmark))
+        name, record = words.benchmark(settings, benchmark), scores.example(benchmark).record
+        key, title = score_key(scores, benchmark), headline_title(scores.example(benchmark))
         if record.points_per_task is None:
             yield Column(key, f"{name} {title[:1].lower()}{title[1:]}")
         else:
@@ -80,7 +75,7 @@ def _tokens(settings: ReportSettings, training: Training, arm: str) -> dict[str,
 
 def _score_cells(settings: ReportSettings, scores: Scores, arm: str, *, parsed: bool = True) -> dict[str, Cell]:
     samples, groups = settings.report.bootstrap_samples, {name: scores[arm, name] for name in settings.benchmarks}
-    cells = {score_key(settings, scores, name): headline(group, samples) for name, group in groups.items()}
+    cells = {score_key(scores, name): headline(group, samples) for name, group in groups.items()}
     every = [score for group in groups.values() for score in group]
     if not parsed:
         return cells
@@ -99,23 +94,31 @@ def _score_cells(settings: ReportSettings, scores: Scores, arm: str, *, parsed: 
     }
 
 
+def _published_notes(settings: ReportSettings) -> list[str]:
+    names = words.projectors(settings)
+    found = [
+        f"Published, {names[number.arm]}, {words.benchmark(settings, number.benchmark)}: {number.source}."
+        for number in settings.report.published
+        if number.minus is None
+    ]
+    return [*found, PUBLISHED_NOTE] if found else []
+
+
 def _published_rows(settings: ReportSettings, scores: Scores) -> list[Row]:
     rows: dict[str, dict[str, Cell]] = {}
     for number in settings.report.published:
         if number.minus is None:
-            cell = published_cell(settings, scores, number.benchmark, number.value, number.source, difference=False)
-            rows.setdefault(number.arm, {})[score_key(settings, scores, number.benchmark)] = cell
+            cell = published_cell(scores, number.benchmark, number.value, number.source, difference=False)
+            rows.setdefault(number.arm, {})[score_key(scores, number.benchmark)] = cell
     names = words.projectors(settings)
     return [
         Row(f"published_{arm}", "published", {"projector": f"{names[arm]}, published"}, of) for arm, of in rows.items()
     ]
 
 
-def published_cell(
-    settings: ReportSettings, scores: Scores, benchmark: str, value: float, source: str, *, difference: bool
-) -> Cell:
+def published_cell(scores: Scores, benchmark: str, value: float, source: str, *, difference: bool) -> Cell:
     """A published number in the units of a benchmark."""
-    points = example(settings, scores, benchmark).record.points_per_task is not None
+    points = scores.example(benchmark).record.points_per_task is not None
     unit: Unit = ("difference" if difference else "points") if points else "percent"
     unit = "percent_difference" if difference and not points else unit
     digits = max(1, len(repr(value).partition(".")[2])) if value % 1 else 1
@@ -125,8 +128,8 @@ def published_cell(
 def _baseline_rows(settings: ReportSettings, scores: Scores) -> list[Row]:
     rows: dict[str, dict[str, Cell]] = {}
     for benchmark in settings.benchmarks:
-        for name, cells in baselines(example(settings, scores, benchmark)).items():
-            rows.setdefault(name, {})[score_key(settings, scores, benchmark)] = cells[ALL]
+        for name, cells in baselines(scores.example(benchmark)).items():
+            rows.setdefault(name, {})[score_key(scores, benchmark)] = cells[ALL]
     return [
         Row(name, "baseline", {"projector": words.in_words(name)}, cells, needs_no_image=True)
         for name, cells in rows.items()
@@ -138,6 +141,10 @@ def _baseline_rows(settings: ReportSettings, scores: Scores) -> list[Row]:
 
 def cost_table(settings: ReportSettings, training: Training) -> Table:
     """One row per arm: its size, its operations, and how long its trainings took."""
+    times: tuple[tuple[str, Unit, str, str], ...] = (
+        ("seconds", "seconds", "time of a model", "time"),
+        ("samples_per_second", "rate", "samples per second", "samples/s"),
+    )
     names = words.projectors(settings)
     rows = []
     for arm in settings.projectors:
@@ -146,8 +153,8 @@ def cost_table(settings: ReportSettings, training: Training) -> Table:
             "flops": _cost(settings, training, arm, "flops", "flops"),
         }
         for stage in STAGES:
-            runs = [training.run(arm, seed, stage) for seed in settings.seeds]
-            cells[f"{stage}.seconds"] = _seconds(settings, arm, stage, runs)
+            for field, unit, _, _ in times:
+                cells[f"{stage}.{field}"] = _mean(settings, training, arm, stage, field, unit)
         rows.append(Row(arm, "arm", {"projector": names[arm]}, cells))
     stages = {"pretrain": "Pretraining", "finetune": "Fine-tuning"}
     hardware = sorted({run.hardware for of in training.runs.values() for seed in of.values() for run in seed.values()})
@@ -159,14 +166,19 @@ def cost_table(settings: ReportSettings, training: Training) -> Table:
             Column("tokens", "Image tokens"),
             Column("parameters", "Trained projector parameters", short="Parameters"),
             Column("flops", "FLOPs per image"),
-            *(Column(f"{stage}.seconds", f"{title}: time of a model") for stage, title in stages.items()),
+            *(
+                Column(f"{stage}.{field}", f"{title}: {what}", short=f"{title}, {short}")
+                for stage, title in stages.items()
+                for field, _, what, short in times
+            ),
         ),
         rows=tuple(rows),
         notes=(
             "FLOPs: of the projector's matrix products for one image, a multiply-add counted as two.",
-            "Time: mean over seeds of what the jobs took, from their start to the saved model, loading and, for "
-            "pretraining, alignment included; of one that was interrupted, its last sitting. Jobs of one machine may "
-            f"have run beside each other. Measured on: {'; '.join(hardware)}.",
+            "Means over seeds. Time: what the jobs took, from their start to the saved model, loading and, for "
+            "pretraining, alignment included; of one that was interrupted, its last sitting. Samples per second: over "
+            f"the steps alone, of all sittings. Jobs of one machine may have run beside each other. Measured on: "
+            f"{'; '.join(hardware)}.",
         ),
     )
 
@@ -192,19 +204,20 @@ def _cost(settings: ReportSettings, training: Training, arm: str, field: str, un
     )
 
 
-def _seconds(settings: ReportSettings, arm: str, stage: str, runs: Sequence[Run]) -> Cell:
-    values = [run.seconds for run in runs if run.seconds is not None]
-    if len(values) < len(runs):
-        return Cell(None, "seconds", "unknown", files=_training_file(settings), note="the run record is not at hand")
+def _mean(settings: ReportSettings, training: Training, arm: str, stage: str, field: str, unit: Unit) -> Cell:
+    """Mean over seeds of what a stage's trainings took."""
+    values = [getattr(training.run(arm, seed, stage), field) for seed in settings.seeds]
+    if None in values:
+        return Cell(None, unit, "unknown", files=_training_file(settings), note="what the runs noted is not at hand")
     return Cell(
         sum(values) / len(values),
-        "seconds",
+        unit,
         "measured",
         seeds=settings.seeds,
         seed_values=tuple(values),
         files=_training_file(settings),
         where=f"runs.{arm}",
-        formula=f"mean over seeds of `seconds` of {stage}",
+        formula=f"mean over seeds of `{field}` of {stage}",
     )
 
 

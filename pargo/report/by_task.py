@@ -50,7 +50,7 @@ def by_task_table(settings: ReportSettings, scores: Scores, benchmark: str) -> T
 
 
 def _score_rows(settings: ReportSettings, scores: Scores, benchmark: str, key: str) -> Iterator[Row]:
-    samples, example = settings.report.bootstrap_samples, scores[next(iter(settings.projectors)), benchmark][0]
+    samples, example = settings.report.bootstrap_samples, scores.example(benchmark)
     record = example.record
 
     def cells(group: Sequence[Score]) -> dict[str, Cell]:

@@ -19,6 +19,7 @@ Unit = Literal[
     "nats",
     "p",
     "rate",
+    "times",
 ]
 
 # what each status means, in the words the page and the captions use
@@ -29,6 +30,7 @@ STATUSES: dict[Status, str] = {
     "unknown": "nobody here knows: the paper's number is not available, or nothing in this configuration measures it",
 }
 MINUS = "\N{MINUS SIGN}"
+TIMES = "\N{MULTIPLICATION SIGN}"
 NOTHING = "\N{EM DASH}"
 MAX_DIGITS = 6  # of the ends of an interval
 SMALLEST_P = 0.001  # that is written
@@ -82,23 +84,30 @@ class Cell:
 
     @property
     def interval_text(self) -> str:
-        """`[380, 442]`, or nothing; ends of intervals of points are written without decimals.
+        """`[380, 442]`, or nothing."""
+        return f"[{self.ends[0]}, {self.ends[1]}]" if self.ends else ""
+
+    @property
+    def ends(self) -> tuple[str, str] | None:
+        """The ends of the interval as written; those of points have no decimals.
 
         An end that is not zero is never written as zero: readers see from it whether an interval excludes zero.
         """
         if self.interval is None:
-            return ""
+            return None
         percent = self.unit.startswith("percent")
         digits, scale = self.digits if percent or self.unit == "nats" else 0, 100 if percent else 1
         while digits < MAX_DIGITS and any(end and not rounded(end, digits, scale) for end in self.interval):
             digits += 1
-        return f"[{self.write(self.interval[0], digits)}, {self.write(self.interval[1], digits)}]"
+        return self.write(self.interval[0], digits), self.write(self.interval[1], digits)
 
     def write(self, value: float, digits: int | None = None) -> str:
         """A value in this cell's unit, with as many decimals as asked for."""
         digits = self.digits if digits is None else digits
         if self.unit == "count":
             return f"{int(value):,}"
+        if self.unit == "times":
+            return f"{int(value):,} {TIMES}"
         if self.unit == "parameters":
             return _si(value, (("B", 1e9), ("M", 1e6), ("k", 1e3)))
         if self.unit == "flops":
@@ -140,12 +149,16 @@ def rounded(value: float, digits: int, scale: int = 1) -> Decimal:
 
 @dataclass(frozen=True)
 class Column:
-    """A column of numbers; `group` is a heading shared by its neighbours, `title` must be enough without it."""
+    """A column of numbers; `group` is a heading shared by its neighbours, `title` must be enough without it.
+
+    One that stands `aside` is left out where there is little room.
+    """
 
     key: str
     title: str
     group: str = ""
     short: str = ""
+    aside: bool = False
 
 
 @dataclass(frozen=True)
@@ -185,3 +198,7 @@ class Table:
         for row in self.rows:
             if row.texts.keys() != self.heads.keys() or not row.cells.keys() <= known:
                 raise ValueError(f"table {self.name}: row {row.key} does not fit the columns")
+
+    def block_title(self, row: Row) -> str:
+        """What stands above the block that a row begins."""
+        return ": ".join(text for key in self.block if (text := row.texts[key]))

@@ -62,13 +62,15 @@ CLAIMS = {
         "Detailed captions (ParGoCap-1M-PT) help", "a higher total on {mme} than with other captions", "captions", "mme"
     ),
     "parts": Claim(
-        "Each part of ParGo helps", "a higher total on {mme} than that of each variant", "variant", "mme", False
+        "Each part of ParGo helps", "a higher total on {mme} than without that part", "variant", "mme", False
     ),
 }
 RULE = (
     "A claim is supported where each comparison that tests it is decided in its favour, not supported where one is "
     "decided against it, undecided otherwise, and not tested where there is none"
 )
+OTHERS = "training"  # kind of the rows that belong to no claim
+PAPERS = "MME (of 2800), 7B"
 IN_WORDS = "said in words, numbers not at hand"
 NOT_RUN = "not run in this configuration"
 SCORES = "score files"
@@ -81,6 +83,7 @@ HEADS = {
     "scale": "Scale",
     "source": "Source",
     "status": "Status",
+    "tests": "Tests the claim",
     "verdict": "Verdict",
 }
 
@@ -103,10 +106,16 @@ def claims_table(settings: ReportSettings, scores: Scores, training: Training) -
         name="claims",
         caption=f"The paper's claims beside config {settings.config}. {beside_the_paper(settings)}",
         heads=HEADS,
-        columns=(Column("difference", "Difference"), Column("p", "p"), Column("p_holm", "p (Holm)")),
+        columns=(
+            Column("difference", "Difference"),
+            Column("p", "p"),
+            Column("p_holm", "p (Holm)"),
+            Column("seeds", "Seeds that decide", aside=True),
+            Column("images", "Images that decide", aside=True),
+        ),
         rows=tuple(_with_verdicts(settings, rows)),
         block=("claim", "claim_verdict"),
-        aside=("scale", "source", "status"),
+        aside=("scale", "source", "status", "tests"),
         notes=(
             f"Published: {PAPER}. That its MME number is the total of perception and cognition (2,800 points) is our "
             "reading; the paper's tables are not known here, and neither are its intervals.",
@@ -160,9 +169,10 @@ def _rule(settings: ReportSettings, number: int) -> str:
         return f"Verdict: with one training seed nothing follows about methods, so all is undecided. {RULE}."
     return (
         f"Verdict: an arm is better where p < {ALPHA} after Holm's correction over all {number} comparisons here. "
-        "Brackets are not corrected, so one may exclude zero and be undecided. Of an undecided one it says how many "
-        "seeds of each arm, and where seeds alone cannot do it how many times as many images, would decide it in half "
-        f"of all cases, if the difference and its spread are as measured. {RULE}."
+        "Brackets are not corrected, so one may exclude zero and be undecided. Seeds and images that decide: so many "
+        "seeds of each arm, on so many times the images, would decide it in half of all cases, if the difference and "
+        f"its spread are as measured; blank where even {MAX_SEEDS} seeds and {MAX_TIMES} times the images would in "
+        f"fewer. {RULE}."
     )
 
 
@@ -179,15 +189,15 @@ def _with_verdicts(settings: ReportSettings, rows: Sequence[_Measured]) -> Itera
     level = ALPHA / max(1, sum(p is not None and p >= ALPHA for p in corrected))
     behind = tuple(dict.fromkeys(file for row in rows if row.difference for file in row.row.cells["difference"].files))
     claims = _claim_verdicts(rows, corrected)
-    for (row, found, other, _), p in zip(rows, corrected, strict=True):
-        texts = row.texts | {"claim_verdict": claims[row.kind]}
+    for (row, found, other, tests), p in zip(rows, corrected, strict=True):
+        texts = row.texts | {"claim_verdict": claims.get(row.kind, ""), "tests": "yes" if tests else ""}
         if found is None or p is None:
             yield replace(row, texts=texts)
             continue
         if _decided(found, p):
             verdict = f"{names[settings.report.headline_arm if found.value > 0 else other]} is better"
         else:
-            verdict = f"undecided ({_what_settles(found, level)})"
+            verdict = f"undecided{_why(found)}"
         files, how = row.cells["difference"].files, f"two-sided p value of no difference, {_seen(found)}"
         where = row.cells["difference"].where
         cells = row.cells | {
@@ -196,6 +206,11 @@ def _with_verdicts(settings: ReportSettings, rows: Sequence[_Measured]) -> Itera
                 p, "p", "measured", files=behind, formula=f"Holm over the {len(tested)} p values of this table"
             ),
         }
+        if not _decided(found, p) and (needed := found.needed(level)):
+            how = f"as few as give p < {level:.2g} in half of all cases, and no more images where seeds alone can"
+            base = Cell(0, "count", "measured", files=behind, formula=how)
+            seeds, times = needed
+            cells |= {"seeds": replace(base, value=seeds), "images": replace(base, value=times, unit="times")}
         yield replace(row, texts=texts | {"verdict": verdict}, cells=cells)
 
 
@@ -210,7 +225,7 @@ def _decided(found: Difference, p: float) -> bool:
 
 def _claim_verdicts(rows: Sequence[_Measured], corrected: Sequence[float | None]) -> dict[str, Verdict]:
     found: dict[str, Verdict] = {}
-    for key in dict.fromkeys(measured.row.kind for measured in rows):
+    for key in dict.fromkeys(measured.row.kind for measured in rows if measured.row.kind != OTHERS):
         tests = [
             (measured.difference, p)
             for measured, p in zip(rows, corrected, strict=True)
@@ -228,16 +243,11 @@ def _claim_verdicts(rows: Sequence[_Measured], corrected: Sequence[float | None]
     return found
 
 
-def _what_settles(found: Difference, level: float) -> str:
+def _why(found: Difference) -> str:
+    """Behind "undecided": what neither seeds nor images of such numbers can mend."""
     if found.spread is None:
-        return "one training seed"
-    if not found.value:
-        return "no difference was measured"
-    if needed := found.needed(level):
-        seeds, times = needed
-        images = f" and {times} times the images" if times > 1 else ""
-        return f"{seeds} seeds of each{images} would decide it in half of all cases"
-    return f"{MAX_SEEDS} seeds of each and {MAX_TIMES} times the images would decide it in fewer than half of all cases"
+        return " (one training seed)"
+    return "" if found.value else " (no difference was measured)"
 
 
 def _rows(settings: ReportSettings, scores: Scores, training: Training) -> Iterable[_Measured]:
@@ -247,15 +257,15 @@ def _rows(settings: ReportSettings, scores: Scores, training: Training) -> Itera
     for key, claim in CLAIMS.items():
         others = [arm for arm, relation in arms.items() if relation == claim.relation]
         if key == "gain":
-            yield _row("mme_gain", key, pair, "MME (of 2800)", PAPER_SCALE, gain, "the paper's abstract")
+            yield _row("mme_gain", key, pair, f"{PAPERS}, published", PAPER_SCALE, gain, "the paper's abstract")
             if not any(chosen.kind == "mme" for chosen in settings.benchmarks.values()):
-                yield _row("mme_gain_here", key, pair, "MME (of 2800)", "7B, this code", unknown, NOT_RUN)
+                yield _row("mme_gain_here", key, pair, f"{PAPERS}, not run here", "7B, this code", unknown, NOT_RUN)
         elif claim.in_abstract:
             yield _row(
                 f"mme_{key}",
                 key,
                 "with minus without" if key == "captions" else "ParGo minus others",
-                "MME (of 2800)",
+                f"{PAPERS}, numbers not at hand",
                 PAPER_SCALE,
                 unknown,
                 IN_WORDS,
@@ -266,12 +276,21 @@ def _rows(settings: ReportSettings, scores: Scores, training: Training) -> Itera
             continue
         for other in others:
             yield from _published(settings, scores, key, other, _asked(settings, "details") if key == "gain" else ())
-            yield from _headlines(
-                settings, scores, key, other, tests=trained_alike(settings, training, other, key == "captions")
-            )
+            tests = trained_alike(settings, training, other, key == "captions")
+            if key == "parts":
+                tests = _lacks_a_part(settings, other)
+            yield from _headlines(settings, scores, key, other, tests=tests)
     for arm, relation in arms.items():
         if relation == "training":  # no claim is about it
-            yield from _headlines(settings, scores, "parts", arm, tests=False)
+            yield from _published(settings, scores, OTHERS, arm)
+            yield from _headlines(settings, scores, OTHERS, arm, tests=False)
+
+
+def _lacks_a_part(settings: ReportSettings, arm: str) -> bool:
+    """Whether a variant of ParGo has no partial tokens, no global ones or no cascade; others are only otherwise."""
+    ours, other = settings.projectors[settings.report.headline_arm], settings.projectors[arm]
+    without = {"num_partial_tokens": 0, "num_global_tokens": 0, "cascade": "full"}
+    return any(getattr(other, key, None) == value != getattr(ours, key, None) for key, value in without.items())
 
 
 def _asked(settings: ReportSettings, asked: str) -> list[str]:
@@ -287,7 +306,7 @@ def _published(
 ) -> Iterable[_Measured]:
     for number in settings.report.published:
         if number.minus == other and number.benchmark not in left_out:
-            cell = published_cell(settings, scores, number.benchmark, number.value, number.source, difference=True)
+            cell = published_cell(scores, number.benchmark, number.value, number.source, difference=True)
             title = _title(settings, scores, number.benchmark)
             key = f"published_{headline_row(number.arm, other, number.benchmark)}"
             yield _row(key, claim, _pair(settings, other), title, "published", cell, number.source)
@@ -313,7 +332,7 @@ def _headline(settings: ReportSettings, scores: Scores, claim: str, other: str, 
 
 def _title(settings: ReportSettings, scores: Scores, benchmark: str) -> str:
     name = words.benchmark(settings, benchmark) + words.asked_model(settings.benchmarks[benchmark])
-    record = scores[settings.report.headline_arm, benchmark][0].record
+    record = scores.example(benchmark).record
     return f"{name} (points of %)" if record.points_per_task is None else f"{name} (of {record.headline.maximum})"
 
 
@@ -355,13 +374,14 @@ def _pair(settings: ReportSettings, other: str) -> str:
 
 def _row(key: str, claim: str, comparison: str, benchmark: str, scale: str, cell: Cell, source: str) -> _Measured:
     texts = {
-        "claim": CLAIMS[claim].text,
+        "claim": CLAIMS[claim].text if claim in CLAIMS else "Trained otherwise, so no claim is about it",
         "claim_verdict": "",
         "comparison": comparison,
         "benchmark": benchmark,
         "scale": scale,
         "source": source,
         "status": cell.status,
+        "tests": "",
         "verdict": "",
     }
     return _Measured(Row(key, claim, texts, {"difference": cell}))

@@ -14,7 +14,7 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from PIL import Image
 
 from pargo.report.attention_files import AttentionMaps
-from pargo.report.style import WIDTH
+from pargo.report.style import WIDTH, heading
 
 MIN_HEIGHT = 2.3  # inches, for the words beside the colour bar
 SHOWN_PARTIAL = 3
@@ -52,10 +52,13 @@ def _panels(attention: AttentionMaps, num_patches: int) -> list[_Panel]:
     return panels
 
 
-def attention_figure(attention: AttentionMaps, num_patches: int) -> Figure:
+def attention_figure(attention: AttentionMaps, num_patches: int, title: str = "") -> Figure:
     """A row an image: the image, a few partial tokens, all partial tokens together, the mean of the global tokens.
 
     Partial tokens see disjoint groups of patches, so all of them fit into one picture.
+
+    Args:
+        title: above it: whose tokens they are, and whose images.
     """
     panels = _panels(attention, num_patches)
     side, titles = isqrt(num_patches), ["Image", *(panel.title for panel in panels)]
@@ -65,7 +68,9 @@ def attention_figure(attention: AttentionMaps, num_patches: int) -> Figure:
     rows, columns = len(attention.images), len(titles)
     height = (WIDTH - 0.9) / columns
     layout = ConstrainedLayoutEngine(w_pad=0.02, h_pad=0.02, wspace=0.02, hspace=0.02)
-    figure = Figure(figsize=(WIDTH, max(height * rows + 0.45, MIN_HEIGHT)), layout=layout)
+    figure = Figure(figsize=(WIDTH, max(height * rows + 0.7, MIN_HEIGHT)), layout=layout)
+    if title:
+        heading(figure, title)
     axes = figure.subplots(rows, columns, squeeze=False)
     for row, image in enumerate(attention.images):
         _show(axes[row, 0], image, None, None, norm)

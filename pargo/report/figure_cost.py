@@ -10,14 +10,14 @@ from pargo.report.cells import Cell, Unit
 from pargo.report.measure import headline, headline_title
 from pargo.report.scores import Scores
 from pargo.report.settings import ReportSettings
-from pargo.report.style import WIDTH, Drawn, arm_colors, arm_markers, message
+from pargo.report.style import MARKER, WIDTH, Drawn, arm_colors, arm_markers, errors, message, plain
 from pargo.report.training_file import Training
 
 AXES = {"flops": "FLOPs per image", "parameters": "Trained projector parameters"}
 
 
 def cost_figure(settings: ReportSettings, scores: Scores, training: Training) -> Drawn:
-    """Score of the first benchmark over operations and over parameters, on log scales."""
+    """Score of the first benchmark over operations and over parameters, on log scales where they differ by much."""
     benchmark, samples = next(iter(settings.benchmarks)), settings.report.bootstrap_samples
     cells = {arm: headline(scores[arm, benchmark], samples) for arm in settings.projectors}
     shown = {arm: cell for arm, cell in cells.items() if cell.value is not None}
@@ -33,33 +33,28 @@ def cost_figure(settings: ReportSettings, scores: Scores, training: Training) ->
     for axis, (field, title) in zip(axes, AXES.items(), strict=True):
         unit: Unit = "flops" if field == "flops" else "parameters"
         for arm, cell in shown.items():
-            low, high = cell.interval or (cell.known, cell.known)
             axis.errorbar(
                 getattr(training.costs[arm], field),
                 cell.known * scale,
-                yerr=[[max(cell.known - low, 0) * scale], [max(high - cell.known, 0) * scale]],
+                yerr=errors(cell, scale),
                 color=colors[arm],
                 marker=markers[arm],
-                markersize=6,
-                markeredgecolor="white",
-                markeredgewidth=0.6,
                 elinewidth=1.2,
                 capsize=2,
                 linestyle="none",
                 label=names[arm],
+                **MARKER,
             )
-        axis.set_xscale("log")
         costs = [getattr(training.costs[arm], field) for arm in shown]
         wide = max(costs) > 4 * min(costs)
+        if wide:
+            axis.set_xscale("log")
         axis.xaxis.set_major_locator(LogLocator(10, subs=(1, 2, 5)) if wide else MaxNLocator(3))
         axis.xaxis.set_major_formatter(FuncFormatter(lambda value, _, unit=unit: _short(value, unit)))
         axis.xaxis.set_minor_formatter(NullFormatter())
-        axis.set_xlabel(f"{title} (log scale)")
+        axis.set_xlabel(f"{title} (log scale)" if wide else title)
         axis.margins(x=0.12)
-        axis.grid(color="0.92", linewidth=0.8)
-        axis.set_axisbelow(True)
-        for side in ("top", "right"):
-            axis.spines[side].set_visible(False)
+        plain(axis, "both")
     name = words.benchmark(settings, benchmark)
     axes[0].set_ylabel(f"{name}: {headline_title(example)}" if percent else f"{name}, total")
     handles, labels = axes[0].get_legend_handles_labels()

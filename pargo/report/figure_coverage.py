@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from pargo.report import words
 from pargo.report.attention_files import EVEN
 from pargo.report.settings import ReportSettings
-from pargo.report.style import WIDTH, Drawn, arm_colors, message
+from pargo.report.style import WIDTH, Drawn, arm_colors, heading, message, plain
 
 # arm -> group of tokens -> `entropy` and `coverage` of each image
 Groups = Mapping[str, Mapping[str, Mapping[str, list[float]]]]
@@ -31,7 +31,9 @@ def coverage_figure(settings: ReportSettings, groups: Groups) -> Drawn:
     lines = [(arm, group, values) for arm, found in groups.items() for group, values in found.items()]
     if not lines:
         return Drawn(message("No arm of this configuration attends to patches."), [])
-    figure = Figure(figsize=(WIDTH, 0.9 + ROW * len(lines)), layout="constrained")
+    figure = Figure(figsize=(WIDTH, 1.1 + ROW * len(lines)), layout="constrained")
+    number, name = len(lines[0][2]["entropy"]), words.benchmark(settings, next(iter(settings.benchmarks)))
+    heading(figure, f"Where tokens look in the {number:,} images of {name}")
     axes, rows = figure.subplots(1, len(MEASURES), sharey=True), list[dict[str, object]]()
     for axis, (measure, title) in zip(axes, MEASURES.items(), strict=True):
         for place, (arm, group, values) in enumerate(lines):
@@ -45,11 +47,8 @@ def coverage_figure(settings: ReportSettings, groups: Groups) -> Drawn:
             )
         axis.set_xlabel(title)
         axis.set_xlim(0, 102)
-        axis.grid(axis="x", color="0.92", linewidth=0.8)
-        axis.set_axisbelow(True)
         axis.set_ylim(len(lines) - 0.4, -0.6)
         axis.set_yticks(range(len(lines)), [GROUPS[group].format(names[arm]) for arm, group, _ in lines])
         axis.tick_params(axis="y", length=0)
-        for side in ("top", "right", "left"):
-            axis.spines[side].set_visible(False)
+        plain(axis, "x", left=False)
     return Drawn(figure, rows)

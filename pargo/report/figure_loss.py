@@ -7,11 +7,12 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from pargo.report import words
 from pargo.report.settings import ReportSettings
-from pargo.report.style import WIDTH, Drawn, arm_colors, arm_markers
+from pargo.report.style import GRAY, MARKER, WIDTH, Drawn, arm_colors, arm_markers, plain
 from pargo.report.training_file import STAGES, Curve, Training
 
 TITLES = {"pretrain": "Pretraining on captions", "finetune": "Fine-tuning on conversations"}
@@ -44,9 +45,16 @@ def loss_figure(settings: ReportSettings, training: Training) -> Drawn:
     axes = figure.subplots(1, len(curves), squeeze=False)[0]
     for axis, (stage, by_arm) in zip(axes, curves.items(), strict=True):
         _draw(axis, stage, by_arm, settings)
+        found = [of[stage].get("alignment") for of in training.settings.values()]
+        if aligned := {alignment["num_samples"] for alignment in found if alignment}:
+            numbers = " or ".join(f"{number:,}" for number in sorted(aligned))
+            axis.set_title(f"{TITLES[stage]},\nafter alignment with {numbers} images")
     axes[0].set_ylabel("Loss (nats per token, log scale)")
     handles, labels = axes[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=min(len(labels), 4 if len(labels) < 5 else 3))
+    several = len(settings.seeds) > 1
+    handles += [Line2D([], [], color=GRAY, linewidth=0.5, alpha=0.5), Line2D([], [], color=GRAY, linewidth=1.8)]
+    labels += ["One seed, each step" if several else "Each step", "Mean of seeds, smoothed" if several else "Smoothed"]
+    figure.legend(handles, labels, loc="outside lower center", ncols=min(len(labels), 4))
     return Drawn(figure, [row for stage, by_arm in curves.items() for row in _data(settings, stage, by_arm)])
 
 
@@ -86,12 +94,10 @@ def _draw(axis: Axes, stage: str, by_arm: dict[str, list[Curve]], settings: Repo
             color=colors[arm],
             linewidth=1.8,
             marker=markers[arm],
-            markersize=5.5,
-            markeredgecolor="white",
-            markeredgewidth=0.6,
             markevery=_mark_every(len(places), index, len(by_arm)),
             label=names[arm],
             zorder=3,
+            **MARKER,
         )
     axis.set_yscale("log")
     axis.yaxis.set_major_locator(LogLocator(10, subs=(1, 2, 5)))
@@ -102,6 +108,4 @@ def _draw(axis: Axes, stage: str, by_arm: dict[str, list[Curve]], settings: Repo
     axis.set_xlim(left=0)
     axis.set_title(TITLES[stage])
     axis.set_xlabel("Images seen")
-    axis.grid(axis="y", color="0.92", linewidth=0.8)
-    for side in ("top", "right"):
-        axis.spines[side].set_visible(False)
+    plain(axis, "y")

@@ -10,14 +10,14 @@ from textwrap import fill
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import MaxNLocator, StrMethodFormatter
+from matplotlib.ticker import StrMethodFormatter
 
 from pargo.report import words
 from pargo.report.cells import Cell
 from pargo.report.measure import ALL, baselines, headline, headline_title, task_score
 from pargo.report.scores import Scores
 from pargo.report.settings import ReportSettings
-from pargo.report.style import DASHES, GRAY, WIDTH, Drawn, arm_colors, arm_markers, message
+from pargo.report.style import DASHES, GRAY, MARKER, WIDTH, Drawn, arm_colors, arm_markers, errors, message, plain
 
 ROW, TITLE, MARGIN = 0.165, 0.75, 0.75  # inches: an arm, what a panel has around its arms, the legend
 COLUMNS = 4
@@ -125,21 +125,17 @@ def _draw(axis: Axes, panel: Panel, settings: ReportSettings, dashes: dict[str, 
     for place, (arm, cell) in enumerate(panel.cells.items()):
         if cell.value is None:
             continue  # not graded
-        value, (low, high) = cell.known, cell.interval or (cell.known, cell.known)
-        error = [[max(value - low, 0) * panel.scale], [max(high - value, 0) * panel.scale]]
         axis.errorbar(
-            value * panel.scale,
+            cell.known * panel.scale,
             place,
-            xerr=error,
+            xerr=errors(cell, panel.scale),
             color=colors[arm],
             marker=markers[arm],
-            markersize=5.5,
-            markeredgecolor="white",
-            markeredgewidth=0.6,
             elinewidth=1.5,
             capsize=2,
             capthick=1.2,
             zorder=3,
+            **MARKER,
         )
         if len(cell.seed_values) > 1:
             seeds = [seed * panel.scale for seed in cell.seed_values]
@@ -150,9 +146,6 @@ def _draw(axis: Axes, panel: Panel, settings: ReportSettings, dashes: dict[str, 
     axis.set_ylim(len(panel.cells) - 0.4, -0.6)
     axis.set_yticks(range(len(panel.cells)), [names[arm] for arm in panel.cells])
     axis.tick_params(axis="y", length=0)
-    axis.xaxis.set_major_locator(MaxNLocator(4))
+    axis.set_xticks([0, panel.top / 2, panel.top])
     axis.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
-    axis.grid(axis="x", color="0.92", linewidth=0.8)
-    axis.set_axisbelow(True)
-    for side in ("top", "right", "left"):
-        axis.spines[side].set_visible(False)
+    plain(axis, "x", left=False)

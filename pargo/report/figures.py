@@ -1,4 +1,4 @@
-"""Figures: scores, scores by task, cost, loss curves, and where the tokens look."""
+"""Figures: scores, their differences, scores by task, cost, loss and learning curves, and where the tokens look."""
 
 from __future__ import annotations
 
@@ -9,10 +9,13 @@ from pathlib import Path
 import matplotlib as mpl
 
 from pargo.files import new_files
+from pargo.report import words
 from pargo.report.attention_files import INDEX, AttentionMaps
 from pargo.report.figure_attention import attention_figure
 from pargo.report.figure_cost import cost_figure
 from pargo.report.figure_coverage import coverage_figure
+from pargo.report.figure_differences import differences_figure
+from pargo.report.figure_learning import learning_figure
 from pargo.report.figure_loss import loss_figure
 from pargo.report.figure_scores import scores_figure, tasks_figure
 from pargo.report.scores import Scores
@@ -44,8 +47,10 @@ def run(
     mpl.use("Agg")
     with style(), new_files(output) as directory:
         save_drawn(scores_figure(settings, loaded), directory, "scores")
+        save_drawn(differences_figure(settings, loaded), directory, "differences")
         save_drawn(cost_figure(settings, loaded, trained), directory, "cost")
         save_drawn(loss_figure(settings, trained), directory, "loss")
+        save_drawn(learning_figure(settings, loaded, trained), directory, "learning")
         save_drawn(_attention(settings, attention), directory, "attention")
         save_drawn(coverage_figure(settings, found), directory, "coverage")
         for benchmark in settings.benchmarks:
@@ -57,5 +62,7 @@ def _attention(settings: ReportSettings, attention: Sequence[Path]) -> Drawn:
     for path in attention:
         maps = AttentionMaps.read(path)
         if maps.num_partial:
-            return Drawn(attention_figure(maps, settings.vision.num_patches), maps.rows())
+            arm, benchmark = words.projectors(settings)[path.parent.name], next(iter(settings.benchmarks))
+            title = f"{arm}, on images of {words.benchmark(settings, benchmark)}"
+            return Drawn(attention_figure(maps, settings.vision.num_patches, title), maps.rows())
     return Drawn(message("No arm of this configuration has partial and global tokens."), [])

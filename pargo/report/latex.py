@@ -19,7 +19,7 @@ import matplotlib as mpl
 from matplotlib.ft2font import FT2Font, LoadFlags
 
 from pargo.errors import PargoError
-from pargo.report.cells import MINUS, NOTHING, Cell, Column, Row, Table
+from pargo.report.cells import MINUS, NOTHING, TIMES, Cell, Column, Row, Table
 
 LATEX = {
     "\\": r"\textbackslash{}",
@@ -33,6 +33,7 @@ LATEX = {
     "~": r"\textasciitilde{}",
     "^": r"\textasciicircum{}",
     MINUS: r"\ensuremath{-}",
+    TIMES: r"\ensuremath{\times}",
     NOTHING: "---",
     "<": r"\textless{}",
     ">": r"\textgreater{}",
@@ -45,6 +46,7 @@ WIDER = {9: 1.028, 7: 1.139}
 # in ems, of what TeX takes from other fonts or draws
 OTHERS = {
     MINUS: 0.778,
+    TIMES: 0.778,
     "<": 0.778,
     ">": 0.778,
     NOTHING: 1.0,
@@ -93,7 +95,7 @@ def _font() -> FT2Font:
 def to_latex(table: Table, width: float) -> str:
     r"""Booktabs tabulars to \input; they need the packages booktabs, array and xcolor.
 
-    Rows of one seed and texts that stand aside are left out. Intervals stand below their value.
+    Rows of one seed, and texts and columns that stand aside, are left out. Intervals stand below their value.
 
     Args:
         width: points that it keeps to. A single word or number that is wider than there is room is not broken.
@@ -138,7 +140,8 @@ class _Layout:
     @classmethod
     def of(cls, table: Table, width: float) -> _Layout:
         rows = [row for row in table.rows if not row.one_seed]
-        widths = _column_widths(table, rows)
+        shown = [column for column in table.columns if not column.aside]
+        widths = _column_widths(shown, rows)
         natural, least = {}, {}
         for key, title in table.heads.items():
             if key in table.block or key in table.aside:
@@ -153,7 +156,7 @@ class _Layout:
         heads = _shrunk(natural, least, whole if apart else room)
         first = tuple(heads)[: 1 if apart else None]
         left = width - sum(heads[key] for key in first) - GAP * (len(first) - 1)
-        panels = [_Panel(first, columns) for columns in _panels(table.columns, widths, left)]
+        panels = [_Panel(first, columns) for columns in _panels(shown, widths, left)]
         if apart:
             panels.insert(0, _Panel(tuple(heads), ()))
         wrapped = frozenset(key for key in heads if heads[key] < natural[key])
@@ -200,14 +203,14 @@ def _shrunk(natural: dict[str, float], least: dict[str, float], room: float) -> 
     return limited(low)
 
 
-def _column_widths(table: Table, rows: Sequence[Row]) -> dict[str, float]:
+def _column_widths(columns: Sequence[Column], rows: Sequence[Row]) -> dict[str, float]:
     """Widths of the columns of numbers, by key; a heading that several share makes them wider."""
     widths: dict[str, float] = {}
-    for column in table.columns:
+    for column in columns:
         cells = [row.cells[column.key] for row in rows if column.key in row.cells]
         numbers = [max(text_width(cell.text), text_width(cell.interval_text, SCRIPT)) for cell in cells]
         widths[column.key] = max([*numbers, *(text_width(word) for word in _words(column.short or column.title))])
-    for group, members in groupby(table.columns, lambda column: column.group):
+    for group, members in groupby(columns, lambda column: column.group):
         keys = [column.key for column in members]
         short = text_width(group) - sum(widths[key] for key in keys) - GAP * (len(keys) - 1)
         widths |= {key: widths[key] + max(0.0, short) / len(keys) for key in keys}
@@ -277,7 +280,7 @@ def _tabular(layout: _Layout, panel: _Panel, rows: Sequence[Row]) -> Iterator[st
         yield r"\midrule"
         for number, row in enumerate(block):
             if table.block and not number:
-                text = escape_latex(": ".join(text for key in table.block if (text := row.texts[key])))
+                text = escape_latex(table.block_title(row))
                 width = f"{layout.width(panel):.1f}pt"
                 yield rf"\multicolumn{{{span}}}{{@{{}}p{{{width}}}@{{}}}}{{\raggedright\textbf{{{text}}}}} \\"
             numbers = [_cell(row.cells.get(column.key)) for column in columns]
@@ -338,8 +341,8 @@ def to_macros(cells: dict[tuple[str, ...], Cell], comment: str) -> str:
     lines: dict[str, str] = {}
     for key, cell in cells.items():
         values: dict[tuple[str, ...], str] = {(): cell.text}
-        if cell.interval is not None:
-            values |= {("low",): cell.write(cell.interval[0]), ("high",): cell.write(cell.interval[1])}
+        if cell.ends is not None:
+            values |= {("low",): cell.ends[0], ("high",): cell.ends[1]}
         for suffix, text in values.items():
             name = macro_name(*key, *suffix)
             if name in lines:

@@ -92,7 +92,7 @@ def other_measure(scores: Sequence[Score], measure: str, tasks: Sequence[str], s
 
     Unknown where the answers of a seed give none for one of the tasks.
     """
-    unit, digits = UNITS.get(measure, "percent"), 2 if measure in UNITS else 1
+    unit, digits = UNITS.get(measure, "percent"), 3 if measure in UNITS else 1
     found = [score.record.measures.get(measure, {}) for score in scores]
     if not tasks or not all(has_ratio(values.get(task, {})) for values in found for task in tasks):
         why = "no token was its own" if measure == "loss" else "nothing was said of it"
@@ -154,14 +154,16 @@ def _mean(scores: Sequence[Score]) -> str:
 def baselines(score: Score) -> dict[str, dict[str, Cell]]:
     """What a benchmark gives without looking at an image, by baseline and then by column: tasks, and `ALL`.
 
-    Where the headline is a sum of tasks, each task gets its equal part: all tasks ask pairs of one Yes and one No.
+    Where the headline is a sum of tasks, and a baseline knows no tasks, each gets its equal part: all ask pairs of one
+    Yes and one No.
     """
     cells: dict[str, dict[str, Cell]] = {}
     record, files = score.record, _files([score])
     paired = record.points_per_task is not None
     unit: Unit = "points" if paired else "percent"
     for name, baseline in record.baselines.items():
-        part = {task: baseline.value / len(record.tasks) for task in record.tasks} if paired else baseline.tasks
+        equal = paired and not baseline.tasks
+        part = {task: baseline.value / len(record.tasks) for task in record.tasks} if equal else baseline.tasks
         where, formula = f"baselines.{name}.value", f"{record.headline.name} of {baseline.how}"
         cells[name] = {
             task: Cell(
@@ -169,8 +171,8 @@ def baselines(score: Score) -> dict[str, dict[str, Cell]]:
                 unit,
                 "computed",
                 files=files,
-                where=where if paired else f"baselines.{name}.tasks.{task}",
-                formula=formula + (f", an equal part of each of {len(record.tasks)} tasks" if paired else ""),
+                where=where if equal else f"baselines.{name}.tasks.{task}",
+                formula=formula + (f", an equal part of each of {len(record.tasks)} tasks" if equal else ""),
                 note=baseline.how,
             )
             for task, value in part.items()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from pargo.report import words
+from pargo.report.cells import rounded
 from pargo.report.scores import Scores
 from pargo.report.settings import ReportSettings
 
@@ -15,7 +16,7 @@ def notes(settings: ReportSettings, scores: Scores, benchmarks: Iterable[str]) -
 
 
 def _of_benchmark(settings: ReportSettings, scores: Scores, benchmark: str) -> Iterable[str]:
-    chosen, record = settings.benchmarks[benchmark], scores[next(iter(settings.projectors)), benchmark][0].record
+    chosen, record = settings.benchmarks[benchmark], scores.example(benchmark).record
     name = words.benchmark(settings, benchmark)
     parser = words.in_words(record.parser).lower()
     edition = f"{found}, " if (found := record.edition_words) else ""
@@ -39,7 +40,7 @@ def _of_parsers(settings: ReportSettings, scores: Scores, benchmark: str) -> Ite
 
 def _by_size(value: float) -> str:
     """Points with one decimal, shares with three."""
-    return f"{value:.1f}" if value > 1 else f"{value:.3f}"
+    return f"{rounded(value, 1 if value > 1 else 3)}"
 
 
 def seed_note(settings: ReportSettings, values: str = "Values") -> str:

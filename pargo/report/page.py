@@ -22,8 +22,9 @@ from pargo.data.images import open_images
 from pargo.files import read_json, write_atomic
 from pargo.report import words
 from pargo.report.answers_file import read_answers
+from pargo.report.arms import learning_groups
 from pargo.report.attention_files import AttentionMaps
-from pargo.report.cells import STATUSES
+from pargo.report.cells import STATUSES, rounded
 from pargo.report.claims import beside_the_paper, headline_row
 from pargo.report.measure import headline_column
 from pargo.report.provenance import follow
@@ -35,8 +36,10 @@ from pargo.report.training_file import STAGES, Training, read_training
 TEMPLATE = "index.html.j2"
 FIGURE_ALT = {
     "scores": "Scores of all arms on each benchmark, with intervals; the numbers are those of the table above",
+    "differences": "The headline arm minus each other arm on each benchmark; the numbers are those of the claims",
     "cost": "Scores of all arms over their operations and parameters; the numbers are those of the tables",
     "loss": "Training loss of all arms in pretraining and fine-tuning",
+    "learning": "Scores over the images trained on; the numbers are those of the tables",
     "attention": "Attention of partial and global tokens drawn over a few benchmark images",
     "coverage": "How evenly the tokens of each arm look at the images, as boxes",
 }
@@ -105,6 +108,7 @@ def run(
         statuses=STATUSES,
         verdict=verdict(settings, loaded, records),
         reading=reading(settings, loaded),
+        limits=[beside_the_paper(settings), *settings.report.limits],
         titles=TABLE_TITLES
         | {
             name: f"{words.benchmark(settings, name)} by {chosen.by_task.task}"
@@ -127,6 +131,7 @@ def run(
         maps=attention_maps(settings, attention),
         accepted=read_accepted(output.parent / FILE),
         facts=facts(settings, records),
+        curves=learning_groups(settings, trained),
         trainings=training_facts(settings, trained),
         aligned={
             of["alignment"]["num_samples"]
@@ -226,7 +231,7 @@ def verdict(settings: ReportSettings, scores: Scores, records: dict[str, Any]) -
         unit = f"% ({line.name})" if score.record.points_per_task is None else f"of {line.maximum:,} points"
         low, high = gain["interval"]
         if len(settings.seeds) > 1:
-            meaning = f". Verdict: {verdicts[headline_row(ours, reference, benchmark)].partition(' (')[0]}"
+            meaning = f". Verdict: {verdicts[headline_row(ours, reference, benchmark)]}"
         elif low > 0 or high < 0:
             better = names[ours] if low > 0 else names[reference]
             meaning = f", and for these trained models the interval excludes zero, in favour of {better}"
@@ -246,7 +251,7 @@ def _beside_blind(settings: ReportSettings, score: Score, records: dict[str, Any
         return ""
     name, baseline = max(score.record.baselines.items(), key=lambda item: item[1].value)
     best = baseline.value
-    shown = f"{100 * best:.1f} %" if score.record.points_per_task is None else f"{best:.1f}"
+    shown = f"{rounded(best, 1, 100)} %" if score.record.points_per_task is None else f"{rounded(best, 1)}"
     names = words.projectors(settings)
     cells = {names[arm]: records["cells"][f"projectors/{arm}/{column}"] for arm in settings.projectors}
     unseen = [
@@ -275,18 +280,19 @@ def reading(settings: ReportSettings, scores: Scores) -> list[str]:
         name = words.benchmark(settings, benchmark)
         if points := record.points_per_task:
             values = " and ".join(
-                f"{words.in_words(key).lower()} {entry.value:.0f}" for key, entry in record.baselines.items()
+                f"{words.in_words(key).lower()} {rounded(entry.value, 0)}" for key, entry in record.baselines.items()
             )
             sentences.append(
                 f"{name} asks two questions about each image, one with the answer yes and one with no; a task gives "
                 f"100 x (share of right answers + share of images with both right), so at most {points:g}, and without "
                 f"looking at the image the total of {record.headline.maximum:,} would be: {values}."
             )
+        elif about := words.ABOUT.get(settings.benchmarks[benchmark].kind):
+            sentences.append(f"{name}: {about}.")
     sentences += [
         _brackets(settings),
-        beside_the_paper(settings),
-        "Every measured number is a link to the file it was read from, and the last section leads from there to the "
-        "answers, the model and the data.",
+        "A click on a number says how it was made and which files it was read from, and the last section leads from "
+        "there to the answers, the model and the data.",
     ]
     return sentences
 

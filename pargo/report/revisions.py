@@ -34,7 +34,7 @@ class Change(Settings):
 
 
 class ScoreChange(Settings):
-    """A score of an arm at both revisions: B minus A, with the trainings of both as drawn by chance."""
+    """A score of an arm at both revisions, compared as two arms would be: `row` is of A minus B."""
 
     arm: str
     row: Row
@@ -114,16 +114,16 @@ def _scores(before: Path, after: Path, samples: int) -> tuple[list[ScoreChange],
     notes += [f"only after: arm {name}" for name in sorted(names_b - names_a)]
     for arm in sorted(names_a & names_b):
         try:
-            found = compare_runs(after / arm, before / arm, samples)
+            found = compare_runs(before / arm, after / arm, samples)
         except PargoError as error:  # other questions, say: then nothing can be said of this arm
             notes.append(f"{arm}: not compared: {error}".replace(f"{after}/", "").replace(f"{before}/", ""))
             continue
         several = min(found.seeds_a, found.seeds_b) > 1
-        notes += [f"{arm}: only before: {name}" for name in found.only_b]
-        notes += [f"{arm}: only after: {name}" for name in found.only_a]
+        notes += [f"{arm}: only before: {name}" for name in found.only_a]
+        notes += [f"{arm}: only after: {name}" for name in found.only_b]
         notes += [f"{arm}: {row.label} is not graded" for row in found.rows if row.difference is None]
         if found.seeds_a != found.seeds_b:
-            notes.append(f"{arm}: {found.seeds_b} seeds before, {found.seeds_a} after")
+            notes.append(f"{arm}: {found.seeds_a} seeds before, {found.seeds_b} after")
         rows += [(arm, row, several) for row in found.rows if row.difference is not None]
     changed = [(arm, row, several) for arm, row, several in rows if row.difference]
     adjusted = holm([row.p or 0.0 for _, row, _ in changed])
@@ -145,10 +145,10 @@ def render(changes: Changes) -> str:
     lines = [f"A: {changes.revision_a}", f"B: {changes.revision_b}", ""]
     for change in changes.scores:
         row, scale = change.row, 1 if change.row.maximum > 1 else 100
-        low, high = row.interval or (0.0, 0.0)
+        low, high = row.interval or (0.0, 0.0)  # of A - B; what is told is by how much it changed
         lines.append(
-            f"{change.arm}, {row.label}: {_number(row.value_b, scale)} -> {_number(row.value_a, scale)}, "
-            f"{_signed(row.difference, scale)} [{_signed(low, scale)}, {_signed(high, scale)}], "
+            f"{change.arm}, {row.label}: {_number(row.value_a, scale)} -> {_number(row.value_b, scale)}, "
+            f"{_signed(-(row.difference or 0), scale)} [{_signed(-high, scale)}, {_signed(-low, scale)}], "
             f"p after Holm {row.p_holm or 0:.3g}: {change.meaning}"
         )
     if changes.scores:
@@ -171,5 +171,5 @@ def _number(value: float | None, scale: int) -> str:
     return "?" if value is None else f"{rounded(value, 1, scale)}"
 
 
-def _signed(value: float | None, scale: int) -> str:
-    return "?" if value is None else f"{rounded(value, 1, scale):+}".replace("-", MINUS)
+def _signed(value: float, scale: int) -> str:
+    return f"{rounded(value, 1, scale):+}".replace("-", MINUS)

@@ -57,6 +57,10 @@ class Scores:
         arm, benchmark = key
         return [self._scores[arm, seed, benchmark] for seed in self._seeds]
 
+    def example(self, benchmark: str) -> Score:
+        """One of a benchmark, for what is the same in all of them: tasks, images, baselines."""
+        return next(score for score in self if score.benchmark == benchmark)
+
     def __iter__(self) -> Iterator[Score]:
         return iter(self._scores.values())
 

@@ -20,7 +20,7 @@ CAPTION_REPORT = (  # of pargo.report.captions, by dataset
     "review.html",
 )
 # whatever the benchmarks; of each there is one by task, too
-FIGURES = ("scores", "cost", "loss", "attention", "coverage")
+FIGURES = ("scores", "differences", "cost", "loss", "learning", "attention", "coverage")
 
 
 def table_files(benchmarks: Mapping[str, Any]) -> tuple[str, ...]:

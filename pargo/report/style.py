@@ -7,11 +7,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Literal
 
 import matplotlib as mpl
 import seaborn as sns
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from pargo.report.cells import Cell
 from pargo.report.settings import ReportSettings
 
 WIDTH = 7.2  # inches: the text width of a page
@@ -24,6 +27,8 @@ COLORS = (
 )
 DASHES = ((0, (1, 1.5)), (0, (5, 2)), (0, (5, 2, 1, 2)), (0, (9, 2)), (0, (9, 2, 1, 2, 1, 2)), (0, (2, 3)))
 PNG_DPI = 200
+# the edge shows a pale marker on white paper, and which of two markers is in front
+MARKER: dict[str, Any] = {"markersize": 5.5, "markeredgecolor": "0.2", "markeredgewidth": 0.5}
 
 _RC = {
     "figure.dpi": 100,
@@ -65,6 +70,25 @@ def arm_markers(settings: ReportSettings) -> dict[str, str]:
     return {arm: MARKERS[(i + i // len(COLORS)) % len(MARKERS)] for i, arm in enumerate(settings.projectors)}
 
 
+def heading(figure: Figure, text: str) -> None:
+    """What all panels of a figure are about, above them."""
+    figure.suptitle(text, x=0.005, ha="left", fontsize=_RC["axes.titlesize"], fontweight="bold")
+
+
+def plain(axis: Axes, grid: Literal["x", "y", "both"], *, left: bool = True) -> None:
+    """Axes with a faint grid behind what they show, and no frame but the lower line and, unless told, the left one."""
+    axis.grid(axis=grid, color="0.92", linewidth=0.8)
+    axis.set_axisbelow(True)
+    for side in ("top", "right", *(() if left else ("left",))):
+        axis.spines[side].set_visible(False)
+
+
+def errors(cell: Cell, scale: float) -> list[list[float]]:
+    """Distances of the ends of a cell's interval from its value, for error bars; 0 without one."""
+    low, high = cell.interval or (cell.known, cell.known)
+    return [[max(cell.known - low, 0) * scale], [max(high - cell.known, 0) * scale]]
+
+
 @dataclass(frozen=True)
 class Drawn:
     """A figure, and the numbers that it draws: rows with the same keys."""
@@ -90,6 +114,8 @@ WITHOUT_TIME: dict[str, dict[str, None]] = {
 def save(figure: Figure, output: Path, name: str, formats: Sequence[str] = ("svg", "png")) -> None:
     """Write `<name>.svg` and so on, without dates and versions."""
     output.mkdir(parents=True, exist_ok=True)
+    figure.draw_without_rendering()  # lays it out: once, and not for each format
+    figure.set_layout_engine("none")
     for extension in formats:
         figure.savefig(output / f"{name}.{extension}", metadata=WITHOUT_TIME[extension])
 

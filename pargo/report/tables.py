@@ -135,6 +135,7 @@ def _layout(table: Table) -> dict[str, Any]:
             "key": row.key,
             "kind": row.kind,
             "texts": row.texts,
+            "block_title": table.block_title(row),
             "one_seed": row.one_seed,
             "needs_no_image": row.needs_no_image,
             "cells": {column: cell_id(table.name, row.key, column) for column in row.cells},

@@ -42,6 +42,7 @@ class Run(Settings):
     hardware: str
     started: str | None = None  # UTC
     seconds: float | None = None  # of its last sitting, from the start to the saved model
+    samples_per_second: float | None = None  # over all steps, of all sittings
     commit: str | None = None
     curve: Curve
 

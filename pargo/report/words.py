@@ -26,6 +26,14 @@ MEASURES = {
 }
 
 
+# what a benchmark asks, for readers of the page; those of MME's form are explained by their scoring
+ABOUT = {
+    "details": "facts of captions that models write of new images, before fine-tuning: F1 of what is said and what is "
+    "there, the mean over kinds of facts",
+    "easy_vqa": "questions about small images of one colored shape, with one word as the answer; scored by exact match",
+}
+
+
 def asked_model(benchmark: Benchmark) -> str:
     """Behind a benchmark's name, which models were asked, unless they are those after fine-tuning."""
     return "" if benchmark.asked_model == "finetune" else ", models after pretraining"
@@ -47,14 +55,29 @@ def benchmark_title(kind: str) -> str:
 
 
 def benchmark(settings: ReportSettings, name: str) -> str:
-    """`mini-MME`, and with its own name in brackets where a config has several of a kind, unless that is the kind's."""
+    """`mini-MME`; where a config has several of a kind, with what tells its name apart in brackets: `MME (release)`."""
     own = settings.benchmarks[name]
     same = sum(other.kind == own.kind for other in settings.benchmarks.values())
-    return own.title + (f" ({in_words(name)})" if same > 1 and name != own.kind else "")
+    return own.title + (f" ({rest})" if same > 1 and (rest := _beyond(own.kind, name)) else "")
 
 
 def projectors(settings: ReportSettings) -> dict[str, str]:
-    """The projector of each arm in words, with the arm's name in brackets where two arms would look the same."""
+    """The projector of each arm in words; where two would look the same, with what tells the arms' names apart."""
     words = {arm: projector.in_words() for arm, projector in settings.projectors.items()}
     seen = Counter(words.values())
-    return {arm: text if seen[text] == 1 else f"{text} ({in_words(arm).lower()})" for arm, text in words.items()}
+    for own_part in (_beyond, _whole):  # `pargo_x` and `x` say the same beyond `pargo`
+        parts = {arm: own_part(settings.projectors[arm].name, arm) for arm in words if seen[words[arm]] > 1}
+        found = words | {arm: f"{words[arm]} ({part})" for arm, part in parts.items() if part}
+        if len(set(found.values())) == len(found):
+            break
+    return found
+
+
+def _beyond(kind: str, name: str) -> str:
+    """What a name says beside the kind it begins with: `release` of `mme_release`, nothing of `mme`."""
+    rest = name.removeprefix(kind)
+    return _whole(kind, name if rest[:1] not in ("", "_", "-") else rest)
+
+
+def _whole(kind: str, name: str) -> str:
+    return name.replace("_", " ").replace("-", " ").strip()

@@ -51,8 +51,8 @@ def to_markdown(table: Table) -> str:
     previous = None
     for row in table.rows:
         if table.block and row.kind != previous:
-            text = ": ".join(text for key in table.block if (text := row.texts[key]))
-            lines.append(_markdown_row([f"**{escape_markdown(text)}**", *[""] * (len(header) - 1)]))
+            title = escape_markdown(table.block_title(row))
+            lines.append(_markdown_row([f"**{title}**", *[""] * (len(header) - 1)]))
         previous = row.kind
         numbers = [_markdown_cell(row.cells.get(column.key)) for column in table.columns]
         lines.append(_markdown_row([*(escape_markdown(row.texts[key]) for key in heads), *numbers]))

@@ -80,10 +80,11 @@ def _make(config: Config, write_language: Callable[[Path], None] = _byte_languag
     model = build_model(
         PargoModel, trained.vision, trained.language, trained.projector, trained.train.lora.adapter, language, seed=3
     )
+    generator = torch.Generator().manual_seed(2)  # of its own: the same model whatever ran before
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             if "lora_B" in name:
-                parameter.normal_(std=0.05)  # as if trained
+                parameter.normal_(std=0.05, generator=generator)  # as if trained
     path = layout.model("pargo", 0, "finetune")
     with publish(path, settings=trained, inputs=[language]) as folder:
         save_file(own_state_dict(model), folder / "model.safetensors")

@@ -132,6 +132,7 @@ class PaperRun:
             hardware="8 x invented",
             started="2026-01-01T00:00:00+00:00",
             seconds=random.uniform(3e4, 9e4),
+            samples_per_second=random.uniform(20, 40),
             commit="0" * 40,
             curve=Curve(samples=tuple(256 * step for step in steps), loss=loss),
         )

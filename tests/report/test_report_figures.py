@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 from itertools import combinations
+from pathlib import Path
 
 import matplotlib as mpl
 import numpy as np
@@ -13,15 +15,20 @@ from matplotlib.colors import to_rgb
 from PIL import Image
 from safetensors.torch import load_file
 
+from pargo.config.benchmarks.details import Details
 from pargo.errors import PargoError
 from pargo.report import attention, figures, training
+from pargo.report.arms import learning_groups, num_samples
 from pargo.report.attention_files import AttentionMaps
 from pargo.report.figure_attention import relative
+from pargo.report.figure_differences import differences_figure
+from pargo.report.figure_learning import _seen, learning_figure
 from pargo.report.figure_loss import running_mean
 from pargo.report.figure_scores import scores_figure, tasks_figure
 from pargo.report.scores import Scores
 from pargo.report.settings import figure_files
 from pargo.report.style import COLORS, MARKERS, arm_colors, arm_markers, style
+from pargo.report.training_file import Training, read_training
 
 
 def test_same_files_and_bytes_twice(project, tmp_path):
@@ -32,6 +39,8 @@ def test_same_files_and_bytes_twice(project, tmp_path):
     for name in names:
         content = (tmp_path / "first" / name).read_bytes()
         assert content == (tmp_path / "second" / name).read_bytes()
+        if name.startswith("learning."):
+            continue  # a sentence: there is nothing to draw
         assert len(content) > (5000 if not name.endswith("csv") else 50)
         if name.endswith("png"):
             assert Image.open(tmp_path / "first" / name).width == 1440
@@ -86,6 +95,88 @@ def test_the_numbers_beside_a_figure_are_those_that_it_draws(two_seeds, tmp_path
 def test_several_seeds_and_no_attention_maps_can_be_drawn(two_seeds, tmp_path):
     figures.run(two_seeds.settings, two_seeds.scores, two_seeds.train(), tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(figure_files(two_seeds.settings.benchmarks))
+
+
+def test_differences_are_those_of_the_claims(two_seeds, tmp_path):
+    two_seeds.tables(tmp_path)
+    with (tmp_path / "claims.csv").open(newline="", encoding="utf-8") as file:
+        claims = {row["row"]: row for row in csv.DictReader(file)}
+    drawn = differences_figure(two_seeds.settings, Scores(two_seeds.settings, two_seeds.scores))
+    others = [arm for arm in two_seeds.settings.projectors if arm != "pargo"]
+    assert [row["minus"] for row in drawn.rows] == others * len(two_seeds.settings.benchmarks)
+    for row in drawn.rows:
+        claim = claims[f"pargo_minus_{row['minus']}_{row['benchmark']}"]
+        assert [claim[f"difference{end}"] for end in ("", "_low", "_high")] == [
+            str(row[key]) for key in ("value", "low", "high")
+        ]
+
+
+def test_learning_curves_are_of_arms_that_differ_in_numbers_of_samples_alone(two_seeds):
+    scores, trained = Scores(two_seeds.settings, two_seeds.scores), read_training(two_seeds.train())
+    assert learning_groups(two_seeds.settings, trained) == []
+    assert learning_figure(two_seeds.settings, scores, trained).rows == []
+    same = two_seeds.settings.projectors | {"qformer": two_seeds.settings.projectors["pargo"]}
+    settings = two_seeds.settings.model_copy(update={"projectors": same})
+    assert learning_groups(settings, trained) == []  # of two that are the same there is no curve
+    ours = trained.settings["pargo"]
+
+    def with_rival(**numbers: int) -> Training:
+        rival = {stage: of | {"num_samples": numbers.get(stage, of["num_samples"])} for stage, of in ours.items()}
+        return trained.model_copy(update={"settings": trained.settings | {"qformer": rival}})
+
+    pretrain, finetune = (ours[stage]["num_samples"] for stage in ("pretrain", "finetune"))
+    less = with_rival(pretrain=pretrain // 2, finetune=finetune // 2)
+    assert learning_groups(settings, less) == [["qformer", "pargo"]]
+    # more of one training and less of the other is no place on a curve
+    assert learning_groups(settings, with_rival(pretrain=pretrain // 2, finetune=2 * finetune)) == []
+    drawn = learning_figure(settings, scores, less)
+    means = [row for row in drawn.rows if (row["benchmark"], row["what"]) == ("mini_mme", "mean")]
+    whole = pretrain + finetune
+    assert [row["images"] for row in means] == [whole // 2, whole]
+    line = drawn.figure.axes[0].containers[0].lines[0]
+    assert list(line.get_ydata()) == [row["value"] for row in means]
+    other = less.settings | {
+        "qformer": less.settings["qformer"] | {"finetune": ours["finetune"] | {"learning_rate": 1.0}}
+    }
+    assert learning_groups(settings, less.model_copy(update={"settings": other})) == []
+
+
+def test_images_of_alignment_count_and_those_after_the_question_do_not(two_seeds):
+    trained = read_training(two_seeds.train())
+
+    def aligned(number: int) -> dict:
+        stages = trained.settings["pargo"]
+        return stages | {"pretrain": stages["pretrain"] | {"alignment": {"num_samples": number, "batch_size": 16}}}
+
+    same = two_seeds.settings.projectors | {"qformer": two_seeds.settings.projectors["pargo"]}
+    settings = two_seeds.settings.model_copy(update={"projectors": same})
+    more = trained.settings | {"pargo": aligned(320), "qformer": aligned(160)}
+    training = trained.model_copy(update={"settings": more})
+    assert learning_groups(settings, training) == [["qformer", "pargo"]]
+    pretrain, finetune = (trained.settings["pargo"][stage]["num_samples"] for stage in ("pretrain", "finetune"))
+    assert num_samples(training, "pargo") == (320, pretrain, finetune)
+    assert _seen(settings, training, "mini_mme", "pargo") == 320 + pretrain + finetune
+    early = Details(kind="details", source="mini_mme", split="test")
+    asked = settings.model_copy(update={"benchmarks": {"details": early}})
+    assert _seen(asked, training, "details", "pargo") == 320 + pretrain
+
+
+def test_speed_is_of_the_notes_that_were_written_while_the_model_was_trained(tmp_path):
+    def noted(name: str, steps: list[int], seconds: float, written: float) -> Path:
+        path = tmp_path / name
+        path.write_text("".join(json.dumps({"step": step, "seconds": seconds}) + "\n" for step in steps))
+        os.utime(path, (written, written))
+        return path
+
+    record = {"started": "1970-01-01T00:16:40+00:00", "seconds": 100.0}  # 1,000 to 1,100
+    earlier, later = noted("a", [1, 2], 9.0, 900), noted("c", [1, 2], 9.0, 1200)
+    # the second step was made twice, as the first sitting was killed after it
+    own = noted("b", [1, 2, 2], 2.0, 1050)
+    assert training._speed(record, 16, 8, [earlier, own, later]) == 16 / 4
+    assert training._speed(record, 24, 8, [own]) is None  # one step of three is not there
+    assert training._speed(record, 16, 8, [earlier, later]) is None
+    assert training._speed(record, 16, 8, [own, noted("d", [1, 2], 1.0, 1040)]) is None  # which of them?
+    assert training._speed({}, 16, 8, [own]) is None  # restored
 
 
 def test_a_missing_model_is_named(project, tmp_path):

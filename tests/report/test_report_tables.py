@@ -16,7 +16,7 @@ from pargo.errors import PargoError
 from pargo.estimates import Difference, Seeds, Spread
 from pargo.files import sha256_file
 from pargo.manifest import read_provenance
-from pargo.report import claims, tables
+from pargo.report import claims, tables, words
 from pargo.report.arms import relations
 from pargo.report.cells import MINUS, Cell, Column, Row, Table, rounded
 from pargo.report.claims import PUBLISHED_GAIN
@@ -300,9 +300,13 @@ def verdicts_of(settings, *differences):
         "r", "gain", {"claim": "c", "verdict": ""}, {"difference": Cell(1.0, "difference", "measured", files=("f",))}
     )
     rows = [claims._Measured(row), *(claims._Measured(row, found, "qformer") for found in differences)]
-    first, *others = (row.texts["verdict"] for row in claims._with_verdicts(settings, rows))
-    assert first == ""
-    return others
+    first, *others = claims._with_verdicts(settings, rows)
+    assert first.texts["verdict"] == ""
+    found = []
+    for row in others:
+        needed = [int(row.cells[key].known) for key in ("seeds", "images") if key in row.cells]
+        found.append((row.texts["verdict"], *needed) if needed else row.texts["verdict"])
+    return found
 
 
 def difference_of(value: float, seeds: float = 1.0) -> Difference:
@@ -317,21 +321,41 @@ def test_a_verdict_is_by_the_corrected_p_value(project):
     assert verdicts_of(settings, difference_of(-40)) == ["Q-Former is better"]
     # 2.2 standard errors: one alone would do, and two would not
     assert verdicts_of(settings, difference_of(11)) == ["ParGo is better"]
-    more = "undecided (3 seeds of each and 2 times the images would decide it in half of all cases)"
+    more = ("undecided", 3, 2)
     assert verdicts_of(settings, difference_of(11), difference_of(11)) == [more] * 2
     assert verdicts_of(settings, difference_of(40), difference_of(11)) == ["ParGo is better"] * 2
-    (seeds,) = verdicts_of(settings, difference_of(12, seeds=60.0))
-    assert seeds == "undecided (11 seeds of each would decide it in half of all cases)"
+    assert verdicts_of(settings, difference_of(12, seeds=60.0)) == [("undecided", 11, 1)]
     assert verdicts_of(settings, difference_of(0)) == ["undecided (no difference was measured)"]
-    assert verdicts_of(settings, difference_of(0.1)) == [
-        "undecided (20 seeds of each and 64 times the images would decide it in fewer than half of all cases)"
-    ]
+    assert verdicts_of(settings, difference_of(0.1)) == ["undecided"]  # not even 20 seeds and 64 times the images
     alone = Difference(40.0, (30.0, 50.0), 0.001, None)
     assert verdicts_of(settings, alone) == ["undecided (one training seed)"]
 
 
 def test_as_many_comparisons_as_the_paper_has_can_be_decided(project):
     assert verdicts_of(project.settings, *[difference_of(40)] * 98) == ["ParGo is better"] * 98
+
+
+@pytest.mark.parametrize(
+    ("arms", "expected"),
+    [
+        (["pargo", "pargo_short_captions"], ["ParGo", "ParGo (short captions)"]),
+        (["pargo", "other"], ["ParGo", "ParGo (other)"]),
+        (["pargo", "pargos"], ["ParGo", "ParGo (pargos)"]),
+        (["x", "pargo_x"], ["ParGo (x)", "ParGo (pargo x)"]),
+        (["pargo-a", "pargo_b"], ["ParGo (a)", "ParGo (b)"]),
+    ],
+)
+def test_arms_with_one_projector_are_told_apart(project, arms, expected):
+    projector = project.settings.projectors["pargo"]
+    settings = project.settings.model_copy(update={"projectors": dict.fromkeys(arms, projector)})
+    assert list(words.projectors(settings).values()) == expected
+
+
+def test_benchmarks_of_a_kind_are_told_apart(project):
+    one = project.settings.benchmarks["mini_mme"]
+    settings = project.settings.model_copy(update={"benchmarks": dict.fromkeys(["mini_mme", "mini_mme_release"], one)})
+    names = [words.benchmark(settings, name) for name in settings.benchmarks]
+    assert names == ["mini-MME", "mini-MME (release)"]
 
 
 def test_missing_and_foreign_scores_are_refused(project, two_seeds, tmp_path):

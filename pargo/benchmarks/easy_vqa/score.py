@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from pargo.benchmarks.easy_vqa.answers import ANSWERS, TYPES, normalise
 from pargo.benchmarks.records import Answered
@@ -57,20 +57,31 @@ def _task(name: str, values: dict[str, list[float]], answers: Sequence[Answered]
 
 def baselines(answers: Sequence[Answered]) -> dict[str, Baseline]:
     """Accuracy without looking: always the most common answer, and the most common answer to each question."""
-    labels: dict[str, Counter[str]] = defaultdict(Counter)
-    for answer in answers:
-        labels[answer.question][normalise(answer.label)] += 1
-    overall: Counter[str] = sum(labels.values(), Counter())
+    overall = Counter(normalise(answer.label) for answer in answers)
     common = min(overall, key=lambda label: (-overall[label], label))
-    best = sum(max(counter.values()) for counter in labels.values())
+
+    def by_task(right: Callable[[Sequence[Answered]], int]) -> dict[str, float]:
+        parts = {task: [answer for answer in answers if answer.task == task] for task in TYPES}
+        return {task: right(own) / len(own) for task, own in parts.items() if own}
+
     return {
         "majority_answer": Baseline(
             value=overall[common] / len(answers),
+            tasks=by_task(lambda own: sum(normalise(answer.label) == common for answer in own)),
             how=f"`{common}`, the most common answer of these questions, to every question",
         ),
         "majority_answer_by_question": Baseline(
-            value=best / len(answers),
+            value=_best_by_question(answers) / len(answers),
+            tasks=by_task(_best_by_question),
             how="the most common answer of each question text, from these very labels: no model that does not "
             "see the image does better",
         ),
     }
+
+
+def _best_by_question(answers: Sequence[Answered]) -> int:
+    """How many are right where each question text gets its most common answer."""
+    labels: dict[str, Counter[str]] = defaultdict(Counter)
+    for answer in answers:
+        labels[answer.question][normalise(answer.label)] += 1
+    return sum(max(found.values()) for found in labels.values())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from itertools import groupby
 
@@ -57,10 +58,30 @@ def score(answers: Sequence[Answered], parser: str, samples: int) -> Result:
                 interval=coin.interval,
                 how=f"expected score of fair coins; 95 % of {COIN_FLIPS} simulated runs lie in the interval",
             ),
+            **_by_question(answers, parser),
         },
         correct=correct,
         values=values,
     )
+
+
+def _by_question(answers: Sequence[Answered], parser: str) -> dict[str, Baseline]:
+    """The most common answer to each question text of a task; nothing where most texts come once, as MME's own do."""
+    labels: dict[tuple[str, str], Counter[str]] = defaultdict(Counter)
+    for answer in answers:
+        labels[answer.task, answer.question][answer.label.lower()] += 1
+    if 2 * len(labels) > len(answers):
+        return {}
+    common = {text: max(sorted(found), key=found.__getitem__) for text, found in labels.items()}
+    same = [answer.model_copy(update={"answer": common[answer.task, answer.question]}) for answer in answers]
+    values = image_values(mark(same, parser))
+    return {
+        "majority_answer_by_question": Baseline(
+            value=total(values),
+            tasks={task: total({task: images}) for task, images in values.items()},
+            how="the most common answer of each question text, from these very labels",
+        )
+    }
 
 
 def mark(answers: Sequence[Answered], parser: str) -> Correct:

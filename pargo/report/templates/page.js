@@ -15,7 +15,7 @@ for (const button of document.querySelectorAll("table.sortable thead button")) {
     const down = head.getAttribute("aria-sort") !== "descending";
     for (const other of table.querySelectorAll("thead [aria-sort]")) other.removeAttribute("aria-sort");
     head.setAttribute("aria-sort", down ? "descending" : "ascending");
-    const key = (row) => row.children[column].dataset.value ?? row.children[column].textContent.trim();
+    const key = (row) => row.children[column].dataset.value ?? row.children[column].textContent.trim().replaceAll(",", "");
     for (const body of table.tBodies) {
       const rows = [...body.rows].filter((row) => !row.classList.contains("block"));
       rows.sort((one, two) => {

@@ -119,6 +119,9 @@ def test_record():
     assert record.baselines["majority_answer"].value == pytest.approx(2 / 6)
     assert record.baselines["majority_answer"].how.startswith("`no`")
     assert record.baselines["majority_answer_by_question"].value == pytest.approx(4 / 6)
+    by_task = {"yes_no": 2 / 3, "shape": 1 / 2, "color": 1}
+    assert record.baselines["majority_answer_by_question"].tasks == pytest.approx(by_task)
+    assert record.baselines["majority_answer"].tasks == pytest.approx({"yes_no": 2 / 3, "shape": 0, "color": 0})
     assert Result.model_validate_json(record.model_dump_json()) == record
 
 

@@ -134,6 +134,20 @@ def test_record():
     assert record.baselines["coin_flip"].value == 150
 
 
+def test_what_the_texts_of_questions_alone_give():
+    def asked(texts: list[tuple[str, str]]):
+        rows = predict({"count": [("yes", "no")] * len(texts)})
+        flat = [text for pair in texts for text in pair]
+        return [row.model_copy(update={"question": text}) for row, text in zip(rows, flat, strict=True)]
+
+    # labels are Yes, No, Yes, No, ...: two is Yes twice and No once, three is No twice
+    found = score(asked([("two?", "three?"), ("two?", "three?"), ("one?", "two?")]), "official", 10).baselines
+    assert found["majority_answer_by_question"].value == pytest.approx(100 * (5 / 6 + 2 / 3))
+    assert found["majority_answer_by_question"].tasks == {"count": found["majority_answer_by_question"].value}
+    once = score(asked([("two?", "three?"), ("four?", "five?")]), "official", 10)
+    assert once.baselines.keys() == {"constant_answer", "coin_flip"}
+
+
 def test_nothing_but_other_scores_zero():
     record = score(predict({"count": [("?", "?")] * 3}), "official", 50)
     assert record.headline.value == 0
