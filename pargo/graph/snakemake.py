@@ -36,8 +36,8 @@ def call_snakemake(
     from snakemake.cli import args_to_api
 
     parser, args = _parse(config, profile, "--nolock", *arguments)
-    # no limit of jobs a second: for it, the scheduler looks at all jobs once a second for each job that has ended, which
-    # took a sixth of a core from 300 jobs on
+    # no limit of jobs a second: for it the scheduler looks at all jobs once a second for each job that has ended
+    # (findings/snakemake-idle-scheduler.sh), which after 200 jobs took a third of a core
     args.max_jobs_per_timespan = None
     with _records(listener) as records:
         success = args_to_api(args, parser)

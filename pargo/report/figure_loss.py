@@ -54,7 +54,7 @@ def loss_figure(settings: ReportSettings, training: Training) -> Drawn:
     several = len(settings.seeds) > 1
     handles += [Line2D([], [], color=GRAY, linewidth=0.5, alpha=0.5), Line2D([], [], color=GRAY, linewidth=1.8)]
     labels += ["One seed, each step" if several else "Each step", "Mean of seeds, smoothed" if several else "Smoothed"]
-    figure.legend(handles, labels, loc="outside lower center", ncols=min(len(labels), 4))
+    figure.legend(handles, labels, loc="outside lower center", ncols=len(labels) if len(labels) < 5 else 3)
     return Drawn(figure, [row for stage, by_arm in curves.items() for row in _data(settings, stage, by_arm)])
 
 
