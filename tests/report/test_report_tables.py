@@ -186,7 +186,7 @@ def test_published_and_measured_rows_say_what_they_are(written):
     assert "259.96" not in (written / "projectors.csv").read_text()
     assert r"\textit{+259.96}" in (written / "claims.tex").read_text()
     assert r"\textcolor{gray}{---}" in (written / "claims.tex").read_text()
-    assert "| published |  | *+259.96* |  |  |" in (written / "claims.md").read_text()
+    assert "| published |  |  | *+259.96* |  |  |" in (written / "claims.md").read_text()
 
 
 def test_published_numbers_stand_beside_ours_and_nothing_is_computed_from_them(project, written, tmp_path):
